@@ -1,0 +1,50 @@
+"""Built-in backbones: presets over one Hugging Face encoder, and a tiny one that needs no download."""
+
+from __future__ import annotations
+
+from srf_backbones.options import BertBaseOptions, BertLargeOptions, EncoderOptions, RobertaBaseOptions, TinyOptions
+from srframework import Component, hookimpl
+
+_FACTORY = "srf_backbones.encoder:HuggingFaceEncoder"
+
+
+@hookimpl
+def srframework_backbones() -> list[Component]:
+    """bert-base, bert-large, roberta-base, encoder, tiny."""
+    return [
+        Component(
+            name="bert-base",
+            options=BertBaseOptions,
+            factory=_FACTORY,
+            summary="BERT-base, uncased: 12 layers, width 768.",
+            source="§4.1; Devlin et al. 2019",
+        ),
+        Component(
+            name="bert-large",
+            options=BertLargeOptions,
+            factory=_FACTORY,
+            summary="BERT-large, uncased: 24 layers, width 1024.",
+            source="App. C; Devlin et al. 2019",
+        ),
+        Component(
+            name="roberta-base",
+            options=RobertaBaseOptions,
+            factory=_FACTORY,
+            summary="RoBERTa-base: 12 layers, width 768.",
+            source="App. C; Liu et al. 2019",
+        ),
+        Component(
+            name="encoder",
+            options=EncoderOptions,
+            factory=_FACTORY,
+            summary="Any BERT- or RoBERTa-like encoder: a local directory, or a name on the Hugging Face hub.",
+            source="https://huggingface.co/docs/transformers/model_doc/auto",
+        ),
+        Component(
+            name="tiny",
+            options=TinyOptions,
+            factory="srf_backbones.tiny:TinyBert",
+            summary="A small BERT with random weights and a vocabulary of its own; no download.",
+            source="srframework",
+        ),
+    ]

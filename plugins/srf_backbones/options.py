@@ -1,0 +1,51 @@
+"""Options of the backbones."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from srframework import Options
+
+
+class EncoderOptions(Options):
+    """Of ``encoder``."""
+
+    path: str = Field(description="A directory with a model and its tokenizer, or a name on the Hugging Face hub.")
+    revision: str | None = Field(None, description="Branch, tag or commit on the hub; unset, its default branch.")
+    dropout: float | None = Field(
+        None, ge=0, lt=1, description="Dropout of hidden states and attention, in [0, 1); unset, the model's own."
+    )
+
+
+class BertBaseOptions(EncoderOptions):
+    """Of ``bert-base``."""
+
+    path: str = Field("bert-base-uncased", description="A local copy, or the name on the Hugging Face hub.")
+
+
+class BertLargeOptions(EncoderOptions):
+    """Of ``bert-large``."""
+
+    path: str = Field("bert-large-uncased", description="A local copy, or the name on the Hugging Face hub.")
+
+
+class RobertaBaseOptions(EncoderOptions):
+    """Of ``roberta-base``."""
+
+    path: str = Field("roberta-base", description="A local copy, or the name on the Hugging Face hub.")
+
+
+class TinyOptions(Options):
+    """Of ``tiny``."""
+
+    layers: int = Field(2, ge=1, description="Transformer layers; at least 1.")
+    width: int = Field(128, ge=8, description="Width of the hidden states; a multiple of heads.")
+    heads: int = Field(4, ge=1, description="Attention heads; at least 1.")
+    intermediate: int = Field(256, ge=8, description="Width of the feed-forward layers; at least 8.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout of hidden states and attention, in [0, 1).")
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> TinyOptions:
+        if self.width % self.heads:
+            raise ValueError(f"a width that is a multiple of heads ({self.heads})")
+        return self

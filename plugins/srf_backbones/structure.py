@@ -1,0 +1,61 @@
+"""Finding what may be pruned by the structure of a model, whatever its layers are called or counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import nn
+from transformers import PreTrainedModel
+
+from srframework import BackboneError
+
+
+def prunable_modules(model: PreTrainedModel) -> dict[str, str]:
+    """The linear modules that may be pruned, each with its part.
+
+    ``"encoder"``: those inside the stack of Transformer layers: W_Q, W_K, W_V, W_AO, W_in, W_out
+    of each. ``"pooler"``: those of the base model outside the stack. ``"classifier"``: those on
+    top of the base model.
+
+    Raises:
+        BackboneError: The model is not a stack of like layers of six linear modules each.
+
+    Source: section 3.1.
+    """
+    base = model.base_model
+    prefix = next(name for name, module in model.named_modules() if module is base)
+    layers = _layers(base)
+    inside = {f"{prefix}.{name}" for name, _ in layers}
+    found = {}
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear):
+            in_layer = any(name.startswith(f"{layer}.") for layer in inside)
+            in_base = name.startswith(f"{prefix}.")
+            found[name] = "encoder" if in_layer else "pooler" if in_base else "classifier"
+    return found
+
+
+def _layers(base: nn.Module) -> list[tuple[str, nn.Module]]:
+    for name, module in base.named_modules():
+        if isinstance(module, nn.ModuleList) and len(module) and all(_is_transformer_layer(each) for each in module):
+            return [(f"{name}.{index}", layer) for index, layer in enumerate(module)]
+    kinds = sorted({type(module).__name__ for module in base.modules() if isinstance(module, nn.Linear | nn.ModuleList)})
+    raise BackboneError(
+        f"{type(base).__name__} cannot be pruned: expected a stack of layers with six linear modules each "
+        f"(query, key, value, attention output, in, out), as in BERT and RoBERTa; it has {', '.join(kinds) or 'none'}"
+    )
+
+
+def _is_transformer_layer(layer: nn.Module) -> bool:
+    """Four square matrices, one that widens or narrows, and one that undoes it."""
+    shapes = list(_shapes(layer))
+    if len(shapes) != 6:
+        return False
+    *square, widen, narrow = shapes
+    return len(set(square)) == 1 and square[0][0] == square[0][1] and widen == narrow[::-1] and widen[1] == square[0][0]
+
+
+def _shapes(layer: nn.Module) -> Iterator[tuple[int, int]]:
+    for module in layer.modules():
+        if isinstance(module, nn.Linear):
+            yield module.out_features, module.in_features

@@ -1,0 +1,44 @@
+"""Built-in data sets."""
+
+from __future__ import annotations
+
+from srf_datasets.options import NliOptions, PairsOptions, SyntheticOptions
+from srframework import Component, hookimpl
+
+
+def _metric(options: PairsOptions) -> list[str]:
+    return [f"evaluator/{options.metric}", "evaluator/sparsity"]
+
+
+@hookimpl
+def srframework_datasets() -> list[Component]:
+    """nli, pairs, synthetic."""
+    return [
+        Component(
+            name="nli",
+            options=NliOptions,
+            factory="srf_datasets.nli:Nli",
+            summary="Natural language inference: MNLI; OOD: HANS.",
+            source="§4.1.1, App. B.1",
+            requires=["evaluator/accuracy", "evaluator/hans", "evaluator/sparsity"],
+            provides=["spurious-features"],
+        ),
+        Component(
+            name="pairs",
+            options=PairsOptions,
+            factory="srf_datasets.pairs:Pairs",
+            summary="Bring your own: TSV, CSV, JSON lines or hub data sets, with any OOD splits.",
+            source="srframework",
+            requires=_metric,
+            provides=PairsOptions.provided,
+        ),
+        Component(
+            name="synthetic",
+            options=SyntheticOptions,
+            factory="srf_datasets.synthetic:Synthetic",
+            summary="Generated claim verification with a spurious cue word; OOD: the cue reversed or absent.",
+            source="srframework",
+            requires=["evaluator/accuracy", "evaluator/sparsity"],
+            provides=["spurious-features"],
+        ),
+    ]

@@ -1,0 +1,145 @@
+"""Options of the data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from srf_datasets.rows import format_of
+from srframework import InputFile, Options
+
+Names = Annotated[tuple[str, ...], Field(strict=False)]
+
+RESERVED = ("train", "dev", "test", "model")
+"""Names that no OOD split may have."""
+
+
+class SourceOptions(Options):
+    """Where the rows of a split are, and what their columns mean."""
+
+    path: InputFile | None = Field(None, description="A .tsv, .txt (unquoted, tab-separated), .csv or .jsonl file.")
+    format: Literal["tsv", "csv", "jsonl"] | None = Field(None, description="Unset: by the ending of path.")
+    hub: str | None = Field(None, description="A data set on the Hugging Face hub, or a local copy, instead of path.")
+    config: str | None = Field(None, description="Configuration of the hub data set.")
+    split: str | None = Field(None, description="Split of the hub data set; unset, the name of this split.")
+    text_a: str | None = Field(None, description="Column of the first text; unset, the data set's.")
+    text_b: str | None = Field(None, description="Column of the second text; unset, the data set's.")
+    label: str | None = Field(None, description="Column of the label; unset, the data set's.")
+    label_names: dict[str, str] | None = Field(
+        None, description="The label that each word in the file means; unset, the data set's."
+    )
+    where: dict[str, str] = Field({}, description="Take only rows in which these columns have these values.")
+    keep: Names = Field((), description="Further columns for evaluators, such as heuristic.")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> SourceOptions:
+        if (self.path is None) == (self.hub is None):
+            raise ValueError("a path or a hub data set, one of them")
+        if self.path is not None and self.format is None and format_of(self.path) is None:
+            raise ValueError("a path that ends in .tsv, .txt, .csv, .jsonl or .json, or a format")
+        return self
+
+
+class OodOptions(SourceOptions):
+    """An OOD split, whose labels may be fewer than the model's."""
+
+    labels: Names | None = Field(None, description="The split's own labels; unset, the data set's.")
+    collapse: dict[str, str] = Field(
+        {}, description="For each label of the data set that the split does not have, the one for which it counts."
+    )
+
+
+class PairsOptions(Options):
+    """Of ``pairs``."""
+
+    labels: Names = Field(min_length=2, description="The labels, in the order of the model's outputs; at least 2.")
+    metric: Literal["accuracy", "f1"] = Field("accuracy", description="The figure that chooses checkpoints.")
+    text_a: str = Field("sentence1", description="Column of the first text.")
+    text_b: str = Field("sentence2", description="Column of the second text; '' for one text.")
+    label: str = Field("label", description="Column of the label.")
+    label_names: dict[str, str] = Field({}, description="The label that each word in the files means; unset, itself.")
+    features: Literal["overlap", "none"] = Field(
+        "overlap", description="Spurious features for a bias model: the word overlap of two texts, or none."
+    )
+    train: SourceOptions = Field(description="Training examples.")
+    dev: SourceOptions = Field(description="ID examples that choose checkpoints.")
+    test: SourceOptions | None = Field(None, description="ID examples that are reported; unset, those of dev.")
+    ood: dict[str, OodOptions] = Field({}, description="OOD splits, by name.")
+
+    @field_validator("ood")
+    @classmethod
+    def _own_names(cls, ood: dict[str, OodOptions]) -> dict[str, OodOptions]:
+        for name in ood:
+            if name in RESERVED:
+                raise ValueError(f"names of OOD splits other than {', '.join(RESERVED)}")
+        return ood
+
+    @model_validator(mode="after")
+    def _labels_match(self) -> PairsOptions:
+        for name, split in self.ood.items():
+            own = split.labels or self.labels
+            for source, target in split.collapse.items():
+                if source not in self.labels or target not in own:
+                    raise ValueError(
+                        f"in ood.{name}.collapse, labels of the data set ({', '.join(self.labels)}) "
+                        f"and for each a label of the split ({', '.join(own)})"
+                    )
+            if left := [label for label in self.labels if label not in own and label not in split.collapse]:
+                raise ValueError(f"ood.{name}.collapse to say for which label {left[0]!r} counts")
+        return self
+
+    def provided(self) -> list[str]:
+        """What a bias model may use."""
+        return ["spurious-features"] if self.features == "overlap" and self.text_b else []
+
+
+NLI_FILES = {"train": "train.tsv", "dev": "dev_matched.tsv"}
+HANS_FILE = "heuristics_evaluation_set.txt"
+
+
+class NliOptions(Options):
+    """Of ``nli``."""
+
+    path: str = Field(
+        "glue/mnli",
+        description="A directory with MNLI's train.tsv and dev_matched.tsv (GLUE), or a data set on the Hugging Face hub.",
+    )
+    hans: str | None = Field(
+        None,
+        description=f"A directory with HANS's {HANS_FILE}, or a data set on the hub; "
+        "unset, <path>/hans, or on the hub jhu-cogsci/hans.",
+    )
+
+    @model_validator(mode="after")
+    def _files_are_there(self) -> NliOptions:
+        files = [Path(self.path, name) for name in NLI_FILES.values()] if Path(self.path).is_dir() else []
+        hans = self.hans_source()
+        if Path(hans).is_dir() or (Path(self.path).is_dir() and self.hans is None):
+            files.append(Path(hans, HANS_FILE))
+        if missing := [str(file) for file in files if not file.is_file()]:
+            raise ValueError(f"the files of MNLI and HANS, of which there is no {', '.join(missing)}")
+        return self
+
+    def hans_source(self) -> str:
+        """The directory or the hub data set that HANS is read from."""
+        if self.hans is not None:
+            return self.hans
+        return str(Path(self.path, "hans")) if Path(self.path).is_dir() else "jhu-cogsci/hans"
+
+
+class SyntheticOptions(Options):
+    """Of ``synthetic``."""
+
+    train_size: int = Field(20_000, ge=3, description="Training examples; at least 3.")
+    dev_size: int = Field(1_000, ge=3, description="ID examples that choose checkpoints and are reported; at least 3.")
+    ood_size: int = Field(1_000, ge=3, description="OOD examples; at least 3.")
+    strength: float = Field(
+        0.8, ge=0, le=1, description="Share of the training and dev examples whose cue agrees with the label, in [0, 1]."
+    )
+    ood_cue: Literal["reversed", "absent"] = Field(
+        "reversed", description="The cue in the OOD split: of another label than the true one, or none at all."
+    )
+    facts: int = Field(2, ge=1, le=8, description="Facts in the evidence, 1 to 8.")
+    seed: int | None = Field(None, ge=0, description="Of the examples; unset, the recipe's.")

@@ -1,0 +1,32 @@
+"""HANS in the form in which it is published: by heuristic, and by label within it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from srframework import Evaluator, Predictions, Split
+
+
+class Hans(Evaluator):
+    """``hans/<heuristic>`` and ``hans/<heuristic>/<label>``: accuracies in [0, 1].
+
+    Applies to splits with a column ``heuristic``.
+    """
+
+    def applies_to(self, split: Split) -> bool:
+        """Whether there is a column ``heuristic``."""
+        return "heuristic" in split.examples.column_names
+
+    def evaluate(self, predictions: Predictions) -> dict[str, float]:
+        """Give the accuracy of each heuristic, and of each label in it."""
+        split, gold = predictions.split, predictions.gold
+        right = predictions.predicted == gold
+        heuristics = np.asarray(split.examples["heuristic"])
+        figures = {}
+        for heuristic in sorted(set(heuristics)):
+            chosen = heuristics == heuristic
+            figures[f"hans/{heuristic}"] = right[chosen].mean()
+            for index, label in enumerate(split.labels):
+                if (both := chosen & (gold == index)).any():
+                    figures[f"hans/{heuristic}/{label}"] = right[both].mean()
+        return figures

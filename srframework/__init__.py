@@ -1,0 +1,69 @@
+"""srframework: sparse and robust subnetworks in pre-trained language models.
+
+What plugins import is exported here; what needs torch is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from srframework.component import API, Component, InputFile, Options
+from srframework.contracts import (
+    Backbone,
+    BiasModel,
+    Dataset,
+    Debiaser,
+    Evaluator,
+    LossInputs,
+    Network,
+    Phase,
+    Predictions,
+    Pruner,
+    Split,
+    TaskData,
+)
+from srframework.errors import BackboneError, DataError, PluginError, SRFrameworkError, UsageError, nearest
+from srframework.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from srframework.masks import Mask
+    from srframework.pruning import FixedMask
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "API",
+    "Backbone",
+    "BackboneError",
+    "BiasModel",
+    "Component",
+    "DataError",
+    "Dataset",
+    "Debiaser",
+    "Evaluator",
+    "FixedMask",
+    "InputFile",
+    "LossInputs",
+    "Mask",
+    "Network",
+    "Options",
+    "Phase",
+    "PluginError",
+    "Predictions",
+    "Pruner",
+    "SRFrameworkError",
+    "Split",
+    "TaskData",
+    "UsageError",
+    "hookimpl",
+    "nearest",
+]
+
+_HEAVY = {"FixedMask": "srframework.pruning", "Mask": "srframework.masks"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HEAVY:
+        return getattr(importlib.import_module(_HEAVY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

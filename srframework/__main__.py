@@ -1,0 +1,5 @@
+"""``python -m srframework``."""
+
+from srframework.cli import main
+
+main()

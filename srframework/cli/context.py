@@ -1,0 +1,65 @@
+"""What the commands share: the registry, made once, and how they print."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from srframework.plugins import discover
+from srframework.registry import Registry
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
+@dataclass(frozen=True)
+class App:
+    """One invocation.
+
+    Attributes:
+        blocked: Plugins not to load.
+    """
+
+    blocked: Sequence[str]
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The components of all plugins; what is wrong with any of them goes to stderr, a line each."""
+        registry = Registry(discover(self.blocked))
+        for line in registry.failures():
+            click.echo(f"warning: {line}", err=True)
+        return registry
+
+
+def print_json(value: Any) -> None:
+    """Print ``value`` on stdout."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], as_json: bool, columns: Sequence[str]) -> None:
+    """Print rows as a table of the named columns, or as a JSON list of everything in them."""
+    if as_json:
+        print_json(list(rows))
+        return
+    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*(_text(row[column]) for column in columns))
+    print_table(table)
+
+
+def print_table(table: Table) -> None:
+    """Print on stdout; into a pipe or file, as wide as it wants to be."""
+    console = Console(markup=False, highlight=False)
+    if not console.is_terminal:
+        console.width = 1000
+    console.print(table)
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)

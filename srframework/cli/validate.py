@@ -1,0 +1,37 @@
+"""``validate``: is a recipe right?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from srframework.cli.context import App, json_option, print_json
+from srframework.errors import RecipeError
+from srframework.loading import load
+
+
+@click.command()
+@click.argument("recipes", metavar="RECIPE...", nargs=-1, required=True)
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key; repeatable.")
+@json_option
+@click.pass_context
+def validate(context: click.Context, recipes: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) -> None:
+    """Check recipes: paths, or names of shipped ones. All problems are reported; nothing runs."""
+    app: App = context.obj
+    report: list[dict[str, Any]] = []
+    for name in recipes:
+        problems: list[str] = []
+        try:
+            load(name, app.registry, overrides)
+        except RecipeError as error:
+            problems = [str(problem) for problem in error.problems]
+        report.append({"recipe": name, "valid": not problems, "problems": problems})
+        for problem in problems:
+            click.echo(problem, err=True)
+        if not as_json:
+            click.echo(f"{name}: {'valid' if not problems else f'{len(problems)} problem(s)'}")
+    if as_json:
+        print_json(report)
+    if not all(entry["valid"] for entry in report):
+        context.exit(2)

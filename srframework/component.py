@@ -1,0 +1,110 @@
+"""What a plugin registers: a component, its options, and nothing that runs."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+API = 1
+"""Number of the plugin contract. A component made for another number is refused."""
+
+KINDS = ("backbone", "pruner", "debiaser", "dataset", "evaluator")
+"""The five kinds of component, in the order in which they are listed."""
+
+_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
+
+
+class Options(BaseModel):
+    """Base of every component's options: the TOML table, checked.
+
+    Strict (``"3"`` is no integer), frozen, unknown keys refused, NaN and infinity refused.
+    Give every field a description with its unit and its range::
+
+        class MyOptions(Options):
+            sparsity: float = Field(0.5, ge=0, lt=1, description="Fraction of entries to prune, in [0, 1).")
+
+    A sequence is a ``tuple`` with ``Field(strict=False)``, since TOML gives lists.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _existing(path: str) -> str:
+    if not os.path.isfile(path):
+        what = "a directory" if os.path.isdir(path) else "no such file"
+        raise ValueError(f"a file that exists, seen from {os.getcwd()} ({what})")
+    return path
+
+
+InputFile = Annotated[str, AfterValidator(_existing)]
+"""Type of an option that names a file to read; checked when the recipe is, before any work."""
+
+Needs = Iterable[str] | Callable[[Any], Iterable[str]]
+
+
+@dataclass(frozen=True)
+class Component:
+    """One named thing that a recipe can ``use``.
+
+    Attributes:
+        name: Lower case letters and digits, joined by ``-``, ``_`` or ``.``.
+        options: Its options; every field described.
+        factory: Called with the options, gives what its kind's contract says. A class, or
+            ``"module:Class"``, which is imported only when a run needs it.
+        summary: One line.
+        source: Where it comes from: a paper and section, or a URL.
+        api: The contract it is written for, :data:`API`.
+        requires: What must be in the recipe for it to work: ``"bias"`` (a debiaser that wants
+            a bias model), ``"spurious-features"``, or a component, ``"evaluator/hans"``.
+            Either names, or a function from the options to names.
+        provides: What it offers to others, in the same words.
+
+    Raises:
+        ValueError: A field is not of that form; says which, and what was given.
+    """
+
+    name: str
+    options: type[Options]
+    factory: str | Callable[[Any], Any]
+    summary: str
+    source: str
+    api: int = API
+    requires: Needs = ()
+    provides: Needs = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise ValueError(f"component name: expected lower case letters and digits joined by '-', got {self.name!r}")
+        if not (isinstance(self.options, type) and issubclass(self.options, Options)):
+            raise ValueError(f"component {self.name!r}: options: expected a subclass of Options, got {self.options!r}")
+        undescribed = [key for key, field in self.options.model_fields.items() if not field.description]
+        if undescribed:
+            raise ValueError(f"component {self.name!r}: options without a description: {', '.join(undescribed)}")
+        if not callable(self.factory) and not re.fullmatch(r"[\w.]+:\w+", str(self.factory)):
+            raise ValueError(f"component {self.name!r}: factory: expected 'module:Class', got {self.factory!r}")
+
+    def required(self, options: Options) -> tuple[str, ...]:
+        """What the component requires, with these options."""
+        return tuple(self.requires(options) if callable(self.requires) else self.requires)
+
+    def provided(self, options: Options) -> tuple[str, ...]:
+        """What the component provides, with these options."""
+        return tuple(self.provides(options) if callable(self.provides) else self.provides)
+
+    def build(self, options: Options) -> Any:
+        """Import the factory where it is a string, and call it with ``options``.
+
+        Raises:
+            ImportError, AttributeError: The factory is not where the string says.
+        """
+        factory = self.factory
+        if isinstance(factory, str):
+            module, _, name = factory.partition(":")
+            factory = getattr(importlib.import_module(module), name)
+        return factory(options)

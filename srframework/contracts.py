@@ -1,0 +1,296 @@
+"""The five kinds: what each is given, and what it must give back.
+
+Shapes: N examples of a split, B examples of a batch, C labels.
+
+Nothing here imports torch; the types that need it are for the type checker alone.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import datasets
+    import numpy as np
+    import torch
+    from torch import Tensor, nn
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from srframework.masks import Mask
+
+
+# -- backbone ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Network:
+    """A model, its tokenizer, and which of its matrices may be pruned.
+
+    Attributes:
+        model: A Hugging Face sequence classifier with C outputs.
+        tokenizer: Takes one or two texts.
+        prunable: Qualified name of a linear module -> the part of the model it belongs to:
+            ``"encoder"``, ``"pooler"`` or ``"classifier"`` (section 3.1 of the paper).
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    prunable: Mapping[str, str]
+
+
+class Backbone(ABC):
+    """f(θ_pt): a pre-trained encoder with a new classifier on top."""
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
+
+    @abstractmethod
+    def load(self, labels: Sequence[str], seed: int) -> Network:
+        """Load the model with one output for each of ``labels``, in that order.
+
+        The same seed gives the same new weights.
+
+        Raises:
+            BackboneError: There is no such model, or it cannot be pruned.
+        """
+
+
+# -- dataset -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Split:
+    """Examples to train or evaluate on.
+
+    Attributes:
+        name: ``"train"``, ``"dev"``, ``"hans"``; unique in its task.
+        examples: Columns ``text_a`` (string), ``label`` (index into ``labels``), where there are
+            two texts ``text_b``, and whatever evaluators want.
+        labels: The names of this split's labels.
+        collapse: For each label of the model, the index of the label of this split for which
+            it counts; None where the two are the same. HANS: contradiction, entailment, neutral
+            -> 0, 1, 0, since its labels are non-entailment, entailment.
+    """
+
+    name: str
+    examples: datasets.Dataset
+    labels: tuple[str, ...]
+    collapse: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """Everything that a dataset gives to a run.
+
+    Attributes:
+        labels: The model's labels, in the order of its outputs.
+        metric: The figure by which splits are compared and checkpoints chosen, as an evaluator
+            names it: ``"accuracy"``.
+        train: Training examples, in distribution (ID).
+        dev: ID examples that choose the checkpoint, and give the ID figure where there is no ``test``.
+        test: ID examples that give the ID figure, if there are such.
+        ood: Splits in which the spurious feature no longer helps.
+        spurious_features: Gives the ``(N, F)`` features of the training examples, float, on which a bias model
+            is fitted; None where the task has none.
+        notes: Sentences for the user: rows that were skipped, and why.
+    """
+
+    labels: tuple[str, ...]
+    metric: str
+    train: Split
+    dev: Split
+    test: Split | None = None
+    ood: tuple[Split, ...] = ()
+    spurious_features: Callable[[], np.ndarray] | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def evaluated(self) -> tuple[Split, ...]:
+        """Every split but the training set, ID first."""
+        return (self.dev, *([self.test] if self.test else []), *self.ood)
+
+
+class Dataset(ABC):
+    """A task: where its examples are, and how they are read."""
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
+
+    @abstractmethod
+    def load(self, seed: int) -> TaskData:
+        """Read the examples; ``seed`` is the recipe's, for what is drawn at random.
+
+        Raises:
+            DataError: A file is not what the options say; names file and row.
+        """
+
+
+# -- debiaser ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LossInputs:
+    """One batch, as a loss sees it.
+
+    Attributes:
+        logits: ``(B, C)``, of the main model.
+        labels: ``(B,)``, int64.
+        bias_log_probs: ``(B, C)``, log p_b, normalised; None unless the debiaser requires ``"bias"``.
+    """
+
+    logits: Tensor
+    labels: Tensor
+    bias_log_probs: Tensor | None = None
+
+
+class Debiaser(ABC):
+    """L: a training loss that may discount what a bias model already knows."""
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
+
+    @abstractmethod
+    def loss(self, inputs: LossInputs) -> Tensor:
+        """The scalar to minimise: the mean over the batch."""
+
+
+class BiasModel(ABC):
+    """p_b: what can be told of the label from the spurious features alone."""
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
+
+    @abstractmethod
+    def log_probs(self, task: TaskData) -> np.ndarray:
+        """log p_b of every training example, ``(N, C)``, finite, in the order of ``task.labels``."""
+
+
+# -- pruner --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training with an optimizer and a schedule of its own.
+
+    Attributes:
+        steps: Optimizer steps, at least 1.
+        level: The sparsity that stands at its end and is kept as a point of the stage
+            (``imp@0.5``); None where nothing is to be kept.
+        warmup: Whether the recipe's warmup steps apply.
+    """
+
+    steps: int
+    level: float | None = None
+    warmup: bool = True
+
+
+class Pruner(ABC):
+    """P_L^p: decides what is optimised, and which weights are pruned.
+
+    One instance serves one stage. The training loop calls, in this order::
+
+        attach -> for each phase: begin, parameters,
+                    for each step: (backward) before_step (clip, optimizer) after_step
+                    at every evaluation and at the end of the phase: refresh
+        masks: at any time after a refresh
+
+    ``step`` counts the finished optimizer steps of the whole stage, all phases included.
+
+    Attributes:
+        keeps_best: Whether the stage ends with the best checkpoint by the ID metric
+            (True) or with the last (False).
+    """
+
+    keeps_best: bool = True
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
+
+    @abstractmethod
+    def attach(self, network: Network, total_steps: int) -> None:
+        """Take hold of the model. The values of ``module.weight`` must show the pruning
+        from here on, so that they are what an evaluation sees and what is saved."""
+
+    def phases(self, total_steps: int) -> Sequence[Phase]:
+        """How the steps are divided; one phase unless overridden."""
+        return [Phase(total_steps)]
+
+    @abstractmethod
+    def parameters(self) -> Sequence[nn.Parameter]:
+        """What the optimizer of this phase optimises."""
+
+    def begin(self, phase: Phase, step: int) -> None:
+        """A phase begins."""
+
+    def before_step(self, step: int) -> None:
+        """Gradients are there; the optimizer has not stepped."""
+
+    def after_step(self, step: int) -> None:
+        """The optimizer has stepped, ``step`` times by now."""
+
+    def refresh(self, step: int) -> None:
+        """Make the sparsity exactly what the schedule wants after ``step`` steps."""
+
+    @abstractmethod
+    def masks(self) -> Mask:
+        """The mask as of the last refresh."""
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Copies of all that :meth:`restore` needs to go on from here; weights of the model excepted."""
+        return {}
+
+    def restore(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Go back to a :meth:`state`."""
+
+
+# -- evaluator -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the model says of one split.
+
+    Attributes:
+        split: The split, with its columns.
+        logits: ``(N, C)``, float32, in the order of the split's examples.
+    """
+
+    split: Split
+    logits: np.ndarray
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """``(N,)``, in the split's own labels: the most probable label, collapsed."""
+        import numpy as np
+
+        best = self.logits.argmax(axis=1)
+        return best if self.split.collapse is None else np.asarray(self.split.collapse)[best]
+
+    @property
+    def gold(self) -> np.ndarray:
+        """``(N,)``, the true labels, in the split's own labels."""
+        import numpy as np
+
+        return np.asarray(self.split.examples["label"])
+
+
+class Evaluator(ABC):
+    """E_d: named numbers. Override :meth:`evaluate`, or :meth:`measure`, or both."""
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
+
+    def applies_to(self, split: Split) -> bool:
+        """Whether the split has the columns that :meth:`evaluate` needs."""
+        return True
+
+    def evaluate(self, predictions: Predictions) -> dict[str, float]:
+        """Figures of one split."""
+        return {}
+
+    def measure(self, matrices: Mapping[str, Tensor]) -> dict[str, float]:
+        """Figures of the model's prunable weight matrices, by the name of their module."""
+        return {}

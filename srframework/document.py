@@ -1,0 +1,163 @@
+"""A TOML file, its overrides, and where in it each key stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import tomli
+
+from srframework.errors import Problem, RecipeError, nearest, shorten
+
+KeyPath = tuple[str | int, ...]
+"""Keys from the top of the file down: ``("stages", 1, "pruner", "sparsity")``."""
+
+
+class Document:
+    """The content of a recipe file, with overrides applied.
+
+    Attributes:
+        path: The file.
+        data: The parsed tables.
+
+    Raises:
+        RecipeError: The file cannot be read or is no TOML, or an override names no place in it.
+    """
+
+    def __init__(self, path: Path, overrides: Sequence[str] = ()) -> None:
+        self.path = path
+        self._text = _read(path)
+        self._overridden: dict[KeyPath, str] = {}
+        self._lines: dict[KeyPath, int] | None = None
+        try:
+            self.data: dict[str, Any] = tomli.loads(self._text)
+        except tomli.TOMLDecodeError as error:
+            where = f"{path}:{error.lineno}"
+            raise RecipeError([Problem(where, "", f"expected TOML, got: {error.msg} (column {error.colno})")]) from error
+        problems = [problem for override in overrides if (problem := self._override(override))]
+        if problems:
+            raise RecipeError(problems)
+
+    def where(self, key: KeyPath) -> str:
+        """File and line of the key, or of the nearest table around it; or the override that set it."""
+        for end in range(len(key), 0, -1):
+            if key[:end] in self._overridden:
+                return f"--set {self._overridden[key[:end]]}"
+        if self._lines is None:
+            self._lines = dict(_lines(self._text))
+        for end in range(len(key), 0, -1):
+            if key[:end] in self._lines:
+                return f"{self.path}:{self._lines[key[:end]]}"
+        return f"{self.path}:1"
+
+    def label(self, key: KeyPath) -> str:
+        """The key as a user writes it, with stages by their name: ``stages.srnet.loss``."""
+        words: list[str] = []
+        for index, part in enumerate(key):
+            if isinstance(part, int) and key[0] == "stages" and index == 1:
+                words.append(self._stage_name(part))
+            elif isinstance(part, int):
+                words[-1] += f"[{part}]"
+            else:
+                words.append(part)
+        return ".".join(words)
+
+    def _stage_name(self, index: int) -> str:
+        stages = self.data.get("stages")
+        stage = stages[index] if isinstance(stages, list) and index < len(stages) else None
+        name = stage.get("name") if isinstance(stage, dict) else None
+        return name if isinstance(name, str) else str(index)
+
+    def _override(self, override: str) -> Problem | None:
+        key, equals, value = override.partition("=")
+        where = f"--set {override}"
+        if not equals or not all(key.split(".")):
+            return Problem(where, "", "expected key=value, such as training.epochs=3 or stages.NAME.pruner.sparsity=0.5")
+        table: Any = self.data
+        path: KeyPath = ()
+        *parents, last = key.split(".")
+        for part in parents:
+            if isinstance(table, list):
+                index = self._index(table, part)
+                if index is None:
+                    names = [self._stage_name(i) for i in range(len(table))] if path == ("stages",) else []
+                    expected = f"one of: {', '.join(names)}" if names else f"a number below {len(table)}"
+                    return Problem(where, key, f"expected {expected}, got {part!r}", nearest(part, names))
+                path, table = (*path, index), table[index]
+            else:
+                path, table = (*path, part), table.setdefault(part, {})
+            if not isinstance(table, dict | list):
+                return Problem(where, key, f"{self.label(path)} is a value ({shorten(table)}), not a table")
+        if isinstance(table, list):
+            return Problem(where, key, f"expected a key of one item of {self.label(path)}, got {last!r}")
+        table[last] = _value(value)
+        self._overridden[(*path, last)] = override
+        return None
+
+    def _index(self, items: list[Any], part: str) -> int | None:
+        for index, item in enumerate(items):
+            if isinstance(item, dict) and item.get("name") == part:
+                return index
+        return int(part) if part.isdecimal() and int(part) < len(items) else None
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomli.loads(f"value = {text}")["value"]
+    except tomli.TOMLDecodeError:
+        return text  # a bare word is a string, so that `--set backbone.use=tiny` needs no quotes in quotes
+
+
+def _read(path: Path) -> str:
+    def refuse(message: str, line: int | None = None) -> RecipeError:
+        return RecipeError([Problem(f"{path}:{line}" if line else str(path), "", message)])
+
+    if path.is_dir():
+        raise refuse("expected a recipe file, got a directory")
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise refuse("expected a recipe file, got no such file") from None
+    except OSError as error:
+        raise refuse(f"cannot be read: {error.strerror}") from error
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise refuse(f"expected UTF-8 text, got the byte 0x{raw[error.start]:02x}", line) from error
+    if not text.strip():
+        raise refuse("expected a recipe, got an empty file")
+    return text.replace("\r\n", "\n")
+
+
+def _lines(text: str) -> Iterator[tuple[KeyPath, int]]:
+    """Each key path with the line on which its statement begins.
+
+    tomli gives no positions, so the file is parsed again and again, each time one line longer:
+    what is new in the first parse that succeeds was said by the lines since the last one.
+    Quadratic, and run only when there is a problem to report.
+    """
+    seen: set[KeyPath] = set()
+    prefix, start = "", 0
+    for number, line in enumerate(text.split("\n"), 1):
+        prefix += line + "\n"
+        if not start and (not line.strip() or line.lstrip().startswith("#")):
+            continue
+        start = start or number
+        try:
+            data = tomli.loads(prefix)
+        except tomli.TOMLDecodeError:
+            continue
+        for path in _paths(data):
+            if path not in seen:
+                seen.add(path)
+                yield path, start
+        start = 0
+
+
+def _paths(data: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
+    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for key, value in items:
+        yield (*path, key)
+        yield from _paths(value, (*path, key))

@@ -1,0 +1,158 @@
+"""m: a mask as a value. Pack it, save it, compare it, lay it over a model.
+
+Shapes: a matrix is ``(d_out, d_in)``, the weight of one linear module.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from srframework.errors import DataError
+from srframework.files import atomic_file
+
+_FORMAT = "srframework-mask-1"
+
+
+class Mask(Mapping[str, Tensor]):
+    """Which entries of each matrix are kept: module name -> bool tensor, ``True`` keeps.
+
+    A value: immutable by convention, on the CPU, ordered by name. Matrices that it does not
+    name are not pruned.
+
+    Raises:
+        TypeError: A tensor is not bool; names the matrix.
+    """
+
+    def __init__(self, matrices: Mapping[str, Tensor]) -> None:
+        for name, matrix in matrices.items():
+            if matrix.dtype != torch.bool:
+                raise TypeError(f"mask of {name!r}: expected a bool tensor, got {matrix.dtype}")
+        self._matrices = {name: matrices[name].detach().to("cpu", copy=True) for name in sorted(matrices)}
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._matrices[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._matrices)
+
+    def __len__(self) -> int:
+        return len(self._matrices)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Mask) and self.digest() == other.digest()
+
+    def __hash__(self) -> int:
+        return hash(self.digest())
+
+    def __repr__(self) -> str:
+        return f"Mask({len(self)} matrices, {self.pruned} of {self.entries} entries pruned)"
+
+    @property
+    def entries(self) -> int:
+        """Entries of all its matrices: the denominator of :attr:`sparsity`."""
+        return sum(matrix.numel() for matrix in self.values())
+
+    @property
+    def pruned(self) -> int:
+        """Entries that it prunes."""
+        return sum(int((~matrix).sum()) for matrix in self.values())
+
+    @property
+    def sparsity(self) -> float:
+        """Share of the entries of its own matrices that it prunes, in [0, 1]; 0 if it has none."""
+        return self.pruned / self.entries if self.entries else 0.0
+
+    def agreement(self, other: Mask) -> float:
+        """Jaccard index of what two masks keep, in [0, 1]: kept by both / kept by either.
+
+        Raises:
+            ValueError: They are not over the same matrices; names the first that differs.
+        """
+        _require_same_matrices(self, other)
+        both = sum(int((self[name] & other[name]).sum()) for name in self)
+        either = sum(int((self[name] | other[name]).sum()) for name in self)
+        return both / either if either else 1.0
+
+    def apply_(self, model: nn.Module) -> None:
+        """Set the pruned weights of ``model`` to exactly 0, in place.
+
+        Raises:
+            ValueError: The model has no such matrix, or one of another shape; names it.
+        """
+        for name, matrix in self.items():
+            try:
+                weight = model.get_submodule(name).weight
+            except AttributeError:
+                raise ValueError(f"mask: the model has no matrix {name!r}") from None
+            if weight.shape != matrix.shape:
+                raise ValueError(f"mask of {name!r}: expected {tuple(weight.shape)}, got {tuple(matrix.shape)}")
+            with torch.no_grad():
+                weight.masked_fill_(~matrix.to(weight.device), 0.0)
+
+    def digest(self) -> str:
+        """SHA-256 of names, shapes and bits, in hexadecimal: equal masks have equal digests."""
+        sha = hashlib.sha256()
+        for name, matrix in self.items():
+            sha.update(f"{name}:{tuple(matrix.shape)};".encode())
+            sha.update(_pack(matrix).numpy().tobytes())
+        return sha.hexdigest()
+
+    def save(self, path: Path) -> None:
+        """Write the mask, one bit an entry, as safetensors; atomically."""
+        shapes = json.dumps({name: list(matrix.shape) for name, matrix in self.items()})
+        with atomic_file(path) as temporary:
+            packed = {name: _pack(matrix) for name, matrix in self.items()}
+            save_file(packed, temporary, metadata={"format": _FORMAT, "shapes": shapes})
+
+    @classmethod
+    def load(cls, path: Path) -> Mask:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            DataError: The file is missing, damaged, or no mask.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                if metadata.get("format") != _FORMAT:
+                    raise DataError(f"{path}: expected a mask ({_FORMAT}), got {metadata.get('format', 'another file')}")
+                shapes = json.loads(metadata["shapes"])
+                return cls({name: _unpack(file.get_tensor(name), shape) for name, shape in shapes.items()})
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(f"{path}: expected a mask, which cannot be read: {error}") from error
+        except Exception as error:  # safetensors raises its own class, which is a plain Exception
+            if isinstance(error, DataError):
+                raise
+            raise DataError(f"{path}: expected a mask, got a damaged file: {error}") from error
+
+
+def sparsity(matrices: Mapping[str, Tensor]) -> float:
+    """Share of the entries of all ``matrices`` that are exactly 0, in [0, 1]; 0 if there are none."""
+    entries = sum(matrix.numel() for matrix in matrices.values())
+    return sum(int((matrix == 0).sum()) for matrix in matrices.values()) / entries if entries else 0.0
+
+
+def _require_same_matrices(a: Mask, b: Mask) -> None:
+    for name in sorted(a.keys() | b.keys()):
+        if name not in a or name not in b:
+            raise ValueError(f"masks over different matrices: only one of them has {name!r}")
+        if a[name].shape != b[name].shape:
+            raise ValueError(f"masks of {name!r}: expected {tuple(a[name].shape)}, got {tuple(b[name].shape)}")
+
+
+def _pack(matrix: Tensor) -> Tensor:
+    return torch.from_numpy(np.packbits(matrix.numpy().reshape(-1)))
+
+
+def _unpack(bits: Tensor, shape: list[int]) -> Tensor:
+    count = int(np.prod(shape))
+    return torch.from_numpy(np.unpackbits(bits.numpy(), count=count).astype(bool)).reshape(shape)

@@ -1,0 +1,238 @@
+"""The stages of one recipe, one after the other, each starting from what an earlier one left."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+from accelerate import Accelerator
+from transformers import PreTrainedModel
+
+from srframework import masks
+from srframework.contracts import Network, Predictions, Pruner, Split, TaskData
+from srframework.errors import PluginError, UsageError
+from srframework.prediction import figures, measures, predict, tokenize
+from srframework.pruning import FixedMask
+from srframework.recipe import PRETRAINED, Recipe, Reference, Stage
+from srframework.report.reporter import Reporter
+from srframework.runs import Figures, RunDirectory, StageResult
+from srframework.training import Checkpoint, Events, Training, steps_in
+
+COUNTED_PARTS = ("encoder", "classifier")
+"""The parts whose prunable matrices are the denominator of a model's sparsity (section 3.1)."""
+
+
+class Pipeline:
+    """Runs a recipe.
+
+    Args:
+        recipe: Checked.
+        directory: Where everything goes that is to last.
+        reporter: Who is told of the progress.
+    """
+
+    def __init__(self, recipe: Recipe, directory: RunDirectory, reporter: Reporter | None = None) -> None:
+        self._recipe = recipe
+        self._directory = directory
+        self._reporter = reporter or Reporter()
+        self._accelerator = Accelerator()
+        self._tokenized: dict[tuple[str, int], datasets.Dataset] = {}
+
+    def run(self) -> list[StageResult]:
+        """Run every stage; each result is on disk before the next stage begins.
+
+        Raises:
+            SRFrameworkError: The data, the model, a plugin or a reference is not as it should be.
+        """
+        recipe = self._recipe
+        self._backbone = recipe.backbone.build()
+        self._evaluators = [use.build() for use in recipe.evaluators]
+        self._debiasers = {stage.name: stage.loss.build() for stage in recipe.stages}
+        self._pruners: dict[str, Pruner] = {s.name: s.pruner.build() for s in recipe.stages if s.pruner is not None}
+        self._task: TaskData = recipe.dataset.build().load(recipe.seed)
+        self._directory.begin(recipe, self._facts())
+        try:
+            for note in self._task.notes:
+                self._reporter.note(note)
+            self._check_points()
+            self._pretrained = self._backbone.load(self._task.labels, recipe.seed)
+            self._bias_log_probs = self._bias()
+            results = [self._stage(stage, number) for number, stage in enumerate(recipe.stages, 1)]
+        except KeyboardInterrupt:
+            self._directory.mark("interrupted")
+            raise
+        except BaseException as error:
+            self._directory.mark("failed", f"{type(error).__name__}: {error}")
+            raise
+        self._directory.mark("finished")
+        return results
+
+    # -- before the first stage ----------------------------------------------------------------
+
+    def _facts(self) -> dict[str, Any]:
+        splits = [self._task.train, *self._task.evaluated]
+        data = {s.name: {"examples": len(s.examples), "sha256": _fingerprint(s)} for s in splits}
+        machine = {
+            "device": str(self._accelerator.device),
+            "processes": self._accelerator.num_processes,
+            "threads": torch.get_num_threads(),
+            "cpus": os.cpu_count(),
+        }
+        return {"data": data, "notes": list(self._task.notes), "machine": machine}
+
+    def _check_points(self) -> None:
+        """Refuse a reference to a step or level that its stage never reaches."""
+        stages = {stage.name: stage for stage in self._recipe.stages}
+        for stage in self._recipe.stages:
+            for key, reference in stage.references():
+                target = stages[reference.stage]
+                total = self._steps(target)
+                where = f"stages.{stage.name}.{key}: {str(reference)!r}"
+                if reference.step is not None and not 1 <= reference.step <= total:
+                    raise UsageError(f"{where}: expected a step of {target.name!r}, 1 to {total}, got {reference.step}")
+                if reference.level is not None:
+                    pruner = self._pruners.get(target.name)
+                    phases = pruner.phases(total) if pruner is not None else ()
+                    levels = [f"{phase.level:g}" for phase in phases if phase.level is not None]
+                    if f"{reference.level:g}" not in levels:
+                        got = f"expected a sparsity level that {target.name!r} keeps, got {reference.level:g}"
+                        raise UsageError(f"{where}: {got}; it keeps {', '.join(levels) or 'none'}")
+
+    def _bias(self) -> np.ndarray | None:
+        """log p_b of the training examples, (N, C); None where no stage needs it."""
+        if self._recipe.bias is None:
+            return None
+        log_probs = np.asarray(self._recipe.bias.build().log_probs(self._task), dtype=np.float32)
+        expected = (len(self._task.train.examples), len(self._task.labels))
+        if log_probs.shape != expected or not np.isfinite(log_probs).all():
+            owner = self._recipe.bias.registered.owner
+            raise PluginError(f"{owner}: expected finite log-probabilities of shape {expected}, got {log_probs.shape}")
+        return log_probs
+
+    # -- one stage -----------------------------------------------------------------------------
+
+    def _steps(self, stage: Stage) -> int:
+        return steps_in(stage.training, len(self._task.train.examples), self._accelerator.num_processes)
+
+    def _stage(self, stage: Stage, number: int) -> StageResult:
+        self._reporter.stage_started(
+            stage.name, stage.formula(), number, len(self._recipe.stages), self._steps(stage)
+        )
+        levels: dict[str, Figures] = {}
+        final = None
+        for checkpoint in self._checkpoints(stage):
+            reference = Reference(stage.name, checkpoint.point)
+            saved = self._directory.save(
+                stage.name, checkpoint, self._pretrained.model, self._pretrained.tokenizer
+            )
+            measured = self._measure(self._load(saved).model, stage)
+            if checkpoint.point is None:
+                final = measured
+            else:
+                self._directory.write_figures(reference, measured)
+                if reference.level is not None:
+                    levels[checkpoint.point] = measured
+        assert final is not None, "the last checkpoint is the end of the stage"
+        result = StageResult(stage.name, stage.op, self._task.metric, final, levels)
+        self._directory.write_result(result)
+        self._reporter.stage_finished(stage.name)
+        return result
+
+    def _checkpoints(self, stage: Stage) -> Iterator[Checkpoint]:
+        network = self._start(stage.weights)
+        mask = self._directory.load_mask(stage.mask) if stage.mask is not None else None
+        examples = self._tokens(self._task.train, stage.training.max_length)
+        if stage.needs_bias:
+            assert self._bias_log_probs is not None, "the recipe has a bias model"
+            examples = examples.add_column("bias_log_probs", list(self._bias_log_probs))  # type: ignore[call-arg]
+        training = Training(
+            network=network,
+            examples=examples,
+            debiaser=self._debiasers[stage.name],
+            pruner=self._pruners.get(stage.name) or FixedMask(mask=mask),
+            options=stage.training,
+            seed=self._recipe.seed,
+            accelerator=self._accelerator,
+            steps_kept=self._recipe.steps_kept(stage.name),
+        )
+        return training.run(self._events(stage))
+
+    def _events(self, stage: Stage) -> Events:
+        def evaluate(model: PreTrainedModel) -> tuple[float, dict[str, float]]:
+            ood = self._task.ood if stage.training.eval_ood else ()
+            return (
+                self._metric(self._evaluate(model, self._task.dev, stage)),
+                {split.name: self._metric(self._evaluate(model, split, stage)) for split in ood},
+            )
+
+        def on_step(step: int, loss: float, learning_rate: float) -> None:
+            self._directory.log(stage.name, {"step": step, "loss": loss, "learning_rate": learning_rate})
+            self._reporter.step(step, loss, learning_rate)
+
+        def on_evaluation(step: int, id_metric: float, ood: dict[str, float]) -> None:
+            self._directory.log(stage.name, {"step": step, self._task.metric: {self._task.dev.name: id_metric, **ood}})
+            self._reporter.evaluated(step, id_metric, ood)
+
+        return Events(evaluate, on_step, on_evaluation)
+
+    # -- models and figures --------------------------------------------------------------------
+
+    def _start(self, weights: Reference) -> Network:
+        if weights.stage == PRETRAINED:
+            return self._backbone.load(self._task.labels, self._recipe.seed)  # type: ignore[no-any-return]
+        return self._load(self._directory.at(weights) / "model")
+
+    def _load(self, saved: os.PathLike[str]) -> Network:
+        """A saved model, from disk: what is measured is what a user will load."""
+        model = type(self._pretrained.model).from_pretrained(saved)
+        return dataclasses.replace(self._pretrained, model=model)
+
+    def _tokens(self, split: Split, max_length: int) -> datasets.Dataset:
+        key = split.name, max_length
+        if key not in self._tokenized:
+            self._tokenized[key] = tokenize(split, self._pretrained.tokenizer, max_length)
+        return self._tokenized[key]
+
+    def _evaluate(self, model: PreTrainedModel, split: Split, stage: Stage) -> dict[str, float]:
+        tokens = self._tokens(split, stage.training.max_length)
+        batch_size = stage.training.eval_batch_size
+        logits = predict(model, tokens, self._pretrained.tokenizer, self._accelerator, batch_size)
+        return figures(self._evaluators, Predictions(split, logits))
+
+    def _metric(self, evaluation: Mapping[str, float]) -> float:
+        metric = self._task.metric
+        if metric not in evaluation:
+            owner, given = self._recipe.dataset.registered.owner, ", ".join(evaluation) or "none"
+            raise PluginError(f"{owner}: its metric is {metric!r}, which no evaluator of the recipe gives: {given}")
+        return evaluation[metric]
+
+    def _measure(self, model: PreTrainedModel, stage: Stage) -> Figures:
+        """Every figure of a saved model."""
+        model.to(self._accelerator.device)  # type: ignore[arg-type]  # transformers wraps `to`
+        evaluations = {split.name: self._evaluate(model, split, stage) for split in self._task.evaluated}
+        parts = self._pretrained.prunable
+        matrices = {name: model.get_submodule(name).weight.detach() for name in parts}
+        if measured := measures(self._evaluators, matrices):
+            evaluations["model"] = measured
+        reported = self._task.test or self._task.dev
+        return Figures(
+            sparsity=masks.sparsity({name: m for name, m in matrices.items() if parts[name] in COUNTED_PARTS}),
+            id=self._metric(evaluations[reported.name]),
+            ood={split.name: self._metric(evaluations[split.name]) for split in self._task.ood},
+            evaluations=evaluations,
+        )
+
+
+def _fingerprint(split: Split) -> str:
+    """SHA-256 of the columns and rows of a split, in hexadecimal."""
+    sha = hashlib.sha256(",".join(split.examples.column_names).encode())
+    for batch in split.examples.with_format("arrow").iter(10_000):
+        for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):  # type: ignore[union-attr]
+            sha.update(repr(row).encode())
+    return sha.hexdigest()

@@ -1,0 +1,131 @@
+"""Finding plugins, and keeping the broken ones from breaking anything else.
+
+pluggy's own loader stops at the first entry point that raises; here each is loaded by
+itself, in a manager of its own, and what goes wrong becomes one line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+
+import pluggy
+
+from srframework import hookspecs
+from srframework.component import API, KINDS, Component
+
+GROUP = "srframework"
+"""The entry point group in which plugins register."""
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One entry point, and what became of it.
+
+    Attributes:
+        dist: Name of the distribution that registers it.
+        version: Version of that distribution.
+        name: Name of the entry point.
+        value: What the entry point names: ``"srf_pruners"``.
+        state: ``"loaded"``, ``"failed"`` or ``"blocked"``.
+        failure: Why it failed, in one line; empty otherwise.
+        components: ``(kind, component)`` pairs; empty unless loaded.
+    """
+
+    dist: str
+    version: str
+    name: str
+    value: str
+    state: str
+    failure: str = ""
+    components: tuple[tuple[str, Component], ...] = ()
+
+
+_HOOKS = {f"srframework_{kind}s": kind for kind in KINDS}
+
+
+class _Refused(Exception):
+    """What a plugin registers is not what the hooks ask for."""
+
+
+def discover(blocked: Collection[str] = ()) -> list[Plugin]:
+    """Load every installed plugin that is not blocked; in order of distribution and name.
+
+    Args:
+        blocked: Distributions or entry points not to load, by name.
+
+    Never raises for a plugin's fault: see :attr:`Plugin.failure`.
+    """
+    found = sorted(set(entry_points(group=GROUP)), key=lambda entry: (*_provenance(entry), entry.name, entry.value))
+    return [_load(entry, blocked) for entry in found]
+
+
+def _provenance(entry: EntryPoint) -> tuple[str, str]:
+    return (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "0")
+
+
+def _load(entry: EntryPoint, blocked: Collection[str]) -> Plugin:
+    dist, version = _provenance(entry)
+    state, failure, components = "loaded", "", ()
+    if dist in blocked or entry.name in blocked:
+        state = "blocked"
+    else:
+        try:
+            # A plugin that prints while it is imported must not spoil the JSON on stdout.
+            with contextlib.redirect_stdout(sys.stderr):
+                components = _components(entry.load())
+        except KeyboardInterrupt:
+            raise
+        except SystemExit as error:
+            state, failure = "failed", f"exits when it is imported (SystemExit: {error.code})"
+        except _Refused as error:
+            state, failure = "failed", str(error)
+        except BaseException as error:  # noqa: BLE001  (whatever a stranger's module raises is a line, not a crash)
+            state, failure = "failed", _one_line(error)
+    return Plugin(dist, version, entry.name, entry.value, state, failure, components)
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _components(module: ModuleType) -> tuple[tuple[str, Component], ...]:
+    manager = pluggy.PluginManager("srframework")
+    manager.add_hookspecs(hookspecs)
+    try:
+        manager.register(module)
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        raise _Refused(f"{_one_line(error)}; the hooks are {', '.join(_HOOKS)}") from error
+    if not manager.get_hookcallers(module):
+        raise _Refused(f"implements no hook; the hooks are {', '.join(_HOOKS)}, marked with srframework.hookimpl")
+    collected = []
+    for hook, kind in _HOOKS.items():
+        for returned in getattr(manager.hook, hook)():
+            collected += [(kind, component) for component in _checked(hook, returned)]
+    _refuse_repeats(collected)
+    return tuple(collected)
+
+
+def _checked(hook: str, returned: Iterable[Component]) -> list[Component]:
+    if isinstance(returned, Component) or not isinstance(returned, Iterable):
+        raise _Refused(f"{hook} returned {type(returned).__name__}; expected an iterable of Component")
+    components = list(returned)
+    for component in components:
+        if not isinstance(component, Component):
+            raise _Refused(f"{hook} returned an item of type {type(component).__name__}; expected Component")
+        if component.api != API:
+            raise _Refused(f"component {component.name!r} is written for API {component.api}; this is API {API}")
+    return components
+
+
+def _refuse_repeats(collected: list[tuple[str, Component]]) -> None:
+    names = [f"{kind}/{component.name}" for kind, component in collected]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise _Refused(f"registers the same name twice: {', '.join(repeated)}")

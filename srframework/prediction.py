@@ -1,0 +1,86 @@
+"""Examples -> tokens -> logits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch.nn.utils import parametrize
+from torch.utils.data import DataLoader
+from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
+
+from srframework.contracts import Evaluator, Predictions, Split
+from srframework.errors import PluginError, shorten
+
+
+def tokenize(split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int) -> datasets.Dataset:
+    """The split as the model takes it: what the tokenizer gives, ``labels``, and ``length`` in tokens.
+
+    Texts are cut to ``max_length`` tokens together, the longer one first.
+    """
+
+    def encode(batch: Mapping[str, Any]) -> dict[str, Any]:
+        texts = [batch[column] for column in ("text_a", "text_b") if column in batch]
+        encoded = dict(tokenizer(*texts, truncation=True, max_length=max_length))
+        return encoded | {"length": [len(ids) for ids in encoded["input_ids"]], "labels": batch["label"]}
+
+    examples = split.examples
+    return examples.map(encode, batched=True, remove_columns=examples.column_names, load_from_cache_file=False)
+
+
+def predict(
+    model: PreTrainedModel,
+    tokenized: datasets.Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    accelerator: Accelerator,
+    batch_size: int,
+) -> np.ndarray:
+    """Logits ``(N, C)``, float32, in the order of the examples.
+
+    Batches are of like length, longest first, so that little is padding; the model is left in
+    the mode (training or evaluation) in which it came.
+    """
+    order = np.argsort(-np.asarray(tokenized["length"]), kind="stable")
+    columns = [name for name in tokenized.column_names if name not in ("length", "labels")]
+    loader = accelerator.prepare_data_loader(
+        DataLoader(
+            tokenized.select_columns(columns).select(order),  # type: ignore[arg-type]  # has what a Dataset needs
+            batch_size=batch_size,
+            collate_fn=DataCollatorWithPadding(tokenizer),
+            generator=torch.Generator(),  # else the loader draws a seed from the global stream of the training
+        )
+    )
+    was_training = model.training
+    model.eval()
+    logits = []
+    with torch.inference_mode(), parametrize.cached():
+        for batch in loader:
+            logits.append(accelerator.gather_for_metrics(model(**batch).logits.float()).cpu())
+    model.train(was_training)
+    restored = np.empty((len(order), logits[0].shape[1]), dtype=np.float32)
+    restored[order] = torch.cat(logits).numpy()
+    return restored
+
+
+def figures(evaluators: Sequence[Evaluator], predictions: Predictions) -> dict[str, float]:
+    """What every evaluator that applies says of one split."""
+    return _collect(evaluators, [e.evaluate(predictions) for e in evaluators if e.applies_to(predictions.split)])
+
+
+def measures(evaluators: Sequence[Evaluator], matrices: Mapping[str, torch.Tensor]) -> dict[str, float]:
+    """What the evaluators say of the weights."""
+    return _collect(evaluators, [evaluator.measure(matrices) for evaluator in evaluators])
+
+
+def _collect(evaluators: Sequence[Evaluator], results: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    collected: dict[str, float] = {}
+    for result in results:
+        for name, value in result.items():
+            if name in collected and collected[name] != float(value):
+                raise PluginError(f"two evaluators give a figure {name!r}: {collected[name]} and {shorten(value)}")
+            collected[name] = float(value)
+    return collected

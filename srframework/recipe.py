@@ -1,0 +1,170 @@
+"""A checked recipe, as a value; :mod:`srframework.loading` makes it from TOML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from srframework.component import Options
+from srframework.registry import Registered
+from srframework.training_options import TrainingOptions
+
+PRETRAINED = "pretrained"
+"""The name of θ_pt where a stage names its ``weights``."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """A component, with its options, as a recipe uses it."""
+
+    registered: Registered
+    options: Options
+
+    def build(self) -> Any:
+        """Make the thing itself; see :meth:`srframework.registry.Registered.build`."""
+        return self.registered.build(self.options)
+
+    def table(self) -> dict[str, Any]:
+        """As TOML: the name, and every option that has a value."""
+        return {"use": self.registered.full_name, **self.options.model_dump(mode="json", exclude_none=True)}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What ``weights`` or ``mask`` names: a stage, or a point inside one.
+
+    Attributes:
+        stage: The stage, or ``"pretrained"``.
+        point: ``"10000"``, a step; ``"0.5"``, a sparsity level; None, the end of the stage.
+    """
+
+    stage: str
+    point: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """``imp@0.5`` -> stage ``imp``, point ``0.5``."""
+        stage, _, point = text.partition("@")
+        return cls(stage, point or None)
+
+    @property
+    def step(self) -> int | None:
+        """The step that is meant; None for a level, or for the end."""
+        return int(self.point) if self.point is not None and self.point.isdecimal() else None
+
+    @property
+    def level(self) -> float | None:
+        """The sparsity level that is meant, in (0, 1); None for a step, or for the end."""
+        return float(self.point) if self.point is not None and not self.point.isdecimal() else None
+
+    def __str__(self) -> str:
+        return self.stage if self.point is None else f"{self.stage}@{self.point}"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A_L(f(θ)) or P_L^p(f(θ)).
+
+    Attributes:
+        name: Unique in its recipe.
+        op: ``"train"`` or ``"prune"``.
+        weights: θ that it starts from.
+        mask: m that it keeps fixed; None for none.
+        pruner: p; None when it trains.
+        loss: L.
+        training: Its training options: the recipe's, overridden.
+    """
+
+    name: str
+    op: str
+    weights: Reference
+    mask: Reference | None
+    pruner: Use | None
+    loss: Use
+    training: TrainingOptions
+
+    @property
+    def needs_bias(self) -> bool:
+        """Whether the loss wants the bias model's predictions."""
+        return "bias" in self.loss.registered.component.required(self.loss.options)
+
+    def references(self) -> Iterator[tuple[str, Reference]]:
+        """The key and the reference, for each stage that this one starts from."""
+        if self.weights.stage != PRETRAINED:
+            yield "weights", self.weights
+        if self.mask is not None:
+            yield "mask", self.mask
+
+    def table(self) -> dict[str, Any]:
+        """As TOML, with every training option said."""
+        table: dict[str, Any] = {"name": self.name, "op": self.op, "weights": str(self.weights)}
+        if self.mask is not None:
+            table["mask"] = str(self.mask)
+        if self.pruner is not None:
+            table["pruner"] = self.pruner.table()
+        return table | {"loss": self.loss.table(), **self.training.model_dump(mode="json", exclude_none=True)}
+
+    def formula(self) -> str:
+        """In the paper's notation (§3.4): ``P_poe^mask(f(finetuned))``."""
+        loss = self.loss.registered.name
+        theta = "θ_pt" if self.weights.stage == PRETRAINED else str(self.weights)
+        inner = theta if self.mask is None else f"M({self.mask}) ⊙ {theta}"
+        return f"A_{loss}(f({inner}))" if self.pruner is None else f"P_{loss}^{self.pruner.registered.name}(f({inner}))"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A checked recipe; all names resolved, all options complete.
+
+    Attributes:
+        name: For people.
+        seed: From which all randomness flows.
+        description: For people; may be empty.
+        backbone, dataset, evaluators, bias: The components; ``bias`` is None where no stage needs it.
+        stages: In an order in which each comes after those that it starts from.
+    """
+
+    name: str
+    seed: int
+    description: str
+    backbone: Use
+    dataset: Use
+    evaluators: tuple[Use, ...]
+    bias: Use | None
+    stages: tuple[Stage, ...]
+
+    def table(self) -> dict[str, Any]:
+        """The resolved recipe as a TOML document, which loads to an equal recipe."""
+        table: dict[str, Any] = {"name": self.name, "schema": 1, "seed": self.seed}
+        if self.description:
+            table["description"] = self.description
+        table |= {"backbone": self.backbone.table(), "dataset": self.dataset.table()}
+        table["evaluators"] = [use.table() for use in self.evaluators]
+        if self.bias is not None:
+            table["bias"] = self.bias.table()
+        return table | {"stages": [stage.table() for stage in self.stages]}
+
+    def to_toml(self) -> str:
+        """The resolved recipe as text."""
+        return tomli_w.dumps(self.table())
+
+    def steps_kept(self, stage: str) -> frozenset[int]:
+        """The steps of ``stage`` that another stage starts from."""
+        references = [reference for other in self.stages for _, reference in other.references()]
+        return frozenset(each.step for each in references if each.stage == stage and each.step is not None)
+
+
+def shipped() -> dict[str, Path]:
+    """The recipes that come with srframework, by name: ``quickstart``, ``paper/table5``."""
+    root = Path(__file__).parent / "recipes"
+    return {path.relative_to(root).with_suffix("").as_posix(): path for path in sorted(root.rglob("*.toml"))}
+
+
+def find(recipe: str) -> Path:
+    """The file that ``recipe`` names: a path, or the name of a shipped recipe."""
+    path = Path(recipe)
+    return path if path.exists() else shipped().get(recipe, path)

@@ -1,0 +1,108 @@
+"""Progress on stderr: a live display where it is a terminal, plain lines where it is not."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from srframework.report.reporter import Reporter
+
+
+@contextmanager
+def reporter() -> Iterator[Reporter]:
+    """The reporter that suits this process's stderr."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield LineReporter()
+        return
+    with _display(console) as progress:
+        yield LiveReporter(progress)
+
+
+def _display(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.fields[stage]}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[loss]}"),
+        TextColumn("{task.fields[figures]}"),
+        console=console,
+    )
+
+
+class LiveReporter(Reporter):
+    """One line of a rich display for each stage: step, speed, time left, loss, latest figures."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task: TaskID | None = None
+        self._clock = _Clock()
+
+    def note(self, text: str) -> None:
+        self._progress.console.print(text, markup=False, highlight=False)
+
+    def stage_started(self, name: str, formula: str, index: int, count: int, steps: int) -> None:
+        stage = f"[{index}/{count}] {name}".replace("[", "\\[")
+        self._task = self._progress.add_task("", total=steps, stage=stage, speed="", loss="", figures="")
+        self._clock = _Clock()
+
+    def step(self, step: int, loss: float, learning_rate: float) -> None:
+        if self._task is not None:
+            speed = f"{self._clock.speed(step):.1f} steps/s"
+            self._progress.update(self._task, completed=step, speed=speed, loss=f"loss {loss:.3f}")
+
+    def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float]) -> None:
+        if self._task is not None:
+            self._progress.update(self._task, figures=_figures(id_metric, ood))
+
+
+class LineReporter(Reporter):
+    """Log lines: at each evaluation, and in between at most every ten seconds."""
+
+    interval = 10.0
+
+    def __init__(self) -> None:
+        self._stage, self._steps, self._clock, self._last = "", 0, _Clock(), time.monotonic()
+
+    def note(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    def stage_started(self, name: str, formula: str, index: int, count: int, steps: int) -> None:
+        self._stage, self._steps, self._clock = f"[{index}/{count}] {name}", steps, _Clock()
+        self.note(f"{self._stage}: {formula}, {steps} steps")
+
+    def step(self, step: int, loss: float, learning_rate: float) -> None:
+        self._loss = loss
+        if time.monotonic() - self._last >= self.interval:
+            self._line(step)
+
+    def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float]) -> None:
+        self._line(step, ", " + _figures(id_metric, ood))
+
+    def _line(self, step: int, figures: str = "") -> None:
+        self._last = time.monotonic()
+        speed = self._clock.speed(step)
+        left = time.strftime("%H:%M:%S", time.gmtime((self._steps - step) / speed)) if speed else "?"
+        progress = f"step {step}/{self._steps}, loss {self._loss:.3f}, {speed:.1f} steps/s, {left} left"
+        self.note(f"{self._stage}: {progress}{figures}")
+
+
+class _Clock:
+    """Steps per second since the stage began."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    def speed(self, step: int) -> float:
+        return step / max(time.monotonic() - self._start, 1e-9)
+
+
+def _figures(id_metric: float, ood: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.3f}" for name, value in {"ID": id_metric, **ood}.items())

@@ -1,0 +1,24 @@
+"""What the pipeline tells of its progress. The base says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class Reporter:
+    """Silent; override what is of interest. Calls come in the order of a run."""
+
+    def note(self, text: str) -> None:
+        """A sentence that the user should know: rows that were skipped, say."""
+
+    def stage_started(self, name: str, formula: str, index: int, count: int, steps: int) -> None:
+        """Stage ``index`` of ``count``, from 1, begins; it takes ``steps`` optimizer steps."""
+
+    def step(self, step: int, loss: float, learning_rate: float) -> None:
+        """``loss`` is the mean since the last call."""
+
+    def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float]) -> None:
+        """The metric, in [0, 1], on ID examples and on each OOD split."""
+
+    def stage_finished(self, name: str) -> None:
+        """The stage's result is on disk."""

@@ -1,0 +1,244 @@
+"""The one training loop: A_L and P_L^p are the same but for what the pruner optimises."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import datasets
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, RandomSampler, Sampler
+from transformers import DataCollatorWithPadding, PreTrainedModel, get_linear_schedule_with_warmup
+from transformers.trainer_pt_utils import LengthGroupedSampler
+
+from srframework.contracts import Debiaser, LossInputs, Network, Phase, Pruner
+from srframework.errors import SRFrameworkError
+from srframework.masks import Mask
+from srframework.training_options import TrainingOptions
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model at one step, on the CPU.
+
+    Attributes:
+        step: Optimizer steps of the stage until then.
+        point: By what others refer to it: ``"10000"`` (a step), ``"0.5"`` (a sparsity level);
+            None for the end of the stage.
+        weights: The state dict; pruned entries are exactly 0.
+        mask: Which entries those are.
+    """
+
+    step: int
+    point: str | None
+    weights: dict[str, Tensor]
+    mask: Mask
+
+
+@dataclass(frozen=True)
+class Events:
+    """What the loop calls while it works.
+
+    Attributes:
+        evaluate: Called with the model; gives ``(ID metric, {OOD split: metric})``.
+        on_step: Called every ``log_every`` steps with (step, mean loss since the last call, learning rate).
+        on_evaluation: Called with (step, ID metric, OOD metrics) after each evaluation.
+    """
+
+    evaluate: Callable[[PreTrainedModel], tuple[float, dict[str, float]]]
+    on_step: Callable[[int, float, float], None]
+    on_evaluation: Callable[[int, float, dict[str, float]], None]
+
+
+def steps_in(options: TrainingOptions, examples: int, processes: int = 1) -> int:
+    """Optimizer steps of a stage: ``max_steps``, or those of its epochs."""
+    if options.max_steps is not None:
+        return options.max_steps
+    batches = math.ceil(examples / (options.batch_size * processes))
+    return options.epochs * math.ceil(batches / options.gradient_accumulation)
+
+
+@dataclass
+class Training:
+    """One stage's training.
+
+    Attributes:
+        network: The model, which is trained in place.
+        examples: Tokenised training examples; with a column ``bias_log_probs`` if the loss wants it.
+        debiaser: L.
+        pruner: p, or :class:`srframework.pruning.FixedMask`.
+        options: The stage's.
+        seed: Of the data order and of dropout.
+        accelerator: Device and processes.
+        steps_kept: Steps after which a checkpoint is yielded.
+    """
+
+    network: Network
+    examples: datasets.Dataset
+    debiaser: Debiaser
+    pruner: Pruner
+    options: TrainingOptions
+    seed: int
+    accelerator: Accelerator
+    steps_kept: frozenset[int] = frozenset()
+    _best: tuple[float, Checkpoint] | None = field(default=None, init=False)
+
+    def run(self, events: Events) -> Iterator[Checkpoint]:
+        """Train; yield each point that is to be kept as it is reached, and last the result.
+
+        Raises:
+            SRFrameworkError: The loss is no finite number; says at which step.
+        """
+        set_seed(self.seed)
+        options, pruner, accelerator = self.options, self.pruner, self.accelerator
+        total = steps_in(options, len(self.examples), accelerator.num_processes)
+        plain = self.network.model.to(accelerator.device)
+        names = list(plain.state_dict())
+        pruner.attach(self.network, total)
+        model = accelerator.prepare_model(plain)
+        model.train()
+        batches = self._batches()
+        step = 0
+        for phase in pruner.phases(total):
+            pruner.begin(phase, step)
+            parameters = list(pruner.parameters())
+            optimizer, schedule = self._optimizer(parameters, phase)
+            end = step + phase.steps
+            loss_sum, loss_count = torch.zeros((), device=accelerator.device), 0
+            while step < end:
+                loss_sum += self._backward(model, batches)
+                loss_count += 1
+                pruner.before_step(step)
+                self._clip(parameters)
+                optimizer.step()
+                schedule.step()
+                optimizer.zero_grad()
+                step += 1
+                pruner.after_step(step)
+                if step % options.log_every == 0 or step == end:
+                    events.on_step(step, self._finite(loss_sum.item() / loss_count, step), schedule.get_last_lr()[0])
+                    loss_sum, loss_count = torch.zeros_like(loss_sum), 0
+                if step % options.eval_every == 0 or step == end:
+                    pruner.refresh(step)
+                    id_metric, ood_metrics = events.evaluate(model)
+                    events.on_evaluation(step, id_metric, ood_metrics)
+                    self._remember_best(id_metric, step, total, plain, names)
+                if step in self.steps_kept:
+                    yield self._checkpoint_between(step, plain, names)
+            if phase.level is not None:
+                yield self._checkpoint(step, f"{phase.level:g}", plain, names)
+        yield self._best[1] if self._best is not None else self._checkpoint(step, None, plain, names)
+
+    def _batches(self) -> Iterator[dict[str, Tensor]]:
+        """Batches without end; the order of each epoch is a function of the seed and its number."""
+        generator = torch.Generator()
+        size = self.options.batch_size
+        sampler: Sampler[int]
+        if self.options.group_by_length:
+            sampler = LengthGroupedSampler(size, lengths=list(self.examples["length"]), generator=generator)
+        else:
+            sampler = RandomSampler(self.examples, generator=generator)  # type: ignore[arg-type]  # has a length
+        loader = self.accelerator.prepare_data_loader(
+            DataLoader(
+                self.examples.remove_columns("length"),  # type: ignore[arg-type]  # has what a Dataset needs
+                batch_size=size,
+                sampler=sampler,
+                collate_fn=DataCollatorWithPadding(self.network.tokenizer),
+                generator=torch.Generator(),
+            )
+        )
+        epoch = 0
+        while True:
+            generator.manual_seed(self.seed * 1_000_003 + epoch)
+            yield from loader
+            epoch += 1
+
+    def _optimizer(self, parameters: Sequence[nn.Parameter], phase: Phase) -> tuple[Any, Any]:
+        options = self.options
+        optimizer = torch.optim.AdamW(
+            parameters,
+            lr=options.learning_rate,
+            eps=options.adam_epsilon,
+            weight_decay=options.weight_decay,
+            fused=True,
+        )
+        warmup = options.warmup_steps if phase.warmup else 0
+        schedule = get_linear_schedule_with_warmup(optimizer, warmup, phase.steps)
+        return self.accelerator.prepare_optimizer(optimizer), schedule
+
+    def _backward(self, model: nn.Module, batches: Iterator[dict[str, Tensor]]) -> Tensor:
+        """Add up the gradients of one optimizer step; give the mean loss."""
+        count = self.options.gradient_accumulation
+        # Accelerate fixes one precision for the process; stages of a recipe may differ in theirs.
+        precision = torch.autocast(
+            self.accelerator.device.type, torch.bfloat16, enabled=self.options.precision == "bf16"
+        )
+        total = torch.zeros((), device=self.accelerator.device)
+        for micro in range(count):
+            batch = dict(next(batches))
+            labels, bias = batch.pop("labels"), batch.pop("bias_log_probs", None)
+            syncing = contextlib.nullcontext() if micro == count - 1 else self.accelerator.no_sync(model)
+            with syncing:
+                with precision:
+                    logits = model(**batch).logits
+                loss = self.debiaser.loss(LossInputs(logits.float(), labels, bias)) / count
+                self.accelerator.backward(loss)
+            total += loss.detach()
+        return total
+
+    def _clip(self, parameters: Sequence[nn.Parameter]) -> None:
+        norm = self.options.max_grad_norm
+        if not norm:
+            return
+        groups = [[parameter] for parameter in parameters] if self.options.clip == "per-tensor" else [parameters]
+        for group in groups:
+            self.accelerator.clip_grad_norm_(group, norm)
+
+    def _finite(self, loss: float, step: int) -> float:
+        if not math.isfinite(loss):
+            rate = self.options.learning_rate
+            raise SRFrameworkError(
+                f"the loss is {loss} at step {step}; expected a finite number (learning_rate is {rate:g}, "
+                f"max_grad_norm {self.options.max_grad_norm:g}; a lower learning rate is the usual remedy)"
+            )
+        return loss
+
+    def _remember_best(
+        self, metric: float, step: int, total: int, model: PreTrainedModel, names: Sequence[str]
+    ) -> None:
+        if not self.pruner.keeps_best or self.options.keep != "best" or step < (self.options.best_after or 0) * total:
+            return
+        if self._best is None or metric > self._best[0]:
+            self._best = metric, self._checkpoint(step, None, model, names)
+
+    def _checkpoint(self, step: int, point: str | None, model: nn.Module, names: Sequence[str]) -> Checkpoint:
+        """What stands now; just after a refresh."""
+        mask = self.pruner.masks()
+        weights = {name: _tensor(model, name).detach().to("cpu", copy=True) for name in names}
+        for name, matrix in mask.items():
+            weights[f"{name}.weight"].masked_fill_(~matrix, 0.0)  # a kept -0.0 apart, pruned is +0.0
+        return Checkpoint(step, point, weights, mask)
+
+    def _checkpoint_between(self, step: int, model: nn.Module, names: Sequence[str]) -> Checkpoint:
+        """What a refresh would give now, without its effect on what follows: that somebody
+        refers to a step must not change the stage."""
+        state = self.pruner.state()
+        self.pruner.refresh(step)
+        checkpoint = self._checkpoint(step, str(step), model, names)
+        self.pruner.restore(state)
+        return checkpoint
+
+
+def _tensor(model: nn.Module, name: str) -> Tensor:
+    """A parameter or buffer by its plain name; the value that the forward pass sees, where
+    the module is parametrised."""
+    module, _, attribute = name.rpartition(".")
+    tensor = getattr(model.get_submodule(module), attribute)
+    assert isinstance(tensor, Tensor), name
+    return tensor

@@ -1,0 +1,43 @@
+"""The ``[training]`` table: how a stage is trained. Any stage may override any of it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from srframework.component import Options
+
+
+class TrainingOptions(Options):
+    """Defaults are those of the paper for MNLI, where they are not of a task (App. B.3)."""
+
+    epochs: int = Field(3, ge=1, description="Passes over the training set; at least 1.")
+    max_steps: int | None = Field(None, ge=1, description="Optimizer steps, at least 1; where given, instead of epochs.")
+    batch_size: int = Field(32, ge=1, description="Examples in a batch, on each device; at least 1.")
+    gradient_accumulation: int = Field(1, ge=1, description="Batches to an optimizer step; at least 1.")
+    learning_rate: float = Field(5e-5, gt=0, description="Peak learning rate; above 0.")
+    warmup_steps: int = Field(0, ge=0, description="Steps of linear warmup before the linear decay; at least 0.")
+    weight_decay: float = Field(0.0, ge=0, description="AdamW's decoupled weight decay; at least 0.")
+    adam_epsilon: float = Field(1e-8, gt=0, description="AdamW's epsilon; above 0.")
+    max_grad_norm: float = Field(1.0, ge=0, description="Clip the gradient to this L2 norm; 0 does not clip.")
+    clip: Literal["global", "per-tensor"] = Field(
+        "global", description="Whether the norm is that of all gradients together, or of each tensor by itself."
+    )
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="Arithmetic of the forward pass.")
+    max_length: int = Field(128, ge=8, description="Tokens to which an example is cut; at least 8.")
+    group_by_length: bool = Field(True, description="Put examples of like length into a batch, to save padding.")
+    eval_every: int = Field(1000, ge=1, description="Optimizer steps between evaluations; at least 1.")
+    eval_batch_size: int = Field(128, ge=1, description="Examples in a batch of an evaluation; at least 1.")
+    eval_ood: bool = Field(True, description="Evaluate the OOD splits during training too; they never choose anything.")
+    keep: Literal["best", "last"] = Field(
+        "best", description="Whether a stage ends with its best checkpoint by the ID metric, or with its last."
+    )
+    best_after: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Share of the steps, in [0, 1], before which no checkpoint is the best. "
+        "Unset: 0.7 for a prune stage that starts from another stage's weights, else 0.",
+    )
+    log_every: int = Field(10, ge=1, description="Optimizer steps between lines of metrics.jsonl; at least 1.")
