@@ -8,9 +8,9 @@ Nothing here imports torch; the types that need it are for the type checker alon
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     import datasets
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from srframework.masks import Mask
+
+
+PARTS = ("encoder", "pooler", "classifier")
+"""The parts of a model whose matrices may be pruned: the Transformer layers, the pooler, and what
+is on top."""
 
 
 # -- backbone ------------------------------------------------------------------------------------
@@ -33,12 +38,17 @@ class Network:
         model: A Hugging Face sequence classifier with C outputs.
         tokenizer: Takes one or two texts.
         prunable: Qualified name of a linear module -> the part of the model it belongs to:
-            ``"encoder"``, ``"pooler"`` or ``"classifier"`` (section 3.1 of the paper).
+            one of :data:`PARTS` (section 3.1 of the paper).
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     prunable: Mapping[str, str]
+
+    def matrices(self, parts: Collection[str] = PARTS) -> dict[str, nn.Parameter]:
+        """The weights of the prunable modules of these parts, by the name of the module."""
+        chosen = [name for name, part in self.prunable.items() if part in parts]
+        return {name: cast("nn.Parameter", self.model.get_submodule(name).weight) for name in chosen}
 
 
 class Backbone(ABC):
@@ -165,7 +175,7 @@ class BiasModel(ABC):
 
     @abstractmethod
     def log_probs(self, task: TaskData) -> np.ndarray:
-        """log p_b of every training example, ``(N, C)``, finite, in the order of ``task.labels``."""
+        """Log p_b of every training example, ``(N, C)``, finite, in the order of ``task.labels``."""
 
 
 # -- pruner --------------------------------------------------------------------------------------
@@ -266,7 +276,7 @@ class Predictions:
         """``(N,)``, in the split's own labels: the most probable label, collapsed."""
         import numpy as np
 
-        best = self.logits.argmax(axis=1)
+        best: np.ndarray = self.logits.argmax(axis=1)
         return best if self.split.collapse is None else np.asarray(self.split.collapse)[best]
 
     @property

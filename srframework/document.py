@@ -34,7 +34,9 @@ class Document:
             self.data: dict[str, Any] = tomli.loads(self._text)
         except tomli.TOMLDecodeError as error:
             where = f"{path}:{error.lineno}"
-            raise RecipeError([Problem(where, "", f"expected TOML, got: {error.msg} (column {error.colno})")]) from error
+            raise RecipeError(
+                [Problem(where, "", f"expected TOML, got: {error.msg} (column {error.colno})")]
+            ) from error
         problems = [problem for override in overrides if (problem := self._override(override))]
         if problems:
             raise RecipeError(problems)
@@ -73,7 +75,9 @@ class Document:
         key, equals, value = override.partition("=")
         where = f"--set {override}"
         if not equals or not all(key.split(".")):
-            return Problem(where, "", "expected key=value, such as training.epochs=3 or stages.NAME.pruner.sparsity=0.5")
+            return Problem(
+                where, "", "expected key=value, such as training.epochs=3 or stages.NAME.pruner.sparsity=0.5"
+            )
         table: Any = self.data
         path: KeyPath = ()
         *parents, last = key.split(".")

@@ -56,9 +56,7 @@ class _Top(Options):
 
 
 class _StageTop(Options):
-    name: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="A name: letters, digits, '_', '.' and '-'."
-    )
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="A name: letters, digits, '_', '.' and '-'.")
     op: Literal["train", "prune"] = Field(description="'train' or 'prune'.")
     weights: str = Field(PRETRAINED, description="Weights to start from.")
     mask: str | None = Field(None, description="Mask to keep fixed.")
@@ -189,7 +187,11 @@ class _Check:
         if not needy:
             return bias
         if bias is None:
-            free = [each for each in models if not any(f.is_required() for f in each.component.options.model_fields.values())]
+            free = [
+                each
+                for each in models
+                if not any(f.is_required() for f in each.component.options.model_fields.values())
+            ]
             if len(free) == 1:
                 bias = Use(free[0], free[0].component.options())
         data = dataset.registered.name
@@ -281,7 +283,9 @@ class _Check:
             if target is None:
                 continue  # its own problems are reported
             if what == "mask" and target.pruner is None and target.mask is None:
-                self._add(key, f"expected a stage that has a mask, got {reference.stage!r}, which is trained without one")
+                self._add(
+                    key, f"expected a stage that has a mask, got {reference.stage!r}, which is trained without one"
+                )
             self._check_point(key, reference)
 
     def _check_point(self, key: KeyPath, reference: Reference) -> None:

@@ -89,10 +89,7 @@ class Mask(Mapping[str, Tensor]):
             ValueError: The model has no such matrix, or one of another shape; names it.
         """
         for name, matrix in self.items():
-            try:
-                weight = model.get_submodule(name).weight
-            except AttributeError:
-                raise ValueError(f"mask: the model has no matrix {name!r}") from None
+            weight = weight_of(model, name)
             if weight.shape != matrix.shape:
                 raise ValueError(f"mask of {name!r}: expected {tuple(weight.shape)}, got {tuple(matrix.shape)}")
             with torch.no_grad():
@@ -124,7 +121,9 @@ class Mask(Mapping[str, Tensor]):
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}
                 if metadata.get("format") != _FORMAT:
-                    raise DataError(f"{path}: expected a mask ({_FORMAT}), got {metadata.get('format', 'another file')}")
+                    raise DataError(
+                        f"{path}: expected a mask ({_FORMAT}), got {metadata.get('format', 'another file')}"
+                    )
                 shapes = json.loads(metadata["shapes"])
                 return cls({name: _unpack(file.get_tensor(name), shape) for name, shape in shapes.items()})
         except (OSError, ValueError, KeyError) as error:
@@ -133,6 +132,20 @@ class Mask(Mapping[str, Tensor]):
             if isinstance(error, DataError):
                 raise
             raise DataError(f"{path}: expected a mask, got a damaged file: {error}") from error
+
+
+def weight_of(model: nn.Module, name: str) -> Tensor:
+    """The weight matrix of the module ``name``; as the forward pass sees it, where it is parametrised.
+
+    Raises:
+        ValueError: The model has no such module, or it has no weight; names it.
+    """
+    try:
+        weight = model.get_submodule(name).weight
+    except AttributeError:
+        raise ValueError(f"the model has no matrix {name!r}") from None
+    assert isinstance(weight, Tensor), name
+    return weight
 
 
 def sparsity(matrices: Mapping[str, Tensor]) -> float:

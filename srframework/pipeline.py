@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -15,7 +16,7 @@ from accelerate import Accelerator
 from transformers import PreTrainedModel
 
 from srframework import masks
-from srframework.contracts import Network, Predictions, Pruner, Split, TaskData
+from srframework.contracts import Backbone, Network, Predictions, Pruner, Split, TaskData
 from srframework.errors import PluginError, UsageError
 from srframework.prediction import figures, measures, predict, tokenize
 from srframework.pruning import FixedMask
@@ -51,7 +52,7 @@ class Pipeline:
             SRFrameworkError: The data, the model, a plugin or a reference is not as it should be.
         """
         recipe = self._recipe
-        self._backbone = recipe.backbone.build()
+        self._backbone: Backbone = recipe.backbone.build()
         self._evaluators = [use.build() for use in recipe.evaluators]
         self._debiasers = {stage.name: stage.loss.build() for stage in recipe.stages}
         self._pruners: dict[str, Pruner] = {s.name: s.pruner.build() for s in recipe.stages if s.pruner is not None}
@@ -105,7 +106,7 @@ class Pipeline:
                         raise UsageError(f"{where}: {got}; it keeps {', '.join(levels) or 'none'}")
 
     def _bias(self) -> np.ndarray | None:
-        """log p_b of the training examples, (N, C); None where no stage needs it."""
+        """Log p_b of the training examples, (N, C); None where no stage needs it."""
         if self._recipe.bias is None:
             return None
         log_probs = np.asarray(self._recipe.bias.build().log_probs(self._task), dtype=np.float32)
@@ -121,17 +122,13 @@ class Pipeline:
         return steps_in(stage.training, len(self._task.train.examples), self._accelerator.num_processes)
 
     def _stage(self, stage: Stage, number: int) -> StageResult:
-        self._reporter.stage_started(
-            stage.name, stage.formula(), number, len(self._recipe.stages), self._steps(stage)
-        )
+        self._reporter.stage_started(stage.name, stage.formula(), number, len(self._recipe.stages), self._steps(stage))
         levels: dict[str, Figures] = {}
         final = None
         for checkpoint in self._checkpoints(stage):
             reference = Reference(stage.name, checkpoint.point)
-            saved = self._directory.save(
-                stage.name, checkpoint, self._pretrained.model, self._pretrained.tokenizer
-            )
-            measured = self._measure(self._load(saved).model, stage)
+            saved = self._directory.save(stage.name, checkpoint, self._pretrained.model, self._pretrained.tokenizer)
+            measured = self._measure(self._load(saved), stage)
             if checkpoint.point is None:
                 final = measured
             else:
@@ -150,7 +147,7 @@ class Pipeline:
         examples = self._tokens(self._task.train, stage.training.max_length)
         if stage.needs_bias:
             assert self._bias_log_probs is not None, "the recipe has a bias model"
-            examples = examples.add_column("bias_log_probs", list(self._bias_log_probs))  # type: ignore[call-arg]
+            examples = examples.add_column("bias_log_probs", list(self._bias_log_probs))
         training = Training(
             network=network,
             examples=examples,
@@ -185,12 +182,12 @@ class Pipeline:
 
     def _start(self, weights: Reference) -> Network:
         if weights.stage == PRETRAINED:
-            return self._backbone.load(self._task.labels, self._recipe.seed)  # type: ignore[no-any-return]
+            return self._backbone.load(self._task.labels, self._recipe.seed)
         return self._load(self._directory.at(weights) / "model")
 
-    def _load(self, saved: os.PathLike[str]) -> Network:
+    def _load(self, saved: Path) -> Network:
         """A saved model, from disk: what is measured is what a user will load."""
-        model = type(self._pretrained.model).from_pretrained(saved)
+        model: PreTrainedModel = type(self._pretrained.model).from_pretrained(saved)
         return dataclasses.replace(self._pretrained, model=model)
 
     def _tokens(self, split: Split, max_length: int) -> datasets.Dataset:
@@ -212,17 +209,15 @@ class Pipeline:
             raise PluginError(f"{owner}: its metric is {metric!r}, which no evaluator of the recipe gives: {given}")
         return evaluation[metric]
 
-    def _measure(self, model: PreTrainedModel, stage: Stage) -> Figures:
+    def _measure(self, network: Network, stage: Stage) -> Figures:
         """Every figure of a saved model."""
-        model.to(self._accelerator.device)  # type: ignore[arg-type]  # transformers wraps `to`
+        model = network.model.to(self._accelerator.device)
         evaluations = {split.name: self._evaluate(model, split, stage) for split in self._task.evaluated}
-        parts = self._pretrained.prunable
-        matrices = {name: model.get_submodule(name).weight.detach() for name in parts}
-        if measured := measures(self._evaluators, matrices):
+        if measured := measures(self._evaluators, network.matrices()):
             evaluations["model"] = measured
         reported = self._task.test or self._task.dev
         return Figures(
-            sparsity=masks.sparsity({name: m for name, m in matrices.items() if parts[name] in COUNTED_PARTS}),
+            sparsity=masks.sparsity(network.matrices(COUNTED_PARTS)),
             id=self._metric(evaluations[reported.name]),
             ood={split.name: self._metric(evaluations[split.name]) for split in self._task.ood},
             evaluations=evaluations,
@@ -233,6 +228,6 @@ def _fingerprint(split: Split) -> str:
     """SHA-256 of the columns and rows of a split, in hexadecimal."""
     sha = hashlib.sha256(",".join(split.examples.column_names).encode())
     for batch in split.examples.with_format("arrow").iter(10_000):
-        for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):  # type: ignore[union-attr]
+        for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
             sha.update(repr(row).encode())
     return sha.hexdigest()

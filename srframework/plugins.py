@@ -70,7 +70,8 @@ def _provenance(entry: EntryPoint) -> tuple[str, str]:
 
 def _load(entry: EntryPoint, blocked: Collection[str]) -> Plugin:
     dist, version = _provenance(entry)
-    state, failure, components = "loaded", "", ()
+    state, failure = "loaded", ""
+    components: tuple[tuple[str, Component], ...] = ()
     if dist in blocked or entry.name in blocked:
         state = "blocked"
     else:

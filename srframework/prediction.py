@@ -48,7 +48,7 @@ def predict(
     columns = [name for name in tokenized.column_names if name not in ("length", "labels")]
     loader = accelerator.prepare_data_loader(
         DataLoader(
-            tokenized.select_columns(columns).select(order),  # type: ignore[arg-type]  # has what a Dataset needs
+            tokenized.select_columns(columns).select(order),
             batch_size=batch_size,
             collate_fn=DataCollatorWithPadding(tokenizer),
             generator=torch.Generator(),  # else the loader draws a seed from the global stream of the training
@@ -56,10 +56,8 @@ def predict(
     )
     was_training = model.training
     model.eval()
-    logits = []
     with torch.inference_mode(), parametrize.cached():
-        for batch in loader:
-            logits.append(accelerator.gather_for_metrics(model(**batch).logits.float()).cpu())
+        logits = [accelerator.gather_for_metrics(model(**batch).logits.float()).cpu() for batch in loader]
     model.train(was_training)
     restored = np.empty((len(order), logits[0].shape[1]), dtype=np.float32)
     restored[order] = torch.cat(logits).numpy()
@@ -68,15 +66,15 @@ def predict(
 
 def figures(evaluators: Sequence[Evaluator], predictions: Predictions) -> dict[str, float]:
     """What every evaluator that applies says of one split."""
-    return _collect(evaluators, [e.evaluate(predictions) for e in evaluators if e.applies_to(predictions.split)])
+    return _collect([each.evaluate(predictions) for each in evaluators if each.applies_to(predictions.split)])
 
 
 def measures(evaluators: Sequence[Evaluator], matrices: Mapping[str, torch.Tensor]) -> dict[str, float]:
     """What the evaluators say of the weights."""
-    return _collect(evaluators, [evaluator.measure(matrices) for evaluator in evaluators])
+    return _collect([evaluator.measure(matrices) for evaluator in evaluators])
 
 
-def _collect(evaluators: Sequence[Evaluator], results: Sequence[Mapping[str, float]]) -> dict[str, float]:
+def _collect(results: Sequence[Mapping[str, float]]) -> dict[str, float]:
     collected: dict[str, float] = {}
     for result in results:
         for name, value in result.items():

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from srframework.contracts import Network, Pruner
-from srframework.masks import Mask
+from srframework.masks import Mask, weight_of
 
 
 class FixedMask(Pruner):
@@ -24,7 +24,7 @@ class FixedMask(Pruner):
     def __init__(self, options: Any = None, mask: Mask | None = None) -> None:
         super().__init__(options)
         self._mask = mask if mask is not None else Mask({})
-        self._held: list[tuple[nn.Parameter, Tensor]] = []
+        self._held: list[tuple[Tensor, Tensor]] = []
         self._model: nn.Module | None = None
 
     def attach(self, network: Network, total_steps: int) -> None:
@@ -41,7 +41,7 @@ class FixedMask(Pruner):
         assert self._model is not None, "attach comes first"
         mask.apply_(self._model)
         self._mask = mask
-        weights = {name: self._model.get_submodule(name).weight for name in mask}
+        weights = {name: weight_of(self._model, name) for name in mask}
         self._held = [(weight, ~mask[name].to(weight.device)) for name, weight in weights.items()]
 
     def parameters(self) -> list[nn.Parameter]:

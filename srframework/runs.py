@@ -38,7 +38,8 @@ class Figures:
     """What was measured of one saved model.
 
     Attributes:
-        sparsity: Share, in [0, 1], of the entries of the encoder's and the classifier's prunable matrices that are exactly 0.
+        sparsity: Zeros among the entries of the encoder's and the classifier's prunable matrices,
+            as a share in [0, 1].
         id: The task's metric on the ID test split, or, where there is none, on the dev split.
         ood: The same on each OOD split.
         evaluations: Everything that the evaluators say, by split; of the weights, under ``"model"``.

@@ -143,10 +143,10 @@ class Training:
         if self.options.group_by_length:
             sampler = LengthGroupedSampler(size, lengths=list(self.examples["length"]), generator=generator)
         else:
-            sampler = RandomSampler(self.examples, generator=generator)  # type: ignore[arg-type]  # has a length
+            sampler = RandomSampler(self.examples, generator=generator)
         loader = self.accelerator.prepare_data_loader(
             DataLoader(
-                self.examples.remove_columns("length"),  # type: ignore[arg-type]  # has what a Dataset needs
+                self.examples.remove_columns("length"),
                 batch_size=size,
                 sampler=sampler,
                 collate_fn=DataCollatorWithPadding(self.network.tokenizer),

@@ -13,7 +13,9 @@ class TrainingOptions(Options):
     """Defaults are those of the paper for MNLI, where they are not of a task (App. B.3)."""
 
     epochs: int = Field(3, ge=1, description="Passes over the training set; at least 1.")
-    max_steps: int | None = Field(None, ge=1, description="Optimizer steps, at least 1; where given, instead of epochs.")
+    max_steps: int | None = Field(
+        None, ge=1, description="Optimizer steps, at least 1; where given, instead of epochs."
+    )
     batch_size: int = Field(32, ge=1, description="Examples in a batch, on each device; at least 1.")
     gradient_accumulation: int = Field(1, ge=1, description="Batches to an optimizer step; at least 1.")
     learning_rate: float = Field(5e-5, gt=0, description="Peak learning rate; above 0.")

@@ -31,7 +31,7 @@ class HuggingFaceEncoder(Backbone):
             "label2id": {label: index for index, label in names.items()},
         }
         if self.options.dropout is not None:
-            settings |= {key: self.options.dropout for key in ("hidden_dropout_prob", "attention_probs_dropout_prob")}
+            settings |= dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), self.options.dropout)
         source = {"revision": self.options.revision or "main", "trust_remote_code": False}
         path = self.options.path
         try:
@@ -50,7 +50,6 @@ class HuggingFaceEncoder(Backbone):
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())
             where = "the directory" if Path(path).is_dir() else "no such directory; on the Hugging Face hub"
-            raise BackboneError(
-                f"backbone.path: expected a directory with a model, or a name on the hub, got {path!r} ({where}): {reason}"
-            ) from error
+            expected = "a directory with a model, or a name on the hub"
+            raise BackboneError(f"backbone.path: expected {expected}, got {path!r} ({where}): {reason}") from error
         return Network(model, tokenizer, prunable_modules(model))

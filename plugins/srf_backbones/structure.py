@@ -39,7 +39,9 @@ def _layers(base: nn.Module) -> list[tuple[str, nn.Module]]:
     for name, module in base.named_modules():
         if isinstance(module, nn.ModuleList) and len(module) and all(_is_transformer_layer(each) for each in module):
             return [(f"{name}.{index}", layer) for index, layer in enumerate(module)]
-    kinds = sorted({type(module).__name__ for module in base.modules() if isinstance(module, nn.Linear | nn.ModuleList)})
+    kinds = sorted(
+        {type(module).__name__ for module in base.modules() if isinstance(module, nn.Linear | nn.ModuleList)}
+    )
     raise BackboneError(
         f"{type(base).__name__} cannot be pruned: expected a stack of layers with six linear modules each "
         f"(query, key, value, attention output, in, out), as in BERT and RoBERTa; it has {', '.join(kinds) or 'none'}"

@@ -65,13 +65,13 @@ class Reader:
     collapse: tuple[int, ...] | None = None
     notes: list[str] = field(default_factory=list, init=False)
 
-    def from_file(self, path: str, format: str) -> Split:
-        """Read a file; short and unlabelled rows are skipped and counted.
+    def from_file(self, path: str, kind: str) -> Split:
+        """Read a file; short and unlabelled rows are skipped and counted. ``kind``: tsv, csv or jsonl.
 
         Raises:
             DataError: Anything else is wrong with it; names file and row.
         """
-        rows = RowFile(path, format, self.columns.wanted)
+        rows = RowFile(path, kind, self.columns.wanted)
         return self._split(path, rows, lambda: rows.short)
 
     def from_hub(self, source: str, config: str | None, split: str, revision: str | None = None) -> Split:
@@ -121,7 +121,8 @@ class Reader:
         skipped = {"short": short(), "unlabelled": unlabelled}
         if not out["label"]:
             counted = ", ".join(f"{count} {what}" for what, count in skipped.items())
-            raise DataError(f"{where}: expected labelled rows for split {self.name!r}, got none ({counted}; where: {dict(columns.where)})")
+            wanted = f"labelled rows for split {self.name!r} with {dict(columns.where) or 'any values'}"
+            raise DataError(f"{where}: expected {wanted}, got none ({counted})")
         for what, count in skipped.items():
             if count:
                 self.notes.append(f"{where}: {count} {what} row{'s' if count > 1 else ''} skipped")

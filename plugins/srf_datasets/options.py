@@ -104,7 +104,7 @@ class NliOptions(Options):
 
     path: str = Field(
         "glue/mnli",
-        description="A directory with MNLI's train.tsv and dev_matched.tsv (GLUE), or a data set on the Hugging Face hub.",
+        description="A directory with MNLI's train.tsv and dev_matched.tsv (GLUE), or a data set on the hub.",
     )
     hans: str | None = Field(
         None,
@@ -136,7 +136,10 @@ class SyntheticOptions(Options):
     dev_size: int = Field(1_000, ge=3, description="ID examples that choose checkpoints and are reported; at least 3.")
     ood_size: int = Field(1_000, ge=3, description="OOD examples; at least 3.")
     strength: float = Field(
-        0.8, ge=0, le=1, description="Share of the training and dev examples whose cue agrees with the label, in [0, 1]."
+        0.8,
+        ge=0,
+        le=1,
+        description="Share of the training and dev examples whose cue agrees with the label, in [0, 1].",
     )
     ood_cue: Literal["reversed", "absent"] = Field(
         "reversed", description="The cue in the OOD split: of another label than the true one, or none at all."

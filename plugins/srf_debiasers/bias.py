@@ -54,18 +54,19 @@ class FileBias(BiasModel):
         Raises:
             DataError: It is damaged, or its rows are not one distribution for each training example.
         """
-        path = self.options.path
-        rows = self._read(task)
+        path, rows = self.options.path, self._read(task)
         shape = len(task.train.examples), len(task.labels)
         if rows.shape != shape:
-            raise DataError(f"{path}: expected a row for each training example and a column for each label, {shape}; got {rows.shape}")
-        bad = np.flatnonzero(~np.isfinite(rows).all(axis=1) | ((rows > 0) if self.options.log else (rows < 0)).any(axis=1))
+            expected = f"a row for each training example and a column for each label, {shape}"
+            raise DataError(f"{path}: expected {expected}, got {rows.shape}")
         probabilities = np.exp(rows) if self.options.log else rows
-        bad = np.union1d(bad, np.flatnonzero(np.abs(probabilities.sum(axis=1) - 1) > 1e-3))
-        if len(bad):
+        sums_to_one = np.abs(probabilities.sum(axis=1) - 1) < 1e-3  # NaN and infinity do not
+        good = sums_to_one & (probabilities >= 0).all(axis=1)
+        if not good.all():
+            first = int(np.argmin(good))
             what = "log-probabilities" if self.options.log else "probabilities"
-            raise DataError(f"{path}: row {bad[0]}: expected {what} that sum to 1, got {rows[bad[0]].tolist()}")
-        return _log(probabilities / probabilities.sum(axis=1, keepdims=True))
+            raise DataError(f"{path}: row {first + 1}: expected {what} that sum to 1, got {rows[first].tolist()}")
+        return _log(probabilities)
 
     def _read(self, task: TaskData) -> np.ndarray:
         path = self.options.path
@@ -82,10 +83,12 @@ class FileBias(BiasModel):
 
     def _by_id(self, content: dict[str, Any], task: TaskData) -> list[Any]:
         if "id" not in task.train.examples.column_names:
-            raise DataError(f"{self.options.path}: has rows by example id, and the training examples have no column 'id'")
+            expected = "a list of rows, since the training examples have no column 'id'"
+            raise DataError(f"{self.options.path}: expected {expected}; got rows by id")
         ids = [str(each) for each in task.train.examples["id"]]
         if missing := [each for each in ids if each not in content]:
-            raise DataError(f"{self.options.path}: expected a row for every training example, got none for id {missing[0]!r} ({len(missing)} missing)")
+            expected = f"a row for every training example, got none for id {missing[0]!r} ({len(missing)} missing)"
+            raise DataError(f"{self.options.path}: expected {expected}")
         return [content[each] for each in ids]
 
 

@@ -105,7 +105,7 @@ def threshold_to(scores: Tensor, weight: Tensor, sparsity: float) -> tuple[Tenso
 
     Args:
         scores: m̂, of the shape of ``weight``. Read only.
-        weight: W; among equal scores the smaller \\|W\\| is pruned, then the higher flat index.
+        weight: W; among equal scores the smaller magnitude is pruned, then the higher flat index.
         sparsity: In [0, 1).
 
     Returns:

@@ -26,10 +26,7 @@ class IterativeMagnitudePruning(FixedMask):
     def attach(self, network: Network, total_steps: int) -> None:
         """Take the matrices of the parts that are pruned; nothing is pruned yet."""
         super().attach(network, total_steps)
-        parts = self.options.parts()
-        self._matrices = {
-            name: network.model.get_submodule(name) for name, part in network.prunable.items() if part in parts
-        }
+        self._matrices = network.matrices(self.options.parts())
 
     def phases(self, total_steps: int) -> list[Phase]:
         """Δt steps for each level."""
@@ -40,8 +37,8 @@ class IterativeMagnitudePruning(FixedMask):
         """Prune to the level of the phase."""
         assert phase.level is not None, "every phase of IMP has a level"
         before = self.masks()
-        pruned = {
-            name: magnitude_mask(module.weight, phase.level, before[name].to(module.weight.device) if name in before else None)
-            for name, module in self._matrices.items()
-        }
+        pruned = {}
+        for name, weight in self._matrices.items():
+            remaining = before[name].to(weight.device) if name in before else None
+            pruned[name] = magnitude_mask(weight, phase.level, remaining)
         self.hold(Mask(pruned))

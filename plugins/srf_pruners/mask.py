@@ -28,14 +28,11 @@ class MaskTraining(Pruner):
     def attach(self, network: Network, total_steps: int) -> None:
         """Freeze the model, and put a mask on every matrix of the parts that are pruned."""
         network.model.requires_grad_(False)
-        parts = self.options.parts()
         self._masked: dict[str, _MaskedWeight] = {}
-        for name, part in network.prunable.items():
-            if part in parts:
-                module = network.model.get_submodule(name)
-                masked = _MaskedWeight(module.weight, self.options)
-                parametrize.register_parametrization(module, "weight", masked, unsafe=True)
-                self._masked[name] = masked
+        for name, weight in network.matrices(self.options.parts()).items():
+            masked = _MaskedWeight(weight, self.options)
+            parametrize.register_parametrization(network.model.get_submodule(name), "weight", masked, unsafe=True)
+            self._masked[name] = masked
         self.refresh(0)
 
     def parameters(self) -> list[nn.Parameter]:

@@ -30,7 +30,9 @@ class MaskOptions(PrunedParts):
 class ImpOptions(PrunedParts):
     """Of ``imp``; the defaults are the paper's (App. A.1.1)."""
 
-    sparsity: float = Field(0.9, gt=0, lt=1, description="Fraction of each matrix's entries pruned at the end, in (0, 1).")
+    sparsity: float = Field(
+        0.9, gt=0, lt=1, description="Fraction of each matrix's entries pruned at the end, in (0, 1)."
+    )
     step: float = Field(0.1, gt=0, lt=1, description="Δs: fraction of the entries that each prune removes, in (0, 1).")
     interval: float = Field(
         0.1, gt=0, le=1, description="Δt: steps between prunes, as a share of the stage's steps, in (0, 1]."

@@ -92,7 +92,9 @@ def _option(name: str, field: FieldInfo) -> dict[str, Any]:
 def _default_text(option: dict[str, Any]) -> str:
     if option["required"]:
         return "(required)"
-    return "(unset)" if option["default"] is None else tomli_w.dumps({"x": option["default"]}).partition("= ")[2].strip()
+    return (
+        "(unset)" if option["default"] is None else tomli_w.dumps({"x": option["default"]}).partition("= ")[2].strip()
+    )
 
 
 def _type_name(annotation: Any) -> str:
@@ -115,8 +117,12 @@ def _type_name(annotation: Any) -> str:
 
 def _range(field: FieldInfo) -> str:
     bounds = {type(bound).__name__: bound for bound in field.metadata}
-    low = next((f"{sign}{getattr(bounds[n], n.lower())}" for n, sign in (("Ge", "["), ("Gt", "(")) if n in bounds), None)
-    high = next((f"{getattr(bounds[n], n.lower())}{sign}" for n, sign in (("Le", "]"), ("Lt", ")")) if n in bounds), None)
+    low = next(
+        (f"{sign}{getattr(bounds[n], n.lower())}" for n, sign in (("Ge", "["), ("Gt", "(")) if n in bounds), None
+    )
+    high = next(
+        (f"{getattr(bounds[n], n.lower())}{sign}" for n, sign in (("Le", "]"), ("Lt", ")")) if n in bounds), None
+    )
     return "" if low is None and high is None else f"{low or '(-∞'}, {high or '∞)'}"
 
 

@@ -79,7 +79,9 @@ def _print_plan(recipe: Recipe, as_json: bool) -> None:
         {
             "stage": stage.name,
             "formula": stage.formula(),
-            "length": f"{stage.training.max_steps} steps" if stage.training.max_steps else f"{stage.training.epochs} epochs",
+            "length": f"{stage.training.max_steps} steps"
+            if stage.training.max_steps
+            else f"{stage.training.epochs} epochs",
             "starts from": ", ".join(f"{key} of {reference}" for key, reference in stage.references()) or "θ_pt",
         }
         for stage in recipe.stages

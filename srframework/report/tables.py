@@ -20,7 +20,7 @@ def results_table(results: Sequence[StageResult]) -> Table:
         "op",
         "sparsity",
         f"ID {metric}",
-        *(f"{split} {metric}" for split in splits),
+        *(f"OOD {split} {metric}" for split in splits),
         caption="in percent; sparsity: zeros among the entries of the encoder's and the classifier's prunable matrices",
         caption_justify="left",
     )
