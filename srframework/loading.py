@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
-from pydantic_core import ErrorDetails
 
+from srframework import graph
 from srframework.component import Options
 from srframework.document import Document, KeyPath
-from srframework.errors import AmbiguousComponent, Problem, RecipeError, UnknownComponent, nearest, shorten
+from srframework.errors import AmbiguousComponent, Problem, RecipeError, UnknownComponent, shorten
+from srframework.explain import explain
 from srframework.recipe import PRETRAINED, Recipe, Reference, Stage, Use, find
 from srframework.registry import Registry
 from srframework.training_options import TrainingOptions
@@ -82,9 +83,9 @@ class _Check:
         stages = self._stages(data)
         if dataset is not None:
             bias = self._match_bias(bias, dataset, stages)
-        order = self._order(stages)
+        order = self._order(data, stages)
         if self._problems or top is None or backbone is None or dataset is None:
-            raise RecipeError(self._problems)
+            raise RecipeError(sorted(self._problems, key=lambda problem: _line(problem.where)))
         return Recipe(
             name=top.name,
             seed=top.seed,
@@ -115,28 +116,9 @@ class _Check:
         try:
             return model.model_validate(table)
         except ValidationError as error:
-            for detail in error.errors():
-                self._add_detail(model, detail, key, owner, also)
+            for each in explain(model, error, also):
+                self._add((*key, *each.key), each.message, each.nearest, owner)
             return None
-
-    def _add_detail(
-        self, model: type[Options], detail: ErrorDetails, key: KeyPath, owner: str | None, also: Sequence[str]
-    ) -> None:
-        where = (*key, *(part for part in detail["loc"] if part != "[key]"))
-        kind, message = detail["type"], detail["msg"]
-        if kind == "extra_forbidden":
-            names = [*_names_at(model, detail["loc"][:-1]), *(also if len(detail["loc"]) == 1 else ())]
-            near = nearest(str(detail["loc"][-1]), names)
-            self._add(where, f"unknown key; expected one of: {', '.join(names)}", near, owner)
-        elif kind == "missing":
-            self._add(where, "missing" + _described(model, detail["loc"]), None, owner)
-        else:
-            expected = message.removeprefix("Value error, ").removeprefix("Input should be ")
-            expected = expected[0].lower() + expected[1:] if expected[:2].istitle() else expected
-            got = detail["input"]
-            choices = [str(choice) for choice in _choices(detail)]
-            near = nearest(got, choices) if isinstance(got, str) else None
-            self._add(where, f"expected {expected}, got {shorten(got)}", near, owner)
 
     def _use(self, kind: str, value: Any, key: KeyPath) -> Use | None:
         """A component: a table with ``use`` and options, or, where no option is needed, its name."""
@@ -215,23 +197,17 @@ class _Check:
         common = table if isinstance(table, dict) else {}
         if self._options(TrainingOptions, common, ("training",)) is None:
             common = {}
-        tables = data.get("stages")
+        names: set[Any] = {PRETRAINED}
         stages: list[_Indexed] = []
-        names: set[str] = set()
-        for index, table in enumerate(tables if isinstance(tables, list) else ()):
-            if not isinstance(table, dict):
-                continue
+        for index, table in enumerate(_tables(data)):
             stage = self._stage(table, common, ("stages", index))
             name = table.get("name")
-            if name in names or name == PRETRAINED:
-                why = "is taken by another stage" if name in names else "means the backbone's own weights"
+            if name in names:
+                why = "means the backbone's own weights" if name == PRETRAINED else "is taken by another stage"
                 self._add(("stages", index, "name"), f"expected a name of its own, got {name!r}, which {why}")
-            elif isinstance(name, str):
-                names.add(name)
+            names.add(name if isinstance(name, str) else None)
             if stage is not None:
                 stages.append((index, stage))
-        for index, stage in stages:
-            self._check_references(index, stage, names, {stage.name: stage for _, stage in stages})
         return stages
 
     def _stage(self, table: Mapping[str, Any], common: Mapping[str, Any], key: KeyPath) -> Stage | None:
@@ -264,114 +240,32 @@ class _Check:
         mask = Reference.parse(top.mask) if top.mask is not None else None
         return Stage(top.name, top.op, weights, mask, pruner, loss, training)
 
-    def _check_references(self, index: int, stage: Stage, names: set[str], known: Mapping[str, Stage]) -> None:
-        for what, reference in (("weights", stage.weights), ("mask", stage.mask)):
-            if reference is None:
-                continue
-            key: KeyPath = ("stages", index, what)
-            others = sorted(names - {stage.name})
-            if reference.stage == PRETRAINED:
-                if reference.point is not None or what == "mask":
-                    self._add(key, f"expected a stage ({', '.join(others)}), got {str(reference)!r}")
-                continue
-            if reference.stage not in names:
-                choices = [*others, PRETRAINED] if what == "weights" else others
-                near = nearest(reference.stage, choices)
-                self._add(key, f"expected one of: {', '.join(choices)}; got {reference.stage!r}", near)
-                continue
-            target = known.get(reference.stage)
-            if target is None:
-                continue  # its own problems are reported
-            if what == "mask" and target.pruner is None and target.mask is None:
-                self._add(
-                    key, f"expected a stage that has a mask, got {reference.stage!r}, which is trained without one"
-                )
-            self._check_point(key, reference)
-
-    def _check_point(self, key: KeyPath, reference: Reference) -> None:
-        if reference.point is None or reference.point.isdecimal():
-            return
-        try:
-            inside = 0 < float(reference.point) < 1
-        except ValueError:
-            inside = False
-        if not inside:
-            expected = "a step (10000) or a sparsity level in (0, 1) (0.5) after '@'"
-            self._add(key, f"expected {expected}, got {reference.point!r}")
-
-    def _order(self, stages: Sequence[_Indexed]) -> list[Stage]:
-        """The stages, each after those that it starts from; otherwise as they stand in the file."""
-        waiting, ordered = list(stages), []
-        names = {stage.name for _, stage in stages}
-        done: set[str] = set()
-        while waiting:
-            ready = [
-                item
-                for item in waiting
-                if all(reference.stage in done or reference.stage not in names for _, reference in item[1].references())
-            ]
-            if not ready:
-                cycle = " -> ".join(_cycle([stage for _, stage in waiting]))
-                for index, stage in waiting:
-                    what, reference = next((w, r) for w, r in stage.references() if r.stage not in done)
-                    message = f"expected a stage that does not need this one, got {str(reference)!r}: {cycle}"
-                    self._add(("stages", index, what), message)
-                return []
-            first = ready[0]
-            waiting.remove(first)
-            ordered.append(first[1])
-            done.add(first[1].name)
-        return ordered
+    def _order(self, data: Mapping[str, Any], stages: Sequence[_Indexed]) -> list[Stage]:
+        """The stages, each after those that it starts from; none where a reference is wrong."""
+        nodes = graph.nodes(_tables(data))
+        wrong = list(graph.check(nodes))
+        for each in wrong:
+            self._add(("stages", each.index, each.key), each.message, each.nearest)
+        by_name = {stage.name: stage for _, stage in stages}
+        return [by_name[name] for name in graph.order(nodes) if name in by_name] if not wrong else []
 
 
 _Indexed = tuple[int, Stage]
 """A stage, with its place among the [[stages]] tables of the file."""
 
 
-def _cycle(stages: Sequence[Stage]) -> list[str]:
-    """Names along one cycle; every stage of ``stages`` waits for another of them."""
-    by_name = {stage.name: stage for stage in stages}
-    path = [stages[0].name]
-    while path.count(path[-1]) < 2:
-        path.append(next(r.stage for _, r in by_name[path[-1]].references() if r.stage in by_name))
-    return path[path.index(path[-1]) :]
+def _tables(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The [[stages]] tables; what stands there and is no table is reported elsewhere."""
+    stages = data.get("stages")
+    return [table for table in stages if isinstance(table, dict)] if isinstance(stages, list) else []
+
+
+def _line(where: str) -> int:
+    """The line of a place in the file; overrides come first."""
+    _, _, line = where.rpartition(":")
+    return int(line) if line.isdecimal() and not where.startswith("--set") else 0
 
 
 def _provides(component: Any) -> tuple[str, ...]:
     """What the component provides whatever its options are; nothing where that depends on them."""
     return () if callable(component.provides) else tuple(component.provides)
-
-
-def _names_at(model: type[Options], loc: Sequence[str | int]) -> list[str]:
-    """The keys of the table at ``loc`` inside the model."""
-    current: Any = model
-    for part in loc:
-        if isinstance(current, type) and issubclass(current, Options) and part in current.model_fields:
-            current = _options_type(current.model_fields[str(part)].annotation)
-    return [field.alias or name for name, field in current.model_fields.items()]
-
-
-def _options_type(annotation: Any) -> Any:
-    """The options class inside ``X``, ``X | None`` or ``dict[str, X]``."""
-    if isinstance(annotation, type) and issubclass(annotation, Options):
-        return annotation
-    found = [_options_type(arg) for arg in getattr(annotation, "__args__", ())]
-    return next((each for each in found if each is not None), None)
-
-
-def _described(model: type[Options], loc: Sequence[str | int]) -> str:
-    """``; expected <description>``, for a missing key."""
-    owner: Any = model
-    for part in loc[:-1]:
-        if part in owner.model_fields:
-            owner = _options_type(owner.model_fields[str(part)].annotation) or owner
-    for name, field in owner.model_fields.items():
-        if loc[-1] in (name, field.alias):
-            return f"; expected {field.description}"
-    return ""
-
-
-def _choices(detail: ErrorDetails) -> Sequence[str]:
-    """The literals that a field allows, out of pydantic's message."""
-    expected = str(detail.get("ctx", {}).get("expected", "")) if detail["type"] == "literal_error" else ""
-    return [word.strip("'") for part in expected.split(", ") for word in part.split(" or ")]

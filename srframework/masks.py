@@ -168,4 +168,6 @@ def _pack(matrix: Tensor) -> Tensor:
 
 def _unpack(bits: Tensor, shape: list[int]) -> Tensor:
     count = int(np.prod(shape))
+    if bits.numel() != -(-count // 8):
+        raise ValueError(f"expected {count} bits for shape {tuple(shape)}, got {bits.numel()} bytes")
     return torch.from_numpy(np.unpackbits(bits.numpy(), count=count).astype(bool)).reshape(shape)

@@ -62,7 +62,7 @@ class Pipeline:
             for note in self._task.notes:
                 self._reporter.note(note)
             self._check_points()
-            self._pretrained = self._backbone.load(self._task.labels, recipe.seed)
+            self._pretrained: Network = self._backbone.load(self._task.labels, recipe.seed)
             self._bias_log_probs = self._bias()
             results = [self._stage(stage, number) for number, stage in enumerate(recipe.stages, 1)]
         except KeyboardInterrupt:
@@ -147,7 +147,8 @@ class Pipeline:
         examples = self._tokens(self._task.train, stage.training.max_length)
         if stage.needs_bias:
             assert self._bias_log_probs is not None, "the recipe has a bias model"
-            examples = examples.add_column("bias_log_probs", list(self._bias_log_probs))
+            column = datasets.Dataset.from_dict({"bias_log_probs": self._bias_log_probs})
+            examples = datasets.concatenate_datasets([examples, column], axis=1)
         training = Training(
             network=network,
             examples=examples,

@@ -133,6 +133,7 @@ class Training:
                     yield self._checkpoint_between(step, plain, names)
             if phase.level is not None:
                 yield self._checkpoint(step, f"{phase.level:g}", plain, names)
+            accelerator.free_memory()  # else it keeps the optimizer of every phase, and the model of every stage
         yield self._best[1] if self._best is not None else self._checkpoint(step, None, plain, names)
 
     def _batches(self) -> Iterator[dict[str, Tensor]]:
@@ -212,7 +213,8 @@ class Training:
     def _remember_best(
         self, metric: float, step: int, total: int, model: PreTrainedModel, names: Sequence[str]
     ) -> None:
-        if not self.pruner.keeps_best or self.options.keep != "best" or step < (self.options.best_after or 0) * total:
+        first = round((self.options.best_after or 0) * total, 6)  # 0.55 * 100 is a little more than 55
+        if not self.pruner.keeps_best or self.options.keep != "best" or step < first:
             return
         if self._best is None or metric > self._best[0]:
             self._best = metric, self._checkpoint(step, None, model, names)

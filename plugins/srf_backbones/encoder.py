@@ -7,11 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from srf_backbones.options import EncoderOptions
 from srf_backbones.structure import prunable_modules
 from srframework import Backbone, BackboneError, Network
+
+_UNLOADABLE = (
+    *(OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError),
+    *(SafetensorError, StrictDataclassError),
+)
+"""What transformers raises, depending on what is wrong with a directory or a name."""
+
+_DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 
 
 class HuggingFaceEncoder(Backbone):
@@ -31,7 +41,7 @@ class HuggingFaceEncoder(Backbone):
             "label2id": {label: index for index, label in names.items()},
         }
         if self.options.dropout is not None:
-            settings |= dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), self.options.dropout)
+            settings |= dict.fromkeys(_DROPOUTS, self.options.dropout)
         source = {"revision": self.options.revision or "main", "trust_remote_code": False}
         path = self.options.path
         try:
@@ -39,17 +49,45 @@ class HuggingFaceEncoder(Backbone):
             tokenizer = AutoTokenizer.from_pretrained(path, **source)
             with torch.random.fork_rng():
                 torch.manual_seed(seed)
-                model = AutoModelForSequenceClassification.from_pretrained(
+                model, loaded = AutoModelForSequenceClassification.from_pretrained(
                     path,
                     config=config,
                     dtype=torch.float32,
                     use_safetensors=True,
                     ignore_mismatched_sizes=True,  # a checkpoint that was fine-tuned with other labels
+                    output_loading_info=True,
                     **source,
                 )
-        except (OSError, ValueError) as error:
-            reason = " ".join(str(error).split())
+        except _UNLOADABLE as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
             where = "the directory" if Path(path).is_dir() else "no such directory; on the Hugging Face hub"
             expected = "a directory with a model, or a name on the hub"
             raise BackboneError(f"backbone.path: expected {expected}, got {path!r} ({where}): {reason}") from error
-        return Network(model, tokenizer, prunable_modules(model))
+        network = Network(model, tokenizer, prunable_modules(model))
+        absent = {*loaded["missing_keys"], *(name for name, *_ in loaded["mismatched_keys"])}
+        self._check(network, absent)
+        return network
+
+    def _check(self, network: Network, absent: set[str]) -> None:
+        """Refuse what transformers lets pass; ``absent``: parameters that the checkpoint does not have."""
+        path, config = self.options.path, network.model.config
+        if self.options.dropout is not None and not all(hasattr(config, name) for name in _DROPOUTS):
+            raise BackboneError(
+                f"backbone.dropout: expected no dropout for a model of type {config.model_type!r}, whose "
+                f"configuration has no {' and '.join(_DROPOUTS)}; got {self.options.dropout}"
+            )
+        if set(network.tokenizer.get_vocab()) <= set(network.tokenizer.all_special_tokens):
+            raise BackboneError(f"backbone.path: expected a model with its tokenizer, got {path!r}, which has no words")
+        if lost := sorted(name for name in _encoder_parameters(network) if name in absent):
+            raise BackboneError(
+                f"backbone.path: expected the weights of {type(network.model.base_model).__name__}, got {path!r}, "
+                f"in which {len(lost)} of them are missing or of another shape, such as {lost[0]}"
+            )
+
+
+def _encoder_parameters(network: Network) -> list[str]:
+    """Names of the base model's parameters, all but the pooler's, which a pre-trained model may lack."""
+    base = {id(parameter) for parameter in network.model.base_model.parameters()}
+    new = tuple(f"{name}." for name, part in network.prunable.items() if part == "pooler")
+    named = network.model.named_parameters()
+    return [name for name, parameter in named if id(parameter) in base and not name.startswith(new)]

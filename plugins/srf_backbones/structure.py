@@ -14,24 +14,32 @@ def prunable_modules(model: PreTrainedModel) -> dict[str, str]:
     """The linear modules that may be pruned, each with its part.
 
     ``"encoder"``: those inside the stack of Transformer layers: W_Q, W_K, W_V, W_AO, W_in, W_out
-    of each. ``"pooler"``: those of the base model outside the stack. ``"classifier"``: those on
-    top of the base model.
+    of each. ``"pooler"``: those of the base model after the stack; those before it belong to the
+    embeddings, and are left alone. ``"classifier"``: those on top of the base model.
 
     Raises:
-        BackboneError: The model is not a stack of like layers of six linear modules each.
+        BackboneError: The model is not one stack of like layers of six linear modules each.
 
     Source: section 3.1.
     """
     base = model.base_model
+    if model.config.is_encoder_decoder:
+        raise BackboneError(
+            f"{type(base).__name__} cannot be pruned: expected an encoder, got an encoder and a decoder"
+        )
     prefix = next(name for name, module in model.named_modules() if module is base)
     layers = _layers(base)
-    inside = {f"{prefix}.{name}" for name, _ in layers}
-    found = {}
+    inside = tuple(f"{prefix}.{name}." for name, _ in layers)
+    found: dict[str, str] = {}
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear):
-            in_layer = any(name.startswith(f"{layer}.") for layer in inside)
             in_base = name.startswith(f"{prefix}.")
-            found[name] = "encoder" if in_layer else "pooler" if in_base else "classifier"
+            if name.startswith(inside):
+                found[name] = "encoder"
+            elif not in_base:
+                found[name] = "classifier"
+            elif "encoder" in found.values():
+                found[name] = "pooler"
     return found
 
 

@@ -8,11 +8,9 @@ from typing import Any
 
 import datasets
 
+from srf_datasets.options import UNLABELLED
 from srf_datasets.rows import RowFile
 from srframework import DataError, Split, nearest
-
-UNLABELLED = ("", "-")
-"""What stands in the label column of a row that nobody labelled; "-" is MNLI's."""
 
 _GLUE = "nyu-mll/glue"
 
@@ -107,7 +105,8 @@ class Reader:
                 unlabelled += 1
                 continue
             if label not in index:
-                choices = [*self.label_names, *(each for each in self.labels if each not in self.label_names.values())]
+                named = [each for each, label in self.label_names.items() if label in index]
+                choices = [*named, *(each for each in self.labels if each not in self.label_names.values())]
                 near = nearest(word, choices)
                 hint = f"; did you mean {near!r}?" if near else ""
                 raise DataError(f"{where}: row {number}: expected a label ({', '.join(choices)}), got {word!r}{hint}")

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from srf_datasets.rows import format_of
-from srframework import InputFile, Options
+from srframework import Options, nearest
 
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 
 RESERVED = ("train", "dev", "test", "model")
 """Names that no OOD split may have."""
 
+TAKEN = ("text_a", "text_b", "label")
+"""Columns of every split, whose names no further column may have."""
+
+UNLABELLED = ("", "-")
+"""What stands in the label column of a row that nobody labelled; "-" is MNLI's."""
+
 
 class SourceOptions(Options):
     """Where the rows of a split are, and what their columns mean."""
 
-    path: InputFile | None = Field(None, description="A .tsv, .txt (unquoted, tab-separated), .csv or .jsonl file.")
+    path: str | None = Field(
+        None, description="A .tsv, .txt (unquoted, tab-separated), .csv or .jsonl file, seen from root."
+    )
     format: Literal["tsv", "csv", "jsonl"] | None = Field(None, description="Unset: by the ending of path.")
     hub: str | None = Field(None, description="A data set on the Hugging Face hub, or a local copy, instead of path.")
     config: str | None = Field(None, description="Configuration of the hub data set.")
@@ -32,6 +40,13 @@ class SourceOptions(Options):
     )
     where: dict[str, str] = Field({}, description="Take only rows in which these columns have these values.")
     keep: Names = Field((), description="Further columns for evaluators, such as heuristic.")
+
+    @field_validator("keep")
+    @classmethod
+    def _own_columns(cls, keep: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(keep)) < len(keep) or set(keep) & set(TAKEN):
+            raise ValueError(f"columns other than {', '.join(TAKEN)}, each once")
+        return keep
 
     @model_validator(mode="after")
     def _one_source(self) -> SourceOptions:
@@ -54,6 +69,7 @@ class OodOptions(SourceOptions):
 class PairsOptions(Options):
     """Of ``pairs``."""
 
+    root: str = Field(".", description="The directory from which the paths of the splits are seen.")
     labels: Names = Field(min_length=2, description="The labels, in the order of the model's outputs; at least 2.")
     metric: Literal["accuracy", "f1"] = Field("accuracy", description="The figure that chooses checkpoints.")
     text_a: str = Field("sentence1", description="Column of the first text.")
@@ -68,6 +84,15 @@ class PairsOptions(Options):
     test: SourceOptions | None = Field(None, description="ID examples that are reported; unset, those of dev.")
     ood: dict[str, OodOptions] = Field({}, description="OOD splits, by name.")
 
+    @field_validator("train", "dev", "test", "ood")
+    @classmethod
+    def _files_are_there(cls, value: Any, info: ValidationInfo) -> Any:
+        sources = value.values() if isinstance(value, dict) else [value]
+        paths = [Path(info.data.get("root", "."), each.path) for each in sources if each is not None and each.path]
+        if missing := [path for path in paths if not path.is_file()]:
+            raise ValueError(f"files that exist, of which there is no {missing[0]}, seen from {Path.cwd()}")
+        return value
+
     @field_validator("ood")
     @classmethod
     def _own_names(cls, ood: dict[str, OodOptions]) -> dict[str, OodOptions]:
@@ -75,6 +100,28 @@ class PairsOptions(Options):
             if name in RESERVED:
                 raise ValueError(f"names of OOD splits other than {', '.join(RESERVED)}")
         return ood
+
+    @field_validator("labels")
+    @classmethod
+    def _distinct(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(labels)) < len(labels):
+            raise ValueError("labels that differ from each other")
+        return labels
+
+    @model_validator(mode="after")
+    def _words_mean_labels(self) -> PairsOptions:
+        tables = {"label_names": (self.label_names, self.labels)}
+        for name, source in {"train": self.train, "dev": self.dev, "test": self.test}.items():
+            if source is not None:
+                tables[f"{name}.label_names"] = (source.label_names or {}, self.labels)
+        for name, split in self.ood.items():
+            tables[f"ood.{name}.label_names"] = (split.label_names or {}, split.labels or self.labels)
+        for name, (meanings, labels) in tables.items():
+            if wrong := [label for label in meanings.values() if label not in (*labels, *UNLABELLED)]:
+                expected = f"in {name}, labels ({', '.join(labels)}), or '-' for rows to skip"
+                near = nearest(wrong[0], labels)
+                raise ValueError(f"{expected}, and no {wrong[0]!r}" + (f" (did you mean {near!r}?)" if near else ""))
+        return self
 
     @model_validator(mode="after")
     def _labels_match(self) -> PairsOptions:

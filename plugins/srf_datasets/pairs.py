@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 from srf_datasets.examples import Columns, Reader, collapse_to
 from srf_datasets.options import OodOptions, PairsOptions, SourceOptions
@@ -47,7 +48,9 @@ class Pairs(Dataset):
         names = options.label_names if source.label_names is None else source.label_names
         reader = Reader(name, own, columns, names, collapse)
         if source.path is not None:
-            split = reader.from_file(source.path, source.format or format_of(source.path) or "")
+            split = reader.from_file(
+                str(Path(options.root, source.path)), source.format or format_of(source.path) or ""
+            )
         else:
             split = reader.from_hub(source.hub or "", source.config, source.split or name)
         notes += reader.notes

@@ -97,13 +97,23 @@ class RowFile:
                 continue
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise self._error(number, f"expected a JSON object: {error}") from error
             if not isinstance(row, dict):
                 raise self._error(number, f"expected a JSON object, got {type(row).__name__}")
             for column in self.columns:
                 self._place(number, list(row), column)
-            yield number, {column: _text(row[column]) for column in self.columns}
+            yield number, {column: self._text(number, column, row[column]) for column in self.columns}
+
+    def _text(self, number: int, column: str, value: Any) -> str:
+        if isinstance(value, dict | list):
+            raise self._error(number, f"expected a text or a number in {column!r}, got {type(value).__name__}")
+        text = "" if value is None else str(value).strip()
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise self._error(number, f"expected text in {column!r}, got half of a surrogate pair") from error
+        return text
 
     def _place(self, number: int, header: list[str], column: str) -> int:
         if column in header:
@@ -119,7 +129,3 @@ class RowFile:
 def format_of(path: str) -> str | None:
     """The format that the file's name tells; None where it tells none."""
     return FORMATS.get(Path(path).suffix.lower())
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value).strip()

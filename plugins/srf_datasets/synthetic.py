@@ -67,18 +67,18 @@ class Synthetic(Dataset):
     def _texts(self, label: int, draw: random.Random) -> tuple[str, str]:
         """Evidence, and a claim that it supports (0), refutes (1) or does not touch (2).
 
-        The claim's attribute is as often in the evidence as not, whether it is refuted or
-        untouched, so that no word alone tells the label.
+        Whether the claim's attribute is in the evidence does not tell refuted from untouched:
+        it is in half of both (in none of both where the evidence is one fact).
         """
         facts = self.options.facts
         *entities, absent_entity = draw.sample(ENTITIES, facts + 1)
         *attributes, absent_attribute = draw.sample(ATTRIBUTES, facts + 1)
         chosen = draw.randrange(facts)
         others = [index for index in range(facts) if index != chosen]
-        mentioned = draw.random() < 0.5
+        mentioned = facts > 1 and draw.random() < 0.5  # one fact has no other attribute to refute it with
         entity, attribute = entities[chosen], attributes[chosen]
         if label == 1:
-            attribute = attributes[draw.choice(others)] if mentioned and others else absent_attribute
+            attribute = attributes[draw.choice(others)] if mentioned else absent_attribute
         elif label == 2:
             entity, attribute = absent_entity, attribute if mentioned else absent_attribute
         evidence = " and ".join(f"the {e} is {a}" for e, a in zip(entities, attributes, strict=True))

@@ -59,8 +59,9 @@ class FileBias(BiasModel):
         if rows.shape != shape:
             expected = f"a row for each training example and a column for each label, {shape}"
             raise DataError(f"{path}: expected {expected}, got {rows.shape}")
-        probabilities = np.exp(rows) if self.options.log else rows
-        sums_to_one = np.abs(probabilities.sum(axis=1) - 1) < 1e-3  # NaN and infinity do not
+        with np.errstate(over="ignore", invalid="ignore"):
+            probabilities = np.exp(rows) if self.options.log else rows
+            sums_to_one = np.abs(probabilities.sum(axis=1) - 1) < 1e-3  # NaN and infinity do not
         good = sums_to_one & (probabilities >= 0).all(axis=1)
         if not good.all():
             first = int(np.argmin(good))
@@ -72,13 +73,14 @@ class FileBias(BiasModel):
         path = self.options.path
         try:
             if path.endswith(".npy"):
-                return np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
+                with open(path, "rb") as array:
+                    return np.asarray(np.lib.format.read_array(array, allow_pickle=False), dtype=np.float64)
             if not path.endswith(".json"):
                 raise DataError(f"{path}: expected a .npy or a .json file")
             with open(path, encoding="utf-8") as file:
                 content = json.load(file)
             return np.asarray(self._by_id(content, task) if isinstance(content, dict) else content, dtype=np.float64)
-        except (ValueError, TypeError, OSError) as error:
+        except (ValueError, TypeError, OverflowError, RecursionError, OSError) as error:
             raise DataError(f"{path}: expected rows of numbers, which cannot be read: {error}") from error
 
     def _by_id(self, content: dict[str, Any], task: TaskData) -> list[Any]:

@@ -10,8 +10,14 @@ from srframework import Options
 class PrunedParts(Options):
     """Which parts of the model are pruned, besides the encoder's layers."""
 
-    classifier: bool = Field(True, description="Prune the classifier's matrices too.")
-    pooler: bool = Field(False, description="Prune the pooler's matrix too, as the authors' code does.")
+    classifier: bool = Field(
+        True, json_schema_extra={"source": "§3.1"}, description="Prune the classifier's matrices too."
+    )
+    pooler: bool = Field(
+        False,
+        json_schema_extra={"source": "released code"},
+        description="Prune the pooler's matrix too, as the authors' code does.",
+    )
 
     def parts(self) -> frozenset[str]:
         """The parts, as backbones name them."""

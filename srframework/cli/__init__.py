@@ -7,8 +7,9 @@ import sys
 import click
 
 from srframework.cli.context import App
-from srframework.cli.listing import list_components, list_plugins, list_recipes, show
+from srframework.cli.listing import list_components, list_plugins, list_recipes
 from srframework.cli.run import run
+from srframework.cli.show import show
 from srframework.cli.validate import validate
 from srframework.errors import SRFrameworkError
 

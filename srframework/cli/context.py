@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from srframework.plugins import discover
-from srframework.registry import Registry
+from srframework.registry import Registered, Registry
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
@@ -59,6 +59,18 @@ def print_table(table: Table) -> None:
     if not console.is_terminal:
         console.width = 1000
     console.print(table)
+
+
+def component_row(each: Registered) -> dict[str, Any]:
+    """A component as ``list --json`` prints it."""
+    return {
+        "kind": each.kind,
+        "name": each.name,
+        "summary": each.component.summary,
+        "dist": each.plugin.dist,
+        "version": each.plugin.version,
+        "source": each.component.source,
+    }
 
 
 def _text(value: Any) -> str:

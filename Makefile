@@ -1,0 +1,48 @@
+# Everything that a checkout needs, from nothing but Python 3.11 and make.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+SOURCES := srframework plugins tests benchmarks
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: help quickstart test test-slow check format clean
+
+help:  ## Say what there is to make.
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+quickstart: .venv/.installed  ## Set up, run the quickstart recipe, print its table.
+	$(BIN)/srframework run quickstart
+
+test: .venv/.test  ## Set up with the test extras, run the tests.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto
+
+test-slow: .venv/.test  ## Run the tests that take minutes, and they alone.
+	$(BIN)/python -m pytest -m slow
+
+check: test .venv/.check  ## Run the tests, ruff and mypy: what CI runs.
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+
+format: .venv/.check  ## Format, and mend what ruff can.
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+clean:  ## Remove the environment and all caches; runs/ stays.
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; say where: make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+
+.venv/.installed: .venv/bin/python pyproject.toml constraints.txt
+	$(INSTALL) -e .
+	@touch $@
+
+.venv/.test: .venv/.installed
+	$(INSTALL) -e '.[test]'
+	@touch $@
+
+.venv/.check: .venv/.test
+	$(INSTALL) -e '.[test,check]'
+	@touch $@

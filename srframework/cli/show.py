@@ -1,0 +1,134 @@
+"""``show``: one component, and what may be said in its table."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator
+from typing import Any, Literal, Union, get_args, get_origin
+
+import click
+import tomli_w
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from srframework.cli.context import App, component_row, json_option, print_json, print_rows
+from srframework.component import KINDS, Options
+from srframework.errors import UsageError, nearest
+from srframework.registry import Registered
+
+_NAMES = {str: "string", int: "integer", float: "number", bool: "boolean", dict: "table", tuple: "array"}
+
+
+@click.command()
+@click.argument("component", metavar="KIND/NAME")
+@click.option("--toml", "as_toml", is_flag=True, help="Print a table to paste into a recipe.")
+@json_option
+@click.pass_obj
+def show(app: App, component: str, as_toml: bool, as_json: bool) -> None:
+    """Show one component and its options, such as pruner/mask."""
+    kind, slash, name = component.partition("/")
+    if not slash or kind not in KINDS:
+        near = nearest(kind, KINDS)
+        hint = f"; did you mean {near!r}?" if near else ""
+        raise UsageError(f"expected KIND/NAME with KIND one of {', '.join(KINDS)}; got {component!r}{hint}")
+    registered = app.registry.get(kind, name)
+    options = list(_options(registered.component.options, registered.component.source))
+    if as_json:
+        print_json({**component_row(registered), "options": options})
+    elif as_toml:
+        click.echo("\n".join(_toml(registered, name, options)))
+    else:
+        click.echo(f"{registered.kind}/{registered.name}: {registered.component.summary}")
+        click.echo(f"source: {registered.component.source}")
+        click.echo(f"from: {registered.plugin.dist} {registered.plugin.version} ({registered.plugin.value})\n")
+        rows = [{**option, "default": _default(option)} for option in options]
+        if rows:
+            print_rows(rows, False, ("option", "type", "range", "default", "source", "description"))
+        else:
+            click.echo("It has no options.")
+
+
+def _options(model: type[Options], source: str, prefix: str = "") -> Iterator[dict[str, Any]]:
+    """A row for each option; those of a table inside the table follow it, under dotted names."""
+    for name, field in model.model_fields.items():
+        default = None if field.default is PydanticUndefined else field.default
+        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        yield {
+            "option": prefix + name,
+            "type": _type(field.annotation),
+            "range": _range(field),
+            "default": list(default) if isinstance(default, tuple) else default,
+            "required": field.is_required(),
+            "source": extra.get("source", source),
+            "description": field.description,
+        }
+        inner, key = _table_in(field.annotation)
+        if inner is not None:
+            yield from _options(inner, source, f"{prefix}{name}.{key}")
+
+
+def _table_in(annotation: Any) -> tuple[type[Options] | None, str]:
+    """The options of a nested table, and, for a table of tables, ``NAME.``, the part that the user chooses."""
+    if isinstance(annotation, type) and issubclass(annotation, Options):
+        return annotation, ""
+    key = "NAME." if get_origin(annotation) is dict else ""
+    for arg in get_args(annotation):
+        inner, deeper = _table_in(arg)
+        if inner is not None:
+            return inner, key + deeper
+    return None, ""
+
+
+def _default(option: dict[str, Any]) -> str:
+    """The default as TOML has it."""
+    if option["required"]:
+        return "(required)"
+    if option["default"] is None:
+        return "(unset)"
+    return tomli_w.dumps({"x": option["default"]}).partition("= ")[2].strip() or "{}"
+
+
+def _type(annotation: Any) -> str:
+    origin = get_origin(annotation) or annotation
+    args = get_args(annotation)
+    if origin in (Union, types.UnionType):
+        return " or ".join(_type(arg) for arg in args if arg is not type(None))
+    if origin is Literal:
+        return " | ".join(repr(arg) for arg in args)
+    if origin is tuple:
+        return f"array of {_type(args[0])}s"
+    if origin is dict:
+        return f"table of {_type(args[1])}s"
+    if isinstance(origin, type) and issubclass(origin, Options):
+        return "table"
+    if hasattr(annotation, "__metadata__"):  # Annotated[X, ...]
+        return _type(args[0])
+    return _NAMES.get(origin, getattr(origin, "__name__", str(origin)))
+
+
+def _range(field: FieldInfo) -> str:
+    """The numbers that are allowed, as an interval; empty where there is no bound."""
+    bounds = {type(bound).__name__.lower(): bound for bound in field.metadata}
+
+    def bound(closed: str, opened: str, shut: str, ajar: str) -> str | None:
+        name, sign = (closed, shut) if closed in bounds else (opened, ajar)
+        return f"{getattr(bounds[name], name)}{sign}" if name in bounds else None
+
+    low, high = bound("ge", "gt", "[", "("), bound("le", "lt", "]", ")")
+    if low is None and high is None:
+        return ""
+    start = f"{low[-1]}{low[:-1]}" if low else "(-∞"
+    return f"{start}, {high or '∞)'}"
+
+
+def _toml(registered: Registered, name: str, options: list[dict[str, Any]]) -> Iterator[str]:
+    """A table with every option: what has no default is a comment, to be filled in."""
+    yield f"[{registered.kind}]"
+    yield f'use = "{name}"'
+    for option in options:
+        value = _default(option)
+        yield f"# {option['description']}"
+        if value in ("(required)", "(unset)", "{}"):
+            yield f"# {option['option']} = {value}  # {option['type']}"
+        else:
+            yield f"{'# ' if '.' in option['option'] else ''}{option['option']} = {value}"

@@ -1,0 +1,85 @@
+"""pydantic's errors -> our sentences: expected, got, nearest valid name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from srframework.component import Options
+from srframework.errors import nearest, shorten
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One thing that is wrong with a table.
+
+    Attributes:
+        key: Where in the table.
+        message: What was expected, what was given.
+        nearest: The nearest valid name, if one is near.
+    """
+
+    key: tuple[str | int, ...]
+    message: str
+    nearest: str | None = None
+
+
+def explain(model: type[Options], error: ValidationError, also: Sequence[str] = ()) -> list[Explanation]:
+    """Everything that is wrong with a table that is no ``model``.
+
+    Args:
+        model: The options that the table should be.
+        error: What pydantic says.
+        also: Further keys that the table may have, which the caller reads itself.
+    """
+    return [_explain(model, detail, also) for detail in error.errors()]
+
+
+def _explain(model: type[Options], detail: ErrorDetails, also: Sequence[str]) -> Explanation:
+    loc = tuple(part for part in detail["loc"] if part != "[key]")
+    if detail["type"] == "extra_forbidden":
+        names = [*_keys(_options_at(model, loc[:-1])), *(also if len(loc) == 1 else ())]
+        expected = f"expected one of: {', '.join(names)}" if names else "expected no options"
+        return Explanation(loc, f"unknown key; {expected}", nearest(str(loc[-1]), names))
+    if detail["type"] == "missing":
+        field = _keys(_options_at(model, loc[:-1])).get(str(loc[-1]), "")
+        return Explanation(loc, f"missing; expected: {field}" if field else "missing")
+    expected = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    got = detail["input"]
+    if isinstance(got, dict | Options) and detail["type"] == "value_error":
+        return Explanation(loc, f"expected {expected}")  # a check of several keys says itself what they are
+    near = nearest(got, _literals(detail)) if isinstance(got, str) else None
+    return Explanation(loc, f"expected {expected}, got {shorten(got)}", near if near != got else None)
+
+
+def _keys(model: type[Options]) -> dict[str, str]:
+    """The keys of a table, as they are written, with their descriptions."""
+    return {field.alias or name: field.description or "" for name, field in model.model_fields.items()}
+
+
+def _options_at(model: type[Options], loc: Sequence[str | int]) -> type[Options]:
+    """The options of the table at ``loc`` inside the model."""
+    current = model
+    for part in loc:
+        field = current.model_fields.get(str(part))
+        if field is not None:  # else a name of the user's own, such as that of an OOD split
+            current = _options_in(field.annotation) or current
+    return current
+
+
+def _options_in(annotation: Any) -> type[Options] | None:
+    """The options class inside ``X``, ``X | None`` or ``dict[str, X]``."""
+    if isinstance(annotation, type) and issubclass(annotation, Options):
+        return annotation
+    found = (_options_in(arg) for arg in getattr(annotation, "__args__", ()))
+    return next((each for each in found if each is not None), None)
+
+
+def _literals(detail: ErrorDetails) -> list[str]:
+    """The values that a field allows, where it allows only some."""
+    expected = str(detail.get("ctx", {}).get("expected", "")) if detail["type"] == "literal_error" else ""
+    return [word.strip("'") for part in expected.split(", ") for word in part.split(" or ")]
