@@ -108,7 +108,8 @@ class Mask(Mapping[str, Tensor]):
         shapes = json.dumps({name: list(matrix.shape) for name, matrix in self.items()})
         with atomic_file(path) as temporary:
             packed = {name: _pack(matrix) for name, matrix in self.items()}
-            save_file(packed, temporary, metadata={"format": _FORMAT, "shapes": shapes})
+            # One key: safetensors writes several in an order that changes from call to call.
+            save_file(packed, temporary, metadata={_FORMAT: shapes})
 
     @classmethod
     def load(cls, path: Path) -> Mask:
@@ -120,13 +121,12 @@ class Mask(Mapping[str, Tensor]):
         try:
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}
-                if metadata.get("format") != _FORMAT:
-                    raise DataError(
-                        f"{path}: expected a mask ({_FORMAT}), got {metadata.get('format', 'another file')}"
-                    )
-                shapes = json.loads(metadata["shapes"])
+                if _FORMAT not in metadata:
+                    got = ", ".join(sorted(metadata)) or "no metadata"
+                    raise DataError(f"{path}: expected a mask ({_FORMAT} in its metadata), got {got}")
+                shapes = json.loads(metadata[_FORMAT])
                 return cls({name: _unpack(file.get_tensor(name), shape) for name, shape in shapes.items()})
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError) as error:
             raise DataError(f"{path}: expected a mask, which cannot be read: {error}") from error
         except Exception as error:  # safetensors raises its own class, which is a plain Exception
             if isinstance(error, DataError):

@@ -15,6 +15,7 @@ from srframework.cli.context import App, component_row, json_option, print_json,
 from srframework.component import KINDS, Options
 from srframework.errors import UsageError, nearest
 from srframework.registry import Registered
+from srframework.training_options import TrainingOptions
 
 _NAMES = {str: "string", int: "integer", float: "number", bool: "boolean", dict: "table", tuple: "array"}
 
@@ -25,7 +26,10 @@ _NAMES = {str: "string", int: "integer", float: "number", bool: "boolean", dict:
 @json_option
 @click.pass_obj
 def show(app: App, component: str, as_toml: bool, as_json: bool) -> None:
-    """Show one component and its options, such as pruner/mask."""
+    """Show one component and its options, such as pruner/mask; or `training`, the options of [training]."""
+    if component == "training":
+        _show_training(as_json)
+        return
     kind, slash, name = component.partition("/")
     if not slash or kind not in KINDS:
         near = nearest(kind, KINDS)
@@ -41,11 +45,23 @@ def show(app: App, component: str, as_toml: bool, as_json: bool) -> None:
         click.echo(f"{registered.kind}/{registered.name}: {registered.component.summary}")
         click.echo(f"source: {registered.component.source}")
         click.echo(f"from: {registered.plugin.dist} {registered.plugin.version} ({registered.plugin.value})\n")
-        rows = [{**option, "default": _default(option)} for option in options]
-        if rows:
-            print_rows(rows, False, ("option", "type", "range", "default", "source", "description"))
+        if options:
+            _print_options(options)
         else:
             click.echo("It has no options.")
+
+
+def _show_training(as_json: bool) -> None:
+    options = list(_options(TrainingOptions, "App. B.3"))
+    if as_json:
+        print_json(options)
+    else:
+        _print_options(options)
+
+
+def _print_options(options: list[dict[str, Any]]) -> None:
+    rows = [{**option, "default": _default(option)} for option in options]
+    print_rows(rows, False, ("option", "type", "range", "default", "source", "description"))
 
 
 def _options(model: type[Options], source: str, prefix: str = "") -> Iterator[dict[str, Any]]:
