@@ -81,6 +81,13 @@ class Component:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise ValueError(f"component name: expected lower case letters and digits joined by '-', got {self.name!r}")
+        for what in ("summary", "source"):
+            if not isinstance(getattr(self, what), str):
+                raise ValueError(f"component {self.name!r}: {what}: expected a string, got {getattr(self, what)!r}")
+        for what in ("requires", "provides"):
+            needs = getattr(self, what)
+            if isinstance(needs, str) or not (callable(needs) or isinstance(needs, Iterable)):
+                raise ValueError(f"component {self.name!r}: {what}: expected a list of names, got {needs!r}")
         if not (isinstance(self.options, type) and issubclass(self.options, Options)):
             raise ValueError(f"component {self.name!r}: options: expected a subclass of Options, got {self.options!r}")
         undescribed = [key for key, field in self.options.model_fields.items() if not field.description]

@@ -37,6 +37,8 @@ class Document:
             raise RecipeError(
                 [Problem(where, "", f"expected TOML, got: {error.msg} (column {error.colno})")]
             ) from error
+        except (RecursionError, ValueError) as error:
+            raise RecipeError([Problem(str(path), "", f"expected TOML, got: {error}")]) from error
         problems = [problem for override in overrides if (problem := self._override(override))]
         if problems:
             raise RecipeError(problems)
@@ -48,6 +50,10 @@ class Document:
                 return f"--set {self._overridden[key[:end]]}"
         if self._lines is None:
             self._lines = dict(_lines(self._text))
+        if key not in self._lines:  # a table that is there for the sake of an override inside it
+            for path, override in self._overridden.items():
+                if path[: len(key)] == key:
+                    return f"--set {override}"
         for end in range(len(key), 0, -1):
             if key[:end] in self._lines:
                 return f"{self.path}:{self._lines[key[:end]]}"
@@ -109,7 +115,7 @@ class Document:
 def _value(text: str) -> Any:
     try:
         return tomli.loads(f"value = {text}")["value"]
-    except tomli.TOMLDecodeError:
+    except (RecursionError, ValueError):
         return text  # a bare word is a string, so that `--set backbone.use=tiny` needs no quotes in quotes
 
 

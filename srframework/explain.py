@@ -28,6 +28,17 @@ class Explanation:
     nearest: str | None = None
 
 
+_IN_TOML = {
+    "tuple_type": "an array",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "too_short": "at least {min_length} of them",
+    "string_too_short": "a string of length {min_length} or more",
+    "string_pattern_mismatch": "a string that matches {pattern}",
+}
+"""What is expected, for the types of pydantic's errors whose own words are Python's."""
+
+
 def explain(model: type[Options], error: ValidationError, also: Sequence[str] = ()) -> list[Explanation]:
     """Everything that is wrong with a table that is no ``model``.
 
@@ -48,7 +59,10 @@ def _explain(model: type[Options], detail: ErrorDetails, also: Sequence[str]) ->
     if detail["type"] == "missing":
         field = _keys(_options_at(model, loc[:-1])).get(str(loc[-1]), "")
         return Explanation(loc, f"missing; expected: {field}" if field else "missing")
-    expected = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if detail["type"] in _IN_TOML:
+        expected = _IN_TOML[detail["type"]].format(**detail.get("ctx", {}))
+    else:
+        expected = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     got = detail["input"]
     if isinstance(got, dict | Options) and detail["type"] == "value_error":
         return Explanation(loc, f"expected {expected}")  # a check of several keys says itself what they are

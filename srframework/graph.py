@@ -40,10 +40,10 @@ class Wrong:
     nearest: str | None = None
 
 
-def nodes(tables: Sequence[Mapping[str, Any]]) -> list[Node]:
-    """The nodes of those tables that have a name; the later of two with one name is left out."""
+def nodes(tables: Sequence[tuple[int, Mapping[str, Any]]]) -> list[Node]:
+    """The nodes of those tables, each with its place, that have a name; the later of two with one name is left out."""
     found: dict[str, Node] = {}
-    for index, table in enumerate(tables):
+    for index, table in tables:
         name = table.get("name")
         if isinstance(name, str):
             said = [(key, table.get(key)) for key in ("weights", "mask")]

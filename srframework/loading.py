@@ -124,14 +124,14 @@ class _Check:
         """A component: a table with ``use`` and options, or, where no option is needed, its name."""
         table = {"use": value} if isinstance(value, str) else value
         if not isinstance(table, dict):
-            self._add(key, f"expected a table with `use`, or the name of a {kind}, got {shorten(value)}")
+            self._add(key, f"expected a table with `use`, or the {kind}'s name, got {shorten(value)}")
             return None
         name = table.get("use")
         use_key: KeyPath = key if isinstance(value, str) else (*key, "use")
         if not isinstance(name, str):
             names = ", ".join(each.name for each in self._registry.of_kind(kind))
             got = "nothing" if name is None else shorten(name)
-            self._add(use_key, f"expected the name of a {kind} ({names}), got {got}")
+            self._add(use_key, f"expected the {kind}'s name, one of: {names}; got {got}")
             return None
         try:
             registered = self._registry.get(kind, name)
@@ -161,7 +161,7 @@ class _Check:
         """The bias model that the recipe names, or the only one that needs no options; checked."""
         offered = set(dataset.registered.component.provided(dataset.options))
         models = [each for each in self._registry.of_kind("debiaser") if "bias" in _provides(each.component)]
-        names = ", ".join(each.name for each in models)
+        names = ", ".join(each.name for each in models) or "none is installed"
         if bias is not None and bias.registered not in models:
             self._add(("bias", "use"), f"{bias.registered.name!r} is no bias model; expected one of: {names}")
             return bias
@@ -199,7 +199,7 @@ class _Check:
             common = {}
         names: set[Any] = {PRETRAINED}
         stages: list[_Indexed] = []
-        for index, table in enumerate(_tables(data)):
+        for index, table in _tables(data):
             stage = self._stage(table, common, ("stages", index))
             name = table.get("name")
             if name in names:
@@ -254,10 +254,11 @@ _Indexed = tuple[int, Stage]
 """A stage, with its place among the [[stages]] tables of the file."""
 
 
-def _tables(data: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The [[stages]] tables; what stands there and is no table is reported elsewhere."""
+def _tables(data: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
+    """The [[stages]] tables, each with its place; what stands there and is no table is reported elsewhere."""
     stages = data.get("stages")
-    return [table for table in stages if isinstance(table, dict)] if isinstance(stages, list) else []
+    listed = enumerate(stages) if isinstance(stages, list) else ()
+    return [(index, table) for index, table in listed if isinstance(table, dict)]
 
 
 def _line(where: str) -> int:

@@ -57,11 +57,11 @@ class Pipeline:
         self._debiasers = {stage.name: stage.loss.build() for stage in recipe.stages}
         self._pruners: dict[str, Pruner] = {s.name: s.pruner.build() for s in recipe.stages if s.pruner is not None}
         self._task: TaskData = recipe.dataset.build().load(recipe.seed)
+        for note in self._task.notes:
+            self._reporter.note(note)
+        self._check_points()
         self._directory.begin(recipe, self._facts())
         try:
-            for note in self._task.notes:
-                self._reporter.note(note)
-            self._check_points()
             self._pretrained: Network = self._backbone.load(self._task.labels, recipe.seed)
             self._bias_log_probs = self._bias()
             results = [self._stage(stage, number) for number, stage in enumerate(recipe.stages, 1)]

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from types import ModuleType
+from typing import Any
 
 import pluggy
 
@@ -60,16 +61,18 @@ def discover(blocked: Collection[str] = ()) -> list[Plugin]:
 
     Never raises for a plugin's fault: see :attr:`Plugin.failure`.
     """
-    found = sorted(set(entry_points(group=GROUP)), key=lambda entry: (*_provenance(entry), entry.name, entry.value))
-    return [_load(entry, blocked) for entry in found]
+    plugins = [_load(entry, blocked) for entry in dict.fromkeys(entry_points(group=GROUP))]
+    return list(_own_names(sorted(plugins, key=lambda each: (each.dist, each.version, each.name, each.value))))
 
 
-def _provenance(entry: EntryPoint) -> tuple[str, str]:
-    return (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "0")
+def _provenance(dist: Distribution | None) -> tuple[str, str]:
+    """Name and version; a damaged distribution may have neither."""
+    metadata: Any = dist.metadata if dist else {}
+    return str(metadata.get("Name") or "unknown"), str(metadata.get("Version") or "0")
 
 
 def _load(entry: EntryPoint, blocked: Collection[str]) -> Plugin:
-    dist, version = _provenance(entry)
+    dist, version = _provenance(entry.dist)
     state, failure = "loaded", ""
     components: tuple[tuple[str, Component], ...] = ()
     if dist in blocked or entry.name in blocked:
@@ -90,8 +93,29 @@ def _load(entry: EntryPoint, blocked: Collection[str]) -> Plugin:
     return Plugin(dist, version, entry.name, entry.value, state, failure, components)
 
 
+def _own_names(plugins: Iterable[Plugin]) -> Iterator[Plugin]:
+    """Refuse, of two plugins of one distribution with the same component, the later: no name would tell them apart."""
+    taken: dict[tuple[str, str, str], str] = {}
+    for plugin in plugins:
+        names = [(plugin.dist, kind, component.name) for kind, component in plugin.components]
+        repeated = [
+            f"{kind}/{name}, which {taken[dist, kind, name]!r} has"
+            for dist, kind, name in names
+            if (dist, kind, name) in taken
+        ]
+        if repeated:
+            failure = f"registers a name of another plugin of {plugin.dist}: {'; '.join(repeated)}"
+            yield replace(plugin, state="failed", failure=failure, components=())
+        else:
+            taken |= dict.fromkeys(names, plugin.name)
+            yield plugin
+
+
 def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001  (the stranger's exception may be broken too)
+        text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import tomli_w
 
 from srframework.component import Options
+from srframework.errors import Problem, RecipeError, nearest
 from srframework.registry import Registered
 from srframework.training_options import TrainingOptions
 
@@ -165,6 +167,15 @@ def shipped() -> dict[str, Path]:
 
 
 def find(recipe: str) -> Path:
-    """The file that ``recipe`` names: a path, or the name of a shipped recipe."""
-    path = Path(recipe)
-    return path if path.exists() else shipped().get(recipe, path)
+    """The file that ``recipe`` names: a path, or the name of a shipped recipe.
+
+    Raises:
+        RecipeError: It names neither; the nearest shipped recipe is said.
+    """
+    if os.path.exists(recipe):
+        return Path(recipe)
+    recipes = shipped()
+    if recipe not in recipes:
+        expected = f"expected a file, or the name of a shipped recipe ({', '.join(recipes)}), got no such file"
+        raise RecipeError([Problem(recipe, "", expected, nearest(recipe, recipes))])
+    return recipes[recipe]

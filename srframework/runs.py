@@ -77,7 +77,7 @@ class StageResult:
 
 
 class RunDirectory:
-    """A new run's directory.
+    """A new run's directory; nothing is written before :meth:`begin`.
 
     Args:
         path: Must not exist, or be empty.
@@ -87,23 +87,30 @@ class RunDirectory:
     """
 
     def __init__(self, path: Path) -> None:
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            what = "not empty" if path.is_dir() else "a file"
-            raise UsageError(f"--out {path}: expected a new or an empty directory, got one that is {what}")
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+                got = "one that is not empty" if path.is_dir() else "a file"
+                raise UsageError(f"--out {path}: expected a new or an empty directory, got {got}")
         except OSError as error:
-            raise UsageError(f"--out {path}: the directory cannot be made: {error.strerror}") from error
+            raise UsageError(f"--out {path}: the directory cannot be read: {error.strerror}") from error
         self.path = path
 
     @classmethod
     def default_path(cls, recipe: Recipe) -> Path:
         """``runs/<recipe>-<seed>-<time>``, under the current directory."""
-        slug = re.sub(r"[^a-z0-9]+", "-", recipe.name.lower()).strip("-")[:48]
+        slug = re.sub(r"[^a-z0-9]+", "-", recipe.name.lower()).strip("-")[:48] or "recipe"
         return Path("runs") / f"{slug}-{recipe.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
 
     def begin(self, recipe: Recipe, facts: Mapping[str, Any]) -> None:
-        """Write the resolved recipe, and what the run depends on."""
+        """Make the directory; write the resolved recipe, and what the run depends on.
+
+        Raises:
+            UsageError: The directory cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--out {self.path}: the directory cannot be made: {error.strerror}") from error
         write_text(self.path / "recipe.toml", recipe.to_toml())
         self._facts = {"recipe": recipe.name, "seed": recipe.seed, **facts, "versions": _versions(recipe)}
         self.mark("running")

@@ -11,6 +11,7 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
+from srf_backbones.classifier import settle_classifier
 from srf_backbones.options import EncoderOptions
 from srf_backbones.structure import prunable_modules
 from srframework import Backbone, BackboneError, Network
@@ -25,7 +26,8 @@ _DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 
 
 class HuggingFaceEncoder(Backbone):
-    """A pre-trained encoder from a directory or from the hub, with a new classifier.
+    """A pre-trained encoder from a directory or from the hub, with a new classifier; a checkpoint
+    whose classifier has just our labels keeps it, in our order.
 
     Weights are read from safetensors alone, in float32; code that comes with a model is never run.
     """
@@ -45,6 +47,7 @@ class HuggingFaceEncoder(Backbone):
         source = {"revision": self.options.revision or "main", "trust_remote_code": False}
         path = self.options.path
         try:
+            stored = AutoConfig.from_pretrained(path, **source).id2label
             config = AutoConfig.from_pretrained(path, **source, **settings)
             tokenizer = AutoTokenizer.from_pretrained(path, **source)
             with torch.random.fork_rng():
@@ -66,6 +69,7 @@ class HuggingFaceEncoder(Backbone):
         network = Network(model, tokenizer, prunable_modules(model))
         absent = {*loaded["missing_keys"], *(name for name, *_ in loaded["mismatched_keys"])}
         self._check(network, absent)
+        settle_classifier(network, [stored[index] for index in sorted(stored)], labels, absent, seed)
         return network
 
     def _check(self, network: Network, absent: set[str]) -> None:

@@ -44,9 +44,6 @@ def main() -> None:
     """Entry point: every error that a user can cause is a sentence and an exit code."""
     try:
         code = cli.main(standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        code = 2
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -56,7 +53,4 @@ def main() -> None:
     except SRFrameworkError as error:
         click.echo(f"error: {error}" if "\n" not in str(error) else f"errors:\n{error}", err=True)
         code = error.exit_code
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output has gone; nothing is left to say
-        code = 1
     sys.exit(code if isinstance(code, int) else 0)

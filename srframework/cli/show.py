@@ -33,7 +33,7 @@ def show(app: App, component: str, as_toml: bool, as_json: bool) -> None:
     kind, slash, name = component.partition("/")
     if not slash or kind not in KINDS:
         near = nearest(kind, KINDS)
-        hint = f"; did you mean {near!r}?" if near else ""
+        hint = f"; did you mean {near!r}?" if near and near != component else ""
         raise UsageError(f"expected KIND/NAME with KIND one of {', '.join(KINDS)}; got {component!r}{hint}")
     registered = app.registry.get(kind, name)
     options = list(_options(registered.component.options, registered.component.source))

@@ -1,0 +1,532 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from srframework.component import Component, Options
+from srframework.errors import RecipeError
+from srframework.loading import load
+from srframework.plugins import Plugin, discover
+from srframework.registry import Registry
+
+RECIPE = """\
+name = "small"
+schema = 1
+
+[backbone]
+use = "tiny"
+
+[dataset]
+use = "synthetic"
+
+[[stages]]
+name = "full"
+op = "train"
+loss.use = "std"
+
+[[stages]]
+name = "srnet"
+op = "prune"
+weights = "full"
+pruner = { use = "mask", sparsity = 0.5 }
+loss.use = "poe"
+"""
+
+PAIRS = """\
+[dataset]
+use = "pairs"
+labels = ["no", "yes"]
+features = "none"
+train.path = "d.tsv"
+dev.path = "d.tsv"
+"""
+
+TRAINING_KEYS = (
+    "epochs, max_steps, batch_size, gradient_accumulation, learning_rate, warmup_steps, weight_decay, adam_epsilon, "
+    "max_grad_norm, clip, precision, max_length, group_by_length, eval_every, eval_batch_size, eval_ood, keep, "
+    "best_after, log_every"
+)
+TINY, SYNTHETIC, MASK, STD = (
+    f" (option of {kind} {name!r} of srframework 0.1.0)"
+    for kind, name in [("backbone", "tiny"), ("dataset", "synthetic"), ("pruner", "mask"), ("debiaser", "std")]
+)
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return Registry(discover())
+
+
+@pytest.fixture
+def read(tmp_path, monkeypatch, registry):
+    """Load a text as ``r.toml``, in a directory that has nothing else but a data file."""
+    monkeypatch.chdir(tmp_path)
+
+    def read(text: str = RECIPE, *overrides: str, registry: Registry = registry):
+        Path("d.tsv").write_text("sentence1\tsentence2\tlabel\na\tb\tyes\n")
+        Path("r.toml").write_text(text, encoding="utf-8")
+        return load("r.toml", registry, overrides)
+
+    return read
+
+
+@pytest.fixture
+def problems(read):
+    """What is wrong with the text, a line for each problem."""
+
+    def problems(text: str = RECIPE, *overrides: str, registry: Registry | None = None) -> list[str]:
+        with pytest.raises(RecipeError) as caught:
+            read(text, *overrides, **({"registry": registry} if registry else {}))
+        assert str(caught.value) == "\n".join(map(str, caught.value.problems))
+        return [str(problem) for problem in caught.value.problems]
+
+    return problems
+
+
+def test_the_small_recipe_is_right(read):
+    recipe = read()
+    assert (recipe.name, recipe.seed, recipe.backbone.registered.name) == ("small", 0, "tiny")
+    assert [stage.name for stage in recipe.stages] == ["full", "srnet"]
+    assert recipe.stages[1].pruner.options.sparsity == 0.5
+
+
+CASES = {
+    "unknown key of the recipe": (
+        "schema = 1",
+        "schema = 1\nsed = 1",
+        "r.toml:3: sed: unknown key; expected one of: name, schema, seed, description, backbone, dataset, "
+        "evaluators, bias, training, stages; did you mean 'seed'?",
+    ),
+    "unknown key of a component": (
+        'use = "tiny"',
+        'use = "tiny"\nlayer = 3',
+        "r.toml:6: backbone.layer: unknown key; expected one of: layers, width, heads, intermediate, dropout"
+        f"{TINY}; did you mean 'layers'?",
+    ),
+    "key of a component without options": (
+        'loss.use = "std"',
+        'loss = { use = "std", c = 1 }',
+        f"r.toml:13: stages.full.loss.c: unknown key; expected no options{STD}",
+    ),
+    "unknown key of a stage": (
+        'weights = "full"',
+        'weigths = "full"',
+        f"r.toml:18: stages.srnet.weigths: unknown key; expected one of: name, op, weights, mask, pruner, loss, "
+        f"{TRAINING_KEYS}; did you mean 'weights'?",
+    ),
+    "training key of a stage, misspelt": (
+        'weights = "full"',
+        'weights = "full"\nlearning_rat = 1e-3',
+        f"r.toml:19: stages.srnet.learning_rat: unknown key; expected one of: name, op, weights, mask, pruner, loss, "
+        f"{TRAINING_KEYS}; did you mean 'learning_rate'?",
+    ),
+    "unknown key of training": (
+        "[dataset]",
+        "[training]\nepoch = 1\n[dataset]",
+        f"r.toml:8: training.epoch: unknown key; expected one of: {TRAINING_KEYS}; did you mean 'epochs'?",
+    ),
+    "wrong type at the top": ('name = "small"', "name = 3", "r.toml:1: name: expected a valid string, got 3"),
+    "empty name": ('name = "small"', 'name = ""', "r.toml:1: name: expected a string of length 1 or more, got ''"),
+    "another schema": ("schema = 1", "schema = 2", "r.toml:2: schema: expected 1, got 2"),
+    "text for a number": (
+        'use = "synthetic"',
+        'use = "synthetic"\ntrain_size = "5"',
+        f"r.toml:9: dataset.train_size: expected a valid integer, got '5'{SYNTHETIC}",
+    ),
+    "truth for a number": (
+        'use = "tiny"',
+        'use = "tiny"\nlayers = true',
+        f"r.toml:6: backbone.layers: expected a valid integer, got True{TINY}",
+    ),
+    "not a number": (
+        "sparsity = 0.5",
+        "sparsity = nan",
+        f"r.toml:19: stages.srnet.pruner.sparsity: expected a finite number, got nan{MASK}",
+    ),
+    "out of range": (
+        "sparsity = 0.5",
+        "sparsity = 1.0",
+        f"r.toml:19: stages.srnet.pruner.sparsity: expected less than 1, got 1.0{MASK}",
+    ),
+    "below the range": (
+        'op = "train"',
+        'op = "train"\nepochs = 0',
+        "r.toml:13: stages.full.epochs: expected greater than or equal to 1, got 0",
+    ),
+    "seed out of range": (
+        "schema = 1",
+        "schema = 1\nseed = 4294967296",
+        "r.toml:3: seed: expected less than 4294967296, got 4294967296",
+    ),
+    "none of the words": (
+        'op = "train"',
+        'op = "trian"',
+        "r.toml:12: stages.full.op: expected 'train' or 'prune', got 'trian'; did you mean 'train'?",
+    ),
+    "check of several options": (
+        'use = "tiny"',
+        'use = "tiny"\nheads = 3',
+        f"r.toml:4: backbone: expected a width that is a multiple of heads (3){TINY}",
+    ),
+    "unknown component": (
+        'use = "tiny"',
+        'use = "tinny"',
+        "r.toml:5: backbone.use: no backbone is named 'tinny'; expected one of: bert-base, bert-large, encoder, "
+        "roberta-base, tiny; did you mean 'tiny'?",
+    ),
+    "component of another kind": (
+        'use = "mask"',
+        'use = "poe"',
+        "r.toml:19: stages.srnet.pruner.use: no pruner is named 'poe'; expected one of: imp, mask",
+    ),
+    "component of an unknown distribution": (
+        'use = "synthetic"',
+        'use = "srframwork/synthetic"',
+        "r.toml:8: dataset.use: no dataset is named 'srframwork/synthetic'; expected one of: nli, pairs, "
+        "srframework/nli, srframework/pairs, srframework/synthetic, synthetic; did you mean 'srframework/synthetic'?",
+    ),
+    "component without its name": (
+        'use = "synthetic"',
+        "dev_size = 3",
+        "r.toml:7: dataset.use: expected the dataset's name, one of: nli, pairs, synthetic; got nothing",
+    ),
+    "name that is a number": (
+        'use = "synthetic"',
+        "use = 3",
+        "r.toml:8: dataset.use: expected the dataset's name, one of: nli, pairs, synthetic; got 3",
+    ),
+    "component that is a number": (
+        'loss.use = "std"',
+        "loss = 3",
+        "r.toml:13: stages.full.loss: expected a table with `use`, or the debiaser's name, got 3",
+    ),
+    "unknown evaluator": (
+        "schema = 1",
+        'schema = 1\nevaluators = [\n"f1",\n"acuracy",\n]',
+        "r.toml:3: evaluators[1]: no evaluator is named 'acuracy'; expected one of: accuracy, f1, hans, sparsity; "
+        "did you mean 'accuracy'?",
+    ),
+    "evaluators that are no array": (
+        "schema = 1",
+        'schema = 1\nevaluators = "f1"',
+        "r.toml:3: evaluators: expected an array, got 'f1'",
+    ),
+    "training that is no table": (
+        "schema = 1",
+        "schema = 1\ntraining = 3",
+        "r.toml:3: training: expected a table, got 3",
+    ),
+    "missing key of the recipe": (
+        "schema = 1",
+        "",
+        "r.toml:1: schema: missing; expected: Version of the recipe language: 1.",
+    ),
+    "missing component": (
+        '[backbone]\nuse = "tiny"',
+        "",
+        "r.toml:1: backbone: missing; expected: The encoder: a table with `use`, and its options.",
+    ),
+    "missing name of a stage": (
+        'name = "srnet"\n',
+        "",
+        "r.toml:15: stages.1.name: missing; expected: A name: letters, digits, '_', '.' and '-'.",
+    ),
+    "missing loss": (
+        'loss.use = "std"',
+        "",
+        "r.toml:10: stages.full.loss: missing; expected: The debiaser: a table with `use`, and its options.",
+    ),
+    "missing option": (
+        'use = "tiny"',
+        'use = "encoder"',
+        "r.toml:4: backbone.path: missing; expected: A directory with a model and its tokenizer, or a name on the "
+        "Hugging Face hub. (option of backbone 'encoder' of srframework 0.1.0)",
+    ),
+    "prune without a pruner": (
+        'pruner = { use = "mask", sparsity = 0.5 }\n',
+        "",
+        "r.toml:15: stages.srnet.pruner: missing; a stage with op = 'prune' needs a pruner: { use = ... }",
+    ),
+    "train with a pruner": (
+        'loss.use = "std"',
+        'loss.use = "std"\npruner = "mask"',
+        "r.toml:14: stages.full.pruner: expected no pruner in a stage with op = 'train'; op = 'prune' has one",
+    ),
+    "unknown stage": (
+        'weights = "full"',
+        'weights = "ful"',
+        "r.toml:18: stages.srnet.weights: expected one of: full, pretrained; got 'ful'; did you mean 'full'?",
+    ),
+    "point that is none": (
+        'weights = "full"',
+        'weights = "full@end"',
+        "r.toml:18: stages.srnet.weights: expected a step (10000) or a sparsity level in (0, 1) (0.5) after '@', "
+        "got 'end'",
+    ),
+    "stage that starts from itself": (
+        'weights = "full"',
+        'weights = "srnet"',
+        "r.toml:18: stages.srnet.weights: expected a stage that does not start from this one, got 'srnet': "
+        "srnet -> srnet",
+    ),
+    "mask of a stage without one": (
+        'loss.use = "poe"',
+        'loss.use = "poe"\n[[stages]]\nname = "x"\nop = "train"\nmask = "full"\nloss = "std"',
+        "r.toml:24: stages.x.mask: expected a stage that has a mask, got 'full', which is trained without one",
+    ),
+    "two stages of one name": (
+        'name = "srnet"',
+        'name = "full"',
+        "r.toml:16: stages.full.name: expected a name of its own, got 'full', which is taken by another stage",
+    ),
+    "name that is taken by the backbone": (
+        'name = "srnet"',
+        'name = "pretrained"',
+        "r.toml:16: stages.pretrained.name: expected a name of its own, got 'pretrained', "
+        "which means the backbone's own weights",
+    ),
+    "name that is a path": (
+        'name = "srnet"',
+        'name = "../x"',
+        "r.toml:16: stages.../x.name: expected a string that matches ^[A-Za-z0-9][A-Za-z0-9_.-]*$, got '../x'",
+    ),
+    "bias model for a loss": (
+        'loss.use = "std"',
+        'loss.use = "bias-logistic"',
+        "r.toml:13: stages.full.loss.use: expected a loss, got the bias model 'bias-logistic', "
+        "which belongs into [bias]",
+    ),
+    "loss for a bias model": (
+        "[dataset]",
+        '[bias]\nuse = "std"\n[dataset]',
+        "r.toml:8: bias.use: 'std' is no bias model; expected one of: bias-file, bias-logistic",
+    ),
+    "bias file that is not there": (
+        "[dataset]",
+        '[bias]\nuse = "bias-file"\npath = "gone.npy"\n[dataset]',
+        "r.toml:9: bias.path: expected a file that exists, seen from {cwd} (no such file), got 'gone.npy' "
+        "(option of debiaser 'bias-file' of srframework 0.1.0)",
+    ),
+    "loss that needs a bias model on data without spurious features": (
+        '[dataset]\nuse = "synthetic"\n',
+        PAIRS,
+        "r.toml:24: stages.srnet.loss.use: debiaser 'poe' needs a bias model; expected a data set with spurious "
+        "features for 'bias-logistic', or a [bias] table with another of: bias-file, bias-logistic; "
+        "got dataset 'pairs', which has none with these options",
+    ),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "problem"), CASES.values(), ids=CASES)
+def test_what_is_wrong_is_said_once_with_line_and_key(problems, old, new, problem):
+    assert RECIPE.count(old) == 1
+    assert problems(RECIPE.replace(old, new)) == [problem.replace("{cwd}", str(Path.cwd()))]
+
+
+def test_both_ends_of_a_cycle_are_reported(problems):
+    text = RECIPE.replace('loss.use = "std"', 'loss.use = "std"\nmask = "srnet"')
+    assert problems(text) == [
+        "r.toml:14: stages.full.mask: expected a stage that does not start from this one, got 'srnet': "
+        "full -> srnet -> full",
+        "r.toml:19: stages.srnet.weights: expected a stage that does not start from this one, got 'full': "
+        "srnet -> full -> srnet",
+    ]
+
+
+def test_a_prune_stage_finds_its_own_mask(problems):
+    text = RECIPE + '\n[[stages]]\nname = "again"\nop = "prune"\nmask = "srnet"\npruner = "mask"\nloss = "std"\n'
+    assert problems(text) == [
+        "r.toml:25: stages.again.mask: expected no mask in a stage with op = 'prune', which finds its own"
+    ]
+
+
+def test_all_problems_come_at_once_in_the_order_of_the_file(problems):
+    text = """\
+schema = "1"
+sed = 2
+[[stages]]
+name = "a"
+op = "prune"
+epochs = 0
+weights = "bb"
+loss.use = "poee"
+[[stages]]
+name = "b"
+op = "train"
+loss = "std"
+batch_size = 1.5
+[dataset]
+use = "synthetic"
+strength = -1
+ood_cue = "revers"
+[backbone]
+use = "tiny"
+widht = 3
+"""
+    said = [problem.split(": ")[:2] for problem in problems(text, "training.clip=globl", "seed=x")]
+    assert said == [
+        ["--set seed=x", "seed"],
+        ["--set training.clip=globl", "training.clip"],
+        ["r.toml:1", "name"],
+        ["r.toml:1", "schema"],
+        ["r.toml:2", "sed"],
+        ["r.toml:3", "stages.a.pruner"],
+        ["r.toml:6", "stages.a.epochs"],
+        ["r.toml:7", "stages.a.weights"],
+        ["r.toml:8", "stages.a.loss.use"],
+        ["r.toml:13", "stages.b.batch_size"],
+        ["r.toml:16", "dataset.strength"],
+        ["r.toml:17", "dataset.ood_cue"],
+        ["r.toml:20", "backbone.widht"],
+    ]
+
+
+def test_an_item_of_stages_that_is_no_table_does_not_hide_or_shift_the_others(problems):
+    text = 'stages = [\n3,\n{ name = "a", op = "train", loss = "std", epochs = 0 }]\n' + RECIPE.split("[[stages]]")[0]
+    assert problems(text) == [
+        "r.toml:1: stages.0: expected a table, got 3",
+        "r.toml:1: stages.a.epochs: expected greater than or equal to 1, got 0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stages", "problem"),
+    [
+        ("", "r.toml:1: stages: missing; expected: The stages: at least one [[stages]] table."),
+        ("stages = []\n", "r.toml:1: stages: expected at least 1 of them, got []"),
+        ("stages = 'full'\n", "r.toml:1: stages: expected an array, got 'full'"),
+    ],
+)
+def test_a_recipe_has_stages(problems, stages, problem):
+    assert problems(stages + RECIPE.split("[[stages]]")[0]) == [problem]
+
+
+# -- overrides -------------------------------------------------------------------------------------
+
+
+def test_overrides_are_checked_as_the_file_is(read):
+    recipe = read(
+        RECIPE,
+        "seed=7",
+        "backbone.use=bert-base",
+        "training.epochs=2",
+        "stages.srnet.epochs=5",
+        "stages.0.learning_rate=1e-3",
+        "stages.srnet.pruner={ use = 'imp', sparsity = 0.4 }",
+    )
+    assert (recipe.seed, recipe.backbone.registered.name) == (7, "bert-base")
+    assert [stage.training.epochs for stage in recipe.stages] == [2, 5]
+    assert [stage.training.learning_rate for stage in recipe.stages] == [1e-3, 5e-5]
+    assert recipe.stages[1].pruner.options.sparsity == 0.4
+
+
+@pytest.mark.parametrize(
+    ("override", "problem"),
+    [
+        ("seed=x", "seed: expected a valid integer, got 'x'"),
+        ("stages.srnet.pruner.sparsity=1", f"stages.srnet.pruner.sparsity: expected less than 1, got 1{MASK}"),
+        (
+            "stages.1.pruner.sparsty=0.1",
+            "stages.srnet.pruner.sparsty: unknown key; expected one of: classifier, pooler, sparsity, phi, alpha"
+            f"{MASK}; did you mean 'sparsity'?",
+        ),
+        (
+            "stages.srnet.weights=fulll",
+            "stages.srnet.weights: expected one of: full, pretrained; got 'fulll'; did you mean 'full'?",
+        ),
+        (
+            "dataset.zzz.strength=1",
+            "dataset.zzz: unknown key; expected one of: train_size, dev_size, ood_size, strength, ood_cue, facts, "
+            f"seed{SYNTHETIC}",
+        ),
+    ],
+)
+def test_a_problem_in_an_override_names_the_override(problems, override, problem):
+    assert problems(RECIPE, override) == [f"--set {override}: {problem}"]
+
+
+def test_a_wrong_override_is_reported_before_the_file_is_checked(problems):
+    assert problems(RECIPE.replace("tiny", "tinny"), "stages.x.op=train") == [
+        "--set stages.x.op=train: stages.x.op: expected one of: full, srnet, got 'x'"
+    ]
+
+
+# -- what follows from the options -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("overrides", "best_after"),
+    [
+        ([], [0.0, 0.7]),
+        (["stages.srnet.weights=pretrained"], [0.0, 0.0]),
+        (["training.best_after=0.5"], [0.5, 0.5]),
+        (["stages.srnet.best_after=0"], [0.0, 0.0]),
+    ],
+)
+def test_the_best_checkpoint_of_a_pruned_fine_tuned_model_comes_late(read, overrides, best_after):
+    assert [stage.training.best_after for stage in read(RECIPE, *overrides).stages] == best_after
+
+
+def test_the_only_bias_model_without_required_options_is_the_default(read):
+    recipe = read()
+    assert recipe.bias.registered.name == "bias-logistic"
+    assert [stage.needs_bias for stage in recipe.stages] == [False, True]
+
+
+def test_a_bias_model_that_no_stage_needs_is_left_out(read):
+    assert read(RECIPE, "stages.srnet.loss.use=std", "bias.use=bias-logistic").bias is None
+
+
+def test_bias_from_a_file_works_on_data_without_spurious_features(read):
+    text = RECIPE.replace('[dataset]\nuse = "synthetic"\n', PAIRS)
+    assert read(text, "bias={ use = 'bias-file', path = 'd.tsv' }").bias.options.path == "d.tsv"
+
+
+def test_spurious_features_depend_on_the_options_of_the_data_set(read, problems):
+    text = RECIPE.replace('[dataset]\nuse = "synthetic"\n', PAIRS)
+    assert read(text, "dataset.features=overlap").bias.registered.name == "bias-logistic"
+    (problem,) = problems(text, "dataset.features=overlap", "dataset.text_b=")
+    assert "stages.srnet.loss.use: debiaser 'poe' needs a bias model" in problem
+
+
+def test_evaluators_are_those_of_the_data_set_and_those_listed_each_once(read):
+    names = [use.registered.name for use in read(RECIPE, "evaluators=['f1', 'accuracy', 'f1']").evaluators]
+    assert names == ["f1", "accuracy", "sparsity"]
+
+
+# -- other plugins ---------------------------------------------------------------------------------
+
+
+def other(kind: str, name: str, **fields: object) -> Plugin:
+    about = {"options": Options, "factory": "m:C", "summary": "x", "source": "x"}
+    return Plugin("other", "1", "e", "m", "loaded", components=((kind, Component(name=name, **(about | fields))),))
+
+
+def test_a_name_that_two_plugins_have_is_a_problem_until_the_full_name_is_used(read, problems, registry):
+    both = Registry([*registry.plugins, other("pruner", "mask")])
+    assert problems(RECIPE, registry=both) == [
+        "r.toml:19: stages.srnet.pruner.use: pruner 'mask' is provided by more than one plugin; "
+        "expected one of: other/mask, srframework/mask"
+    ]
+    recipe = read(RECIPE, "stages.srnet.pruner.use=srframework/mask", registry=both)
+    assert recipe.stages[1].pruner.registered.full_name == "srframework/mask"
+
+
+def test_a_required_evaluator_that_two_plugins_have_is_chosen_by_listing_one(read, problems, registry):
+    both = Registry([*registry.plugins, other("evaluator", "accuracy")])
+    assert problems(RECIPE, registry=both) == [
+        "r.toml:8: dataset.use: evaluator 'accuracy' is provided by more than one plugin; "
+        "expected one of: other/accuracy, srframework/accuracy"
+    ]
+    recipe = read(RECIPE, "evaluators=['other/accuracy']", registry=both)
+    assert [use.registered.full_name for use in recipe.evaluators] == ["other/accuracy", "srframework/sparsity"]
+
+
+def test_without_any_bias_model_a_loss_that_needs_one_says_so(problems, registry):
+    bare = Registry([plugin for plugin in registry.plugins if plugin.name != "debiasers"])
+    needy = Registry([*bare.plugins, other("debiaser", "poe", requires=["bias"]), other("debiaser", "std")])
+    assert problems(RECIPE, registry=needy) == [
+        "r.toml:20: stages.srnet.loss.use: debiaser 'poe' needs a bias model; expected a [bias] table with one of: none is "
+        "installed"
+    ]

@@ -1,0 +1,165 @@
+"""A mask that is held while the rest is trained."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from srframework.contracts import Network, Phase
+from srframework.masks import Mask
+from srframework.pruning import FixedMask
+
+
+def small_network() -> Network:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    return Network(model, None, {"0": "encoder", "2": "classifier"})
+
+
+def held(network: Network, seed: int = 0, density: float = 0.5) -> tuple[FixedMask, Mask]:
+    draw = torch.Generator().manual_seed(seed)
+    shapes = {name: weight.shape for name, weight in network.matrices().items()}
+    mask = Mask({name: torch.rand(shape, generator=draw) < density for name, shape in shapes.items()})
+    pruner = FixedMask(mask=mask)
+    pruner.attach(network, total_steps=10)
+    return pruner, mask
+
+
+def gradient(network: Network, seed: int) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    network.model(torch.randn(8, 4, generator=draw)).square().sum().backward()
+
+
+OPTIMIZERS = {
+    "adamw": lambda p: torch.optim.AdamW(p, lr=0.1),
+    "adamw with weight decay": lambda p: torch.optim.AdamW(p, lr=0.1, weight_decay=0.5),
+    "adamw with weight decay, fused": lambda p: torch.optim.AdamW(p, lr=0.1, weight_decay=0.5, fused=True),
+    "sgd with momentum and L2": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.5),
+}
+
+
+@pytest.mark.parametrize("optimizer_name", OPTIMIZERS)
+def test_pruned_weights_and_gradients_stay_exactly_zero(optimizer_name):
+    network = small_network()
+    pruner, mask = held(network)
+    optimizer = OPTIMIZERS[optimizer_name](pruner.parameters())
+    start = {name: weight.detach().clone() for name, weight in network.matrices().items()}
+    for step in range(5):
+        gradient(network, seed=step)
+        pruner.before_step(step)
+        for name, weight in network.matrices().items():
+            assert (weight.grad[~mask[name]] == 0).all()
+        optimizer.step()
+        optimizer.zero_grad()
+        pruner.after_step(step + 1)
+        for name, weight in network.matrices().items():
+            assert (weight[~mask[name]] == 0).all()
+    for name, weight in network.matrices().items():
+        assert (weight != start[name])[mask[name]].all()
+
+
+def test_the_gradient_of_kept_entries_is_that_of_the_masked_model():
+    network, reference = small_network(), small_network()
+    pruner, mask = held(network)
+    gradient(network, seed=3)
+    pruner.before_step(0)
+    leaves = {name: weight.detach().clone().requires_grad_() for name, weight in reference.matrices().items()}
+    biases = {name: value.detach() for name, value in reference.model.named_parameters() if name.endswith("bias")}
+    weights = {f"{name}.weight": mask[name] * leaf for name, leaf in leaves.items()}
+    inputs = torch.randn(8, 4, generator=torch.Generator().manual_seed(3))
+    torch.func.functional_call(reference.model, weights | biases, (inputs,)).square().sum().backward()
+    for name, weight in network.matrices().items():
+        torch.testing.assert_close(weight.grad, leaves[name].grad)
+
+
+def test_an_entry_that_the_optimizer_moves_by_momentum_is_zero_after_the_step():
+    network = small_network()
+    pruner, _ = held(network, density=1.0)
+    optimizer = torch.optim.AdamW(pruner.parameters(), lr=0.1)
+    gradient(network, seed=0)
+    optimizer.step()
+    pruned = Mask({"0": torch.zeros(3, 4, dtype=torch.bool)})
+    pruner.hold(pruned)
+    pruner.before_step(1)
+    optimizer.step()
+    assert network.matrices()["0"].count_nonzero() > 0
+    pruner.after_step(2)
+    assert network.matrices()["0"].count_nonzero() == 0
+
+
+def test_the_model_is_pruned_as_soon_as_it_is_attached():
+    network = small_network()
+    before = {name: weight.detach().clone() for name, weight in network.matrices().items()}
+    pruner, mask = held(network)
+    for name, weight in network.matrices().items():
+        assert torch.equal(weight, before[name] * mask[name])
+    assert pruner.masks() == mask
+
+
+def test_without_a_mask_nothing_is_pruned():
+    network = small_network()
+    before = {name: value.clone() for name, value in network.model.state_dict().items()}
+    pruner = FixedMask()
+    pruner.attach(network, total_steps=10)
+    gradient(network, seed=0)
+    pruner.before_step(0)
+    pruner.after_step(1)
+    assert all(torch.equal(value, before[name]) for name, value in network.model.state_dict().items())
+    assert network.matrices()["0"].grad.count_nonzero() > 0
+    assert pruner.masks() == Mask({})
+
+
+def test_every_parameter_that_wants_a_gradient_is_trained():
+    network = small_network()
+    network.model[0].bias.requires_grad_(False)
+    pruner, _ = held(network)
+    expected = [network.model[0].weight, network.model[2].weight, network.model[2].bias]
+    assert [id(parameter) for parameter in pruner.parameters()] == [id(parameter) for parameter in expected]
+
+
+def test_a_frozen_matrix_may_be_held():
+    network = small_network()
+    network.model[0].weight.requires_grad_(False)
+    pruner, mask = held(network)
+    gradient(network, seed=0)
+    pruner.before_step(0)
+    pruner.after_step(1)
+    assert network.model[0].weight.grad is None
+    assert (network.model[0].weight[~mask["0"]] == 0).all()
+
+
+def test_training_is_one_phase_that_ends_with_the_best_checkpoint():
+    pruner = FixedMask()
+    assert pruner.phases(7) == [Phase(7, level=None, warmup=True)]
+    assert pruner.keeps_best
+    assert pruner.state() == {}
+
+
+@pytest.mark.parametrize(
+    ("mask", "expected"),
+    [
+        ({"0": torch.ones(4, 3, dtype=torch.bool)}, r"'0': expected \(3, 4\), got \(4, 3\)"),
+        ({"9": torch.ones(3, 4, dtype=torch.bool)}, "no matrix '9'"),
+    ],
+    ids=["shape", "name"],
+)
+def test_a_mask_that_does_not_fit_is_refused_by_name(mask, expected):
+    with pytest.raises(ValueError, match=expected):
+        FixedMask(mask=Mask(mask)).attach(small_network(), total_steps=10)
+
+
+@given(seed=st.integers(0, 2**31), density=st.floats(0, 1))
+def test_whatever_the_mask_the_zeros_after_a_step_are_its_zeros(seed, density):
+    network = small_network()
+    pruner, mask = held(network, seed, density)
+    optimizer = torch.optim.AdamW(pruner.parameters(), lr=0.1, weight_decay=0.1)
+    gradient(network, seed=0)
+    pruner.before_step(0)
+    optimizer.step()
+    pruner.after_step(1)
+    for name, weight in network.matrices().items():
+        assert (weight[~mask[name]] == 0).all()
+        assert weight.grad[~mask[name]].count_nonzero() == 0

@@ -1,0 +1,188 @@
+"""The evaluators, against counts made by hand and against scikit-learn."""
+
+from __future__ import annotations
+
+import datasets
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, f1_score
+
+from srf_evaluators import NoOptions, srframework_evaluators
+from srf_evaluators.classification import F1, Accuracy
+from srf_evaluators.hans import Hans
+from srf_evaluators.sparsity import Sparsity
+from srframework import Predictions, Split
+
+NLI = ("contradiction", "entailment", "neutral")
+ACCURACY, WEIGHTED_F1, HANS, SPARSITY = (kind(NoOptions()) for kind in (Accuracy, F1, Hans, Sparsity))
+
+
+def predictions(
+    gold: list[int],
+    predicted: list[int],
+    labels: tuple[str, ...] = NLI,
+    collapse: tuple[int, ...] | None = None,
+    heuristics: list[str] | None = None,
+) -> Predictions:
+    columns = {"label": gold} | ({"heuristic": heuristics} if heuristics is not None else {})
+    split = Split("dev", datasets.Dataset.from_dict(columns), labels, collapse)
+    outputs = len(collapse) if collapse is not None else len(labels)
+    return Predictions(split, np.eye(outputs, dtype=np.float32)[predicted] * 3 - 1)
+
+
+class TestPredictions:
+    def test_the_label_with_the_highest_logit_is_predicted_and_the_first_of_a_tie(self):
+        split = Split("dev", datasets.Dataset.from_dict({"label": [0, 0, 0]}), NLI)
+        logits = np.array([[-1, -3, -2], [0, 2, 2], [1, 1, 1]], dtype=np.float32)
+        assert Predictions(split, logits).predicted.tolist() == [0, 1, 0]
+
+    def test_three_labels_collapse_into_two(self):
+        given = predictions([0, 0, 1], [0, 2, 1], ("non-entailment", "entailment"), collapse=(0, 1, 0))
+        assert given.predicted.tolist() == [0, 0, 1]
+        assert given.gold.tolist() == [0, 0, 1]
+
+
+class TestAccuracy:
+    @pytest.mark.parametrize(
+        ("gold", "predicted", "expected"),
+        [
+            ([0, 1, 2, 0], [0, 1, 2, 0], 1.0),
+            ([0, 1, 2, 0], [1, 2, 0, 1], 0.0),
+            ([0, 1, 2, 0], [0, 1, 0, 1], 0.5),
+            ([1], [1], 1.0),
+        ],
+    )
+    def test_it_is_the_share_of_right_predictions(self, gold, predicted, expected):
+        assert ACCURACY.evaluate(predictions(gold, predicted)) == {"accuracy": expected}
+
+    def test_it_counts_in_the_labels_of_the_split(self):
+        given = predictions([0, 0, 1, 1], [0, 2, 1, 2], ("non-entailment", "entailment"), collapse=(0, 1, 0))
+        assert ACCURACY.evaluate(given) == {"accuracy": 0.75}
+
+
+class TestF1:
+    def test_each_class_is_weighted_by_its_true_examples(self):
+        gold, predicted = [0, 0, 0, 1, 1, 2], [0, 0, 1, 1, 1, 0]
+        figures = WEIGHTED_F1.evaluate(predictions(gold, predicted))
+        zero, one, two = 2 * 2 / (3 + 3), 2 * 2 / (2 + 3), 0.0
+        assert figures["f1"] == pytest.approx((3 * zero + 2 * one + 1 * two) / 6)
+        assert figures == pytest.approx(
+            {
+                "f1": figures["f1"],
+                "accuracy/contradiction": 2 / 3,
+                "accuracy/entailment": 1.0,
+                "accuracy/neutral": 0.0,
+            }
+        )
+
+    def test_a_class_that_is_never_predicted_has_an_f1_of_zero(self):
+        figures = WEIGHTED_F1.evaluate(predictions([0, 0, 0, 1], [0, 0, 0, 0], ("no", "yes")))
+        assert figures == pytest.approx({"f1": 3 / 4 * 6 / 7, "accuracy/no": 1.0, "accuracy/yes": 0.0})
+
+    def test_a_class_that_does_not_occur_has_no_accuracy(self):
+        figures = WEIGHTED_F1.evaluate(predictions([0, 0], [0, 1], ("no", "yes")))
+        assert figures == pytest.approx({"f1": 2 / 3, "accuracy/no": 0.5})
+
+    def test_nothing_right_is_zero(self):
+        figures = WEIGHTED_F1.evaluate(predictions([0, 1], [1, 0], ("no", "yes")))
+        assert figures == {"f1": 0.0, "accuracy/no": 0.0, "accuracy/yes": 0.0}
+
+    def test_it_counts_in_the_labels_of_the_split(self):
+        given = predictions([0, 0, 1], [2, 0, 1], ("non-entailment", "entailment"), collapse=(0, 1, 0))
+        assert WEIGHTED_F1.evaluate(given) == {
+            "f1": 1.0,
+            "accuracy/non-entailment": 1.0,
+            "accuracy/entailment": 1.0,
+        }
+
+    @given(pairs=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=30))
+    def test_accuracy_and_f1_are_scikit_learns(self, pairs):
+        gold, predicted = (list(column) for column in zip(*pairs, strict=True))
+        given = predictions(gold, predicted)
+        assert ACCURACY.evaluate(given)["accuracy"] == accuracy_score(gold, predicted)
+        expected = f1_score(gold, predicted, average="weighted", zero_division=0)
+        figures = WEIGHTED_F1.evaluate(given)
+        assert figures["f1"] == expected
+        for index, label in enumerate(NLI):
+            of_class = [guess == index for truth, guess in pairs if truth == index]
+            assert figures.get(f"accuracy/{label}") == (sum(of_class) / len(of_class) if of_class else None)
+
+
+class TestHans:
+    def hans(self) -> Predictions:
+        rows = [
+            ("lexical_overlap", 1, 1),
+            ("lexical_overlap", 1, 0),
+            ("lexical_overlap", 0, 1),
+            ("lexical_overlap", 0, 2),
+            ("subsequence", 1, 1),
+            ("subsequence", 0, 1),
+            ("subsequence", 0, 0),
+            ("constituent", 0, 2),
+        ]
+        heuristics, gold, predicted = (list(column) for column in zip(*rows, strict=True))
+        return predictions(gold, predicted, ("non-entailment", "entailment"), (0, 1, 0), heuristics)
+
+    def test_every_heuristic_has_its_accuracy_and_that_of_each_of_its_labels(self):
+        assert HANS.evaluate(self.hans()) == pytest.approx(
+            {
+                "hans/constituent": 1.0,
+                "hans/constituent/non-entailment": 1.0,
+                "hans/lexical_overlap": 0.5,
+                "hans/lexical_overlap/non-entailment": 0.5,
+                "hans/lexical_overlap/entailment": 0.5,
+                "hans/subsequence": 2 / 3,
+                "hans/subsequence/non-entailment": 0.5,
+                "hans/subsequence/entailment": 1.0,
+            }
+        )
+
+    def test_contradiction_and_neutral_both_count_as_non_entailment(self):
+        for predicted, right in ((0, 1.0), (1, 0.0), (2, 1.0)):
+            given = predictions([0], [predicted], ("non-entailment", "entailment"), (0, 1, 0), ["subsequence"])
+            assert HANS.evaluate(given)["hans/subsequence/non-entailment"] == right
+
+    def test_the_heuristics_together_give_the_accuracy(self):
+        given = self.hans()
+        figures = HANS.evaluate(given)
+        shares = {"lexical_overlap": 4, "subsequence": 3, "constituent": 1}
+        mean = sum(figures[f"hans/{name}"] * count for name, count in shares.items()) / 8
+        assert mean == pytest.approx(ACCURACY.evaluate(given)["accuracy"])
+
+    def test_it_applies_where_there_is_a_heuristic(self):
+        assert HANS.applies_to(self.hans().split)
+        assert not HANS.applies_to(predictions([0], [0]).split)
+
+
+class TestSparsity:
+    def test_zeros_are_counted_in_each_matrix_and_in_all(self):
+        matrices = {
+            "encoder.query": torch.tensor([[0.0, 1.0], [-0.0, 2.0]]),
+            "classifier": torch.tensor([[0.0, 1e-45, -3.0, 4.0, 5.0, 6.0]]),
+        }
+        assert SPARSITY.measure(matrices) == pytest.approx(
+            {"sparsity": 3 / 10, "entries": 10.0, "sparsity/encoder.query": 2 / 4, "sparsity/classifier": 1 / 6}
+        )
+
+    def test_it_is_over_entries_not_the_mean_over_matrices(self):
+        figures = SPARSITY.measure({"large": torch.zeros(9, 10), "small": torch.ones(1, 10)})
+        assert figures["sparsity"] == 0.9
+
+    @pytest.mark.parametrize(("value", "expected"), [(0.0, 1.0), (1.0, 0.0), (float("nan"), 0.0)])
+    def test_all_or_nothing(self, value, expected):
+        assert SPARSITY.measure({"w": torch.full((3, 3), value)})["sparsity"] == expected
+
+    def test_no_matrices_are_no_zeros(self):
+        assert SPARSITY.measure({}) == {"sparsity": 0.0, "entries": 0.0}
+
+    def test_it_says_nothing_of_predictions_and_the_others_nothing_of_weights(self):
+        assert SPARSITY.evaluate(predictions([0], [0])) == {}
+        assert [each.measure({"w": torch.ones(1, 1)}) for each in (ACCURACY, WEIGHTED_F1, HANS)] == [{}, {}, {}]
+
+
+def test_every_component_can_be_built_and_names_itself():
+    built = {each.name: type(each.build(each.options())) for each in srframework_evaluators()}
+    assert built == {"accuracy": Accuracy, "f1": F1, "hans": Hans, "sparsity": Sparsity}

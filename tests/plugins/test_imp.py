@@ -1,0 +1,186 @@
+"""Iterative magnitude pruning: its levels, its prunes, and a run through all of them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from torch import nn
+
+from srf_pruners.imp import IterativeMagnitudePruning
+from srf_pruners.options import ImpOptions
+from srframework import Mask, Network, Phase
+
+LEVELS = (0.2, 0.4, 0.6)
+
+
+def imp(**options: object) -> IterativeMagnitudePruning:
+    return IterativeMagnitudePruning(ImpOptions(**options))
+
+
+def small_network(*rows: list[float]) -> Network:
+    model = nn.Sequential(nn.Linear(len(rows[0]), len(rows)), nn.Linear(len(rows), 1))
+    with torch.no_grad():
+        model[0].weight.copy_(torch.tensor(rows))
+    return Network(model, None, {"0": "encoder", "1": "classifier"})
+
+
+class TestOptions:
+    @pytest.mark.parametrize(
+        ("options", "levels"),
+        [
+            ({}, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]),
+            ({"sparsity": 0.3}, [0.1, 0.2, 0.3]),
+            ({"sparsity": 0.7, "step": 0.7}, [0.7]),
+            ({"sparsity": 0.9, "step": 0.3}, [0.3, 0.6, 0.9]),
+            ({"sparsity": 0.15, "step": 0.05}, [0.05, 0.1, 0.15]),
+        ],
+    )
+    def test_the_levels_are_the_multiples_of_the_step(self, options, levels):
+        assert ImpOptions(**options).levels() == levels
+
+    @pytest.mark.parametrize("options", [{"sparsity": 0.75}, {"sparsity": 0.05}, {"sparsity": 0.5, "step": 0.3}])
+    def test_a_sparsity_between_two_levels_is_refused(self, options):
+        with pytest.raises(ValidationError, match="a sparsity that is a multiple of step"):
+            ImpOptions(**options)
+
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [("sparsity", 0.0), ("sparsity", 1.0), ("step", 0.0), ("step", 1.0), ("interval", 0.0), ("interval", 1.1)],
+    )
+    def test_values_out_of_range_are_refused(self, key, value):
+        with pytest.raises(ValidationError) as refused:
+            ImpOptions(**{key: value})
+        assert [error["loc"] for error in refused.value.errors()] == [(key,)]
+
+
+class TestPhases:
+    @pytest.mark.parametrize(
+        ("options", "total", "steps"),
+        [
+            ({"sparsity": 0.2}, 100, 10),
+            ({"sparsity": 0.2, "interval": 0.5}, 100, 50),
+            ({"sparsity": 0.2}, 36_816, 3682),
+            ({"sparsity": 0.2}, 3, 1),
+        ],
+    )
+    def test_each_level_takes_its_share_of_the_steps_without_warmup(self, options, total, steps):
+        assert imp(**options).phases(total) == [
+            Phase(steps, level=0.1, warmup=False),
+            Phase(steps, level=0.2, warmup=False),
+        ]
+
+    def test_the_last_level_is_the_result_not_the_best(self):
+        assert not imp().keeps_best
+
+
+class TestPrune:
+    def test_it_removes_the_smallest_magnitudes_of_each_matrix(self):
+        network = small_network([0.5, -0.1, 0.3, 0.9], [-0.2, 0.7, -0.8, 0.4])
+        with torch.no_grad():
+            network.model[1].weight.copy_(torch.tensor([[100.0, -200.0]]))
+        pruner = imp(sparsity=0.5, step=0.25)
+        pruner.attach(network, total_steps=10)
+        assert pruner.masks() == Mask({})
+        pruner.begin(Phase(1, level=0.25), step=0)
+        assert network.matrices()["0"].tolist() == [
+            pytest.approx([0.5, 0.0, 0.3, 0.9]),
+            pytest.approx([0.0, 0.7, -0.8, 0.4]),
+        ]
+        assert network.matrices()["1"].tolist() == [[100.0, -200.0]]
+        pruner.begin(Phase(1, level=0.5), step=1)
+        assert pruner.masks()["0"].int().tolist() == [[1, 0, 0, 1], [0, 1, 1, 0]]
+        assert pruner.masks()["1"].int().tolist() == [[0, 1]]
+
+    def test_it_looks_at_the_weights_as_they_are_then_but_never_brings_one_back(self):
+        network = small_network([1.0, 2.0, 3.0, 4.0])
+        pruner = imp(sparsity=0.5, step=0.25)
+        pruner.attach(network, total_steps=10)
+        pruner.begin(Phase(1, level=0.25), step=0)
+        with torch.no_grad():
+            network.model[0].weight.copy_(torch.tensor([[9.0, 2.0, 3.0, 0.1]]))
+        pruner.begin(Phase(1, level=0.5), step=1)
+        assert pruner.masks()["0"].int().tolist() == [[0, 1, 1, 0]]
+
+    @pytest.mark.parametrize(
+        ("options", "expected"),
+        [
+            ({}, {"0", "2"}),
+            ({"pooler": True}, {"0", "1", "2"}),
+            ({"classifier": False}, {"0"}),
+        ],
+    )
+    def test_the_parts_that_the_options_name_are_pruned(self, options, expected):
+        model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 2))
+        pruner = imp(**options)
+        pruner.attach(Network(model, None, {"0": "encoder", "1": "pooler", "2": "classifier"}), total_steps=10)
+        pruner.begin(Phase(1, level=0.5), step=0)
+        assert set(pruner.masks()) == expected
+
+    @given(seeds=st.lists(st.integers(0, 2**31), min_size=9, max_size=9), few=st.booleans())
+    def test_whatever_the_weights_become_counts_are_exact_and_masks_nested(self, seeds, few):
+        network = small_network([1.0] * 7, [0.0] * 7, [-1.0] * 7)
+        pruner = imp()
+        pruner.attach(network, total_steps=10)
+        last = None
+        for phase, seed in zip(pruner.phases(10), seeds, strict=True):
+            pruner.begin(phase, step=0)
+            mask = pruner.masks()
+            for name, weight in network.matrices().items():
+                assert int((~mask[name]).sum()) == round(phase.level * weight.numel())
+                assert (weight[~mask[name]] == 0).all()
+                assert last is None or not (mask[name] & ~last[name]).any()
+            last = mask
+            draw = torch.Generator().manual_seed(seed)
+            with torch.no_grad():
+                for weight in network.matrices().values():
+                    values = torch.randn(weight.shape, generator=draw)
+                    weight.copy_(values.round() if few else values)
+
+
+@pytest.fixture
+def ran(train, make_network):
+    """Levels of 0.2, 0.4 and 0.6, three steps for each."""
+    pruner = imp(sparsity=0.6, step=0.2, interval=0.3, pooler=True)
+    return train(pruner, network=make_network(), max_steps=10, eval_every=1, weight_decay=0.1, metrics=[0.9, 0.1])
+
+
+class TestRun:
+    def test_every_level_is_kept_after_the_steps_that_follow_its_prune(self, ran):
+        assert [(each.step, each.point) for each in ran.checkpoints] == [
+            *((3, "0.2"), (6, "0.4"), (9, "0.6")),
+            (9, None),
+        ]
+
+    def test_every_matrix_of_every_level_has_exactly_its_zeros(self, ran):
+        for level, checkpoint in zip(LEVELS, ran.checkpoints, strict=False):
+            assert len(checkpoint.mask) == 8
+            for name, mask in checkpoint.mask.items():
+                assert int((~mask).sum()) == round(level * mask.numel())
+                assert torch.equal(checkpoint.weights[f"{name}.weight"] == 0, ~mask)
+
+    def test_each_levels_mask_is_inside_the_one_before(self, ran):
+        for before, after in zip(ran.checkpoints, ran.checkpoints[1:], strict=False):
+            for name, mask in after.mask.items():
+                assert not (mask & ~before.mask[name]).any()
+        assert ran.checkpoints[0].mask != ran.checkpoints[1].mask
+
+    def test_kept_weights_are_trained_between_prunes(self, ran):
+        first, second = ran.checkpoints[:2]
+        for name, mask in second.mask.items():
+            key = f"{name}.weight"
+            assert (first.weights[key][mask] != second.weights[key][mask]).any()
+
+    def test_each_prune_removes_the_smallest_of_what_the_level_before_left(self, ran):
+        for before, after in zip(ran.checkpoints[:2], ran.checkpoints[1:3], strict=True):
+            for name, mask in after.mask.items():
+                magnitude = before.weights[f"{name}.weight"].abs()
+                newly = before.mask[name] & ~mask
+                assert magnitude[newly].max() <= magnitude[mask].min()
+
+    def test_the_result_is_the_last_level(self, ran):
+        last, final = ran.checkpoints[-2:]
+        assert final.mask == last.mask
+        assert all(torch.equal(value, last.weights[name]) for name, value in final.weights.items())

@@ -1,0 +1,301 @@
+"""Bring your own: any files, any labels, any OOD splits."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import datasets
+import pytest
+from pydantic import ValidationError
+
+from srf_datasets.options import PairsOptions
+from srf_datasets.pairs import Pairs
+from srframework import DataError
+
+LABELS = ["contradiction", "entailment", "neutral"]
+NAMES = {label.upper(): label for label in LABELS}
+HANS = {
+    "labels": ["non-entailment", "entailment"],
+    "collapse": {"contradiction": "non-entailment", "neutral": "non-entailment"},
+}
+
+
+@pytest.fixture
+def root(tmp_path):
+    """train.tsv, dev.csv, test.jsonl and ood.txt, each with one good row or more."""
+    (tmp_path / "train.tsv").write_text("sentence1\tsentence2\tlabel\na b\ta\tentailment\nc\td\tneutral\n")
+    (tmp_path / "dev.csv").write_text("sentence1,sentence2,label\na,b,contradiction\n")
+    (tmp_path / "test.jsonl").write_text('{"sentence1": "a", "sentence2": "b", "label": "neutral"}\n')
+    (tmp_path / "ood.txt").write_text("sentence1\tsentence2\tlabel\thow\na\tb\tnon-entailment\toverlap\n")
+    return tmp_path
+
+
+@pytest.fixture
+def options(root):
+    def make(**changes) -> PairsOptions:
+        table = {"root": str(root), "labels": LABELS, "train": {"path": "train.tsv"}, "dev": {"path": "dev.csv"}}
+        return PairsOptions.model_validate(table | changes)
+
+    return make
+
+
+@pytest.fixture
+def problem(options):
+    def of(**changes) -> str:
+        with pytest.raises(ValidationError) as caught:
+            options(**changes)
+        (error,) = caught.value.errors()
+        return ".".join(map(str, error["loc"])) + ": " + error["msg"].removeprefix("Value error, ")
+
+    return of
+
+
+# -- reading -------------------------------------------------------------------------------------
+
+
+def test_every_split_is_read_from_its_own_format(options):
+    task = Pairs(options(test={"path": "test.jsonl"}, ood={"hard": {"path": "ood.txt", **HANS}})).load(0)
+    assert task.labels == ("contradiction", "entailment", "neutral")
+    assert task.metric == "accuracy"
+    assert task.train.examples.to_dict() == {"text_a": ["a b", "c"], "text_b": ["a", "d"], "label": [1, 2]}
+    assert [(split.name, split.examples["label"][:]) for split in task.evaluated] == [
+        ("dev", [0]),
+        ("test", [2]),
+        ("hard", [0]),
+    ]
+    assert task.notes == ()
+
+
+def test_labels_of_an_ood_split_are_its_own_and_the_models_are_collapsed_to_them(options):
+    (split,) = Pairs(options(ood={"hard": {"path": "ood.txt", "keep": ["how"], **HANS}})).load(0).ood
+    assert split.labels == ("non-entailment", "entailment")
+    assert split.collapse == (0, 1, 0)
+    assert split.examples["how"][:] == ["overlap"]
+
+
+def test_an_ood_split_with_the_same_labels_has_nothing_to_collapse(options):
+    (split,) = Pairs(options(ood={"same": {"path": "dev.csv"}})).load(0).ood
+    assert split.collapse is None
+    assert split.labels == ("contradiction", "entailment", "neutral")
+
+
+def test_columns_and_words_of_the_data_set_may_be_overridden_in_a_split(root, options):
+    (root / "odd.txt").write_text("premise\tjudgement\ns\tN\ns\tneutral\n")
+    split = {
+        "path": "odd.txt",
+        "text_a": "premise",
+        "text_b": "",
+        "label": "judgement",
+        "label_names": {"N": "neutral"},
+    }
+    task = Pairs(options(dev=split, label_names={"E": "entailment"})).load(0)
+    assert task.dev.examples.to_dict() == {"text_a": ["s", "s"], "label": [2, 2]}
+
+
+def test_a_format_may_be_told_where_the_name_does_not_tell_it(root, options):
+    (root / "rows.data").write_text("sentence1,sentence2,label\na,b,neutral\n")
+    task = Pairs(options(dev={"path": "rows.data", "format": "csv"})).load(0)
+    assert task.dev.examples["label"][:] == [2]
+
+
+def test_an_absolute_path_is_not_seen_from_root(root, options):
+    task = Pairs(
+        options(root="elsewhere", train={"path": str(root / "train.tsv")}, dev={"path": str(root / "dev.csv")})
+    )
+    assert len(task.load(0).train.examples) == 2
+
+
+def test_notes_of_all_splits_are_gathered_in_their_order(root, options):
+    (root / "train.tsv").write_text("sentence1\tsentence2\tlabel\na\tb\tneutral\nshort\n")
+    (root / "ood.txt").write_text("sentence1\tsentence2\tlabel\na\tb\tentailment\na\tb\t-\na\tb\t\n")
+    task = Pairs(options(ood={"hard": {"path": "ood.txt"}})).load(0)
+    assert task.notes == (
+        f"{root / 'train.tsv'}: 1 short row skipped",
+        f"{root / 'ood.txt'}: 2 unlabelled rows skipped",
+    )
+
+
+def test_a_label_that_only_the_model_has_is_an_error_in_an_ood_split(root, options):
+    (root / "ood.txt").write_text("sentence1\tsentence2\tlabel\na\tb\tneutral\n")
+    with pytest.raises(DataError) as caught:
+        Pairs(options(ood={"hard": {"path": "ood.txt", **HANS}})).load(0)
+    assert str(caught.value) == (
+        f"{root / 'ood.txt'}: row 2: expected a label (non-entailment, entailment), got 'neutral'"
+    )
+
+
+def test_a_local_copy_of_a_hub_data_set_is_a_source(tmp_path, options, monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "copy").mkdir()
+    rows = {"premise": ["a", "b"], "hypothesis": ["c", "d"], "label": [2, 0]}
+    features = datasets.Features(
+        premise=datasets.Value("string"),
+        hypothesis=datasets.Value("string"),
+        label=datasets.ClassLabel(names=["entailment", "neutral", "contradiction"]),
+    )
+    for name in ("train", "validation"):
+        datasets.Dataset.from_dict(rows, features).to_parquet(tmp_path / "copy" / f"{name}.parquet")
+    source = {"hub": str(tmp_path / "copy"), "text_a": "premise", "text_b": "hypothesis"}
+    task = Pairs(options(train=source, dev={**source, "split": "validation"})).load(0)
+    assert task.train.examples.to_dict() == {"text_a": ["a", "b"], "text_b": ["c", "d"], "label": [0, 1]}
+    assert len(task.dev.examples) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "features"),
+    [({}, [[1, 1, 1, 0], [0, 0, 0, 0]]), ({"features": "none"}, None), ({"text_b": ""}, None)],
+)
+def test_spurious_features_are_the_overlap_of_the_training_pairs_if_there_are_pairs(options, changes, features):
+    chosen = options(**changes)
+    given = Pairs(chosen).load(0).spurious_features
+    assert (given().tolist() if given else None) == features
+    assert chosen.provided() == (["spurious-features"] if features else [])
+
+
+# -- options -------------------------------------------------------------------------------------
+
+
+def test_a_missing_file_is_named_with_the_directory_it_is_sought_in(root, problem):
+    assert problem(dev={"path": "dev.tsv"}).startswith(
+        f"dev: files that exist, of which there is no {root / 'dev.tsv'}, seen from "
+    )
+    assert problem(ood={"a": {"path": "ood.txt"}, "b": {"path": "none.csv"}}).startswith(
+        f"ood: files that exist, of which there is no {root / 'none.csv'}, seen from "
+    )
+
+
+@pytest.mark.parametrize("source", [{}, {"path": "train.tsv", "hub": "some/thing"}])
+def test_a_split_needs_exactly_one_source(problem, source):
+    assert problem(train=source) == "train: a path or a hub data set, one of them"
+
+
+def test_a_path_whose_ending_tells_no_format_needs_one(root, problem):
+    (root / "rows.data").write_text("")
+    assert (
+        problem(dev={"path": "rows.data"}) == "dev: a path that ends in .tsv, .txt, .csv, .jsonl or .json, or a format"
+    )
+
+
+@pytest.mark.parametrize("name", ["train", "dev", "test", "model"])
+def test_an_ood_split_may_not_have_a_reserved_name(problem, name):
+    expected = "ood: names of OOD splits other than train, dev, test, model"
+    assert problem(ood={name: {"path": "ood.txt"}}) == expected
+
+
+@pytest.mark.parametrize(
+    ("split", "expected"),
+    [
+        (
+            {"labels": ["non-entailment", "entailment"], "collapse": {"neutral": "non-entailment"}},
+            "ood.hard.collapse to say for which label 'contradiction' counts",
+        ),
+        (
+            {**HANS, "collapse": {**HANS["collapse"], "zork": "entailment"}},
+            "in ood.hard.collapse, labels of the data set (contradiction, entailment, neutral) "
+            "and for each a label of the split (non-entailment, entailment)",
+        ),
+        (
+            {"collapse": {"neutral": "non-entailment"}},
+            "in ood.hard.collapse, labels of the data set (contradiction, entailment, neutral) "
+            "and for each a label of the split (contradiction, entailment, neutral)",
+        ),
+    ],
+)
+def test_a_collapse_must_send_every_label_of_the_model_to_one_of_the_split(problem, split, expected):
+    assert problem(ood={"hard": {"path": "ood.txt", **split}}) == f": {expected}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "where", "labels", "word"),
+    [
+        ({"label_names": {"E": "entailmnt"}}, "label_names", "contradiction, entailment, neutral", "entailmnt"),
+        (
+            {"dev": {"path": "dev.csv", "label_names": {"E": "entail"}}},
+            "dev.label_names",
+            "contradiction, entailment, neutral",
+            "entail",
+        ),
+        (
+            {"ood": {"hard": {"path": "ood.txt", **HANS, "label_names": {"n": "non_entailment"}}}},
+            "ood.hard.label_names",
+            "non-entailment, entailment",
+            "non_entailment",
+        ),
+    ],
+)
+def test_a_word_must_mean_a_label(problem, changes, where, labels, word):
+    near = "non-entailment" if word.startswith("non") else "entailment"
+    expected = f": in {where}, labels ({labels}), or '-' for rows to skip, and no {word!r} (did you mean {near!r}?)"
+    assert problem(**changes) == expected
+
+
+def test_a_word_may_mean_that_a_row_is_unlabelled(root, options):
+    (root / "dev.csv").write_text("sentence1,sentence2,label\na,b,unsure\na,b,neutral\n")
+    task = Pairs(options(label_names={"unsure": "-"})).load(0)
+    assert task.dev.examples["label"][:] == [2]
+    assert task.notes == (f"{root / 'dev.csv'}: 1 unlabelled row skipped",)
+
+
+@pytest.mark.parametrize("keep", [["how", "how"], ["label"], ["text_a"], ["text_b"]])
+def test_a_kept_column_has_a_name_of_its_own(problem, keep):
+    expected = "ood.hard.keep: columns other than text_a, text_b, label, each once"
+    assert problem(ood={"hard": {"path": "ood.txt", "keep": keep}}) == expected
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [(["a"], "at least 2 items"), ([], "at least 2 items"), (["a", "b", "a"], "labels that differ from each other")],
+)
+def test_labels_are_two_or_more_and_differ(problem, labels, expected):
+    assert expected in problem(labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"metric": "recall"}, "metric: Input should be 'accuracy' or 'f1'"),
+        ({"train": {"path": "train.tsv", "sep": ","}}, "train.sep: Extra inputs are not permitted"),
+        ({"train": {"path": 3}}, "train.path: Input should be a valid string"),
+        ({"dev": {"path": "dev.csv", "labels": LABELS}}, "dev.labels: Extra inputs are not permitted"),
+    ],
+)
+def test_other_options_are_refused_by_key(problem, changes, expected):
+    assert problem(**changes) == expected
+
+
+# -- real data -----------------------------------------------------------------------------------
+
+
+@pytest.mark.data
+def test_sick_and_hans_are_read_whole(data_dir):
+    source = {"path": "sick/SICK.txt"}
+    hans = {
+        "path": "MNLI/hans/heuristics_evaluation_set.txt",
+        "text_a": "sentence1",
+        "text_b": "sentence2",
+        "label": "gold_label",
+        "label_names": {},
+        "keep": ["heuristic", "subcase"],
+        **HANS,
+    }
+    table = {
+        "root": str(data_dir),
+        "labels": LABELS,
+        "label_names": NAMES,
+        "text_a": "sentence_A",
+        "text_b": "sentence_B",
+        "label": "entailment_label",
+        "train": {**source, "where": {"SemEval_set": "TRAIN"}},
+        "dev": {**source, "where": {"SemEval_set": "TRIAL"}},
+        "test": {**source, "where": {"SemEval_set": "TEST"}},
+        "ood": {"all": source, "hans": hans},
+    }
+    task = Pairs(PairsOptions.model_validate(table)).load(0)
+    sizes = {split.name: len(split.examples) for split in (task.train, *task.evaluated)}
+    assert sizes == {"train": 4439, "dev": 495, "test": 4906, "all": 9840, "hans": 6000}
+    assert Counter(task.ood[0].examples["label"][:]) == {0: 1424, 1: 2821, 2: 5595}
+    assert Counter(task.ood[1].examples["label"][:]) == {0: 3000, 1: 3000}
+    assert task.ood[1].collapse == (0, 1, 0)
+    assert task.notes == ()
+    assert task.spurious_features is not None
+    assert task.spurious_features().shape == (4439, 4)

@@ -1,0 +1,290 @@
+"""Mask arithmetic against results worked out by hand, and against its own definition."""
+
+from __future__ import annotations
+
+import hypothesis.extra.numpy as arrays
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from srf_pruners.arithmetic import StraightThrough, hard_scores, lowest, magnitude_mask, pruned_count, threshold_to
+
+SPARSITIES = st.one_of(st.sampled_from([0.0, 0.1, 0.5, 0.7, 0.9, 0.999]), st.floats(0, 1, exclude_max=True))
+
+
+def matrices(elements: st.SearchStrategy[float] | None = None) -> st.SearchStrategy[Tensor]:
+    """Matrices of up to 8 x 8, mostly with ties."""
+    few = st.sampled_from([-2.0, -1.0, -0.0, 0.0, 1.0, 2.0, 0.01, 0.02])
+    elements = elements or st.one_of(few, st.floats(-(2.0**100), 2.0**100, width=32))
+    shapes = arrays.array_shapes(min_dims=2, max_dims=2, max_side=8)
+    return arrays.arrays("float32", shapes, elements=elements).map(torch.from_numpy)
+
+
+@st.composite
+def pairs(draw: st.DrawFn) -> tuple[Tensor, Tensor]:
+    """Two matrices of one shape."""
+    one = draw(matrices())
+    few = st.sampled_from([-1.0, 0.0, 0.5, 1.0])
+    return one, torch.from_numpy(draw(arrays.arrays("float32", tuple(one.shape), elements=few)))
+
+
+class TestPrunedCount:
+    @pytest.mark.parametrize(
+        ("sparsity", "entries", "expected"),
+        [
+            (0.0, 7, 0),
+            (0.7, 10, 7),
+            (0.7, 768 * 768, 412_877),
+            (0.9, 3 * 768, 2074),
+            (0.5, 3, 2),
+            (0.5, 5, 2),
+            (0.5, 1, 0),
+            (0.51, 1, 1),
+            (0.999, 10, 10),
+            (0.001, 10, 0),
+        ],
+    )
+    def test_it_is_the_nearest_whole_number_half_to_even(self, sparsity, entries, expected):
+        assert pruned_count(sparsity, entries) == expected
+
+    @pytest.mark.parametrize("sparsity", [-0.1, 1.0, 70, float("nan"), float("inf")])
+    def test_a_sparsity_outside_its_range_is_refused_with_its_value(self, sparsity):
+        with pytest.raises(ValueError, match=rf"expected a sparsity in \[0, 1\), got {sparsity}"):
+            pruned_count(sparsity, 10)
+        with pytest.raises(ValueError, match=f"got {sparsity}"):
+            magnitude_mask(torch.ones(2, 2), sparsity)
+
+
+class TestLowest:
+    def test_the_lowest_are_marked_with_their_sign(self):
+        values = torch.tensor([[3.0, -5.0, 1.0], [0.0, 2.0, -1.0]])
+        assert lowest(values, 3).tolist() == [[False, True, False], [True, False, True]]
+
+    @pytest.mark.parametrize(
+        ("count", "expected"),
+        [(0, [0, 0, 0, 0]), (1, [0, 0, 0, 1]), (2, [0, 0, 1, 1]), (3, [0, 1, 1, 1]), (4, [1, 1, 1, 1])],
+    )
+    def test_among_equals_the_higher_flat_index_is_marked(self, count, expected):
+        assert lowest(torch.full((2, 2), 0.02), count).flatten().int().tolist() == expected
+
+    def test_among_equals_the_lower_tie_break_is_marked_and_then_the_higher_index(self):
+        values, tie_break = torch.tensor([[1.0, 1.0, 1.0, 1.0, 0.0]]), torch.tensor([[0.5, 0.1, 0.5, 0.9, 0.9]])
+        marked = [lowest(values, count, tie_break).flatten().int().tolist() for count in range(6)]
+        assert marked == [
+            [0, 0, 0, 0, 0],
+            [0, 0, 0, 0, 1],
+            [0, 1, 0, 0, 1],
+            [0, 1, 1, 0, 1],
+            [1, 1, 1, 0, 1],
+            [1, 1, 1, 1, 1],
+        ]
+
+    def test_zero_and_minus_zero_are_equal(self):
+        assert lowest(torch.tensor([[-0.0, 0.0, 1.0]]), 1).tolist() == [[False, True, False]]
+
+    @given(values=matrices(), share=st.floats(0, 1))
+    def test_they_are_the_first_in_the_order_of_value_and_falling_index(self, values, share):
+        count = round(share * values.numel())
+        before = values.clone()
+        order = sorted(range(values.numel()), key=lambda index: (values.flatten()[index].item(), -index))
+        marked = lowest(values, count)
+        assert set(marked.flatten().nonzero().flatten().tolist()) == set(order[:count])
+        assert marked.shape == values.shape
+        assert torch.equal(values, before)
+
+    @given(pair=pairs(), share=st.floats(0, 1))
+    def test_with_a_tie_break_they_are_the_first_in_the_order_of_value_tie_break_and_falling_index(self, pair, share):
+        values, tie_break = pair
+        count = round(share * values.numel())
+        flat, ties = values.flatten().tolist(), tie_break.flatten().tolist()
+        order = sorted(range(values.numel()), key=lambda index: (flat[index], ties[index], -index))
+        assert set(lowest(values, count, tie_break).flatten().nonzero().flatten().tolist()) == set(order[:count])
+
+
+class TestMagnitudeMask:
+    @pytest.mark.parametrize(
+        ("weight", "sparsity", "kept"),
+        [
+            ([[3.0, -1.0], [0.5, -4.0]], 0.5, [[1, 0], [0, 1]]),
+            ([[3.0, -1.0], [0.5, -4.0]], 0.0, [[1, 1], [1, 1]]),
+            ([[3.0, -1.0], [0.5, -4.0]], 0.75, [[0, 0], [0, 1]]),
+            ([[3.0, -1.0], [0.5, -4.0]], 0.99, [[0, 0], [0, 0]]),
+            ([[1.0, -1.0], [1.0, 1.0]], 0.5, [[1, 1], [0, 0]]),
+            ([[2.0, -1.0, 1.0, 1.0]], 0.5, [[1, 1, 0, 0]]),
+            ([[0.0], [-0.0], [0.0], [5.0]], 0.25, [[1], [1], [0], [1]]),
+            ([[0.1, 0.2, 0.3, 0.4, 0.5]], 0.5, [[0, 0, 1, 1, 1]]),
+            ([[0.1, 0.2, 0.3]], 0.5, [[0, 0, 1]]),
+        ],
+    )
+    def test_the_largest_magnitudes_are_kept(self, weight, sparsity, kept):
+        assert magnitude_mask(torch.tensor(weight), sparsity).int().tolist() == kept
+
+    @given(weight=matrices(), sparsity=SPARSITIES)
+    def test_exactly_the_rounded_share_is_pruned_and_nothing_kept_is_smaller(self, weight, sparsity):
+        mask = magnitude_mask(weight, sparsity)
+        assert mask.dtype == torch.bool
+        assert int((~mask).sum()) == round(sparsity * weight.numel())
+        if mask.any() and not mask.all():
+            assert weight[mask].abs().min() >= weight[~mask].abs().max()
+
+    def test_what_is_pruned_already_goes_first_whatever_its_value(self):
+        weight = torch.tensor([[9.0, 1.0, 2.0, 3.0]])
+        remaining = torch.tensor([[False, True, True, True]])
+        assert magnitude_mask(weight, 0.25, remaining).int().tolist() == [[0, 1, 1, 1]]
+        assert magnitude_mask(weight, 0.5, remaining).int().tolist() == [[0, 0, 1, 1]]
+
+    def test_a_zero_that_remains_outlives_what_is_pruned_already(self):
+        weight = torch.zeros(1, 4)
+        remaining = torch.tensor([[False, True, False, True]])
+        assert magnitude_mask(weight, 0.5, remaining).int().tolist() == [[0, 1, 0, 1]]
+        assert magnitude_mask(weight, 0.75, remaining).int().tolist() == [[0, 1, 0, 0]]
+
+    @given(pair=pairs(), sparsities=st.tuples(SPARSITIES, SPARSITIES).map(sorted))
+    def test_a_later_prune_is_inside_the_earlier_one_whatever_happened_between(self, pair, sparsities):
+        before, after = pair
+        first = magnitude_mask(before, sparsities[0])
+        second = magnitude_mask(after, sparsities[1], remaining=first)
+        assert not (second & ~first).any()
+        assert int((~second).sum()) == round(sparsities[1] * before.numel())
+
+    def test_the_weight_is_only_read(self):
+        weight = torch.nn.Parameter(torch.tensor([[3.0, -1.0]]))
+        mask = magnitude_mask(weight, 0.5)
+        assert weight.tolist() == [[3.0, -1.0]]
+        assert not mask.requires_grad
+
+
+class TestHardScores:
+    def test_the_smallest_weights_have_zero_and_the_others_alpha_phi(self):
+        weight = torch.tensor([[3.0, -1.0, 2.0], [0.5, -4.0, 0.0]])
+        expected = torch.tensor([[0.15, 0.0, 0.15], [0.0, 0.15, 0.0]])
+        torch.testing.assert_close(hard_scores(weight, sparsity=0.5, phi=0.05, alpha=3), expected)
+
+    @given(weight=matrices(), sparsity=SPARSITIES)
+    def test_its_own_threshold_gives_the_sparsity(self, weight, sparsity):
+        kept = hard_scores(weight, sparsity, phi=0.01, alpha=2) >= 0.01
+        assert torch.equal(kept, magnitude_mask(weight, sparsity))
+
+
+class TestThreshold:
+    def test_without_ties_it_is_the_lowest_score_kept_and_no_score_changes(self):
+        scores = torch.tensor([[0.4, 0.1], [0.3, 0.2]])
+        threshold, after = threshold_to(scores, torch.ones(2, 2), 0.5)
+        assert threshold.item() == pytest.approx(0.3)
+        assert torch.equal(after, scores)
+
+    def test_among_tied_scores_the_smaller_weight_goes_then_the_higher_index(self):
+        scores = torch.tensor([[0.02, 0.02, 0.02], [0.02, 0.5, 0.0]])
+        weight = torch.tensor([[-3.0, 1.0, 1.0], [-1.0, 0.1, 9.0]])
+        found = [threshold_to(scores, weight, count / 6) for count in range(6)]
+        assert [(after >= threshold).int().flatten().tolist() for threshold, after in found] == [
+            [1, 1, 1, 1, 1, 1],
+            [1, 1, 1, 1, 1, 0],
+            [1, 1, 1, 0, 1, 0],
+            [1, 1, 0, 0, 1, 0],
+            [1, 0, 0, 0, 1, 0],
+            [0, 0, 0, 0, 1, 0],
+        ]
+
+    def test_a_tied_score_that_must_go_falls_to_the_next_number_below(self):
+        scores = torch.tensor([[1.0, 1.0]])
+        threshold, after = threshold_to(scores, torch.tensor([[2.0, 1.0]]), 0.5)
+        assert threshold.item() == 1.0
+        assert after.tolist() == [[1.0, 1.0 - 2**-24]]
+        assert scores.tolist() == [[1.0, 1.0]]
+
+    def test_zeros_can_be_told_apart_too(self):
+        threshold, after = threshold_to(torch.zeros(2, 2), torch.zeros(2, 2), 0.5)
+        assert (after >= threshold).int().tolist() == [[1, 1], [0, 0]]
+
+    @pytest.mark.parametrize("shape", [(1, 1), (1, 2), (1, 7), (7, 1), (3, 5)])
+    @pytest.mark.parametrize("sparsity", [0.0, 0.1, 0.5, 0.9, 0.99])
+    @pytest.mark.parametrize("value", [-1.0, 0.0, 0.01, 0.02, 1e30])
+    def test_equal_scores_give_the_exact_count(self, shape, sparsity, value):
+        threshold, after = threshold_to(torch.full(shape, value), torch.ones(shape), sparsity)
+        assert int((after < threshold).sum()) == round(sparsity * after.numel())
+
+    @given(pair=pairs(), sparsity=SPARSITIES)
+    def test_whatever_the_scores_the_count_is_exact(self, pair, sparsity):
+        scores, weight = pair
+        threshold, after = threshold_to(scores, weight, sparsity)
+        assert int((~(after >= threshold)).sum()) == round(sparsity * scores.numel())
+
+    @given(pair=pairs(), sparsity=SPARSITIES)
+    def test_scores_change_only_where_they_tie_and_by_the_least_there_is(self, pair, sparsity):
+        scores, weight = pair
+        threshold, after = threshold_to(scores, weight, sparsity)
+        changed = after != scores
+        assert (scores[changed] == threshold).all()
+        below = torch.nextafter(threshold, torch.tensor(-torch.inf))
+        assert (after[changed] == below).all()
+
+    @given(pair=pairs(), sparsity=SPARSITIES)
+    def test_nothing_kept_has_a_lower_score_than_something_pruned(self, pair, sparsity):
+        scores, weight = pair
+        threshold, after = threshold_to(scores, weight, sparsity)
+        kept = after >= threshold
+        if kept.any() and not kept.all():
+            assert scores[kept].min() >= scores[~kept].max()
+
+    @given(pair=pairs(), sparsity=SPARSITIES)
+    def test_a_second_refresh_changes_nothing(self, pair, sparsity):
+        scores, weight = pair
+        threshold, after = threshold_to(scores, weight, sparsity)
+        again, unchanged = threshold_to(after, weight, sparsity)
+        assert torch.equal(again, threshold)
+        assert torch.equal(unchanged, after)
+
+    @given(pair=pairs(), sparsities=st.lists(SPARSITIES, min_size=2, max_size=4))
+    def test_refreshes_to_changing_sparsities_are_each_exact(self, pair, sparsities):
+        scores, weight = pair
+        for sparsity in sparsities:
+            threshold, scores = threshold_to(scores, weight, sparsity)
+            assert int((~(scores >= threshold)).sum()) == round(sparsity * scores.numel())
+
+
+class TestStraightThrough:
+    def loss(self, masked: Tensor) -> Tensor:
+        inputs = torch.linspace(-1, 1, 3 * masked.shape[1]).reshape(3, -1)
+        return (inputs @ masked.T).exp().sum()
+
+    def example(self) -> tuple[Tensor, Tensor, Tensor]:
+        draw = torch.Generator().manual_seed(3)
+        return torch.rand(4, 5, generator=draw), torch.randn(4, 5, generator=draw), torch.tensor(0.5)
+
+    def test_the_forward_pass_keeps_scores_at_or_above_the_threshold(self):
+        scores, weight = torch.tensor([[0.4, 0.5, 0.6]]), torch.tensor([[1.0, 2.0, 3.0]])
+        assert StraightThrough.apply(scores, weight, torch.tensor(0.5)).tolist() == [[0.0, 2.0, 3.0]]
+
+    def test_the_gradient_of_the_scores_is_autograds_of_an_explicit_mask(self):
+        scores, weight, threshold = self.example()
+        scores.requires_grad_()
+        self.loss(StraightThrough.apply(scores, weight, threshold)).backward()
+        mask = (scores.detach() >= threshold).float().requires_grad_()
+        self.loss(mask * weight).backward()
+        torch.testing.assert_close(scores.grad, mask.grad, rtol=0, atol=0)
+        pruned = mask.detach() == 0
+        assert scores.grad[pruned].count_nonzero() == pruned.sum()
+
+    def test_the_gradient_of_the_weight_is_autograds_of_an_explicit_mask(self):
+        scores, weight, threshold = self.example()
+        explicit = weight.clone().requires_grad_()
+        weight.requires_grad_()
+        self.loss(StraightThrough.apply(scores, weight, threshold)).backward()
+        self.loss((scores >= threshold) * explicit).backward()
+        torch.testing.assert_close(weight.grad, explicit.grad, rtol=0, atol=0)
+        assert (weight.grad[scores < threshold] == 0).all()
+
+    def test_by_hand(self):
+        scores = torch.tensor([[1.0, 0.0]], requires_grad=True)
+        weight = torch.tensor([[3.0, -2.0]])
+        masked = StraightThrough.apply(scores, weight, torch.tensor(0.5))
+        (masked * torch.tensor([[10.0, 100.0]])).sum().backward()
+        assert scores.grad.tolist() == [[30.0, -200.0]]
+
+    def test_a_frozen_weight_gets_no_gradient(self):
+        scores, weight, threshold = self.example()
+        self.loss(StraightThrough.apply(scores.requires_grad_(), weight, threshold)).backward()
+        assert weight.grad is None
