@@ -1,0 +1,202 @@
+"""The conformance kit: does a component keep its contract? For the tests of plugin authors.
+
+::
+
+    from srframework.testing import check_pruner
+    from my_plugin import srframework_pruners
+
+    def test_mine():
+        [component] = srframework_pruners()
+        check_pruner(component, sparsity=0.5)
+
+Each check builds the component with the options that are given, uses it as a run would, on a model
+and data that it makes itself, and raises AssertionError with a sentence where a promise is broken.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+
+from srframework.component import Component
+from srframework.contracts import (
+    PARTS,
+    Backbone,
+    BiasModel,
+    Dataset,
+    Debiaser,
+    Evaluator,
+    LossInputs,
+    Network,
+    Predictions,
+    Pruner,
+    Split,
+    TaskData,
+)
+
+LABELS = ("no", "yes", "maybe")
+
+
+def network(seed: int = 0) -> Network:
+    """A BERT of two layers, eight wide, with random weights and three labels; its tokenizer knows ten letters."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    words = {word: index for index, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghij"])}
+    backend = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))  # noqa: S106  (no password)
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="[PAD]", unk_token="[UNK]")  # noqa: S106
+    config = BertConfig(
+        vocab_size=len(words),
+        hidden_size=8,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=12,
+        max_position_embeddings=16,
+        id2label=dict(enumerate(LABELS)),
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = BertForSequenceClassification(config)
+    linear = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
+    parts = {name: "encoder" if ".layer." in name else name.partition(".")[0] for name in linear}
+    return Network(model, tokenizer, {name: "pooler" if part == "bert" else part for name, part in parts.items()})
+
+
+def task() -> TaskData:
+    """Twelve examples to train on and six to evaluate, with one spurious feature."""
+
+    def split(name: str, size: int) -> Split:
+        labels = [index % len(LABELS) for index in range(size)]
+        columns = {"text_a": list("abcdefghijab"[:size]), "text_b": list("bcdefghijabc"[:size]), "label": labels}
+        return Split(name, datasets.Dataset.from_dict(columns), LABELS)
+
+    train = split("train", 12)
+
+    def features() -> np.ndarray:
+        return np.array([[float(label == 0)] for label in train.examples["label"]])
+
+    return TaskData(LABELS, "accuracy", train, split("dev", 6), ood=(split("ood", 6),), spurious_features=features)
+
+
+def check_backbone(component: Component, **options: Any) -> None:
+    """A model with one output a label, whose prunable modules are linear; the same for the same seed."""
+    backbone = _build(component, Backbone, options)
+    first, again = backbone.load(LABELS, 1), backbone.load(LABELS, 1)
+    assert first.prunable, f"{component.name}: expected modules that may be pruned, got none"
+    for name, part in first.prunable.items():
+        assert part in PARTS, f"{component.name}: {name}: expected a part among {', '.join(PARTS)}, got {part!r}"
+        assert first.matrices()[name].dim() == 2, f"{component.name}: {name}: expected a matrix"
+    for (name, value), other in zip(first.model.state_dict().items(), again.model.state_dict().values(), strict=True):
+        assert torch.equal(value, other), f"{component.name}: {name} differs between two loads with one seed"
+    encoded = first.tokenizer("a b", "c", return_tensors="pt")
+    shape = tuple(first.model.eval()(**encoded).logits.shape)
+    assert shape == (1, len(LABELS)), f"{component.name}: expected logits of shape (1, {len(LABELS)}), got {shape}"
+
+
+def check_dataset(component: Component, **options: Any) -> None:
+    """Splits with the columns and labels of the contract, features a row each; the same for the same seed."""
+    dataset = _build(component, Dataset, options)
+    data, again = dataset.load(1), dataset.load(1)
+    splits = (data.train, *data.evaluated)
+    names = [split.name for split in splits]
+    assert len(set(names)) == len(names), f"{component.name}: two splits have one name: {', '.join(names)}"
+    assert "model" not in names, f"{component.name}: the name 'model' is taken by the figures of the weights"
+    for split, other in zip(splits, (again.train, *again.evaluated), strict=True):
+        where, columns = f"{component.name}: split {split.name!r}", split.examples.column_names
+        assert {"text_a", "label"} <= set(columns), f"{where}: expected columns text_a and label, got {columns}"
+        labels = set(split.examples["label"])
+        assert labels <= set(range(len(split.labels))), f"{where}: labels outside 0..{len(split.labels) - 1}: {labels}"
+        if split.collapse is None:
+            assert split.labels == data.labels, f"{where}: labels of its own, and no collapse"
+        else:
+            assert len(split.collapse) == len(data.labels), f"{where}: collapse: expected one index a label"
+            assert set(split.collapse) <= set(range(len(split.labels))), f"{where}: collapse: no such label"
+        assert split.examples.to_dict() == other.examples.to_dict(), f"{where}: differs between two loads with one seed"
+    given = set(component.provided(component.options.model_validate(options)))
+    assert ("spurious-features" in given) == (data.spurious_features is not None), (
+        f"{component.name}: provides spurious-features, and has none, or the reverse"
+    )
+    if data.spurious_features is not None:
+        rows = data.spurious_features()
+        assert rows.ndim == 2, f"{component.name}: spurious features: expected (N, F), got {rows.shape}"
+        assert len(rows) == len(data.train.examples), f"{component.name}: spurious features: expected a row an example"
+        assert np.isfinite(rows).all(), f"{component.name}: spurious features: not finite"
+
+
+def check_debiaser(component: Component, **options: Any) -> None:
+    """A finite scalar with a finite gradient; or, for a bias model, a distribution for each example."""
+    made = component.options.model_validate(options)
+    if "bias" in component.provided(made):
+        log_probs = _build(component, BiasModel, options).log_probs(task())
+        assert log_probs.shape == (12, len(LABELS)), f"{component.name}: expected shape (N, C), got {log_probs.shape}"
+        sums = np.exp(log_probs).sum(axis=1)
+        assert np.allclose(sums, 1, atol=1e-5), f"{component.name}: probabilities sum to {sums.min()}..{sums.max()}"
+        return
+    logits = torch.randn(4, len(LABELS), generator=torch.Generator().manual_seed(1)).requires_grad_()
+    bias = torch.full((4, len(LABELS)), -math.log(len(LABELS))) if "bias" in component.required(made) else None
+    loss = _build(component, Debiaser, options).loss(LossInputs(logits, torch.tensor([0, 1, 2, 0]), bias))
+    assert loss.shape == (), f"{component.name}: expected a scalar loss, got shape {tuple(loss.shape)}"
+    loss.backward()
+    assert torch.isfinite(loss), f"{component.name}: the loss is {loss.item()}"
+    assert logits.grad is not None, f"{component.name}: the loss does not depend on the logits"
+    assert torch.isfinite(logits.grad).all(), f"{component.name}: the gradient is not finite"
+
+
+def check_pruner(component: Component, total_steps: int = 20, **options: Any) -> None:
+    """Under AdamW with weight decay, what is pruned is 0 after every refresh; a state can be restored."""
+    pruner, net = _build(component, Pruner, options), network()
+    pruner.attach(net, total_steps)
+    step = 0
+    for phase in pruner.phases(total_steps):
+        assert phase.steps > 0, f"{component.name}: a phase of {phase.steps} steps"
+        pruner.begin(phase, step)
+        optimizer = torch.optim.AdamW(pruner.parameters(), lr=0.01, weight_decay=0.1)
+        for _ in range(phase.steps):
+            loss = net.model(**net.tokenizer(["a b c", "d e f"], return_tensors="pt")).logits.square().sum()
+            loss.backward()
+            pruner.before_step(step)
+            optimizer.step()
+            optimizer.zero_grad()
+            step += 1
+            pruner.after_step(step)
+        pruner.refresh(step)
+        _assert_pruned(component.name, pruner, net)
+        if phase.level is not None:
+            pruned = pruner.masks().sparsity
+            assert abs(pruned - phase.level) < 0.05, f"{component.name}: level {phase.level} has sparsity {pruned}"
+    before, state = pruner.masks(), pruner.state()
+    pruner.restore(state)
+    assert pruner.masks() == before, f"{component.name}: restoring the state that stands changes the mask"
+
+
+def check_evaluator(component: Component, **options: Any) -> None:
+    """Finite numbers under names, for every split that it applies to and for the weights."""
+    evaluator, data = _build(component, Evaluator, options), task()
+    logits = np.random.default_rng(1).normal(size=(6, len(LABELS))).astype(np.float32)
+    heuristics = data.dev.examples.add_column("heuristic", ["x", "y"] * 3)
+    splits = [data.dev, Split("more", heuristics, LABELS)]
+    figures = [evaluator.evaluate(Predictions(split, logits)) for split in splits if evaluator.applies_to(split)]
+    figures.append(evaluator.measure(network().matrices()))
+    assert any(figures), f"{component.name}: gives no figure of predictions, nor of weights"
+    for name, value in ((name, value) for each in figures for name, value in each.items()):
+        assert math.isfinite(value), f"{component.name}: {name} is {value}"
+
+
+def _build(component: Component, contract: type, options: Mapping[str, Any]) -> Any:
+    made = component.build(component.options.model_validate(options))
+    assert isinstance(made, contract), f"{component.name}: expected {contract.__name__}, got {type(made).__name__}"
+    return made
+
+
+def _assert_pruned(name: str, pruner: Pruner, net: Network) -> None:
+    matrices = net.matrices()
+    for module, kept in pruner.masks().items():
+        assert module in matrices, f"{name}: masks {module}, which may not be pruned"
+        zeros = matrices[module].detach()[~kept]
+        assert bool((zeros == 0).all()), f"{name}: {module}: pruned weights are not 0 after a refresh"
