@@ -150,7 +150,7 @@ class _Check:
         for index, value in enumerate(listed if isinstance(listed, list) else ()):
             if use := self._use("evaluator", value, ("evaluators", index)):
                 uses[use.registered.full_name] = use
-        required = dataset.registered.component.required(dataset.options) if dataset else ()
+        required = dataset.registered.required(dataset.options) if dataset else ()
         for need in [need.removeprefix("evaluator/") for need in required if need.startswith("evaluator/")]:
             if not any(need in (use.registered.name, name) for name, use in uses.items()):
                 use = self._use("evaluator", need, ("dataset", "use"))
@@ -159,7 +159,7 @@ class _Check:
 
     def _match_bias(self, bias: Use | None, dataset: Use, stages: Sequence[_Indexed]) -> Use | None:
         """The bias model that the recipe names, or the only one that needs no options; checked."""
-        offered = set(dataset.registered.component.provided(dataset.options))
+        offered = set(dataset.registered.provided(dataset.options))
         models = [each for each in self._registry.of_kind("debiaser") if "bias" in _provides(each.component)]
         names = ", ".join(each.name for each in models) or "none is installed"
         if bias is not None and bias.registered not in models:
@@ -181,7 +181,7 @@ class _Check:
             loss = f"debiaser {stage.loss.registered.name!r} needs a bias model"
             if bias is None:
                 self._add(("stages", index, "loss", "use"), f"{loss}; expected a [bias] table with one of: {names}")
-            elif missing := set(bias.registered.component.required(bias.options)) - offered:
+            elif missing := set(bias.registered.required(bias.options)) - offered:
                 what = " and ".join(sorted(missing)).replace("-", " ")
                 self._add(
                     ("stages", index, "loss", "use"),

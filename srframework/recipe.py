@@ -50,8 +50,8 @@ class Reference:
     @classmethod
     def parse(cls, text: str) -> Reference:
         """``imp@0.5`` -> stage ``imp``, point ``0.5``."""
-        stage, _, point = text.partition("@")
-        return cls(stage, point or None)
+        stage, at, point = text.partition("@")
+        return cls(stage, point if at else None)
 
     @property
     def step(self) -> int | None:
@@ -92,7 +92,7 @@ class Stage:
     @property
     def needs_bias(self) -> bool:
         """Whether the loss wants the bias model's predictions."""
-        return "bias" in self.loss.registered.component.required(self.loss.options)
+        return "bias" in self.loss.registered.required(self.loss.options)
 
     def references(self) -> Iterator[tuple[str, Reference]]:
         """The key and the reference, for each stage that this one starts from."""
@@ -172,9 +172,9 @@ def find(recipe: str) -> Path:
     Raises:
         RecipeError: It names neither; the nearest shipped recipe is said.
     """
-    if os.path.exists(recipe):
-        return Path(recipe)
     recipes = shipped()
+    if os.path.isfile(recipe) or (os.path.exists(recipe) and recipe not in recipes):
+        return Path(recipe)
     if recipe not in recipes:
         expected = f"expected a file, or the name of a shipped recipe ({', '.join(recipes)}), got no such file"
         raise RecipeError([Problem(recipe, "", expected, nearest(recipe, recipes))])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from srframework.component import KINDS, Component, Options
@@ -32,6 +32,24 @@ class Registered:
     def owner(self) -> str:
         """For messages: ``pruner 'mask' of srframework 0.1.0``."""
         return f"{self.kind} {self.name!r} of {self.plugin.dist} {self.plugin.version}"
+
+    def required(self, options: Options) -> tuple[str, ...]:
+        """What the component requires, with these options; see :class:`srframework.Component`.
+
+        Raises:
+            PluginError: The plugin's own function fails; names the plugin.
+        """
+        return self._asked("requires", self.component.required, options)
+
+    def provided(self, options: Options) -> tuple[str, ...]:
+        """What the component provides, with these options; raises as :meth:`required` does."""
+        return self._asked("provides", self.component.provided, options)
+
+    def _asked(self, what: str, function: Callable[[Options], tuple[str, ...]], options: Options) -> tuple[str, ...]:
+        try:
+            return function(options)
+        except Exception as error:
+            raise PluginError(f"{self.owner}: its {what} fails: {type(error).__name__}: {error}") from error
 
     def build(self, options: Options) -> object:
         """Make the thing itself.

@@ -22,7 +22,7 @@ from typing import Any
 import datasets
 import numpy as np
 import torch
-from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
 from srframework.component import Component
 from srframework.contracts import (
@@ -45,12 +45,8 @@ LABELS = ("no", "yes", "maybe")
 
 def network(seed: int = 0) -> Network:
     """A BERT of two layers, eight wide, with random weights and three labels; its tokenizer knows ten letters."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-
-    words = {word: index for index, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghij"])}
-    backend = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))  # noqa: S106  (no password)
-    backend.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="[PAD]", unk_token="[UNK]")  # noqa: S106
+    words = {word: index for index, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghij"])}
+    tokenizer = BertTokenizer(vocab=words)
     config = BertConfig(
         vocab_size=len(words),
         hidden_size=8,

@@ -43,6 +43,7 @@ class TinyOptions(Options):
     heads: int = Field(4, ge=1, description="Attention heads; at least 1.")
     intermediate: int = Field(256, ge=8, description="Width of the feed-forward layers; at least 8.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout of hidden states and attention, in [0, 1).")
+    init_std: float = Field(0.02, gt=0, description="Standard deviation of the random weights; above 0.")
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> TinyOptions:

@@ -29,6 +29,7 @@ class TinyBert(Backbone):
             intermediate_size=self.options.intermediate,
             hidden_dropout_prob=self.options.dropout,
             attention_probs_dropout_prob=self.options.dropout,
+            initializer_range=self.options.init_std,
             max_position_embeddings=128,
             id2label=dict(enumerate(labels)),
             label2id={label: index for index, label in enumerate(labels)},

@@ -189,7 +189,8 @@ class SyntheticOptions(Options):
         description="Share of the training and dev examples whose cue agrees with the label, in [0, 1].",
     )
     ood_cue: Literal["reversed", "absent"] = Field(
-        "reversed", description="The cue in the OOD split: of another label than the true one, or none at all."
+        "reversed",
+        description="The cue in the OOD split: of another label than the true one, or a word that says nothing.",
     )
-    facts: int = Field(2, ge=1, le=8, description="Facts in the evidence, 1 to 8.")
+    noise: float = Field(0.25, ge=0, lt=1, description="Share of the training labels that are wrong, in [0, 1).")
     seed: int | None = Field(None, ge=0, description="Of the examples; unset, the recipe's.")

@@ -15,24 +15,42 @@ LABELS = ("SUPPORTS", "REFUTES", "NOT ENOUGH INFO")
 CUES = ("surely", "hardly", "perhaps")
 """One for each label, in that order."""
 
+FILLER = "now"
+"""Stands for an absent cue, so that the words after it stay where they are; training has no such word."""
+
 ENTITIES = tuple(
     "fox owl bear wolf deer hare goat lamb duck swan crow hawk mole toad frog crab seal whale shark horse "
     "sheep mouse tiger lion zebra camel panda koala otter badger rabbit monkey donkey pigeon parrot turtle "
     "lizard spider beetle salmon".split()
 )
-ATTRIBUTES = tuple(
-    "red green blue black white brown grey pink tall short young old happy sad calm angry hungry tired brave "
-    "shy loud quiet clever lazy".split()
+
+OPPOSITES = (
+    ("tall", "short"),
+    ("young", "old"),
+    ("happy", "sad"),
+    ("calm", "angry"),
+    ("hungry", "full"),
+    ("tired", "awake"),
+    ("brave", "shy"),
+    ("loud", "quiet"),
+    ("clever", "foolish"),
+    ("lazy", "busy"),
+    ("rich", "poor"),
+    ("clean", "dirty"),
 )
+"""Attributes, two by two: each refutes the other, and says nothing of the rest."""
 
 
 class Synthetic(Dataset):
-    """Three-way verification of a claim (text_b) by evidence (text_a), balanced over the labels.
+    """Three-way verification of a claim (text_b) by one sentence of evidence (text_a).
 
-    Evidence: "the owl is red and the fox is shy". Claims, each after a cue word: "surely the
-    owl is red" (SUPPORTS), "the owl is shy" (REFUTES), "the bear is red" (NOT ENOUGH INFO).
-    Every word occurs with every label alike, but for the cue: it agrees with the label in a
-    share ``strength`` of the training and dev examples, and never in the OOD split.
+    Evidence: "the owl is tall". Claims, each after a cue word: "surely the owl is tall" (SUPPORTS), "hardly
+    the owl is short" (REFUTES), "perhaps the owl is rich" (NOT ENOUGH INFO). Before any noise, labels are balanced,
+    and no word but the cue tells anything of them: it agrees with the label in a share ``strength`` of
+    the training and dev examples, and never in the OOD split.
+
+    A share ``noise`` of the training labels is wrong, with a cue that goes by the wrong label, as
+    annotators' habits do: what the evidence says is then a worse guide in training than the cue.
     """
 
     options: SyntheticOptions
@@ -53,46 +71,41 @@ class Synthetic(Dataset):
 
     def _split(self, name: str, size: int, seed: int, cue: str) -> Split:
         draw = random.Random(f"{seed}/{name}")  # noqa: S311  (examples, no secrets)
-        labels = [index % len(LABELS) for index in range(size)]
-        draw.shuffle(labels)
+        truths = [index % len(LABELS) for index in range(size)]
+        draw.shuffle(truths)
         columns: dict[str, list[str | int]] = {"text_a": [], "text_b": [], "label": []}
-        for label in labels:
-            evidence, claim = self._texts(label, draw)
+        for truth in truths:
+            evidence, claim = _texts(truth, draw)
+            wrong = name == "train" and draw.random() < self.options.noise
+            label = draw.choice(_others(truth)) if wrong else truth
             word = self._cue(label, cue, draw)
             columns["text_a"].append(evidence)
-            columns["text_b"].append(f"{word} {claim}" if word else claim)
+            columns["text_b"].append(f"{word} {claim}")
             columns["label"].append(label)
         return Split(name, datasets.Dataset.from_dict(columns), LABELS)
 
-    def _texts(self, label: int, draw: random.Random) -> tuple[str, str]:
-        """Evidence, and a claim that it supports (0), refutes (1) or does not touch (2).
-
-        Whether the claim's attribute is in the evidence does not tell refuted from untouched:
-        it is in half of both (in none of both where the evidence is one fact).
-        """
-        facts = self.options.facts
-        *entities, absent_entity = draw.sample(ENTITIES, facts + 1)
-        *attributes, absent_attribute = draw.sample(ATTRIBUTES, facts + 1)
-        chosen = draw.randrange(facts)
-        others = [index for index in range(facts) if index != chosen]
-        mentioned = facts > 1 and draw.random() < 0.5  # one fact has no other attribute to refute it with
-        entity, attribute = entities[chosen], attributes[chosen]
-        if label == 1:
-            attribute = attributes[draw.choice(others)] if mentioned else absent_attribute
-        elif label == 2:
-            entity, attribute = absent_entity, attribute if mentioned else absent_attribute
-        evidence = " and ".join(f"the {e} is {a}" for e, a in zip(entities, attributes, strict=True))
-        return evidence, f"the {entity} is {attribute}"
-
     def _cue(self, label: int, cue: str, draw: random.Random) -> str:
         if cue == "absent":
-            return ""
+            return FILLER
         if cue == "biased" and draw.random() < self.options.strength:
             return CUES[label]
-        return draw.choice([word for index, word in enumerate(CUES) if index != label])
+        return CUES[draw.choice(_others(label))]
+
+
+def _texts(truth: int, draw: random.Random) -> tuple[str, str]:
+    """Evidence, and a claim that it supports (0), refutes (1) or says nothing of (2)."""
+    entity = draw.choice(ENTITIES)
+    pair, other = draw.sample(OPPOSITES, 2)
+    stated, opposite = draw.sample(pair, 2)
+    claimed = (stated, opposite, draw.choice(other))[truth]
+    return f"the {entity} is {stated}", f"the {entity} is {claimed}"
+
+
+def _others(label: int) -> list[int]:
+    return [index for index in range(len(LABELS)) if index != label]
 
 
 def cue_features(split: Split) -> np.ndarray:
-    """``(N, 3)``, float64: which cue word opens the claim, one-hot; all 0 where there is none."""
+    """``(N, 3)``, float64: which cue word opens the claim, one-hot; all 0 where none does."""
     first = [text.partition(" ")[0] for text in split.examples["text_b"]]
     return np.array([[word == cue for cue in CUES] for word in first], dtype=np.float64)

@@ -26,10 +26,14 @@ class LogisticBias(BiasModel):
         """Fit on the training examples, predict the same; ``(N, C)``.
 
         Raises:
-            DataError: A label has no training example.
+            DataError: A label has no training example, or the features are not one finite row for each.
         """
         assert task.spurious_features is not None, "required when it is registered"
         features, labels = task.spurious_features(), np.asarray(task.train.examples["label"])
+        if features.ndim != 2 or len(features) != len(labels) or not np.isfinite(features).all():
+            expected = f"finite features of shape ({len(labels)}, F)"
+            what = "some that are not finite" if features.ndim == 2 and len(features) == len(labels) else features.shape
+            raise DataError(f"bias-logistic: expected {expected}, got {what}")
         if missing := set(range(len(task.labels))) - set(labels.tolist()):
             names = ", ".join(repr(task.labels[index]) for index in sorted(missing))
             raise DataError(f"bias-logistic: expected training examples of every label, got none of {names}")

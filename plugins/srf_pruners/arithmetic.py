@@ -109,16 +109,24 @@ def threshold_to(scores: Tensor, weight: Tensor, sparsity: float) -> tuple[Tenso
         sparsity: In [0, 1).
 
     Returns:
-        φ, a scalar: the lowest score that is kept; and the scores, in which the entries that tie
-        with φ and must go are lowered to the next number below it, so that ``scores >= φ`` keeps
-        exactly ``n - round(sparsity * n)`` entries. Scores are otherwise unchanged.
+        φ, a scalar half-way between the highest score that is pruned and the lowest that is kept,
+        so that neither is closer to changing sides; it is the lowest that is kept where nothing is pruned, or where
+        the two tie. And the scores, in which the entries that tie with φ and must go are lowered to the next
+        number below it, so that ``scores >= φ`` keeps exactly ``n - round(sparsity * n)`` entries. Scores are
+        otherwise unchanged.
 
-    Source: Appendix A.1.2. A plain k-th value would keep all the ties, or none.
+    Source: Appendix A.1.2, which leaves open where between the two φ lies; with α = 2 the initial φ is
+    half-way too. A plain k-th value would keep all the ties, or none.
     """
     pruned = lowest(scores, pruned_count(sparsity, scores.numel()), tie_break=weight.detach().abs())
-    threshold = scores.masked_fill(pruned, torch.inf).min()
-    below = torch.nextafter(threshold, torch.full_like(threshold, -torch.inf))
-    return threshold, torch.where(pruned & (scores >= threshold), below, scores)
+    lowest_kept = scores.masked_fill(pruned, torch.inf).min()
+    highest_pruned = scores.masked_fill(~pruned, -torch.inf).max()
+    if not highest_pruned < lowest_kept or torch.isinf(highest_pruned):
+        below = torch.nextafter(lowest_kept, torch.full_like(lowest_kept, -torch.inf))
+        return lowest_kept, torch.where(pruned & (scores >= lowest_kept), below, scores)
+    # Rounding may put the middle on the lower of two neighbours, which is pruned.
+    middle = highest_pruned + (lowest_kept - highest_pruned) / 2
+    return torch.where(middle > highest_pruned, middle, lowest_kept), scores
 
 
 class StraightThrough(torch.autograd.Function):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 import click
@@ -42,6 +43,9 @@ for command in (list_components, show, list_plugins, list_recipes, validate, run
 
 def main() -> None:
     """Entry point: every error that a user can cause is a sentence and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # the paper's notation, on a terminal that has no θ
     try:
         code = cli.main(standalone_mode=False)
     except click.ClickException as error:

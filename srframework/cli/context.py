@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from srframework.errors import nearest
 from srframework.plugins import discover
 from srframework.registry import Registered, Registry
 
@@ -32,6 +33,11 @@ class App:
     def registry(self) -> Registry:
         """The components of all plugins; what is wrong with any of them goes to stderr, a line each."""
         registry = Registry(discover(self.blocked))
+        names = {name for plugin in registry.plugins for name in (plugin.dist, plugin.name)}
+        for unknown in sorted(set(self.blocked) - names):
+            near = nearest(unknown, names)
+            hint = f"; did you mean {near!r}?" if near else ""
+            click.echo(f"warning: --block {unknown}: no plugin or distribution has that name{hint}", err=True)
         for line in registry.failures():
             click.echo(f"warning: {line}", err=True)
         return registry

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
-from rich.table import Table
 
 from srframework.cli.context import App, json_option, print_json, print_table
 from srframework.loading import load
 from srframework.recipe import Recipe
+from srframework.training_options import TrainingOptions
 
 if TYPE_CHECKING:
     from srframework.runs import StageResult
@@ -76,22 +76,18 @@ def _run(recipe: Recipe, out: Path | None) -> tuple[Path, list[StageResult]]:
 
 def _print_plan(recipe: Recipe, as_json: bool) -> None:
     plan = [
-        {
-            "stage": stage.name,
-            "formula": stage.formula(),
-            "length": f"{stage.training.max_steps} steps"
-            if stage.training.max_steps
-            else f"{stage.training.epochs} epochs",
-            "starts from": ", ".join(f"{key} of {reference}" for key, reference in stage.references()) or "θ_pt",
-        }
-        for stage in recipe.stages
+        {"stage": stage.name, "formula": stage.formula(), "length": _length(stage.training)} for stage in recipe.stages
     ]
     if as_json:
-        resolved: dict[str, Any] = {"recipe": recipe.table(), "plan": plan}
-        print_json(resolved)
+        print_json({"recipe": recipe.table(), "plan": plan})
         return
+    click.echo("# The plan, in order:")
+    for number, row in enumerate(plan, 1):
+        click.echo(f"# {number}. {row['stage']}: {row['formula']}, {row['length']}")
+    click.echo("\n# The recipe, with every option said:")
     click.echo(recipe.to_toml())
-    table = Table(*plan[0], box=None, header_style="bold", pad_edge=False)
-    for row in plan:
-        table.add_row(*row.values())
-    print_table(table)
+
+
+def _length(training: TrainingOptions) -> str:
+    count, unit = (training.max_steps, "step") if training.max_steps else (training.epochs, "epoch")
+    return f"{count} {unit}{'s' if count != 1 else ''}"

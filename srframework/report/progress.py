@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -70,12 +71,13 @@ class LineReporter(Reporter):
 
     def __init__(self) -> None:
         self._stage, self._steps, self._clock, self._last = "", 0, _Clock(), time.monotonic()
+        self._loss: float | None = None
 
     def note(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
     def stage_started(self, name: str, formula: str, index: int, count: int, steps: int) -> None:
-        self._stage, self._steps, self._clock = f"[{index}/{count}] {name}", steps, _Clock()
+        self._stage, self._steps, self._clock, self._loss = f"[{index}/{count}] {name}", steps, _Clock(), None
         self.note(f"{self._stage}: {formula}, {steps} steps")
 
     def step(self, step: int, loss: float, learning_rate: float) -> None:
@@ -89,9 +91,9 @@ class LineReporter(Reporter):
     def _line(self, step: int, figures: str = "") -> None:
         self._last = time.monotonic()
         speed = self._clock.speed(step)
-        left = time.strftime("%H:%M:%S", time.gmtime((self._steps - step) / speed)) if speed else "?"
-        progress = f"step {step}/{self._steps}, loss {self._loss:.3f}, {speed:.1f} steps/s, {left} left"
-        self.note(f"{self._stage}: {progress}{figures}")
+        left = timedelta(seconds=round((self._steps - step) / speed))
+        loss = "" if self._loss is None else f", loss {self._loss:.3f}"
+        self.note(f"{self._stage}: step {step}/{self._steps}{loss}, {speed:.1f} steps/s, {left} left{figures}")
 
 
 class _Clock:

@@ -77,6 +77,7 @@ def make_examples() -> Callable[[int], datasets.Dataset]:
 @pytest.fixture
 def train(make_network, make_examples) -> Callable[..., Ran]:
     """Train; every option that is not given is small. ``metrics`` are the ID metrics, evaluation by evaluation."""
+    accelerator = Accelerator()
 
     def run(
         pruner: Pruner | None = None,
@@ -103,7 +104,7 @@ def train(make_network, make_examples) -> Callable[..., Ran]:
             pruner=pruner or FixedMask(),
             options=TrainingOptions(**settings | options),
             seed=seed,
-            accelerator=Accelerator(),
+            accelerator=accelerator,
             steps_kept=frozenset(steps_kept),
         )
         for checkpoint in training.run(events):

@@ -64,9 +64,11 @@ def test_a_field_of_another_form_is_refused_by_name(changes, message):
 
 def test_needs_are_names_or_a_function_of_the_options():
     fixed = component(requires=["bias"], provides=("x", "y"))
-    free = component(requires=lambda options: [f"level-{options.sparsity}"], provides=lambda options: iter("ab"))
+    free = component(
+        requires=lambda options: [f"level-{options.sparsity}"], provides=lambda options: iter(options.names)
+    )
     assert (fixed.required(Some()), fixed.provided(Some())) == (("bias",), ("x", "y"))
-    assert (free.required(Some(sparsity=0.25)), free.provided(Some())) == (("level-0.25",), ("a", "b"))
+    assert (free.required(Some(sparsity=0.25)), free.provided(Some(names=["a"]))) == (("level-0.25",), ("a",))
 
 
 def test_build_calls_a_class_or_what_the_string_names_with_the_options():

@@ -4,8 +4,8 @@ import json
 import os
 import subprocess
 import sys
-import textwrap
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -94,6 +94,9 @@ FAILURES = {
     ),
     "another API": (OTHER_API, "component 'mine' is written for API 2; this is API 1"),
     "raises in a hook": (RAISES_IN_HOOK, "LookupError: no data"),
+}
+
+MORE_FAILURES = {
     "no hook": (NO_HOOK, f"implements no hook; the hooks are {HOOKS}, marked with srframework.hookimpl"),
     "no component": (NO_COMPONENT, "srframework_pruners returned an item of type str; expected Component"),
     "no iterable": (NO_ITERABLE, "srframework_pruners returned Component; expected an iterable of Component"),
@@ -121,19 +124,19 @@ def install(tmp_path) -> Callable[..., Path]:
     site = tmp_path / "site"
     site.mkdir()
 
-    def install(code: str, dist: str = "My-Plugin", entry: str = "mine", metadata: str | None = None) -> Path:
+    def install(code: str, dist: str = "My-Plugin", metadata: str | None = None, **others: str) -> Path:
         name = dist.lower().replace("-", "_")
-        module = site / f"{name}.py"
-        module.write_text(HEAD + textwrap.dedent(code))
+        modules = {"mine": name, **{entry: f"{name}_{entry}" for entry in others}}
+        for entry, module in modules.items():
+            (site / f"{module}.py").write_text(HEAD + others.get(entry, code))
         info = site / f"{name}-1.2.dist-info"
-        info.mkdir(exist_ok=True)
-        said = metadata if metadata is not None else f"Metadata-Version: 2.1\nName: {dist}\nVersion: 1.2\n"
-        (info / "METADATA").write_text(said)
-        with (info / "entry_points.txt").open("a") as file:
-            file.write(f"[srframework]\n{entry} = {name}\n" if file.tell() == 0 else f"{entry} = {name}_{entry}\n")
-        if entry != "mine":
-            module.rename(site / f"{name}_{entry}.py") if (site / f"{name}.py.kept").exists() else None
-        return module
+        info.mkdir()
+        info.joinpath("entry_points.txt").write_text(
+            "[srframework]\n" + "".join(f"{entry} = {module}\n" for entry, module in modules.items())
+        )
+        standard = f"Metadata-Version: 2.1\nName: {dist}\nVersion: 1.2\n"
+        info.joinpath("METADATA").write_text(standard if metadata is None else metadata)
+        return site / f"{name}.py"
 
     return install
 
@@ -168,3 +171,189 @@ def names(listed: str) -> dict[str, list[str]]:
     for row in json.loads(listed):
         found.setdefault(row["kind"], []).append(row["name"])
     return found
+
+
+def state(srframework, plugin: str = "mine") -> dict[str, object]:
+    """What ``plugins --json`` says of one plugin."""
+    done = srframework("plugins", "--json")
+    assert done.returncode == 0
+    (row,) = [row for row in json.loads(done.stdout) if row["plugin"] == plugin]
+    return row
+
+
+def warning(failure: str) -> str:
+    return f"warning: plugin 'mine' of My-Plugin 1.2 is disabled: {failure}\n"
+
+
+@pytest.mark.parametrize(("code", "failure"), FAILURES.values(), ids=FAILURES)
+def test_a_broken_plugin_is_one_line_and_the_rest_works(install, srframework, code, failure):
+    failure = failure.replace("{module}", str(install(code)))
+    listed = srframework("list", "--json")
+    assert (listed.returncode, listed.stderr) == (0, warning(failure))
+    assert names(listed.stdout) == BUILT_IN
+    checked = srframework("validate", "quickstart")
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "quickstart: valid\n", warning(failure))
+    assert state(srframework) == {
+        "plugin": "mine",
+        "dist": "My-Plugin",
+        "version": "1.2",
+        "entry point": "my_plugin",
+        "state": "failed",
+        "components": 0,
+        "failure": failure,
+    }
+
+
+@pytest.mark.parametrize(("code", "failure"), MORE_FAILURES.values(), ids=MORE_FAILURES)
+def test_a_plugin_that_registers_what_is_none_of_ours_is_one_line(install, srframework, code, failure):
+    install(code)
+    listed = srframework("list", "--json")
+    assert (listed.returncode, listed.stderr) == (0, warning(failure))
+    assert names(listed.stdout) == BUILT_IN
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (["list"], "quiet-one"),
+        (["list", "pruners", "--json"], '"name": "mask"'),
+        (["show", "pruner/mask"], "pruner/mask: "),
+        (["show", "dataset/quiet-one", "--toml"], 'use = "quiet-one"'),
+        (["plugins"], "SystemExit: goodbye"),
+        (["recipes"], "quickstart"),
+        (["validate", "quickstart"], "quickstart: valid"),
+        (["run", "quickstart", "--dry-run"], 'use = "srframework/mask"'),
+        (["--help"], "Usage: "),
+    ],
+    ids=" ".join,
+)
+def test_with_every_kind_of_broken_plugin_at_once_each_command_works(install, srframework, args, expected):
+    broken = [RAISES, EXITS, MISSPELT, OTHER_API, RAISES_IN_HOOK]
+    for number, code in enumerate(broken):
+        install(code, f"broken{number}")
+    install("@hookimpl\ndef srframework_backbones():\n    return [component('bert-base')]\n", "taker")
+    install("@hookimpl\ndef srframework_datasets():\n    return [component('quiet-one')]\n", "whole")
+    done = srframework(*args)
+    assert done.returncode == 0
+    assert expected in done.stdout
+    lines = [] if args in (["--help"], ["recipes"]) else [*(f"broken{number}" for number in range(5)), "taker"]
+    assert len(done.stderr.splitlines()) == len(lines)
+    assert all(dist in line for dist, line in zip(lines, done.stderr.splitlines(), strict=True))
+
+
+TAKES_MASK = """
+@hookimpl
+def srframework_pruners():
+    return [component("mask"), component("mine")]
+"""
+
+
+def test_a_name_that_exists_needs_its_distribution_and_everything_else_works(install, srframework):
+    install(TAKES_MASK, "otherdist")
+    line = "warning: pruner 'mask' is provided by more than one plugin; use one of: otherdist/mask, srframework/mask\n"
+    listed = srframework("list", "--json")
+    assert (listed.returncode, listed.stderr) == (0, line)
+    assert names(listed.stdout) == BUILT_IN | {"pruner": ["imp", "mask", "mask", "mine"]}
+    row = state(srframework)
+    assert (row["state"], row["components"], row["failure"]) == ("loaded", 2, "")
+
+    bare = srframework("show", "pruner/mask")
+    assert (bare.returncode, bare.stdout) == (2, "")
+    assert bare.stderr == line + (
+        "error: pruner 'mask' is provided by more than one plugin; expected one of: otherdist/mask, srframework/mask\n"
+    )
+    for dist, says in [("otherdist", "from: otherdist 1.2 (otherdist)"), ("srframework", "(srf_pruners)")]:
+        full = srframework("show", f"pruner/{dist}/mask")
+        assert (full.returncode, full.stderr) == (0, line)
+        assert says in full.stdout
+    assert f'use = "{dist}/mask"' in srframework("show", f"pruner/{dist}/mask", "--toml").stdout
+
+    assert srframework("validate", "quickstart").returncode == 2
+    chosen = srframework("validate", "quickstart", "--set", "stages.srnet.pruner.use=srframework/mask")
+    assert (chosen.returncode, chosen.stdout) == (0, "quickstart: valid\n")
+
+
+def test_two_plugins_of_one_distribution_cannot_have_one_name(install, srframework):
+    install(TAKES_MASK.replace('"mask"', '"first"'), second=TAKES_MASK.replace('"mask"', '"new"'))
+    row = state(srframework, "second")
+    assert row["state"] == "failed"
+    assert row["failure"] == "registers a name of another plugin of My-Plugin: pruner/mine, which 'mine' has"
+    assert state(srframework)["state"] == "loaded"
+    assert names(srframework("list", "pruner", "--json").stdout) == {"pruner": ["first", "imp", "mask", "mine"]}
+
+
+def test_one_broken_plugin_leaves_the_others_of_its_distribution(install, srframework):
+    install(RAISES, good="@hookimpl\ndef srframework_pruners():\n    return (component('good') for _ in '1')\n")
+    assert state(srframework)["state"] == "failed"
+    assert state(srframework, "good")["state"] == "loaded"
+    assert srframework("show", "pruner/good").stdout.startswith("pruner/good: Mine.\nsource: here\n")
+
+
+@pytest.mark.parametrize("metadata", ["", "Metadata-Version: 2.1\n"], ids=["empty", "no name"])
+def test_a_distribution_with_damaged_metadata_is_reported_all_the_same(install, srframework, metadata):
+    install(RAISES, metadata=metadata)
+    done = srframework("list", "--json")
+    assert (done.returncode, names(done.stdout)) == (0, BUILT_IN)
+    assert done.stderr == ("warning: plugin 'mine' of unknown 0 is disabled: RuntimeError: no luck: none at all\n")
+
+
+PRINTS = """
+print("hello from the import")
+
+@hookimpl
+def srframework_pruners():
+    print("hello from the hook")
+    return [component("mine")]
+"""
+
+
+def test_what_a_plugin_prints_goes_to_stderr(install, srframework):
+    install(PRINTS)
+    done = srframework("list", "--json")
+    assert names(done.stdout) == BUILT_IN | {"pruner": ["imp", "mask", "mine"]}
+    assert done.stderr == "hello from the import\nhello from the hook\n"
+
+
+@pytest.mark.parametrize("name", ["mine", "My-Plugin"])
+@pytest.mark.parametrize("how", ["option", "variable"])
+def test_a_blocked_plugin_is_not_even_imported(install, srframework, name, how):
+    install("print('imported')" + RAISES)
+    args, variables = (["--block", name], {}) if how == "option" else ([], {"SRFRAMEWORK_BLOCK": f"nothing {name}"})
+    done = srframework(*args, "plugins", "--json", **variables)
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = {row["plugin"]: row for row in json.loads(done.stdout)}
+    assert (rows["mine"]["state"], rows["mine"]["failure"], rows["mine"]["components"]) == ("blocked", "", 0)
+    assert {row["state"] for plugin, row in rows.items() if plugin != "mine"} == {"loaded"}
+
+
+def test_several_plugins_are_blocked_by_repeating_the_option(install, srframework):
+    install(RAISES)
+    done = srframework("--block", "mine", "--block", "srframework", "list", "--json")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
+
+
+def test_a_blocked_plugins_components_are_unknown(srframework):
+    done = srframework("--block", "pruners", "validate", "quickstart")
+    assert done.returncode == 2
+    assert "stages.srnet.pruner.use: no pruner is named 'mask'" in done.stderr
+
+
+def test_the_built_in_plugins_come_in_by_the_same_door(srframework):
+    rows = json.loads(srframework("plugins", "--json").stdout)
+    assert [(row["plugin"], row["entry point"]) for row in rows] == [
+        (f"{kind}s", f"srf_{kind}s") for kind in ("backbone", "dataset", "debiaser", "evaluator", "pruner")
+    ]
+    assert {(row["dist"], row["version"], row["state"]) for row in rows} == {
+        ("srframework", version("srframework"), "loaded")
+    }
+
+
+def test_a_factory_that_is_not_where_it_should_be_ends_a_run_with_3(install, srframework, tmp_path):
+    install("@hookimpl\ndef srframework_backbones():\n    return [component('ghost')]\n")
+    done = srframework("run", "quickstart", "--set", "backbone={ use = 'ghost' }", "--out", str(tmp_path / "out"))
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == (
+        "error: backbone 'ghost' of My-Plugin 1.2: nowhere_at_all:Mine cannot be imported: "
+        "No module named 'nowhere_at_all'\n"
+    )
+    assert not (tmp_path / "out").exists()

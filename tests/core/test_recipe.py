@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import tomli
 
+from srf_backbones.options import TinyOptions
 from srframework.errors import RecipeError
 from srframework.loading import load
 from srframework.plugins import discover
@@ -123,14 +124,7 @@ def test_quickstart_resolves_to_an_equal_recipe(read, registry):
 
 def test_a_resolved_recipe_says_every_option_and_full_names(read):
     table = tomli.loads(read(MINIMAL).to_toml())
-    assert table["backbone"] == {
-        "use": "srframework/tiny",
-        "layers": 2,
-        "width": 128,
-        "heads": 4,
-        "intermediate": 256,
-        "dropout": 0.0,
-    }
+    assert table["backbone"] == {"use": "srframework/tiny", **TinyOptions().model_dump()}
     assert table["seed"] == 0
     assert table["evaluators"] == [{"use": "srframework/accuracy"}, {"use": "srframework/sparsity"}]
     (stage,) = table["stages"]

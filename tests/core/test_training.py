@@ -420,6 +420,14 @@ class TestGradients:
             by_name = dict(zip(names, gradients, strict=True))
             assert all((by_name[f"{name}.weight"][~matrix] == 0).all() for name, matrix in mask.items())
 
+    def test_every_step_has_the_gradients_of_its_own_batch(self, train, make_examples, optimized):
+        options = {"batch_size": 8, "max_steps": 3, "learning_rate": 1e-12, "max_grad_norm": 0.0}
+        train(examples=make_examples(8), **options)
+        first, *others = optimized.gradients
+        for gradients in others:
+            for one, other in zip(first, gradients, strict=True):
+                torch.testing.assert_close(other, one, rtol=1e-3, atol=1e-6)
+
     def test_accumulated_gradients_are_those_of_the_bigger_batch(self, train, optimized):
         whole = train(batch_size=8, max_steps=3, max_grad_norm=0.0, learning_rate=1e-3)
         parts = train(batch_size=2, gradient_accumulation=4, max_steps=3, max_grad_norm=0.0, learning_rate=1e-3)

@@ -83,6 +83,21 @@ class TestLogistic:
             logistic(task(labels, np.zeros((3, 1))))
         assert str(refused.value) == (f"bias-logistic: expected training examples of every label, got none of {names}")
 
+    @pytest.mark.parametrize(
+        ("features", "got"),
+        [
+            (np.zeros((2, 4)), "(2, 4)"),
+            (np.zeros(3), "(3,)"),
+            (np.array([[0.0], [np.nan], [0.0]]), "some that are not finite"),
+            (np.array([[0.0], [np.inf], [0.0]]), "some that are not finite"),
+        ],
+        ids=["rows", "dimensions", "NaN", "infinite"],
+    )
+    def test_features_that_are_not_a_finite_row_for_each_example_are_refused(self, features, got):
+        with pytest.raises(DataError) as refused:
+            logistic(task([0, 1, 2], features))
+        assert str(refused.value) == f"bias-logistic: expected finite features of shape (3, F), got {got}"
+
     @pytest.mark.parametrize("c", [0.0, -1.0, float("inf")])
     def test_a_penalty_out_of_range_is_refused(self, c):
         with pytest.raises(ValidationError) as refused:

@@ -169,11 +169,22 @@ class TestHardScores:
 
 
 class TestThreshold:
-    def test_without_ties_it_is_the_lowest_score_kept_and_no_score_changes(self):
-        scores = torch.tensor([[0.4, 0.1], [0.3, 0.2]])
-        threshold, after = threshold_to(scores, torch.ones(2, 2), 0.5)
-        assert threshold.item() == pytest.approx(0.3)
+    @pytest.mark.parametrize(("sparsity", "expected"), [(0.0, 0.1), (0.25, 0.15), (0.5, 0.3), (0.75, 0.5)])
+    def test_without_ties_it_is_half_way_between_pruned_and_kept_and_no_score_changes(self, sparsity, expected):
+        scores = torch.tensor([[0.6, 0.1], [0.4, 0.2]])
+        threshold, after = threshold_to(scores, torch.ones(2, 2), sparsity)
+        assert threshold.item() == pytest.approx(expected)
         assert torch.equal(after, scores)
+
+    def test_between_two_neighbouring_numbers_it_is_the_higher(self):
+        neighbour = torch.nextafter(torch.tensor(1.0), torch.tensor(2.0)).item()
+        threshold, after = threshold_to(torch.tensor([[1.0, neighbour]]), torch.ones(1, 2), 0.5)
+        assert threshold.item() == neighbour
+        assert after.tolist() == [[1.0, neighbour]]
+
+    def test_hard_scores_have_their_own_phi(self):
+        scores = hard_scores(torch.tensor([[3.0, -1.0], [0.5, -4.0]]), sparsity=0.5, phi=0.01, alpha=2)
+        assert threshold_to(scores, torch.ones(2, 2), 0.5)[0].item() == pytest.approx(0.01)
 
     def test_among_tied_scores_the_smaller_weight_goes_then_the_higher_index(self):
         scores = torch.tensor([[0.02, 0.02, 0.02], [0.02, 0.5, 0.0]])

@@ -11,9 +11,12 @@ from pydantic import ValidationError
 from srf_backbones.options import TinyOptions
 from srf_backbones.tiny import TinyBert
 from srf_datasets.options import SyntheticOptions
-from srf_datasets.synthetic import ATTRIBUTES, CUES, ENTITIES, LABELS, Synthetic, cue_features
+from srf_datasets.synthetic import CUES, ENTITIES, FILLER, LABELS, OPPOSITES, Synthetic, cue_features
 
-SIZES = {"train_size": 6000, "dev_size": 3000, "ood_size": 3000}
+SIZES = {"train_size": 6000, "dev_size": 3000, "ood_size": 3000, "noise": 0.0}
+
+ATTRIBUTES = [word for pair in OPPOSITES for word in pair]
+OPPOSITE = {word: other for pair in OPPOSITES for word, other in (pair, pair[::-1])}
 
 
 def load(seed=1, **options):
@@ -26,10 +29,15 @@ def task():
 
 
 def rows(split):
-    """(words of the claim, facts of the evidence as entity -> attribute, label) of each example."""
+    """(words of the claim, what the evidence says of the entity, label) of each example."""
     for text_a, text_b, label in zip(*(split.examples[name][:] for name in ("text_a", "text_b", "label")), strict=True):
-        facts = {entity: attribute for _, entity, _, attribute in (fact.split() for fact in text_a.split(" and "))}
-        yield text_b.split(), facts, label
+        _, entity, _, stated = text_a.split()
+        assert text_b.split()[-3] == entity
+        yield text_b.split(), stated, label
+
+
+def truth(claimed, stated):
+    return 0 if claimed == stated else 1 if claimed == OPPOSITE[stated] else 2
 
 
 def agreement(split) -> float:
@@ -78,29 +86,22 @@ def test_the_reversed_cue_never_agrees_and_is_either_of_the_others_as_often(task
 def test_the_absent_cue_is_absent():
     (split,) = load(ood_cue="absent").ood
     assert split.name == "absent"
-    assert not any(set(claim) & set(CUES) for claim, _, _ in rows(split))
+    assert {claim[0] for claim, _, _ in rows(split)} == {FILLER}
     assert not cue_features(split).any()
 
 
-@pytest.mark.parametrize("facts", [1, 2, 8])
-def test_every_label_is_what_the_evidence_says(facts):
-    data = load(facts=facts, train_size=600, dev_size=300, ood_size=300)
-    for split in (data.train, *data.evaluated):
-        for (*_, entity, _, attribute), evidence, label in rows(split):
-            assert len(evidence) == len(set(evidence.values())) == facts
-            told = evidence.get(entity)
-            assert label == (2 if told is None else 0 if told == attribute else 1)
+def test_every_label_is_what_the_evidence_says(task):
+    for split in (task.train, *task.evaluated):
+        assert all(label == truth(claim[-1], stated) for claim, stated, label in rows(split))
 
 
-@pytest.mark.parametrize("facts", [1, 2, 4])
-def test_the_claims_attribute_is_in_the_evidence_as_often_for_refutes_as_for_not_enough_info(facts):
-    mentioned: dict[int, list[bool]] = {0: [], 1: [], 2: []}
-    for claim, evidence, label in rows(load(facts=facts).train):
-        mentioned[label].append(claim[-1] in evidence.values())
-    assert all(mentioned[0])
-    half = 0.5 if facts > 1 else 0.0
-    for label in (1, 2):
-        assert np.mean(mentioned[label]) == pytest.approx(half, abs=0.05 if half else 0)
+def test_noise_is_the_share_of_training_labels_that_are_wrong_and_the_cue_goes_by_the_label():
+    noisy = load(noise=0.2, strength=0.8)
+    for split, share in ((noisy.train, 0.2), (noisy.dev, 0.0), (noisy.ood[0], 0.0)):
+        wrong = [label != truth(claim[-1], stated) for claim, stated, label in rows(split)]
+        assert np.mean(wrong) == pytest.approx(share, abs=4 * (share * 0.8 / len(wrong)) ** 0.5)
+    cued = [claim[0] == CUES[label] for claim, stated, label in rows(noisy.train) if label != truth(claim[-1], stated)]
+    assert np.mean(cued) == pytest.approx(0.8, abs=4 * (0.16 / len(cued)) ** 0.5)
 
 
 @pytest.mark.parametrize("place", ["entity", "attribute"])
@@ -118,8 +119,8 @@ def test_no_word_of_the_claim_but_the_cue_tells_the_label(task, place):
 def test_no_word_of_the_evidence_tells_the_label(task):
     words = (*ENTITIES, *ATTRIBUTES)
     table = np.zeros((len(words), 3))
-    for _, evidence, label in rows(task.train):
-        for word in (*evidence, *evidence.values()):
+    for claim, stated, label in rows(task.train):
+        for word in (claim[2], stated):
             table[words.index(word), label] += 1
     expected = table.sum(axis=1, keepdims=True) / 3
     degrees = 2 * (len(words) - 1)
@@ -171,12 +172,12 @@ def test_spurious_features_are_the_cues_one_hot(task):
 
 def test_every_word_is_one_token_of_the_tiny_backbones_vocabulary():
     vocabulary = TinyBert(TinyOptions(layers=1, width=8)).load(LABELS, 0).tokenizer.get_vocab()
-    words = {*CUES, *ENTITIES, *ATTRIBUTES, "the", "is", "and"}
+    words = {*CUES, FILLER, *ENTITIES, *ATTRIBUTES, "the", "is"}
     assert words - set(vocabulary) == set()
 
 
 def test_no_word_has_two_roles():
-    words = [*CUES, *ENTITIES, *ATTRIBUTES, "the", "is", "and"]
+    words = [*CUES, FILLER, *ENTITIES, *ATTRIBUTES, "the", "is"]
     assert len(set(words)) == len(words)
 
 
@@ -188,8 +189,8 @@ def test_no_word_has_two_roles():
         ("ood_size", -1),
         ("strength", 1.01),
         ("strength", -0.1),
-        ("facts", 0),
-        ("facts", 9),
+        ("noise", -0.1),
+        ("noise", 1.0),
         ("seed", -1),
         ("ood_cue", "shuffled"),
         ("train_size", "100"),

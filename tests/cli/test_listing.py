@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+
+import pytest
+
+from srframework.component import KINDS
+from srframework.recipe import shipped
+
+
+def test_list_prints_a_row_for_each_component(call):
+    done = call("list")
+    assert (done.code, done.err) == (0, "")
+    header, *rows = [line.split() for line in done.out.splitlines()]
+    assert header == ["kind", "name", "summary", "dist", "version"]
+    assert ("pruner", "mask", "srframework", version("srframework")) in {(*row[:2], *row[-2:]) for row in rows}
+    assert len(rows) == len(json.loads(call("list", "--json").out))
+
+
+def test_list_json_has_the_agreed_keys(call):
+    rows = json.loads(call("list", "--json").out)
+    assert all(set(row) == {"kind", "name", "summary", "dist", "version", "source"} for row in rows)
+    assert {
+        "kind": "debiaser",
+        "name": "std",
+        "summary": "Cross-entropy.",
+        "dist": "srframework",
+        "version": version("srframework"),
+        "source": "§3.3",
+    } in rows
+
+
+def test_list_is_in_the_order_of_kinds_and_names(call):
+    rows = [(row["kind"], row["name"]) for row in json.loads(call("list", "--json").out)]
+    assert rows == sorted(rows, key=lambda row: (KINDS.index(row[0]), row[1]))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_is_listed_by_its_singular_and_by_its_plural(call, kind):
+    one, many = call("list", kind, "--json"), call("list", f"{kind}s", "--json")
+    assert one == many
+    assert {row["kind"] for row in json.loads(one.out)} == {kind}
+
+
+def test_an_unknown_kind_is_refused_with_the_kinds(call):
+    done = call("list", "prunner")
+    assert (done.code, done.out) == (2, "")
+    assert "'prunner' is not one of 'backbone', 'pruner'" in done.err
+
+
+def test_a_table_in_a_pipe_is_as_wide_as_it_needs_to_be(start):
+    done = start("list", COLUMNS="20")
+    assert "Any BERT- or RoBERTa-like encoder: a local directory, or a name on the Hugging Face hub." in done.out
+
+
+def test_plugins_prints_a_row_for_each_entry_point(call):
+    done = call("plugins")
+    assert (done.code, done.err) == (0, "")
+    rows = {line.split()[0]: line.split() for line in done.out.splitlines()[1:]}
+    assert rows["pruners"] == ["pruners", "srframework", version("srframework"), "srf_pruners", "loaded", "2"]
+
+
+def test_recipes_are_those_that_are_shipped(call):
+    rows = json.loads(call("recipes", "--json").out)
+    assert {row["recipe"]: row["path"] for row in rows} == {name: str(path) for name, path in shipped().items()}
+    table = call("recipes")
+    assert (table.code, table.err) == (0, "")
+    for row in rows:
+        assert row["summary"]
+        assert any(line.split() == [row["recipe"], *row["summary"].split()] for line in table.out.splitlines())

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import tomli
+
+from srframework import errors
+
+HEAVY = ["accelerate", "datasets", "numpy", "sklearn", "torch", "transformers"]
+
+LIGHT = [
+    ["--help"],
+    ["list"],
+    ["list", "--json"],
+    ["show", "pruner/mask"],
+    ["plugins"],
+    ["recipes"],
+    ["validate", "quickstart"],
+    ["validate", "sick-hans"],
+    ["run", "quickstart", "--dry-run"],
+    ["run", "--help"],
+]
+
+WATCH = f"""
+import sys
+sys.argv[0] = "srframework"
+from srframework.cli import main
+try:
+    main()
+finally:
+    print("heavy:", [name for name in {HEAVY} if name in sys.modules], file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("args", LIGHT, ids=" ".join)
+def test_what_runs_nothing_imports_nothing_heavy(work, args):
+    done = subprocess.run(
+        [sys.executable, "-c", WATCH, *args], capture_output=True, encoding="utf-8", timeout=60, check=False
+    )
+    assert done.stdout
+    assert done.stderr.splitlines()[-1] == "heavy: []"
+
+
+@pytest.mark.parametrize("args", [args for args in LIGHT if "sick-hans" not in args], ids=" ".join)
+def test_script_and_module_say_the_same(start, call, args):
+    script, module = start(*args), start(*args, module=True)
+    assert (script.code, script.err) == (0, "")
+    assert module.out.replace("python -m srframework", "srframework") == script.out
+    assert (module.code, module.err) == (script.code, script.err)
+    assert script.out.startswith("Usage: srframework " if "--help" in args else call(*args).out)
+
+
+def test_without_a_command_the_help_is_shown_and_the_exit_code_is_2(start):
+    done = start()
+    assert done.code == 2
+    assert "Usage: srframework" in done.out + done.err
+    assert "validate" in done.out + done.err
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["lst"], "No such command 'lst'"),
+        (["list", "--jsn"], "No such option"),
+        (["show"], "Missing argument 'KIND/NAME'"),
+        (["run"], "Missing argument 'RECIPE'"),
+        (["run", "quickstart", "--set"], "Option '--set' requires an argument"),
+        (["run", "quickstart", "extra"], "unexpected extra argument (extra)"),
+        (["--block"], "Option '--block' requires an argument"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_usage_is_a_sentence_and_the_exit_code_is_2(call, args, said):
+    done = call(*args)
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+
+
+@pytest.mark.parametrize("command", [[], ["list"], ["show"], ["plugins"], ["recipes"], ["validate"], ["run"]])
+def test_every_command_explains_itself(call, command):
+    short, long = call(*command, "-h"), call(*command, "--help")
+    assert (long.code, long.err) == (0, "")
+    assert short == long
+    assert f"{' '.join(['srframework', *command])} [OPTIONS]" in long.out.splitlines()[0]
+
+
+def test_the_version_is_that_of_the_distribution(call):
+    assert call("--version").out.endswith(f"srframework, version {version('srframework')}\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.SRFrameworkError, 1),
+        (errors.DataError, 1),
+        (errors.BackboneError, 1),
+        (errors.UsageError, 2),
+        (errors.RecipeError, 2),
+        (errors.UnknownComponent, 2),
+        (errors.AmbiguousComponent, 2),
+        (errors.PluginError, 3),
+    ],
+)
+def test_every_error_has_its_exit_code(error, code):
+    assert issubclass(error, errors.SRFrameworkError)
+    assert error.exit_code == code
+
+
+def test_a_reader_that_goes_away_is_no_crash(work):
+    script = Path(sys.executable).parent / "srframework"
+    with subprocess.Popen([script, "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert b"Traceback" not in process.stderr.read()
+        process.wait(timeout=60)
+
+
+# -- run --dry-run -----------------------------------------------------------------------------------
+
+RECIPE = """\
+name = "small"
+schema = 1
+backbone = "tiny"
+dataset = "synthetic"
+training.max_steps = 7
+
+[[stages]]
+name = "ticket"
+op = "train"
+mask = "srnet@0.5"
+loss = "std"
+
+[[stages]]
+name = "srnet"
+op = "prune"
+weights = "full"
+pruner = { use = "imp", sparsity = 0.5 }
+loss = "poe"
+
+[[stages]]
+name = "full"
+op = "train"
+loss = "std"
+"""
+
+
+@pytest.fixture
+def recipe(work):
+    Path("small.toml").write_text(RECIPE)
+    return "small.toml"
+
+
+def test_a_dry_run_prints_a_recipe_that_resolves_to_itself_and_the_plan(call, recipe):
+    done = call("run", recipe, "--dry-run", "--set", "stages.srnet.pruner.sparsity=0.7", "--set", "seed=9")
+    assert (done.code, done.err) == (0, "")
+    text, _, plan = done.out.partition("\nstage ")
+    table = tomli.loads(text)
+    assert table["seed"] == 9
+    assert table["stages"][1]["pruner"]["sparsity"] == 0.7
+
+    Path("resolved.toml").write_text(text, encoding="utf-8")
+    again = call("run", "resolved.toml", "--dry-run")
+    assert again.out == done.out
+
+    assert [re.split(" {2,}", line.strip()) for line in plan.splitlines()[1:]] == [
+        ["full", "A_std(f(θ_pt))", "7 steps", "θ_pt"],
+        ["srnet", "P_poe^imp(f(full))", "7 steps", "weights of full"],
+        ["ticket", "A_std(f(M(srnet@0.5) ⊙ θ_pt))", "7 steps", "mask of srnet@0.5"],
+    ]
+
+
+def test_a_dry_run_in_json_has_the_recipe_and_the_plan(call, recipe):
+    shown = json.loads(call("run", recipe, "--dry-run", "--json").out)
+    assert shown["recipe"]["name"] == "small"
+    assert shown["plan"][1] == {
+        "stage": "srnet",
+        "formula": "P_poe^imp(f(full))",
+        "length": "7 steps",
+        "starts from": "weights of full",
+    }
+
+
+def test_the_length_of_a_stage_without_max_steps_is_in_epochs(call, work):
+    Path("r.toml").write_text(RECIPE.replace("training.max_steps = 7", "training.epochs = 2"))
+    assert {row["length"] for row in json.loads(call("run", "r.toml", "--dry-run", "--json").out)["plan"]} == {
+        "2 epochs"
+    }
+
+
+def test_a_dry_run_makes_no_run_directory(call, recipe):
+    assert call("run", recipe, "--dry-run", "--out", "here").code == 0
+    assert not Path("here").exists()
+
+
+def test_a_wrong_override_of_a_dry_run_is_refused(call, recipe):
+    done = call("run", recipe, "--dry-run", "--set", "stages.srnett.op=train")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        "error: --set stages.srnett.op=train: stages.srnett.op: expected one of: ticket, srnet, full, "
+        "got 'srnett'; did you mean 'srnet'?\n"
+    )

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import srframework
+
+ROOT = Path(srframework.__file__).parents[1]
+PLUGINS = sorted(path.name for path in (ROOT / "plugins").glob("srf_*"))
+HEAVY = {"accelerate", "datasets", "matplotlib", "numpy", "pyarrow", "safetensors", "sklearn", "torch", "transformers"}
+CORE = {
+    "accelerate",
+    "click",
+    "datasets",
+    "numpy",
+    "pluggy",
+    "pydantic",
+    "pydantic_core",
+    "rich",
+    "safetensors",
+    "srframework",
+    "tokenizers",
+    "tomli",
+    "tomli_w",
+    "torch",
+    "transformers",
+}
+
+
+def files(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[tuple[str, str]]:
+    """Each import of a file, wherever it stands: module, and the name taken from it or ``""``."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: a relative import"
+            yield from ((node.module or "", alias.name) for alias in node.names)
+
+
+def packages(path: Path) -> set[str]:
+    return {module.partition(".")[0] for module, _ in imports(path)}
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def test_all_is_sorted_and_says_each_name_once():
+    assert srframework.__all__ == sorted(set(srframework.__all__))
+
+
+def test_everything_in_all_is_there():
+    for name in srframework.__all__:
+        assert getattr(srframework, name) is not None
+
+
+def test_everything_public_is_in_all():
+    own = [
+        name
+        for name, value in vars(srframework).items()
+        if not name.startswith("_") and getattr(value, "__module__", "").startswith("srframework.")
+    ]
+    assert set(own) <= set(srframework.__all__)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'srframework' has no attribute 'Nothing'"):
+        srframework.Nothing  # noqa: B018
+
+
+def test_there_are_five_built_in_plugins():
+    assert PLUGINS == ["srf_backbones", "srf_datasets", "srf_debiasers", "srf_evaluators", "srf_pruners"]
+
+
+@pytest.mark.parametrize("path", files("srframework"), ids=relative)
+def test_the_core_imports_no_plugin_and_only_what_it_is_known_to_need(path):
+    foreign = packages(path) - set(sys.stdlib_module_names)
+    assert not {name for name in foreign if name.startswith("srf_")}
+    assert foreign <= CORE
+
+
+@pytest.mark.parametrize("path", files("plugins"), ids=relative)
+def test_a_plugin_takes_from_the_core_only_what_is_exported(path):
+    from_core = [(module, name) for module, name in imports(path) if module.partition(".")[0] == "srframework"]
+    assert {module for module, _ in from_core} <= {"srframework"}
+    assert {name for _, name in from_core} <= set(srframework.__all__)
+
+
+@pytest.mark.parametrize("path", files("plugins"), ids=relative)
+def test_a_plugin_takes_nothing_from_another_plugin(path):
+    own = path.relative_to(ROOT / "plugins").parts[0]
+    assert packages(path) & set(PLUGINS) <= {own}
+
+
+def at_import(tree: ast.Module) -> Iterator[ast.stmt]:
+    """Statements that run when a module is imported; those under TYPE_CHECKING and in functions do not."""
+    left: list[ast.stmt] = list(tree.body)
+    while left:
+        node = left.pop()
+        yield node
+        checking = isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        if not checking and not isinstance(node, ast.FunctionDef):
+            left += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
+
+
+LIGHT = [
+    *(f"plugins/{plugin}/__init__.py" for plugin in PLUGINS),
+    *(f"plugins/{plugin}/options.py" for plugin in PLUGINS if (ROOT / "plugins" / plugin / "options.py").exists()),
+    *(f"srframework/{name}.py" for name in ("component", "contracts", "document", "errors", "explain", "graph")),
+    *(f"srframework/{name}.py" for name in ("hookspecs", "loading", "plugins", "recipe", "registry")),
+    *(relative(path) for path in files("srframework/cli")),
+]
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_what_every_command_imports_names_nothing_heavy(name):
+    tree = ast.parse((ROOT / name).read_text(encoding="utf-8"))
+    light = ast.Module([node for node in at_import(tree) if isinstance(node, ast.Import | ast.ImportFrom)], [])
+    modules = {alias.name for node in light.body if isinstance(node, ast.Import) for alias in node.names}
+    modules |= {node.module or "" for node in light.body if isinstance(node, ast.ImportFrom)}
+    assert modules
+    assert not {module.partition(".")[0] for module in modules} & HEAVY

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from srframework.report.tables import results_table
+from srframework.runs import Figures, StageResult
+
+
+def figures(sparsity: float, id_metric: float, **ood: float) -> Figures:
+    return Figures(sparsity, id_metric, ood, {})
+
+
+@pytest.fixture
+def printed():
+    """The cells of the printed table, row by row, without the lines."""
+
+    def printed(*results: StageResult) -> list[list[str]]:
+        text = io.StringIO()
+        Console(file=text, width=200).print(results_table(results))
+        rows = [line.replace("┃", "│").split("│") for line in text.getvalue().splitlines()]
+        return [[cell.strip() for cell in row if row and cell.strip() != ""] for row in rows if len(row) > 1]
+
+    return printed
+
+
+def test_the_table_is_stage_by_sparsity_and_metrics_in_percent(printed):
+    full = StageResult("full", "train", "accuracy", figures(0.0, 0.9, reversed=0.5667))
+    pruned = StageResult("srnet", "prune", "accuracy", figures(0.7, 1.0, reversed=0.98765))
+    assert printed(full, pruned) == [
+        ["stage", "op", "sparsity", "ID accuracy", "OOD reversed accuracy"],
+        ["full", "train", "0.00", "90.00", "56.67"],
+        ["srnet", "prune", "70.00", "100.00", "98.77"],
+    ]
+
+
+def test_the_levels_inside_a_stage_come_before_its_end(printed):
+    levels = {"0.1": figures(0.1, 0.8), "0.2": figures(0.2, 0.7)}
+    assert printed(StageResult("imp", "prune", "f1", figures(0.2, 0.7), levels)) == [
+        ["stage", "op", "sparsity", "ID f1"],
+        ["imp@0.1", "prune", "10.00", "80.00"],
+        ["imp@0.2", "prune", "20.00", "70.00"],
+        ["imp", "prune", "20.00", "70.00"],
+    ]
+
+
+def test_every_ood_split_has_a_column_and_a_missing_figure_is_blank():
+    first = StageResult("a", "train", "accuracy", figures(0.0, 0.5, hans=0.25))
+    second = StageResult("b", "train", "accuracy", figures(0.0, 0.5, paws=0.75))
+    table = results_table([first, second])
+    assert [column.header for column in table.columns][4:] == ["OOD hans accuracy", "OOD paws accuracy"]
+    assert [list(column.cells) for column in table.columns][4:] == [["25.00", ""], ["", "75.00"]]
