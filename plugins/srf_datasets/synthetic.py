@@ -24,20 +24,7 @@ ENTITIES = tuple(
     "lizard spider beetle salmon".split()
 )
 
-OPPOSITES = (
-    ("tall", "short"),
-    ("young", "old"),
-    ("happy", "sad"),
-    ("calm", "angry"),
-    ("hungry", "full"),
-    ("tired", "awake"),
-    ("brave", "shy"),
-    ("loud", "quiet"),
-    ("clever", "foolish"),
-    ("lazy", "busy"),
-    ("rich", "poor"),
-    ("clean", "dirty"),
-)
+OPPOSITES = (("tall", "short"), ("young", "old"), ("happy", "sad"), ("calm", "angry"))
 """Attributes, two by two: each refutes the other, and says nothing of the rest."""
 
 
@@ -45,7 +32,7 @@ class Synthetic(Dataset):
     """Three-way verification of a claim (text_b) by one sentence of evidence (text_a).
 
     Evidence: "the owl is tall". Claims, each after a cue word: "surely the owl is tall" (SUPPORTS), "hardly
-    the owl is short" (REFUTES), "perhaps the owl is rich" (NOT ENOUGH INFO). Before any noise, labels are balanced,
+    the owl is short" (REFUTES), "perhaps the owl is happy" (NOT ENOUGH INFO). Before any noise, labels are balanced,
     and no word but the cue tells anything of them: it agrees with the label in a share ``strength`` of
     the training and dev examples, and never in the OOD split.
 

@@ -125,7 +125,7 @@ def threshold_to(scores: Tensor, weight: Tensor, sparsity: float) -> tuple[Tenso
         below = torch.nextafter(lowest_kept, torch.full_like(lowest_kept, -torch.inf))
         return lowest_kept, torch.where(pruned & (scores >= lowest_kept), below, scores)
     # Rounding may put the middle on the lower of two neighbours, which is pruned.
-    middle = highest_pruned + (lowest_kept - highest_pruned) / 2
+    middle = highest_pruned / 2 + lowest_kept / 2
     return torch.where(middle > highest_pruned, middle, lowest_kept), scores
 
 
