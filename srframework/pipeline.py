@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from transformers import PreTrainedModel
 
 from srframework import masks
-from srframework.contracts import Backbone, Network, Predictions, Pruner, Split, TaskData
+from srframework.contracts import Backbone, Network, Phase, Predictions, Pruner, Split, TaskData
 from srframework.errors import PluginError, UsageError
 from srframework.prediction import figures, measures, predict, tokenize
 from srframework.pruning import FixedMask
@@ -93,13 +93,12 @@ class Pipeline:
         for stage in self._recipe.stages:
             for key, reference in stage.references():
                 target = stages[reference.stage]
-                total = self._steps(target)
+                phases = self._phases(target)
+                total = sum(phase.steps for phase in phases)
                 where = f"stages.{stage.name}.{key}: {str(reference)!r}"
                 if reference.step is not None and not 1 <= reference.step <= total:
                     raise UsageError(f"{where}: expected a step of {target.name!r}, 1 to {total}, got {reference.step}")
                 if reference.level is not None:
-                    pruner = self._pruners.get(target.name)
-                    phases = pruner.phases(total) if pruner is not None else ()
                     levels = [f"{phase.level:g}" for phase in phases if phase.level is not None]
                     if f"{reference.level:g}" not in levels:
                         got = f"expected a sparsity level that {target.name!r} keeps, got {reference.level:g}"
@@ -118,11 +117,15 @@ class Pipeline:
 
     # -- one stage -----------------------------------------------------------------------------
 
-    def _steps(self, stage: Stage) -> int:
-        return steps_in(stage.training, len(self._task.train.examples), self._accelerator.num_processes)
+    def _phases(self, stage: Stage) -> Sequence[Phase]:
+        """How the stage's steps are divided; a pruner may take fewer than it is given."""
+        steps = steps_in(stage.training, len(self._task.train.examples), self._accelerator.num_processes)
+        pruner = self._pruners.get(stage.name)
+        return pruner.phases(steps) if pruner is not None else [Phase(steps)]
 
     def _stage(self, stage: Stage, number: int) -> StageResult:
-        self._reporter.stage_started(stage.name, stage.formula(), number, len(self._recipe.stages), self._steps(stage))
+        steps = sum(phase.steps for phase in self._phases(stage))
+        self._reporter.stage_started(stage.name, stage.formula(), number, len(self._recipe.stages), steps)
         levels: dict[str, Figures] = {}
         final = None
         for checkpoint in self._checkpoints(stage):

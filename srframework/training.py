@@ -116,15 +116,19 @@ class Training:
                 loss_count += 1
                 pruner.before_step(step)
                 self._clip(parameters)
+                rate = schedule.get_last_lr()[0]
                 optimizer.step()
                 schedule.step()
                 optimizer.zero_grad()
                 step += 1
                 pruner.after_step(step)
+                measured = step % options.eval_every == 0 or step == end
+                if measured or step in self.steps_kept:
+                    self._finite(loss_sum.item(), step)  # nothing that is no number is measured, or kept
                 if step % options.log_every == 0 or step == end:
-                    events.on_step(step, self._finite(loss_sum.item() / loss_count, step), schedule.get_last_lr()[0])
+                    events.on_step(step, self._finite(loss_sum.item() / loss_count, step), rate)
                     loss_sum, loss_count = torch.zeros_like(loss_sum), 0
-                if step % options.eval_every == 0 or step == end:
+                if measured:
                     pruner.refresh(step)
                     id_metric, ood_metrics = events.evaluate(model)
                     events.on_evaluation(step, id_metric, ood_metrics)

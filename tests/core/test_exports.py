@@ -23,7 +23,6 @@ CORE = {
     "rich",
     "safetensors",
     "srframework",
-    "tokenizers",
     "tomli",
     "tomli_w",
     "torch",
