@@ -41,7 +41,7 @@ def test_the_biased_model_contains_a_sparse_and_robust_subnetwork(runs, seed):
     assert full["id"] - full_ood >= 0.25
     assert srnet_ood - full_ood >= 0.20
     assert full["id"] - srnet["id"] <= 0.05
-    assert srnet["sparsity"] == pytest.approx(0.7, abs=1e-5)
+    assert srnet["sparsity"] == pytest.approx(0.7, abs=1e-4)  # rounded in each matrix
 
 
 def test_the_peak_of_memory_is_under_two_gibibytes(runs):
