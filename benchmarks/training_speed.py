@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 import datasets
 import torch
+import transformers
 from accelerate import Accelerator
 from rich.console import Console
 from rich.table import Table
@@ -43,8 +44,11 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     datasets.disable_progress_bars()
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
 
-    backbone = ["backbone.use=encoder", f"backbone.path={arguments.encoder}"] if arguments.encoder else []
+    encoder = f"backbone={{ use = 'encoder', path = '{arguments.encoder}' }}"
+    backbone = [encoder] if arguments.encoder else []
     registry = Registry(discover())
     recipe = load("quickstart", registry, ["dataset.train_size=4096", *backbone])
     task = recipe.dataset.build().load(seed=1)
