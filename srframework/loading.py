@@ -83,6 +83,7 @@ class _Check:
         stages = self._stages(data)
         if dataset is not None:
             bias = self._match_bias(bias, dataset, stages)
+            self._check_other_needs(dataset, stages)
         order = self._order(data, stages)
         if self._problems or top is None or backbone is None or dataset is None:
             raise RecipeError(sorted(self._problems, key=lambda problem: _line(problem.where)))
@@ -190,6 +191,17 @@ class _Check:
                 )
         return bias
 
+    def _check_other_needs(self, dataset: Use, stages: Sequence[_Indexed]) -> None:
+        """Whatever else a stage's components require must come from the data set."""
+        offered = {"bias", *dataset.registered.provided(dataset.options)}
+        for index, stage in stages:
+            for key, use in (("loss", stage.loss), ("pruner", stage.pruner)):
+                missing = set(use.registered.required(use.options)) - offered if use is not None else set()
+                if use is not None and missing:
+                    what = " and ".join(sorted(missing))
+                    expected = f"a data set that provides {what}, which {use.registered.owner} requires"
+                    self._add(("stages", index, key, "use"), f"expected {expected}; got {dataset.registered.name!r}")
+
     # -- stages --------------------------------------------------------------------------------
 
     def _stages(self, data: Mapping[str, Any]) -> list[_Indexed]:
@@ -197,15 +209,16 @@ class _Check:
         common = table if isinstance(table, dict) else {}
         if self._options(TrainingOptions, common, ("training",)) is None:
             common = {}
-        names: set[Any] = {PRETRAINED}
+        names = {PRETRAINED}
         stages: list[_Indexed] = []
         for index, table in _tables(data):
             stage = self._stage(table, common, ("stages", index))
             name = table.get("name")
-            if name in names:
-                why = "means the backbone's own weights" if name == PRETRAINED else "is taken by another stage"
-                self._add(("stages", index, "name"), f"expected a name of its own, got {name!r}, which {why}")
-            names.add(name if isinstance(name, str) else None)
+            if isinstance(name, str):
+                if name in names:
+                    why = "means the backbone's own weights" if name == PRETRAINED else "is taken by another stage"
+                    self._add(("stages", index, "name"), f"expected a name of its own, got {name!r}, which {why}")
+                names.add(name)
             if stage is not None:
                 stages.append((index, stage))
         return stages

@@ -533,3 +533,17 @@ def test_without_any_bias_model_a_loss_that_needs_one_says_so(problems, registry
         "r.toml:20: stages.srnet.loss.use: debiaser 'poe' needs a bias model; expected a [bias] table with one of: "
         "none is installed"
     ]
+
+
+def test_whatever_a_loss_requires_must_come_from_the_data_set(problems, registry):
+    strange = Registry([*registry.plugins, other("debiaser", "strange", requires=["moon-phase"])])
+    assert problems(RECIPE, "stages.srnet.loss=strange", registry=strange) == [
+        "--set stages.srnet.loss=strange: stages.srnet.loss.use: expected a data set that provides moon-phase, "
+        "which debiaser 'strange' of other 1 requires; got 'synthetic'"
+    ]
+
+
+@pytest.mark.parametrize("name", ['["a"]', "{}", "3"])
+def test_a_stage_name_that_is_no_string_is_one_problem(problems, name):
+    (problem,) = problems(RECIPE, f"stages.1.name={name}")
+    assert "stages.1.name: expected a valid string, got" in problem
