@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import sys
 
@@ -41,6 +42,10 @@ for command in (list_components, show, list_plugins, list_recipes, validate, run
     cli.add_command(command)
 
 
+_OF_THE_MACHINE = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS)
+"""What the file system refuses, and no code of ours can mend."""
+
+
 def main() -> None:
     """Entry point: every error that a user can cause is a sentence and an exit code."""
     for stream in (sys.stdout, sys.stderr):
@@ -57,4 +62,9 @@ def main() -> None:
     except SRFrameworkError as error:
         click.echo(f"error: {error}" if "\n" not in str(error) else f"errors:\n{error}", err=True)
         code = error.exit_code
+    except OSError as error:
+        if error.errno not in _OF_THE_MACHINE:
+            raise
+        click.echo(f"error: {error.filename or 'a file'}: cannot be written: {error.strerror}", err=True)
+        code = 1
     sys.exit(code if isinstance(code, int) else 0)
