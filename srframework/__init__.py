@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from srframework.component import API, Component, InputFile, Options
+from srframework.component import API, Component, InputFile, Options, StageReference
 from srframework.contracts import (
     Backbone,
     BiasModel,
@@ -54,6 +54,7 @@ __all__ = [
     "Pruner",
     "SRFrameworkError",
     "Split",
+    "StageReference",
     "TaskData",
     "UsageError",
     "hookimpl",

@@ -45,6 +45,22 @@ def _existing(path: str) -> str:
 InputFile = Annotated[str, AfterValidator(_existing)]
 """Type of an option that names a file to read; checked when the recipe is, before any work."""
 
+
+class _NamesStage:
+    """Marks an option whose value is a reference to a stage of the recipe."""
+
+
+StageReference = Annotated[str, _NamesStage()]
+"""Type of an option that names a stage, or a point inside one: ``"full"``, ``"full@1000"``. The stage runs
+first; a debiaser that has such an option is given that stage's probabilities, those of its teacher."""
+
+
+def stage_references(options: type[Options]) -> list[str]:
+    """The options of a component that name stages."""
+    fields = options.model_fields.items()
+    return [name for name, field in fields if any(isinstance(each, _NamesStage) for each in field.metadata)]
+
+
 Needs = Iterable[str] | Callable[[Any], Iterable[str]]
 
 
@@ -62,7 +78,8 @@ class Component:
         api: The contract it is written for, :data:`API`.
         requires: What must be in the recipe for it to work: ``"bias"`` (a debiaser that wants
             a bias model), ``"spurious-features"``, or a component, ``"evaluator/hans"``.
-            Either names, or a function from the options to names.
+            Either names, or a function from the options to names. A data set that has OOD
+            training examples provides ``"ood-train"``.
         provides: What it offers to others, in the same words.
 
     Raises:

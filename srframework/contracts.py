@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
     from srframework.masks import Mask
 
+    WordVectors = Callable[[Sequence[str]], np.ndarray]
+    """n words -> ``(n, d)``, float32; a row of zeros for a word without a vector."""
+
+    Features = Callable[["Split"], np.ndarray]
+    """A split of N examples -> its spurious features, ``(N, F)``."""
+
 
 PARTS = ("encoder", "pooler", "classifier")
 """The parts of a model whose matrices may be pruned: the Transformer layers, the pooler, and what
@@ -67,6 +73,11 @@ class Backbone(ABC):
             BackboneError: There is no such model, or it cannot be pruned.
         """
 
+    def size(self) -> int | None:
+        """Entries of the encoder's prunable matrices, for an estimate of the cost, where that
+        can be told without loading the weights; else None."""
+        return None
+
 
 # -- dataset -------------------------------------------------------------------------------------
 
@@ -103,8 +114,13 @@ class TaskData:
         dev: ID examples that choose the checkpoint, and give the ID figure where there is no ``test``.
         test: ID examples that give the ID figure, if there are such.
         ood: Splits in which the spurious feature no longer helps.
-        spurious_features: Gives the ``(N, F)`` features of the training examples, float, on which a bias model
-            is fitted; None where the task has none.
+        also: Further splits that are reported, and choose nothing: MNLI's mismatched dev set.
+        ood_train: OOD *training* examples, which a stage may add to its training set (section 4.5);
+            labelled as ``train`` is. None where the task has none.
+        spurious_features: Gives the ``(N, F)`` features of any split, float, on which a bias model
+            is fitted; what it may use of the words is the second argument. None where the task has none.
+        merged_labels: Labels that the spurious features cannot tell apart: a bias model fits them as
+            one, whose probability it divides evenly (App. B.3.1: contradiction and neutral).
         notes: Sentences for the user: rows that were skipped, and why.
     """
 
@@ -114,13 +130,16 @@ class TaskData:
     dev: Split
     test: Split | None = None
     ood: tuple[Split, ...] = ()
-    spurious_features: Callable[[], np.ndarray] | None = None
+    also: tuple[Split, ...] = ()
+    ood_train: Split | None = None
+    spurious_features: Callable[[Split, WordVectors], np.ndarray] | None = None
+    merged_labels: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
     def evaluated(self) -> tuple[Split, ...]:
-        """Every split but the training set, ID first."""
-        return (self.dev, *([self.test] if self.test else []), *self.ood)
+        """Every split that is not trained on, ID first."""
+        return (self.dev, *([self.test] if self.test else []), *self.also, *self.ood)
 
 
 class Dataset(ABC):
@@ -137,6 +156,12 @@ class Dataset(ABC):
             DataError: A file is not what the options say; names file and row.
         """
 
+    def sizes(self) -> Mapping[str, int]:
+        """How many examples each split has, for an estimate of the cost, where that can be told
+        without reading them: from what is published, or by counting lines. By the split's name;
+        ``"ood_train"`` for the OOD training examples."""
+        return {}
+
 
 # -- debiaser ------------------------------------------------------------------------------------
 
@@ -149,18 +174,35 @@ class LossInputs:
         logits: ``(B, C)``, of the main model.
         labels: ``(B,)``, int64.
         bias_log_probs: ``(B, C)``, log p_b, normalised; None unless the debiaser requires ``"bias"``.
+        teacher_log_probs: ``(B, C)``, log p_t, normalised; None unless an option of the debiaser
+            is a :data:`srframework.StageReference`, which names the teacher.
+        hidden: ``(B, H)``, what the last layer of the classifier is given; part of the graph.
+        progress: Share of the stage's steps that are done, in [0, 1).
     """
 
     logits: Tensor
     labels: Tensor
     bias_log_probs: Tensor | None = None
+    teacher_log_probs: Tensor | None = None
+    hidden: Tensor | None = None
+    progress: float = 0.0
 
 
 class Debiaser(ABC):
-    """L: a training loss that may discount what a bias model already knows."""
+    """L: a training loss that may discount what a bias model already knows.
+
+    One instance serves one stage.
+    """
 
     def __init__(self, options: Any) -> None:
         self.options = options
+
+    def attach(self, hidden_size: int) -> None:
+        """A stage begins; H is ``hidden_size``. Make the parameters here, if the loss has any."""
+
+    def parameters(self) -> Sequence[nn.Parameter]:
+        """What is trained along with the model: the loss's own parameters."""
+        return ()
 
     @abstractmethod
     def loss(self, inputs: LossInputs) -> Tensor:
@@ -174,8 +216,17 @@ class BiasModel(ABC):
         self.options = options
 
     @abstractmethod
-    def log_probs(self, task: TaskData) -> np.ndarray:
-        """Log p_b of every training example, ``(N, C)``, finite, in the order of ``task.labels``."""
+    def fit(self, task: TaskData, features: Features | None) -> None:
+        """Learn from ``task.train``; ``features`` are the task's, of any of its splits, None where it has none.
+
+        Raises:
+            DataError: There is nothing to learn from.
+        """
+
+    @abstractmethod
+    def log_probs(self, split: Split) -> np.ndarray | None:
+        """Log p_b of every example of a split, ``(N, C)``, finite, normalised, in the order of the
+        task's labels; None where nothing is known of that split, which the training set never is."""
 
 
 # -- pruner --------------------------------------------------------------------------------------
@@ -186,7 +237,7 @@ class Phase:
     """A stretch of training with an optimizer and a schedule of its own.
 
     Attributes:
-        steps: Optimizer steps, at least 1.
+        steps: Optimizer steps; 0 where something is only to be pruned and kept.
         level: The sparsity that stands at its end and is kept as a point of the stage
             (``imp@0.5``); None where nothing is to be kept.
         warmup: Whether the recipe's warmup steps apply.
@@ -243,6 +294,11 @@ class Pruner(ABC):
 
     def refresh(self, step: int) -> None:
         """Make the sparsity exactly what the schedule wants after ``step`` steps."""
+
+    def complete(self, step: int) -> bool:
+        """Whether what stands after ``step`` steps may be the stage's result: not before the
+        sparsity that was asked for is reached."""
+        return True
 
     @abstractmethod
     def masks(self) -> Mask:

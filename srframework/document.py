@@ -1,8 +1,9 @@
-"""A TOML file, its overrides, and where in it each key stands."""
+"""A TOML file, its variants and overrides, and where in it each key stands."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import copy
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,19 @@ from srframework.errors import Problem, RecipeError, nearest, shorten
 KeyPath = tuple[str | int, ...]
 """Keys from the top of the file down: ``("stages", 1, "pruner", "sparsity")``."""
 
+Keys = tuple[str, ...]
+"""A dotted key as a user writes it, with stages by their name: ``("stages", "srnet", "epochs")``."""
+
 
 class Document:
-    """The content of a recipe file, with overrides applied.
+    """The content of a recipe file, with what overrides it applied, one after the other: the
+    variant that it chooses from ``[variants]``, the values of one cell of its ``[sweep]``, and
+    the overrides of the command line.
+
+    Args:
+        path: The file.
+        overrides: ``key=value``, with the value as in TOML.
+        cell: Values of swept keys, each with the key path at which the file sweeps it.
 
     Attributes:
         path: The file.
@@ -25,10 +36,12 @@ class Document:
         RecipeError: The file cannot be read or is no TOML, or an override names no place in it.
     """
 
-    def __init__(self, path: Path, overrides: Sequence[str] = ()) -> None:
+    def __init__(
+        self, path: Path, overrides: Sequence[str] = (), cell: Sequence[tuple[KeyPath, Keys, Any]] = ()
+    ) -> None:
         self.path = path
         self._text = _read(path)
-        self._overridden: dict[KeyPath, str] = {}
+        self._origins: dict[KeyPath, str | KeyPath] = {}
         self._lines: dict[KeyPath, int] | None = None
         try:
             self.data: dict[str, Any] = tomli.loads(self._text)
@@ -39,21 +52,35 @@ class Document:
             ) from error
         except (RecursionError, ValueError) as error:
             raise RecipeError([Problem(str(path), "", f"expected TOML, got: {error}")]) from error
-        problems = [problem for override in overrides if (problem := self._override(override))]
+        parsed = [_parsed(override) for override in overrides]
+        problems = [each for each in parsed if isinstance(each, Problem)]
+        commands = [each for each in parsed if not isinstance(each, Problem)]
+        problems += self._apply(self._variant([*((keys, value) for _, keys, value in cell), *commands]))
+        problems += self._apply([(keys, value, origin) for origin, keys, value in cell])
+        texts = [override for override, each in zip(overrides, parsed, strict=True) if not isinstance(each, Problem)]
+        problems += self._apply([(*each, f"--set {text}") for each, text in zip(commands, texts, strict=True)])
         if problems:
             raise RecipeError(problems)
 
     def where(self, key: KeyPath) -> str:
         """File and line of the key, or of the nearest table around it; or the override that set it."""
         for end in range(len(key), 0, -1):
-            if key[:end] in self._overridden:
-                return f"--set {self._overridden[key[:end]]}"
+            if key[:end] in self._origins:
+                return self._said(self._origins[key[:end]])
         if self._lines is None:
             self._lines = dict(_lines(self._text))
         if key not in self._lines:  # a table that is there for the sake of an override inside it
-            for path, override in self._overridden.items():
+            for path, origin in self._origins.items():
                 if path[: len(key)] == key:
-                    return f"--set {override}"
+                    return self._said(origin)
+        return self._in_file(key)
+
+    def _said(self, origin: str | KeyPath) -> str:
+        return origin if isinstance(origin, str) else self._in_file(origin)
+
+    def _in_file(self, key: KeyPath) -> str:
+        if self._lines is None:
+            self._lines = dict(_lines(self._text))
         for end in range(len(key), 0, -1):
             if key[:end] in self._lines:
                 return f"{self.path}:{self._lines[key[:end]]}"
@@ -77,16 +104,28 @@ class Document:
         name = stage.get("name") if isinstance(stage, dict) else None
         return name if isinstance(name, str) else str(index)
 
-    def _override(self, override: str) -> Problem | None:
-        key, equals, value = override.partition("=")
-        where = f"--set {override}"
-        if not equals or not all(key.split(".")):
-            return Problem(
-                where, "", "expected key=value, such as training.epochs=3 or stages.NAME.pruner.sparsity=0.5"
-            )
+    def _variant(self, choices: Sequence[tuple[Keys, Any]]) -> list[tuple[Keys, Any, str | KeyPath]]:
+        """What the chosen variant overrides; the last of ``choices`` that names one wins over the file."""
+        variants = self.data.get("variants", {})
+        chosen = ([value for keys, value in choices if keys == ("variant",)] or [self.data.get("variant")])[-1]
+        if chosen is None:
+            return []
+        if not isinstance(variants, dict) or not isinstance(variants.get(str(chosen)), dict):
+            names = list(variants) if isinstance(variants, dict) else []
+            expected = f"one of: {', '.join(names)}" if names else "none, for want of [variants] in the recipe"
+            message = f"expected {expected}; got {shorten(chosen)}"
+            raise RecipeError([Problem(str(self.path), "variant", message, nearest(str(chosen), names))])
+        origin: KeyPath = ("variants", str(chosen))
+        return [(keys, value, (*origin, *path)) for path, keys, value in leaves(variants[str(chosen)])]
+
+    def _apply(self, assignments: Sequence[tuple[Keys, Any, str | KeyPath]]) -> list[Problem]:
+        return [problem for each in assignments if (problem := self._assign(*each))]
+
+    def _assign(self, keys: Keys, value: Any, origin: str | KeyPath) -> Problem | None:
+        where, key = self._said(origin), ".".join(keys)
         table: Any = self.data
         path: KeyPath = ()
-        *parents, last = key.split(".")
+        *parents, last = keys
         for part in parents:
             if isinstance(table, list):
                 index = self._index(table, part)
@@ -101,8 +140,8 @@ class Document:
                 return Problem(where, key, f"{self.label(path)} is a value ({shorten(table)}), not a table")
         if isinstance(table, list):
             return Problem(where, key, f"expected a key of one item of {self.label(path)}, got {last!r}")
-        table[last] = _value(value)
-        self._overridden[(*path, last)] = override
+        table[last] = copy.deepcopy(value)
+        self._origins[(*path, last)] = origin
         return None
 
     def _index(self, items: list[Any], part: str) -> int | None:
@@ -110,6 +149,28 @@ class Document:
             if isinstance(item, dict) and item.get("name") == part:
                 return index
         return int(part) if part.isdecimal() and int(part) < len(items) else None
+
+
+def leaves(table: Mapping[str, Any], path: KeyPath = ()) -> Iterator[tuple[KeyPath, Keys, Any]]:
+    """The values in a table of overrides: where each stands in it, the key that it overrides, and the value.
+
+    ``"training.epochs" = 3``, ``training.epochs = 3`` and a table ``training`` with ``epochs = 3`` are
+    the same. A table with ``use`` is one value: it replaces a component together with its options.
+    """
+    for key, value in table.items():
+        if isinstance(value, dict) and value and "use" not in value:
+            yield from leaves(value, (*path, key))
+        else:
+            yield (*path, key), tuple(part for each in (*path, key) for part in str(each).split(".")), value
+
+
+def _parsed(override: str) -> tuple[Keys, Any] | Problem:
+    key, equals, value = override.partition("=")
+    keys = tuple(key.split("."))
+    if equals and all(keys):
+        return keys, _value(value)
+    expected = "expected key=value, such as training.epochs=3 or stages.NAME.pruner.sparsity=0.5"
+    return Problem(f"--set {override}", "", expected)
 
 
 def _value(text: str) -> Any:

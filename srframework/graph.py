@@ -5,7 +5,7 @@ Works on what the file says, so that a stage whose options are wrong still count
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ class Node:
     Attributes:
         index: Its place in the file.
         name: Its name.
-        references: Key (``weights``, ``mask``) and what is said there; θ_pt left out.
+        references: Key (``weights``, ``mask``, ``loss.teacher``) and what is said there; θ_pt left out of ``weights``.
         has_mask: Whether a mask comes out of it.
     """
 
@@ -40,13 +40,20 @@ class Wrong:
     nearest: str | None = None
 
 
-def nodes(tables: Sequence[tuple[int, Mapping[str, Any]]]) -> list[Node]:
-    """The nodes of those tables, each with its place, that have a name; the later of two with one name is left out."""
+def nodes(
+    tables: Sequence[tuple[int, Mapping[str, Any]]],
+    named_in_loss: Callable[[Mapping[str, Any]], Sequence[str]] = lambda _: (),
+) -> list[Node]:
+    """The nodes of those tables, each with its place, that have a name; the later of two with one name is left out.
+
+    ``named_in_loss`` gives the options of a table's loss that name stages.
+    """
     found: dict[str, Node] = {}
     for index, table in tables:
         name = table.get("name")
         if isinstance(name, str):
             said = [(key, table.get(key)) for key in ("weights", "mask")]
+            said += [(f"loss.{option}", table["loss"].get(option)) for option in named_in_loss(table)]
             references = tuple((key, Reference.parse(text)) for key, text in said if isinstance(text, str))
             own = tuple((k, r) for k, r in references if (k, r) != ("weights", Reference(PRETRAINED)))
             found.setdefault(name, Node(index, name, own, table.get("op") == "prune" or "mask" in table))

@@ -9,10 +9,12 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, ValidationError
 
 from srframework import graph
-from srframework.component import Options
+from srframework.claim import Claim
+from srframework.component import Options, stage_references
 from srframework.document import Document, KeyPath
-from srframework.errors import AmbiguousComponent, Problem, RecipeError, UnknownComponent, shorten
+from srframework.errors import AmbiguousComponent, Problem, RecipeError, UnknownComponent, nearest, shorten
 from srframework.explain import explain
+from srframework.needs import Indexed, check_needs, match_bias, provides
 from srframework.recipe import PRETRAINED, Recipe, Reference, Stage, Use, find
 from srframework.registry import Registry
 from srframework.training_options import TrainingOptions
@@ -25,7 +27,7 @@ earlier, less robust masks would win on the ID metric (App. B.3)."""
 
 
 def load(recipe: str | Path, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
-    """Read and check a recipe.
+    """Read and check a recipe; of one with a ``[sweep]``, what it says without (see :mod:`srframework.sweep`).
 
     Args:
         recipe: A path, or the name of a shipped recipe.
@@ -36,7 +38,12 @@ def load(recipe: str | Path, registry: Registry, overrides: Sequence[str] = ()) 
     Raises:
         RecipeError: All problems at once, each with file, line and key.
     """
-    return _Check(Document(find(str(recipe)), overrides), registry).recipe()
+    return check(Document(find(str(recipe)), overrides), registry)
+
+
+def check(document: Document, registry: Registry) -> Recipe:
+    """The recipe that a document says; raises as :func:`load` does."""
+    return _Check(document, registry).recipe()
 
 
 class _Top(Options):
@@ -51,6 +58,10 @@ class _Top(Options):
     )
     bias: Any = Field(None, description="The bias model: a table with `use`, and its options.")
     training: dict[str, Any] = Field({}, description="Training options of every stage.")
+    variant: str | None = Field(None, description="Which of [variants] overrides the rest; unset, none.")
+    variants: dict[str, dict[str, Any]] = Field({}, description="Named tables of overrides.")
+    sweep: dict[str, Any] = Field({}, description="Keys, each with an array of values: one run for each combination.")
+    claim: Any = Field(None, description="What the recipe is to confirm or refute: a statement, and its checks.")
     stages: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = Field(
         min_length=1, description="The stages: at least one [[stages]] table."
     )
@@ -82,9 +93,10 @@ class _Check:
         evaluators = self._evaluators(data.get("evaluators"), dataset)
         stages = self._stages(data)
         if dataset is not None:
-            bias = self._match_bias(bias, dataset, stages)
-            self._check_other_needs(dataset, stages)
+            bias = match_bias(bias, dataset, stages, self._registry, self._add)
+            check_needs(dataset, stages, self._add)
         order = self._order(data, stages)
+        claim = self._claim(data["claim"]) if "claim" in data else None
         if self._problems or top is None or backbone is None or dataset is None:
             raise RecipeError(sorted(self._problems, key=lambda problem: _line(problem.where)))
         return Recipe(
@@ -96,6 +108,7 @@ class _Check:
             evaluators=evaluators,
             bias=bias if any(stage.needs_bias for stage in order) else None,
             stages=tuple(order),
+            claim=claim,
         )
 
     def _add(self, key: KeyPath, message: str, near: str | None = None, owner: str | None = None) -> None:
@@ -158,59 +171,15 @@ class _Check:
                 uses |= {use.registered.full_name: use} if use else {}
         return tuple(uses.values())
 
-    def _match_bias(self, bias: Use | None, dataset: Use, stages: Sequence[_Indexed]) -> Use | None:
-        """The bias model that the recipe names, or the only one that needs no options; checked."""
-        offered = set(dataset.registered.provided(dataset.options))
-        models = [each for each in self._registry.of_kind("debiaser") if "bias" in _provides(each.component)]
-        names = ", ".join(each.name for each in models) or "none is installed"
-        if bias is not None and bias.registered not in models:
-            self._add(("bias", "use"), f"{bias.registered.name!r} is no bias model; expected one of: {names}")
-            return bias
-        needy = [(index, stage) for index, stage in stages if stage.needs_bias]
-        if not needy:
-            return bias
-        if bias is None:
-            free = [
-                each
-                for each in models
-                if not any(f.is_required() for f in each.component.options.model_fields.values())
-            ]
-            if len(free) == 1:
-                bias = Use(free[0], free[0].component.options())
-        data = dataset.registered.name
-        for index, stage in needy:
-            loss = f"debiaser {stage.loss.registered.name!r} needs a bias model"
-            if bias is None:
-                self._add(("stages", index, "loss", "use"), f"{loss}; expected a [bias] table with one of: {names}")
-            elif missing := set(bias.registered.required(bias.options)) - offered:
-                what = " and ".join(sorted(missing)).replace("-", " ")
-                self._add(
-                    ("stages", index, "loss", "use"),
-                    f"{loss}; expected a data set with {what} for {bias.registered.name!r}, or a [bias] table "
-                    f"with another of: {names}; got dataset {data!r}, which has none with these options",
-                )
-        return bias
-
-    def _check_other_needs(self, dataset: Use, stages: Sequence[_Indexed]) -> None:
-        """Whatever else a stage's components require must come from the data set."""
-        offered = {"bias", *dataset.registered.provided(dataset.options)}
-        for index, stage in stages:
-            for key, use in (("loss", stage.loss), ("pruner", stage.pruner)):
-                missing = set(use.registered.required(use.options)) - offered if use is not None else set()
-                if use is not None and missing:
-                    what = " and ".join(sorted(missing))
-                    expected = f"a data set that provides {what}, which {use.registered.owner} requires"
-                    self._add(("stages", index, key, "use"), f"expected {expected}; got {dataset.registered.name!r}")
-
     # -- stages --------------------------------------------------------------------------------
 
-    def _stages(self, data: Mapping[str, Any]) -> list[_Indexed]:
+    def _stages(self, data: Mapping[str, Any]) -> list[Indexed]:
         table = data.get("training")
         common = table if isinstance(table, dict) else {}
         if self._options(TrainingOptions, common, ("training",)) is None:
             common = {}
         names = {PRETRAINED}
-        stages: list[_Indexed] = []
+        stages: list[Indexed] = []
         for index, table in _tables(data):
             stage = self._stage(table, common, ("stages", index))
             name = table.get("name")
@@ -230,7 +199,7 @@ class _Check:
         top = self._options(_StageTop, rest, key, also=list(fields))
         training_ok = self._options(TrainingOptions, overrides, key) is not None
         loss = self._use("debiaser", table["loss"], (*key, "loss")) if "loss" in table else None
-        if loss is not None and "bias" in _provides(loss.registered.component):
+        if loss is not None and "bias" in provides(loss.registered.component):
             name = loss.registered.name
             self._add((*key, "loss", "use"), f"expected a loss, got the bias model {name!r}, which belongs into [bias]")
             loss = None
@@ -253,18 +222,33 @@ class _Check:
         mask = Reference.parse(top.mask) if top.mask is not None else None
         return Stage(top.name, top.op, weights, mask, pruner, loss, training)
 
-    def _order(self, data: Mapping[str, Any], stages: Sequence[_Indexed]) -> list[Stage]:
+    def _order(self, data: Mapping[str, Any], stages: Sequence[Indexed]) -> list[Stage]:
         """The stages, each after those that it starts from; none where a reference is wrong."""
-        nodes = graph.nodes(_tables(data))
+        nodes = graph.nodes(_tables(data), self._named_in_loss)
         wrong = list(graph.check(nodes))
         for each in wrong:
-            self._add(("stages", each.index, each.key), each.message, each.nearest)
+            self._add(("stages", each.index, *each.key.split(".")), each.message, each.nearest)
         by_name = {stage.name: stage for _, stage in stages}
         return [by_name[name] for name in graph.order(nodes) if name in by_name] if not wrong else []
 
+    def _claim(self, table: Any) -> Claim | None:
+        if not isinstance(table, dict):
+            self._add(("claim",), f"expected a table, got {shorten(table)}")
+            return None
+        claim = self._options(Claim, table, ("claim",))
+        stages = {str(stage.get("name")) for _, stage in _tables(self._document.data)}
+        for index, check in enumerate(claim.parsed if claim else ()):
+            for name in sorted({figure.stage for figure in check.figures} - stages):
+                expected = f"figures of: {', '.join(sorted(stages))}"
+                self._add(("claim", "checks", index), f"expected {expected}; got {name!r}", nearest(name, stages))
+        return claim
 
-_Indexed = tuple[int, Stage]
-"""A stage, with its place among the [[stages]] tables of the file."""
+    def _named_in_loss(self, table: Mapping[str, Any]) -> list[str]:
+        """The options of a stage's loss that name stages; none where there is no such loss."""
+        loss = table.get("loss")
+        name = loss.get("use") if isinstance(loss, dict) else None
+        known = [each for each in self._registry.of_kind("debiaser") if name in (each.name, each.full_name)]
+        return stage_references(known[0].component.options) if len(known) == 1 else []
 
 
 def _tables(data: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
@@ -278,8 +262,3 @@ def _line(where: str) -> int:
     """The line of a place in the file; overrides come first."""
     _, _, line = where.rpartition(":")
     return int(line) if line.isdecimal() and not where.startswith("--set") else 0
-
-
-def _provides(component: Any) -> tuple[str, ...]:
-    """What the component provides whatever its options are; nothing where that depends on them."""
-    return () if callable(component.provides) else tuple(component.provides)

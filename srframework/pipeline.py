@@ -16,6 +16,7 @@ from accelerate import Accelerator
 from transformers import PreTrainedModel
 
 from srframework import masks
+from srframework.bias import FittedBias
 from srframework.contracts import Backbone, Network, Phase, Predictions, Pruner, Split, TaskData
 from srframework.errors import PluginError, UsageError
 from srframework.prediction import figures, measures, predict, tokenize
@@ -36,6 +37,9 @@ class Pipeline:
         recipe: Checked.
         directory: Where everything goes that is to last.
         reporter: Who is told of the progress.
+
+    Attributes:
+        bias_report: How good the bias model is by itself; None where no stage needs one.
     """
 
     def __init__(self, recipe: Recipe, directory: RunDirectory, reporter: Reporter | None = None) -> None:
@@ -43,7 +47,9 @@ class Pipeline:
         self._directory = directory
         self._reporter = reporter or Reporter()
         self._accelerator = Accelerator()
+        self.bias_report: dict[str, Any] | None = None
         self._tokenized: dict[tuple[str, int], datasets.Dataset] = {}
+        self._taught: dict[tuple[Reference, str, int], np.ndarray] = {}
 
     def run(self) -> list[StageResult]:
         """Run every stage; each result is on disk before the next stage begins.
@@ -63,7 +69,7 @@ class Pipeline:
         self._directory.begin(recipe, self._facts())
         try:
             self._pretrained: Network = self._backbone.load(self._task.labels, recipe.seed)
-            self._bias_log_probs = self._bias()
+            self._bias = self._fit_bias()
             results = [self._stage(stage, number) for number, stage in enumerate(recipe.stages, 1)]
         except KeyboardInterrupt:
             self._directory.mark("interrupted")
@@ -77,7 +83,8 @@ class Pipeline:
     # -- before the first stage ----------------------------------------------------------------
 
     def _facts(self) -> dict[str, Any]:
-        splits = [self._task.train, *self._task.evaluated]
+        ood_train = [self._task.ood_train] if self._task.ood_train is not None else []
+        splits = [self._task.train, *ood_train, *self._task.evaluated]
         data = {s.name: {"examples": len(s.examples), "sha256": _fingerprint(s)} for s in splits}
         machine = {
             "device": str(self._accelerator.device),
@@ -104,22 +111,21 @@ class Pipeline:
                         got = f"expected a sparsity level that {target.name!r} keeps, got {reference.level:g}"
                         raise UsageError(f"{where}: {got}; it keeps {', '.join(levels) or 'none'}")
 
-    def _bias(self) -> np.ndarray | None:
-        """Log p_b of the training examples, (N, C); None where no stage needs it."""
+    def _fit_bias(self) -> FittedBias | None:
+        """The bias model, fitted; None where no stage needs it."""
         if self._recipe.bias is None:
             return None
-        log_probs = np.asarray(self._recipe.bias.build().log_probs(self._task), dtype=np.float32)
-        expected = (len(self._task.train.examples), len(self._task.labels))
-        if log_probs.shape != expected or not np.isfinite(log_probs).all():
-            owner = self._recipe.bias.registered.owner
-            raise PluginError(f"{owner}: expected finite log-probabilities of shape {expected}, got {log_probs.shape}")
-        return log_probs
+        bias = FittedBias(self._recipe.bias, self._task, self._pretrained)
+        self.bias_report = bias.report()
+        self._directory.write_bias(self.bias_report)
+        return bias
 
     # -- one stage -----------------------------------------------------------------------------
 
     def _phases(self, stage: Stage) -> Sequence[Phase]:
         """How the stage's steps are divided; a pruner may take fewer than it is given."""
-        steps = steps_in(stage.training, len(self._task.train.examples), self._accelerator.num_processes)
+        examples = sum(len(split.examples) for split in self._trained_on(stage))
+        steps = steps_in(stage.training, examples, self._accelerator.num_processes)
         pruner = self._pruners.get(stage.name)
         return pruner.phases(steps) if pruner is not None else [Phase(steps)]
 
@@ -147,14 +153,9 @@ class Pipeline:
     def _checkpoints(self, stage: Stage) -> Iterator[Checkpoint]:
         network = self._start(stage.weights)
         mask = self._directory.load_mask(stage.mask) if stage.mask is not None else None
-        examples = self._tokens(self._task.train, stage.training.max_length)
-        if stage.needs_bias:
-            assert self._bias_log_probs is not None, "the recipe has a bias model"
-            column = datasets.Dataset.from_dict({"bias_log_probs": self._bias_log_probs})
-            examples = datasets.concatenate_datasets([examples, column], axis=1)
         training = Training(
             network=network,
-            examples=examples,
+            examples=self._examples(stage),
             debiaser=self._debiasers[stage.name],
             pruner=self._pruners.get(stage.name) or FixedMask(mask=mask),
             options=stage.training,
@@ -163,6 +164,39 @@ class Pipeline:
             steps_kept=self._recipe.steps_kept(stage.name),
         )
         return training.run(self._events(stage))
+
+    def _trained_on(self, stage: Stage) -> list[Split]:
+        """The training set of a stage: the task's, and as many copies of its OOD training examples as are wanted."""
+        copies, ood_train = stage.training.ood_train, self._task.ood_train
+        if copies and ood_train is None:
+            owner = self._recipe.dataset.registered.owner
+            raise PluginError(f"{owner}: it provides ood-train, and gives no OOD training examples")
+        return [self._task.train, *([ood_train] * copies if ood_train is not None else [])]
+
+    def _examples(self, stage: Stage) -> datasets.Dataset:
+        """Tokenised training examples, with what the loss is told of each."""
+        splits = self._trained_on(stage)
+        examples = datasets.concatenate_datasets([self._tokens(split, stage.training.max_length) for split in splits])
+        told = {}
+        if stage.needs_bias:
+            assert self._bias is not None, "the recipe has a bias model"
+            told["bias_log_probs"] = np.concatenate([self._bias.log_probs(split) for split in splits])
+        if stage.teacher is not None:
+            told["teacher_log_probs"] = np.concatenate([self._teach(stage, split) for split in splits])
+        return datasets.concatenate_datasets([examples, datasets.Dataset.from_dict(told)], axis=1) if told else examples
+
+    def _teach(self, stage: Stage, split: Split) -> np.ndarray:
+        """Log p_t of the teacher of a stage, ``(N, C)``; computed once, and kept beside the teacher."""
+        teacher, max_length = stage.teacher, stage.training.max_length
+        assert teacher is not None, "asked for a stage that has one"
+        key = teacher, split.name, max_length
+        if key not in self._taught:
+            model = self._start(teacher).model.to(self._accelerator.device)
+            logits = torch.from_numpy(self._logits(model, split, stage))
+            log_probs = logits.log_softmax(dim=-1)
+            self._directory.write_log_probs(teacher, f"{split.name}-{max_length}", log_probs)
+            self._taught[key] = log_probs.numpy()
+        return self._taught[key]
 
     def _events(self, stage: Stage) -> Events:
         def evaluate(model: PreTrainedModel) -> tuple[float, dict[str, float]]:
@@ -200,11 +234,13 @@ class Pipeline:
             self._tokenized[key] = tokenize(split, self._pretrained.tokenizer, max_length)
         return self._tokenized[key]
 
-    def _evaluate(self, model: PreTrainedModel, split: Split, stage: Stage) -> dict[str, float]:
+    def _logits(self, model: PreTrainedModel, split: Split, stage: Stage) -> np.ndarray:
         tokens = self._tokens(split, stage.training.max_length)
         batch_size = stage.training.eval_batch_size
-        logits = predict(model, tokens, self._pretrained.tokenizer, self._accelerator, batch_size)
-        return figures(self._evaluators, Predictions(split, logits))
+        return predict(model, tokens, self._pretrained.tokenizer, self._accelerator, batch_size)
+
+    def _evaluate(self, model: PreTrainedModel, split: Split, stage: Stage) -> dict[str, float]:
+        return figures(self._evaluators, Predictions(split, self._logits(model, split, stage)))
 
     def _metric(self, evaluation: Mapping[str, float]) -> float:
         metric = self._task.metric
@@ -224,6 +260,7 @@ class Pipeline:
             sparsity=masks.sparsity(network.matrices(COUNTED_PARTS)),
             id=self._metric(evaluations[reported.name]),
             ood={split.name: self._metric(evaluations[split.name]) for split in self._task.ood},
+            also={split.name: self._metric(evaluations[split.name]) for split in self._task.also},
             evaluations=evaluations,
         )
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import tomli_w
 
-from srframework.component import Options
+from srframework.claim import Claim
+from srframework.component import Options, stage_references
 from srframework.errors import Problem, RecipeError, nearest
 from srframework.registry import Registered
 from srframework.training_options import TrainingOptions
@@ -94,12 +95,20 @@ class Stage:
         """Whether the loss wants the bias model's predictions."""
         return "bias" in self.loss.registered.required(self.loss.options)
 
+    @property
+    def teacher(self) -> Reference | None:
+        """The stage from whose probabilities the loss learns; None for none."""
+        named = [getattr(self.loss.options, name) for name in stage_references(type(self.loss.options))]
+        return Reference.parse(named[0]) if named else None
+
     def references(self) -> Iterator[tuple[str, Reference]]:
-        """The key and the reference, for each stage that this one starts from."""
+        """The key and the reference, for each stage that this one builds on."""
         if self.weights.stage != PRETRAINED:
             yield "weights", self.weights
         if self.mask is not None:
             yield "mask", self.mask
+        if self.teacher is not None:
+            yield f"loss.{stage_references(type(self.loss.options))[0]}", self.teacher
 
     def table(self) -> dict[str, Any]:
         """As TOML, with every training option said."""
@@ -127,7 +136,8 @@ class Recipe:
         seed: From which all randomness flows.
         description: For people; may be empty.
         backbone, dataset, evaluators, bias: The components; ``bias`` is None where no stage needs it.
-        stages: In an order in which each comes after those that it starts from.
+        stages: In an order in which each comes after those that it builds on.
+        claim: What the recipe is to confirm or refute; None for nothing.
     """
 
     name: str
@@ -138,6 +148,7 @@ class Recipe:
     evaluators: tuple[Use, ...]
     bias: Use | None
     stages: tuple[Stage, ...]
+    claim: Claim | None = None
 
     def table(self) -> dict[str, Any]:
         """The resolved recipe as a TOML document, which loads to an equal recipe."""
@@ -148,6 +159,8 @@ class Recipe:
         table["evaluators"] = [use.table() for use in self.evaluators]
         if self.bias is not None:
             table["bias"] = self.bias.table()
+        if self.claim is not None:
+            table["claim"] = self.claim.model_dump(mode="json")
         return table | {"stages": [stage.table() for stage in self.stages]}
 
     def to_toml(self) -> str:
@@ -155,7 +168,7 @@ class Recipe:
         return tomli_w.dumps(self.table())
 
     def steps_kept(self, stage: str) -> frozenset[int]:
-        """The steps of ``stage`` that another stage starts from."""
+        """The steps of ``stage`` that another stage builds on."""
         references = [reference for other in self.stages for _, reference in other.references()]
         return frozenset(each.step for each in references if each.stage == stage and each.step is not None)
 

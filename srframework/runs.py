@@ -6,11 +6,13 @@
       recipe.toml               the resolved recipe: every option said; runs again as it is
       run.json                  versions, plugins, data fingerprints, machine, state
       results.json              what `run --json` prints
+      bias.json                 how good the bias model is by itself; only where a loss has one
       stages/NAME/
         model/                  plain transformers: config, tokenizer, safetensors
         mask.safetensors        one bit an entry; only where something is pruned
         metrics.jsonl           loss and figures by step
         result.json             the stage's figures
+        log_probs/              of the training examples; only where another stage learns from them
         points/POINT/           the same, for a step or a sparsity level inside the stage
 """
 
@@ -26,8 +28,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import save_file
+from torch import Tensor
+
 from srframework.errors import UsageError
-from srframework.files import atomic_directory, write_json, write_text
+from srframework.files import atomic_directory, atomic_file, write_json, write_text
 from srframework.masks import Mask
 from srframework.recipe import Recipe, Reference
 from srframework.training import Checkpoint
@@ -42,12 +47,14 @@ class Figures:
             as a share in [0, 1].
         id: The task's metric on the ID test split, or, where there is none, on the dev split.
         ood: The same on each OOD split.
+        also: The same on each further split.
         evaluations: Everything that the evaluators say, by split; of the weights, under ``"model"``.
     """
 
     sparsity: float
     id: float
     ood: dict[str, float]
+    also: dict[str, float]
     evaluations: dict[str, dict[str, float]]
 
 
@@ -96,10 +103,11 @@ class RunDirectory:
         self.path = path
 
     @classmethod
-    def default_path(cls, recipe: Recipe) -> Path:
-        """``runs/<recipe>-<seed>-<time>``, under the current directory."""
+    def default_path(cls, recipe: Recipe, seed: bool = True) -> Path:
+        """``runs/<recipe>-<seed>-<time>``, under the current directory; ``seed``: whether to name it."""
         slug = re.sub(r"[^a-z0-9]+", "-", recipe.name.lower()).strip("-")[:48] or "recipe"
-        return Path("runs") / f"{slug}-{recipe.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+        parts = [slug, *([str(recipe.seed)] if seed else []), time.strftime("%Y%m%d-%H%M%S")]
+        return Path("runs") / "-".join(parts)
 
     def begin(self, recipe: Recipe, facts: Mapping[str, Any]) -> None:
         """Make the directory; write the resolved recipe, and what the run depends on.
@@ -150,6 +158,17 @@ class RunDirectory:
         """Write the figures of a point in a stage."""
         write_json(self.at(reference) / "result.json", asdict(figures))
 
+    def write_bias(self, report: Mapping[str, Any]) -> None:
+        """Write how good the bias model is by itself."""
+        write_json(self.path / "bias.json", report)
+
+    def write_log_probs(self, reference: Reference, name: str, log_probs: Tensor) -> None:
+        """Write what a stage says of its training examples, ``(N, C)``."""
+        place = self.at(reference) / "log_probs"
+        place.mkdir(exist_ok=True)
+        with atomic_file(place / f"{name}.safetensors") as temporary:
+            save_file({"log_probs": log_probs}, temporary)
+
     def write_result(self, result: StageResult) -> None:
         """Write the figures of a finished stage."""
         write_json(self.at(Reference(result.name)) / "result.json", result.to_json())
@@ -158,6 +177,7 @@ class RunDirectory:
 def _versions(recipe: Recipe) -> dict[str, str]:
     uses = [recipe.backbone, recipe.dataset, *recipe.evaluators]
     uses += [use for stage in recipe.stages for use in (stage.loss, stage.pruner) if use is not None]
+    uses += [recipe.bias] if recipe.bias is not None else []
     plugins = {use.registered.plugin.dist: use.registered.plugin.version for use in uses}
     libraries = ("accelerate", "datasets", "numpy", "safetensors", "scikit-learn", "torch", "transformers")
     return {"python": platform.python_version(), **plugins, **{name: version(name) for name in libraries}}

@@ -16,15 +16,15 @@ and data that it makes itself, and raises AssertionError with a sentence where a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import datasets
 import numpy as np
 import torch
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
-from srframework.component import Component
+from srframework.component import Component, stage_references
 from srframework.contracts import (
     PARTS,
     Backbone,
@@ -39,6 +39,9 @@ from srframework.contracts import (
     Split,
     TaskData,
 )
+
+if TYPE_CHECKING:
+    from srframework.contracts import WordVectors
 
 LABELS = ("no", "yes", "maybe")
 
@@ -72,12 +75,18 @@ def task() -> TaskData:
         columns = {"text_a": list("abcdefghijab"[:size]), "text_b": list("bcdefghijabc"[:size]), "label": labels}
         return Split(name, datasets.Dataset.from_dict(columns), LABELS)
 
-    train = split("train", 12)
+    def features(of: Split, _: WordVectors) -> np.ndarray:
+        return np.array([[float(label == 0)] for label in of.examples["label"]])
 
-    def features() -> np.ndarray:
-        return np.array([[float(label == 0)] for label in train.examples["label"]])
+    return TaskData(
+        LABELS, "accuracy", split("train", 12), split("dev", 6), ood=(split("ood", 6),), spurious_features=features
+    )
 
-    return TaskData(LABELS, "accuracy", train, split("dev", 6), ood=(split("ood", 6),), spurious_features=features)
+
+def word_vectors(words: Sequence[str]) -> np.ndarray:
+    """A vector of four numbers for each word, ``(n, 4)``, the same each time; zeros for "?"."""
+    rows = [[0.0] * 4 if word == "?" else [math.sin(1 + k + sum(map(ord, word))) for k in range(4)] for word in words]
+    return np.array(rows, dtype=np.float32).reshape(len(rows), 4)
 
 
 def check_backbone(component: Component, **options: Any) -> None:
@@ -99,11 +108,18 @@ def check_dataset(component: Component, **options: Any) -> None:
     """Splits with the columns and labels of the contract, features a row each; the same for the same seed."""
     dataset = _build(component, Dataset, options)
     data, again = dataset.load(1), dataset.load(1)
-    splits = (data.train, *data.evaluated)
+    splits: tuple[Split, ...] = (data.train, *data.evaluated)
+    given = set(component.provided(component.options.model_validate(options)))
+    if data.ood_train is not None:
+        splits = (*splits, data.ood_train)
+    assert ("ood-train" in given) == (data.ood_train is not None), (
+        f"{component.name}: provides ood-train, and has none, or the reverse"
+    )
     names = [split.name for split in splits]
     assert len(set(names)) == len(names), f"{component.name}: two splits have one name: {', '.join(names)}"
     assert "model" not in names, f"{component.name}: the name 'model' is taken by the figures of the weights"
-    for split, other in zip(splits, (again.train, *again.evaluated), strict=True):
+    others = (again.train, *again.evaluated, *([again.ood_train] if again.ood_train is not None else []))
+    for split, other in zip(splits, others, strict=True):
         where, columns = f"{component.name}: split {split.name!r}", split.examples.column_names
         assert {"text_a", "label"} <= set(columns), f"{where}: expected columns text_a and label, got {columns}"
         labels = set(split.examples["label"])
@@ -114,34 +130,61 @@ def check_dataset(component: Component, **options: Any) -> None:
             assert len(split.collapse) == len(data.labels), f"{where}: collapse: expected one index a label"
             assert set(split.collapse) <= set(range(len(split.labels))), f"{where}: collapse: no such label"
         assert split.examples.to_dict() == other.examples.to_dict(), f"{where}: differs between two loads with one seed"
-    given = set(component.provided(component.options.model_validate(options)))
     assert ("spurious-features" in given) == (data.spurious_features is not None), (
         f"{component.name}: provides spurious-features, and has none, or the reverse"
     )
     if data.spurious_features is not None:
-        rows = data.spurious_features()
-        assert rows.ndim == 2, f"{component.name}: spurious features: expected (N, F), got {rows.shape}"
-        assert len(rows) == len(data.train.examples), f"{component.name}: spurious features: expected a row an example"
-        assert np.isfinite(rows).all(), f"{component.name}: spurious features: not finite"
+        for split in splits:
+            where, rows = (
+                f"{component.name}: spurious features of {split.name!r}",
+                data.spurious_features(split, word_vectors),
+            )
+            assert rows.ndim == 2, f"{where}: expected (N, F), got {rows.shape}"
+            assert len(rows) == len(split.examples), f"{where}: expected a row an example"
+            assert np.isfinite(rows).all(), f"{where}: not finite"
+    known = set(data.labels)
+    assert set(data.merged_labels) <= known, f"{component.name}: merged_labels: expected labels among {sorted(known)}"
+    sizes = dataset.sizes()
+    for split in splits:
+        name = "ood_train" if split is data.ood_train else split.name
+        assert sizes.get(name, len(split.examples)) >= len(split.examples), (
+            f"{component.name}: sizes: {name}: too small"
+        )
 
 
 def check_debiaser(component: Component, **options: Any) -> None:
     """A finite scalar with a finite gradient; or, for a bias model, a distribution for each example."""
     made = component.options.model_validate(options)
     if "bias" in component.provided(made):
-        log_probs = _build(component, BiasModel, options).log_probs(task())
+        bias_model, data = _build(component, BiasModel, options), task()
+        features = data.spurious_features
+        assert features is not None, "the task above has some"
+        bias_model.fit(data, lambda split: features(split, word_vectors))
+        log_probs = bias_model.log_probs(data.train)
+        assert log_probs is not None, f"{component.name}: expected log-probabilities of the training examples, got None"
         assert log_probs.shape == (12, len(LABELS)), f"{component.name}: expected shape (N, C), got {log_probs.shape}"
         sums = np.exp(log_probs).sum(axis=1)
         assert np.allclose(sums, 1, atol=1e-5), f"{component.name}: probabilities sum to {sums.min()}..{sums.max()}"
         return
     logits = torch.randn(4, len(LABELS), generator=torch.Generator().manual_seed(1)).requires_grad_()
-    bias = torch.full((4, len(LABELS)), -math.log(len(LABELS))) if "bias" in component.required(made) else None
-    loss = _build(component, Debiaser, options).loss(LossInputs(logits, torch.tensor([0, 1, 2, 0]), bias))
+    uniform = torch.full((4, len(LABELS)), -math.log(len(LABELS)))
+    debiaser = _build(component, Debiaser, options)
+    debiaser.attach(hidden_size=5)
+    inputs = LossInputs(
+        logits,
+        torch.tensor([0, 1, 2, 0]),
+        bias_log_probs=uniform if "bias" in component.required(made) else None,
+        teacher_log_probs=uniform if stage_references(component.options) else None,
+        hidden=torch.linspace(-1, 1, 20).reshape(4, 5),
+    )
+    loss = debiaser.loss(inputs)
     assert loss.shape == (), f"{component.name}: expected a scalar loss, got shape {tuple(loss.shape)}"
     loss.backward()
     assert torch.isfinite(loss), f"{component.name}: the loss is {loss.item()}"
     assert logits.grad is not None, f"{component.name}: the loss does not depend on the logits"
     assert torch.isfinite(logits.grad).all(), f"{component.name}: the gradient is not finite"
+    for own in debiaser.parameters():
+        assert own.grad is not None, f"{component.name}: the loss does not depend on a parameter of its own"
 
 
 def check_pruner(component: Component, total_steps: int = 20, **options: Any) -> None:
@@ -150,7 +193,7 @@ def check_pruner(component: Component, total_steps: int = 20, **options: Any) ->
     pruner.attach(net, total_steps)
     step = 0
     for phase in pruner.phases(total_steps):
-        assert phase.steps > 0, f"{component.name}: a phase of {phase.steps} steps"
+        assert phase.steps >= 0, f"{component.name}: a phase of {phase.steps} steps"
         pruner.begin(phase, step)
         optimizer = torch.optim.AdamW(pruner.parameters(), lr=0.01, weight_decay=0.1)
         for _ in range(phase.steps):

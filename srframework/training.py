@@ -70,7 +70,8 @@ class Training:
 
     Attributes:
         network: The model, which is trained in place.
-        examples: Tokenised training examples; with a column ``bias_log_probs`` if the loss wants it.
+        examples: Tokenised training examples; with columns ``bias_log_probs`` and ``teacher_log_probs``
+            if the loss wants them.
         debiaser: L.
         pruner: p, or :class:`srframework.pruning.FixedMask`.
         options: The stage's.
@@ -87,6 +88,7 @@ class Training:
     seed: int
     accelerator: Accelerator
     steps_kept: frozenset[int] = frozenset()
+    _hidden: Tensor | None = field(default=None, init=False)
     _best: tuple[float, Checkpoint] | None = field(default=None, init=False)
 
     def run(self, events: Events) -> Iterator[Checkpoint]:
@@ -101,22 +103,26 @@ class Training:
         plain = self.network.model.to(accelerator.device)
         names = list(plain.state_dict())
         pruner.attach(self.network, total)
+        self.debiaser.attach(self._watch_hidden())
         model = accelerator.prepare_model(plain)
         model.train()
         batches = self._batches()
         step = 0
-        for phase in pruner.phases(total):
+        phases = pruner.phases(total)
+        planned = sum(phase.steps for phase in phases)
+        for phase in phases:
             pruner.begin(phase, step)
-            parameters = list(pruner.parameters())
+            parameters = [*pruner.parameters(), *self.debiaser.parameters()]
             optimizer, schedule = self._optimizer(parameters, phase)
-            end = step + phase.steps
+            start, end = step, step + phase.steps
             loss_sum, loss_count = torch.zeros((), device=accelerator.device), 0
             while step < end:
-                loss_sum += self._backward(model, batches)
+                loss_sum += self._backward(model, batches, step / planned)
                 loss_count += 1
                 pruner.before_step(step)
                 self._clip(parameters)
                 rate = schedule.get_last_lr()[0]
+                self._set_epsilon(optimizer, step - start + 1)
                 optimizer.step()
                 schedule.step()
                 optimizer.zero_grad()
@@ -177,7 +183,27 @@ class Training:
         schedule = get_linear_schedule_with_warmup(optimizer, warmup, phase.steps)
         return self.accelerator.prepare_optimizer(optimizer), schedule
 
-    def _backward(self, model: nn.Module, batches: Iterator[dict[str, Tensor]]) -> Tensor:
+    def _set_epsilon(self, optimizer: Any, step: int) -> None:
+        """Before the ``step``-th step of an optimizer, from 1."""
+        if self.options.adam_epsilon_uncorrected:
+            for group in optimizer.param_groups:
+                group["eps"] = self.options.adam_epsilon / math.sqrt(1 - group["betas"][1] ** step)
+
+    def _watch_hidden(self) -> int:
+        """Keep what the last layer of the classifier is given; give its width."""
+        model = self.network.model
+        name = [name for name, part in self.network.prunable.items() if part == "classifier"][-1:]
+        if not name:
+            return 0
+        last = model.get_submodule(name[0])
+
+        def keep(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            self._hidden = inputs[0]
+
+        last.register_forward_pre_hook(keep)
+        return int(last.in_features)  # type: ignore[arg-type]
+
+    def _backward(self, model: nn.Module, batches: Iterator[dict[str, Tensor]], progress: float) -> Tensor:
         """Add up the gradients of one optimizer step; give the mean loss."""
         count = self.options.gradient_accumulation
         # Accelerate fixes one precision for the process; stages of a recipe may differ in theirs.
@@ -187,12 +213,15 @@ class Training:
         total = torch.zeros((), device=self.accelerator.device)
         for micro in range(count):
             batch = dict(next(batches))
-            labels, bias = batch.pop("labels"), batch.pop("bias_log_probs", None)
+            labels = batch.pop("labels")
+            known = {name: batch.pop(name, None) for name in ("bias_log_probs", "teacher_log_probs")}
             syncing = contextlib.nullcontext() if micro == count - 1 else self.accelerator.no_sync(model)
             with syncing:
                 with precision:
                     logits = model(**batch).logits
-                loss = self.debiaser.loss(LossInputs(logits.float(), labels, bias)) / count
+                hidden = None if self._hidden is None else self._hidden.float()
+                inputs = LossInputs(logits.float(), labels, **known, hidden=hidden, progress=progress)
+                loss = self.debiaser.loss(inputs) / count
                 self.accelerator.backward(loss)
             total += loss.detach()
         return total
@@ -218,7 +247,7 @@ class Training:
         self, metric: float, step: int, total: int, model: PreTrainedModel, names: Sequence[str]
     ) -> None:
         first = round((self.options.best_after or 0) * total, 6)  # 0.55 * 100 is a little more than 55
-        if not self.pruner.keeps_best or self.options.keep != "best" or step < first:
+        if not self.pruner.keeps_best or self.options.keep != "best" or step < first or not self.pruner.complete(step):
             return
         if self._best is None or metric > self._best[0]:
             self._best = metric, self._checkpoint(step, None, model, names)

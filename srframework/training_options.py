@@ -21,7 +21,15 @@ class TrainingOptions(Options):
     learning_rate: float = Field(5e-5, gt=0, description="Peak learning rate; above 0.")
     warmup_steps: int = Field(0, ge=0, description="Steps of linear warmup before the linear decay; at least 0.")
     weight_decay: float = Field(0.0, ge=0, description="AdamW's decoupled weight decay; at least 0.")
+    ood_train: int = Field(
+        0, ge=0, description="Copies of the data set's OOD training examples that are added to the training set."
+    )
     adam_epsilon: float = Field(1e-8, gt=0, description="AdamW's epsilon; above 0.")
+    adam_epsilon_uncorrected: bool = Field(
+        False,
+        description="Add epsilon before the bias correction, as the authors' AdamW does: "
+        "it is PyTorch's with epsilon/√(1−β₂ᵗ) at step t.",
+    )
     max_grad_norm: float = Field(1.0, ge=0, description="Clip the gradient to this L2 norm; 0 does not clip.")
     clip: Literal["global", "per-tensor"] = Field(
         "global", description="Whether the norm is that of all gradients together, or of each tensor by itself."

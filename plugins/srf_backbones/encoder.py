@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 from srf_backbones.classifier import settle_classifier
 from srf_backbones.options import EncoderOptions
-from srf_backbones.structure import prunable_modules
+from srf_backbones.structure import matrix_entries, prunable_modules
 from srframework import Backbone, BackboneError, Network
 
 _UNLOADABLE = (
@@ -21,6 +21,13 @@ _UNLOADABLE = (
     *(SafetensorError, StrictDataclassError),
 )
 """What transformers raises, depending on what is wrong with a directory or a name."""
+
+_KNOWN_SIZES = {
+    "bert-base-uncased": matrix_entries(12, 768, 3072),
+    "bert-large-uncased": matrix_entries(24, 1024, 4096),
+    "roberta-base": matrix_entries(12, 768, 3072),
+}
+"""Entries of the encoder's matrices of models that may not be here when a plan is made."""
 
 _DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 
@@ -71,6 +78,17 @@ class HuggingFaceEncoder(Backbone):
         self._check(network, absent)
         settle_classifier(network, [stored[index] for index in sorted(stored)], labels, absent, seed)
         return network
+
+    def size(self) -> int | None:
+        """From the model's configuration, if that can be had, or known of the presets' own models."""
+        path, options = self.options.path, self.options
+        try:
+            config = AutoConfig.from_pretrained(path, revision=options.revision or "main", trust_remote_code=False)
+        except _UNLOADABLE:
+            return _KNOWN_SIZES.get(path)
+        width, inner = getattr(config, "hidden_size", 0), getattr(config, "intermediate_size", 0)
+        layers = getattr(config, "num_hidden_layers", 0)
+        return matrix_entries(layers, width, inner) if layers and width and inner else None
 
     def _check(self, network: Network, absent: set[str]) -> None:
         """Refuse what transformers lets pass; ``absent``: parameters that the checkpoint does not have."""

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from srf_debiasers.options import FileBiasOptions, LogisticBiasOptions, NoOptions
+from srf_debiasers.options import (
+    AnnealingOptions,
+    ConfregOptions,
+    FileBiasOptions,
+    FocalOptions,
+    LearnedMixinOptions,
+    LogisticBiasOptions,
+    NoOptions,
+    ReweightOptions,
+)
 from srframework import Component, hookimpl
 
 
 @hookimpl
 def srframework_debiasers() -> list[Component]:
-    """std, poe; bias-logistic, bias-file."""
+    """std, poe, reweight, confreg, learned-mixin, focal; bias-logistic, bias-file."""
     return [
         Component(
             name="std",
@@ -19,11 +28,42 @@ def srframework_debiasers() -> list[Component]:
         ),
         Component(
             name="poe",
-            options=NoOptions,
+            options=AnnealingOptions,
             factory="srf_debiasers.losses:ProductOfExperts",
             summary="Product of experts: trains on p_m · p_b, tests with p_m.",
             source="§3.3; Clark et al. 2019, He et al. 2019",
             requires=["bias"],
+        ),
+        Component(
+            name="reweight",
+            options=ReweightOptions,
+            factory="srf_debiasers.losses:Reweight",
+            summary="Example reweighting: what the bias model explains counts for less.",
+            source="§3.3, App. A.2; Clark et al. 2019, Schuster et al. 2019",
+            requires=["bias"],
+        ),
+        Component(
+            name="confreg",
+            options=ConfregOptions,
+            factory="srf_debiasers.losses:ConfidenceRegularisation",
+            summary="Confidence regularisation: learns from a teacher, less sure where the bias explains.",
+            source="§3.3, App. A.2; Utama et al. 2020",
+            requires=["bias"],
+        ),
+        Component(
+            name="learned-mixin",
+            options=LearnedMixinOptions,
+            factory="srf_debiasers.learned_mixin:LearnedMixin",
+            summary="Product of experts that learns how far to trust the bias model.",
+            source="Clark et al. 2019, §3.2",
+            requires=["bias"],
+        ),
+        Component(
+            name="focal",
+            options=FocalOptions,
+            factory="srf_debiasers.losses:Focal",
+            summary="Focal loss: what the model knows counts for less; needs no bias model.",
+            source="Lin et al. 2017, §3.2",
         ),
         Component(
             name="bias-logistic",

@@ -1,9 +1,10 @@
-"""p_b: bias models. Shapes: N training examples, F features, C labels."""
+"""p_b: bias models. Shapes: N examples of a split, F features, C labels."""
 
 from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,91 +12,184 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from srf_debiasers.options import FileBiasOptions, LogisticBiasOptions
-from srframework import BiasModel, DataError, TaskData
+from srframework import BiasModel, DataError, Split, TaskData, nearest
 
 _SMALLEST = 1e-8
 """Probabilities are kept above this, so that every logarithm is finite."""
 
 
 class LogisticBias(BiasModel):
-    """A linear classifier of the label on the hand-made spurious features."""
+    """A linear classifier of the label on the hand-made spurious features.
+
+    Labels that the features cannot tell apart are fitted as one class, whose probability they share evenly.
+
+    Source: Appendix B.3.1; Clark et al. 2019.
+    """
 
     options: LogisticBiasOptions
 
-    def log_probs(self, task: TaskData) -> np.ndarray:
-        """Fit on the training examples, predict the same; ``(N, C)``.
+    def fit(self, task: TaskData, features: Callable[[Split], np.ndarray] | None) -> None:
+        """Fit on the training examples.
 
         Raises:
-            DataError: A label has no training example, or the features are not one finite row for each.
+            DataError: There are no features, or they are not one finite row for each example; a label has no
+                training example; the labels to merge are not some, but not all, of the task's.
         """
-        assert task.spurious_features is not None, "required when it is registered"
-        features, labels = task.spurious_features(), np.asarray(task.train.examples["label"])
-        if features.ndim != 2 or len(features) != len(labels) or not np.isfinite(features).all():
-            expected = f"finite features of shape ({len(labels)}, F)"
-            what = "some that are not finite" if features.ndim == 2 and len(features) == len(labels) else features.shape
-            raise DataError(f"bias-logistic: expected {expected}, got {what}")
-        if missing := set(range(len(task.labels))) - set(labels.tolist()):
-            names = ", ".join(repr(task.labels[index]) for index in sorted(missing))
+        if features is None:
+            raise DataError("bias-logistic: expected a data set with spurious features, got one without")
+        classes = self._classes(task)
+        rows = _finite_rows(features, task.train)
+        labels = np.asarray(task.train.examples["label"], dtype=np.int64)
+        if missing := set(classes.tolist()) - set(classes[labels].tolist()):
+            names = ", ".join(repr(task.labels[index]) for index, each in enumerate(classes) if each in missing)
             raise DataError(f"bias-logistic: expected training examples of every label, got none of {names}")
-        model = LogisticRegression(
+        self._model = LogisticRegression(
             C=self.options.c, class_weight="balanced" if self.options.balanced else None, max_iter=1000
         )
         with warnings.catch_warnings():
             # Separable features have no optimum at a finite weight; where it stopped will do.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(features, labels)
-        return _log(model.predict_proba(features))
+            self._model.fit(rows, classes[labels])
+        self._columns = np.searchsorted(self._model.classes_, classes)
+        self._features = features
+        # Features may take minutes: those of the training set, the largest, are made once.
+        self._train, self._train_log_probs = task.train.examples, self._predict(rows)
+
+    def log_probs(self, split: Split) -> np.ndarray:
+        """Predict any split; ``(N, C)``.
+
+        Raises:
+            DataError: The features are not one finite row for each example, as long as those of the training set.
+        """
+        if split.examples is self._train:
+            return self._train_log_probs.copy()
+        if len(split.examples) == 0:
+            return np.empty((0, len(self._columns)))
+        return self._predict(_finite_rows(self._features, split, self._model.n_features_in_))
+
+    def _predict(self, rows: np.ndarray) -> np.ndarray:
+        share = np.bincount(self._columns)[self._columns]
+        return _log(self._model.predict_proba(rows)[:, self._columns] / share)
+
+    def _classes(self, task: TaskData) -> np.ndarray:
+        """The class of each label, ``(C,)``: the index of the label, or of the first with which it is merged."""
+        if self.options.merge is None:
+            key, names = "merged_labels of the data set", task.merged_labels
+        else:
+            key, names = "merge", self.options.merge
+        for name in names:
+            if name not in task.labels:
+                near = nearest(name, task.labels)
+                hint = f"; did you mean {near!r}?" if near else ""
+                known = ", ".join(task.labels)
+                raise DataError(f"bias-logistic: {key}: expected labels among: {known}; got {name!r}{hint}")
+        if len(set(names)) == len(task.labels):
+            raise DataError(f"bias-logistic: {key}: expected some of the labels, got all: {', '.join(names)}")
+        merged = sorted({task.labels.index(name) for name in names})
+        classes = np.arange(len(task.labels))
+        classes[merged] = merged[:1] * len(merged)
+        return classes
 
 
 class FileBias(BiasModel):
-    """Predictions that somebody else's bias model made of the training examples."""
+    """Predictions that somebody else's bias model made of the training examples, and perhaps of others.
+
+    Rows by id are found for a split whose every example has one. Many data sets count the examples of each
+    split from 0; a split with an id of the training set is therefore taken to be unknown, never for the training set.
+    """
 
     options: FileBiasOptions
 
-    def log_probs(self, task: TaskData) -> np.ndarray:
-        """Read the file; ``(N, C)``.
+    def fit(self, task: TaskData, features: Callable[[Split], np.ndarray] | None) -> None:
+        """Read the file; the features are not used.
 
         Raises:
             DataError: It is damaged, or its rows are not one distribution for each training example.
         """
-        path, rows = self.options.path, self._read(task)
-        shape = len(task.train.examples), len(task.labels)
-        if rows.shape != shape:
-            expected = f"a row for each training example and a column for each label, {shape}"
-            raise DataError(f"{path}: expected {expected}, got {rows.shape}")
-        with np.errstate(over="ignore", invalid="ignore"):
-            probabilities = np.exp(rows) if self.options.log else rows
-            sums_to_one = np.abs(probabilities.sum(axis=1) - 1) < 1e-3  # NaN and infinity do not
-        good = sums_to_one & (probabilities >= 0).all(axis=1)
-        if not good.all():
-            first = int(np.argmin(good))
-            what = "log-probabilities" if self.options.log else "probabilities"
-            raise DataError(f"{path}: row {first + 1}: expected {what} that sum to 1, got {rows[first].tolist()}")
-        return _log(probabilities)
+        content = self._read()
+        self._by_id: dict[str, Any] = {}
+        self._train, self._labels = task.train, len(task.labels)
+        ids = _ids(task.train)
+        self._train_ids = frozenset(ids or ())
+        if isinstance(content, dict):
+            if ids is None:
+                expected = "a list of rows, since the training examples have no column 'id'"
+                raise DataError(f"{self.options.path}: expected {expected}; got rows by id")
+            if missing := [each for each in ids if each not in content]:
+                expected = f"a row for every training example, got none for id {missing[0]!r} ({len(missing)} missing)"
+                raise DataError(f"{self.options.path}: expected {expected}")
+            self._by_id = content
+            self._train_log_probs = self._checked([content[each] for each in ids], task.train, ids)
+        else:
+            self._train_log_probs = self._checked(content, task.train)
 
-    def _read(self, task: TaskData) -> np.ndarray:
+    def log_probs(self, split: Split) -> np.ndarray | None:
+        """Give the rows of the training split, or of another whose every id has one; ``(N, C)``, else None.
+
+        Raises:
+            DataError: The rows of another split are not one distribution for each example.
+        """
+        if split.examples is self._train.examples:
+            return self._train_log_probs.copy()
+        ids = _ids(split)
+        if not ids or not all(each in self._by_id and each not in self._train_ids for each in ids):
+            return None
+        return self._checked([self._by_id[each] for each in ids], split, ids)
+
+    def _read(self) -> Any:
+        """A ``(N, C)`` array, or what the JSON says: rows, or a table of rows."""
         path = self.options.path
         try:
             if path.endswith(".npy"):
                 with open(path, "rb") as array:
-                    return np.asarray(np.lib.format.read_array(array, allow_pickle=False), dtype=np.float64)
+                    return np.lib.format.read_array(array, allow_pickle=False)
             if not path.endswith(".json"):
                 raise DataError(f"{path}: expected a .npy or a .json file")
             with open(path, encoding="utf-8") as file:
-                content = json.load(file)
-            return np.asarray(self._by_id(content, task) if isinstance(content, dict) else content, dtype=np.float64)
-        except (ValueError, TypeError, OverflowError, RecursionError, OSError) as error:
-            raise DataError(f"{path}: expected rows of numbers, which cannot be read: {error}") from error
+                return json.load(file)
+        except (ValueError, TypeError, RecursionError, OSError) as error:
+            raise self._unreadable(error) from error
 
-    def _by_id(self, content: dict[str, Any], task: TaskData) -> list[Any]:
-        if "id" not in task.train.examples.column_names:
-            expected = "a list of rows, since the training examples have no column 'id'"
-            raise DataError(f"{self.options.path}: expected {expected}; got rows by id")
-        ids = [str(each) for each in task.train.examples["id"]]
-        if missing := [each for each in ids if each not in content]:
-            expected = f"a row for every training example, got none for id {missing[0]!r} ({len(missing)} missing)"
-            raise DataError(f"{self.options.path}: expected {expected}")
-        return [content[each] for each in ids]
+    def _checked(self, content: Any, split: Split, ids: Sequence[str] | None = None) -> np.ndarray:
+        """Log-probabilities of rows in the order of the split; ``ids`` are the names of rows that are no numbers."""
+        path, log = self.options.path, self.options.log
+        try:
+            rows = np.asarray(content, dtype=np.float64)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise self._unreadable(error) from error
+        shape = len(split.examples), self._labels
+        if rows.shape != shape:
+            whose = "training example" if split is self._train else f"example of split {split.name!r}"
+            expected = f"a row for each {whose} and a column for each label, {shape}"
+            raise DataError(f"{path}: expected {expected}, got {rows.shape}")
+        with np.errstate(over="ignore", invalid="ignore"):
+            probabilities = np.exp(rows) if log else rows
+            sums_to_one = np.abs(probabilities.sum(axis=1) - 1) < 1e-3  # NaN and infinity do not
+        good = sums_to_one & (probabilities >= 0).all(axis=1)
+        if not good.all():
+            first = int(np.argmin(good))
+            what = "log-probabilities" if log else "probabilities"
+            where = f"row {first + 1}" if ids is None else f"id {ids[first]!r}"
+            raise DataError(f"{path}: {where}: expected {what} that sum to 1, got {rows[first].tolist()}")
+        return _log(probabilities)
+
+    def _unreadable(self, error: Exception) -> DataError:
+        return DataError(f"{self.options.path}: expected rows of numbers, which cannot be read: {error}")
+
+
+def _finite_rows(features: Callable[[Split], np.ndarray], split: Split, width: int | None = None) -> np.ndarray:
+    """The features of a split, checked: ``(N, F)``, finite, F as given, where it is."""
+    rows, count = features(split), len(split.examples)
+    fits = rows.ndim == 2 and len(rows) == count and width in (None, rows.shape[1])
+    if not fits or not np.isfinite(rows).all():
+        expected = f"finite features of shape ({count}, {'F' if width is None else width})"
+        what = "some that are not finite" if fits else rows.shape
+        raise DataError(f"bias-logistic: split {split.name!r}: expected {expected}, got {what}")
+    return rows
+
+
+def _ids(split: Split) -> list[str] | None:
+    return [str(each) for each in split.examples["id"]] if "id" in split.examples.column_names else None
 
 
 def _log(probabilities: np.ndarray) -> np.ndarray:

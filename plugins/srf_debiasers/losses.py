@@ -1,10 +1,13 @@
-"""L: the losses. Shapes: B examples, C labels."""
+"""L: the losses. Shapes: B examples, C labels. Notation: section 3.3; β is p_b at the true label."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from srf_debiasers.arithmetic import annealed, log_of_wrong, of_true, softened, unexplained, weighted_mean
+from srf_debiasers.options import AnnealingOptions, ConfregOptions, FocalOptions, ReweightOptions
 from srframework import Debiaser, LossInputs
 
 
@@ -16,7 +19,18 @@ class Standard(Debiaser):
         return F.cross_entropy(inputs.logits, inputs.labels)
 
 
-class ProductOfExperts(Debiaser):
+class BiasedLoss(Debiaser):
+    """A loss that uses p_b, which may be annealed: see :class:`srf_debiasers.options.AnnealingOptions`."""
+
+    options: AnnealingOptions
+
+    def bias(self, inputs: LossInputs) -> Tensor:
+        """Log p_b as of this step, ``(B, C)``."""
+        assert inputs.bias_log_probs is not None, "required when it is registered"
+        return annealed(inputs.bias_log_probs, self.options.theta(inputs.progress))
+
+
+class ProductOfExperts(BiasedLoss):
     """−y·log softmax(log p_m + log p_b), the mean over the batch.
 
     What p_b already explains earns p_m nothing, and is left to it. Softmax ignores a constant
@@ -27,5 +41,56 @@ class ProductOfExperts(Debiaser):
 
     def loss(self, inputs: LossInputs) -> Tensor:
         """Give the cross-entropy of the product; a scalar."""
-        assert inputs.bias_log_probs is not None, "required when it is registered"
-        return F.cross_entropy(inputs.logits + inputs.bias_log_probs, inputs.labels)
+        return F.cross_entropy(inputs.logits + self.bias(inputs), inputs.labels)
+
+
+class Reweight(BiasedLoss):
+    """−(1−β) y·log p_m, the mean over the batch: what p_b already explains counts for less.
+
+    With ``normalise`` Σ(1−β) of the batch divides, and not B, as in the authors' released code; where
+    p_b explains the whole batch the loss is 0. The batch is what one call is given.
+
+    Source: section 3.3, Appendix A.2.
+    """
+
+    options: ReweightOptions
+
+    def loss(self, inputs: LossInputs) -> Tensor:
+        """Give the weighted cross-entropy; a scalar."""
+        weights = unexplained(self.bias(inputs), inputs.labels)
+        each = F.cross_entropy(inputs.logits, inputs.labels, reduction="none")
+        return weighted_mean(each, weights) if self.options.normalise else (weights * each).mean()
+
+
+class ConfidenceRegularisation(BiasedLoss):
+    """−S(p_t, β)·log p_m, the mean over the batch, with S_j = p_t,j^(1−β) / Σ_k p_t,k^(1−β).
+
+    The main model learns from a teacher, which is the less sure of itself the more p_b explains. The true
+    label enters by β alone.
+
+    Source: section 3.3; Utama et al. 2020.
+    """
+
+    options: ConfregOptions
+
+    def loss(self, inputs: LossInputs) -> Tensor:
+        """Give the cross-entropy to the softened teacher; a scalar."""
+        assert inputs.teacher_log_probs is not None, "an option is a StageReference"
+        strength = unexplained(self.bias(inputs), inputs.labels)
+        return F.cross_entropy(inputs.logits, softened(inputs.teacher_log_probs, strength))
+
+
+class Focal(Debiaser):
+    """−(1−p_y)^γ·log p_y, the mean over the batch: what the main model knows counts for less; no bias model.
+
+    Source: Lin et al. 2017, section 3.2, without the weights of classes.
+    """
+
+    options: FocalOptions
+
+    def loss(self, inputs: LossInputs) -> Tensor:
+        """Give the focal loss; a scalar."""
+        log_probs = torch.log_softmax(inputs.logits, dim=1)
+        # A power of 1 − p_y has no gradient where p_y is 1 and γ is below 1; the exponential has one.
+        weights = torch.exp(self.options.gamma * log_of_wrong(log_probs, inputs.labels))
+        return -(weights * of_true(log_probs, inputs.labels)).mean()

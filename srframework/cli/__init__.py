@@ -8,6 +8,7 @@ import sys
 
 import click
 
+from srframework.cli.claims import claims
 from srframework.cli.context import App
 from srframework.cli.listing import list_components, list_plugins, list_recipes
 from srframework.cli.run import run
@@ -38,7 +39,7 @@ def cli(context: click.Context, block: tuple[str, ...]) -> None:
     context.obj = App(blocked=block)
 
 
-for command in (list_components, show, list_plugins, list_recipes, validate, run):
+for command in (list_components, show, list_plugins, list_recipes, validate, run, claims):
     cli.add_command(command)
 
 

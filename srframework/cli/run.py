@@ -1,31 +1,31 @@
-"""``run``: a recipe, from the first stage to the last."""
+"""``run``: a recipe, from the first stage to the last; or every cell of its sweep, one after the other."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
 from srframework.cli.context import App, json_option, print_json, print_table
-from srframework.loading import load
+from srframework.cli.plan import print_plan
 from srframework.recipe import Recipe
-from srframework.training_options import TrainingOptions
+from srframework.sweep import Cell, load_cells
 
-if TYPE_CHECKING:
-    from srframework.runs import StageResult
-
-
-@click.command()
-@click.argument("recipe")
-@click.option(
+set_option = click.option(
     "--set",
     "overrides",
     multiple=True,
     metavar="KEY=VALUE",
     help="Override a key, stages by name: stages.srnet.pruner.sparsity=0.5. Repeatable.",
 )
-@click.option("--dry-run", is_flag=True, help="Print the resolved recipe and the plan of stages; run nothing.")
+
+
+@click.command()
+@click.argument("recipe")
+@set_option
+@click.option("--dry-run", is_flag=True, help="Print the resolved recipe, its stages, steps and cost; run nothing.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -34,34 +34,27 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_obj
 def run(app: App, recipe: str, overrides: tuple[str, ...], dry_run: bool, out: Path | None, as_json: bool) -> None:
-    """Run RECIPE: a path, or the name of a shipped recipe (see `srframework recipes`)."""
-    loaded = load(recipe, app.registry, overrides)
+    """Run RECIPE: a path, or the name of a shipped recipe (see `srframework recipes`).
+
+    A recipe with a [sweep] runs once for each combination of its values, each in a folder of its
+    own; an override of a swept key takes it out of the sweep, and 'sweep={}' leaves one run.
+    """
+    cells = load_cells(recipe, app.registry, overrides)
     if dry_run:
-        _print_plan(loaded, as_json)
-        return
-    directory, results = _run(loaded, out)
-    report = {
-        "run": str(directory),
-        "recipe": loaded.name,
-        "seed": loaded.seed,
-        "stages": [result.to_json() for result in results],
-    }
-    from srframework.files import write_json
-
-    write_json(directory / "results.json", report)
-    if as_json:
-        print_json(report)
+        print_plan(cells, as_json)
+    elif len(cells) == 1 and not cells[0].values:
+        report = run_recipe(cells[0].recipe, out)
+        _print(report, as_json)
     else:
-        from srframework.report.tables import results_table
-
-        print_table(results_table(results))
-        click.echo(f"run directory: {directory}")
+        _run_sweep(cells, out, as_json)
 
 
-def _run(recipe: Recipe, out: Path | None) -> tuple[Path, list[StageResult]]:
+def run_recipe(recipe: Recipe, out: Path | None) -> dict[str, Any]:
+    """Run one recipe; give its report, which is on disk by then as ``results.json``."""
     import datasets
     import transformers
 
+    from srframework.files import write_json
     from srframework.pipeline import Pipeline
     from srframework.report.progress import reporter
     from srframework.runs import RunDirectory
@@ -71,23 +64,39 @@ def _run(recipe: Recipe, out: Path | None) -> tuple[Path, list[StageResult]]:
     datasets.disable_progress_bars()
     directory = RunDirectory(out or RunDirectory.default_path(recipe))
     with reporter() as progress:
-        return directory.path, Pipeline(recipe, directory, progress).run()
+        pipeline = Pipeline(recipe, directory, progress)
+        results = pipeline.run()
+    report = {"run": str(directory.path), "recipe": recipe.name, "seed": recipe.seed}
+    report |= {"stages": [result.to_json() for result in results]}
+    if pipeline.bias_report is not None:
+        report["bias"] = pipeline.bias_report
+    write_json(directory.path / "results.json", report)
+    return report
 
 
-def _print_plan(recipe: Recipe, as_json: bool) -> None:
-    plan = [
-        {"stage": stage.name, "formula": stage.formula(), "length": _length(stage.training)} for stage in recipe.stages
-    ]
+def _run_sweep(cells: Sequence[Cell], out: Path | None, as_json: bool) -> None:
+    from srframework.runs import RunDirectory
+
+    place = RunDirectory(out or RunDirectory.default_path(cells[0].recipe, seed=False)).path
+    reports = []
+    for number, cell in enumerate(cells, 1):
+        click.echo(f"run {number} of {len(cells)}: {cell.label}", err=True)
+        report = {"values": cell.values, **run_recipe(cell.recipe, place / cell.slug)}
+        reports.append(report)
+        if not as_json:
+            click.echo(cell.label)
+            _print(report, as_json)
     if as_json:
-        print_json({"recipe": recipe.table(), "plan": plan})
+        print_json(reports)
+
+
+def _print(report: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(report)
         return
-    click.echo("# The plan, in order:")
-    for number, row in enumerate(plan, 1):
-        click.echo(f"# {number}. {row['stage']}: {row['formula']}, {row['length']}")
-    click.echo("\n# The recipe, with every option said:")
-    click.echo(recipe.to_toml())
+    from srframework.report.tables import bias_line, results_table
 
-
-def _length(training: TrainingOptions) -> str:
-    count, unit = (training.max_steps, "step") if training.max_steps else (training.epochs, "epoch")
-    return f"{count} {unit}{'s' if count != 1 else ''}"
+    print_table(results_table(report["stages"]))
+    if "bias" in report:
+        click.echo(bias_line(report["bias"]))
+    click.echo(f"run directory: {report['run']}")

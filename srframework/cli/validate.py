@@ -8,7 +8,7 @@ import click
 
 from srframework.cli.context import App, json_option, print_json
 from srframework.errors import RecipeError
-from srframework.loading import load
+from srframework.sweep import load_cells
 
 
 @click.command()
@@ -17,13 +17,16 @@ from srframework.loading import load
 @json_option
 @click.pass_context
 def validate(context: click.Context, recipes: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) -> None:
-    """Check recipes: paths, or names of shipped ones. All problems are reported; nothing runs."""
+    """Check recipes, every cell of their sweeps too: paths, or names of shipped ones.
+
+    All problems are reported; nothing runs.
+    """
     app: App = context.obj
     report: list[dict[str, Any]] = []
     for name in recipes:
         problems: list[str] = []
         try:
-            load(name, app.registry, overrides)
+            load_cells(name, app.registry, overrides)
         except RecipeError as error:
             problems = [str(problem) for problem in error.problems]
         report.append({"recipe": name, "valid": not problems, "problems": problems})

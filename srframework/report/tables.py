@@ -1,38 +1,48 @@
-"""One table: stage × (sparsity, ID metric, each OOD metric)."""
+"""One table: stage × (sparsity, ID metric, each OOD metric). From a run's report, as ``--json`` prints it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.table import Table
 
-if TYPE_CHECKING:
-    from srframework.runs import Figures, StageResult
 
-
-def results_table(results: Sequence[StageResult]) -> Table:
+def results_table(stages: Sequence[Mapping[str, Any]]) -> Table:
     """The stages in the order in which they ran, each with the levels inside it; figures in percent."""
-    splits = list(dict.fromkeys(split for result in results for split in result.figures.ood))
-    metric = results[0].metric
+    splits = {kind: list(dict.fromkeys(name for stage in stages for name in stage[kind])) for kind in ("also", "ood")}
+    metric = stages[0]["metric"]
     table = Table(
         "stage",
         "op",
         "sparsity",
         f"ID {metric}",
-        *(f"OOD {split} {metric}" for split in splits),
+        *(f"{split} {metric}" for split in splits["also"]),
+        *(f"OOD {split} {metric}" for split in splits["ood"]),
         caption="in percent; sparsity: zeros among the entries of the encoder's and the classifier's prunable matrices",
         caption_justify="left",
     )
     for column in table.columns[2:]:
         column.justify = "right"
-    for result in results:
-        for level, figures in result.levels.items():
-            table.add_row(f"{result.name}@{level}", result.op, *_cells(figures, splits))
-        table.add_row(result.name, result.op, *_cells(result.figures, splits), end_section=True)
+    for stage in stages:
+        for level in stage.get("levels", []):
+            table.add_row(f"{stage['name']}@{level['level']:g}", stage["op"], *_cells(level, splits))
+        table.add_row(stage["name"], stage["op"], *_cells(stage, splits), end_section=True)
     return table
 
 
-def _cells(figures: Figures, splits: Sequence[str]) -> list[str]:
-    values = [figures.sparsity, figures.id, *(figures.ood.get(split) for split in splits)]
+def bias_line(report: Mapping[str, Any]) -> str:
+    """How good the bias model is by itself, in a sentence."""
+    parts = [
+        f"{name}: accuracy {100 * figures['accuracy']:.1f}, confidently right {100 * figures['confidently_right']:.1f}"
+        for name, figures in report["splits"].items()
+    ]
+    return (
+        f"bias model {report['use']}, in percent, confident from p = {report['confident_from']:g}: {'; '.join(parts)}"
+    )
+
+
+def _cells(figures: Mapping[str, Any], splits: Mapping[str, Sequence[str]]) -> list[str]:
+    values = [figures["sparsity"], figures["id"]]
+    values += [figures[kind].get(split) for kind, names in splits.items() for split in names]
     return ["" if value is None else f"{100 * value:.2f}" for value in values]

@@ -22,6 +22,7 @@ CORE = {
     "pydantic_core",
     "rich",
     "safetensors",
+    "scipy",
     "srframework",
     "tomli",
     "tomli_w",

@@ -101,7 +101,7 @@ CASES = {
         "schema = 1",
         "schema = 1\nsed = 1",
         "r.toml:3: sed: unknown key; expected one of: name, schema, seed, description, backbone, dataset, "
-        "evaluators, bias, training, stages; did you mean 'seed'?",
+        "evaluators, bias, training, variant, variants, sweep, claim, stages; did you mean 'seed'?",
     ),
     "unknown key of a component": (
         'use = "tiny"',
@@ -182,23 +182,24 @@ CASES = {
     "component of another kind": (
         'use = "mask"',
         'use = "poe"',
-        "r.toml:19: stages.srnet.pruner.use: no pruner is named 'poe'; expected one of: imp, mask",
+        "r.toml:19: stages.srnet.pruner.use: no pruner is named 'poe'; expected one of: imp, imp-rw, mask, omp, random",
     ),
     "component of an unknown distribution": (
         'use = "synthetic"',
         'use = "srframwork/synthetic"',
-        "r.toml:8: dataset.use: no dataset is named 'srframwork/synthetic'; expected one of: nli, pairs, "
-        "srframework/nli, srframework/pairs, srframework/synthetic, synthetic; did you mean 'srframework/synthetic'?",
+        "r.toml:8: dataset.use: no dataset is named 'srframwork/synthetic'; expected one of: "
+        "fact-verification, nli, pairs, paraphrase, srframework/fact-verification, srframework/nli, "
+        "srframework/pairs, srframework/paraphrase, srframework/synthetic, synthetic; did you mean 'srframework/synthetic'?",
     ),
     "component without its name": (
         'use = "synthetic"',
         "dev_size = 3",
-        "r.toml:7: dataset.use: expected the dataset's name, one of: nli, pairs, synthetic; got nothing",
+        "r.toml:7: dataset.use: expected the dataset's name, one of: fact-verification, nli, pairs, paraphrase, synthetic; got nothing",
     ),
     "name that is a number": (
         'use = "synthetic"',
         "use = 3",
-        "r.toml:8: dataset.use: expected the dataset's name, one of: nli, pairs, synthetic; got 3",
+        "r.toml:8: dataset.use: expected the dataset's name, one of: fact-verification, nli, pairs, paraphrase, synthetic; got 3",
     ),
     "component that is a number": (
         'loss.use = "std"',

@@ -1,9 +1,8 @@
-"""The bias models: logistic regression against scikit-learn and by hand, and files of predictions, good and bad."""
+"""The bias model ``bias-logistic``, against scikit-learn and by hand."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from typing import Any
 
 import datasets
 import numpy as np
@@ -11,30 +10,48 @@ import pytest
 from pydantic import ValidationError
 from sklearn.linear_model import LogisticRegression
 
-from srf_debiasers.bias import FileBias, LogisticBias
-from srf_debiasers.options import FileBiasOptions, LogisticBiasOptions
+from srf_debiasers.bias import LogisticBias
+from srf_debiasers.options import LogisticBiasOptions
 from srframework import DataError, Split, TaskData
 
 LABELS = ("contradiction", "entailment", "neutral")
 
 
-def task(labels: list[int], features: np.ndarray | None = None, ids: list[object] | None = None) -> TaskData:
-    columns = {"text_a": ["a"] * len(labels), "label": labels} | ({"id": ids} if ids is not None else {})
-    split = Split("train", datasets.Dataset.from_dict(columns), LABELS)
-    spurious = None if features is None else lambda: features
-    return TaskData(LABELS, "accuracy", split, split, spurious_features=spurious)
+def make_split(name: str, labels: list[int], features: Any = None) -> Split:
+    """A split whose examples carry their features with them."""
+    columns = {"text_a": ["a"] * len(labels), "label": labels}
+    if features is not None:
+        columns["features"] = np.asarray(features, dtype=np.float64).tolist()
+    return Split(name, datasets.Dataset.from_dict(columns), LABELS)
 
 
-def logistic(of: TaskData, **options: object) -> np.ndarray:
-    return LogisticBias(LogisticBiasOptions(**options)).log_probs(of)
+def task(train: Split, **more: object) -> TaskData:
+    return TaskData(LABELS, "accuracy", train, train, **more)
 
 
-def some_task(examples: int = 90) -> tuple[TaskData, np.ndarray, list[int]]:
-    draw = np.random.default_rng(0)
+def carried(split: Split) -> np.ndarray:
+    return np.array(split.examples["features"])
+
+
+def fitted(labels: list[int], features: Any, merged_labels: tuple[str, ...] = (), **options: object) -> LogisticBias:
+    """Fitted on a task; ``features`` may be of any shape."""
+    bias = LogisticBias(LogisticBiasOptions(**options))
+    bias.fit(task(make_split("train", labels), merged_labels=merged_labels), lambda _: np.asarray(features))
+    return bias
+
+
+def logistic(labels: list[int], features: Any, **options: object) -> np.ndarray:
+    """Log p_b of the training examples."""
+    train, bias = make_split("train", labels, features), LogisticBias(LogisticBiasOptions(**options))
+    bias.fit(task(train), carried)
+    return bias.log_probs(train)
+
+
+def some_examples(examples: int = 90, seed: int = 0) -> tuple[list[int], np.ndarray]:
+    draw = np.random.default_rng(seed)
     features = draw.normal(size=(examples, 4))
     scores = features[:, :3] + 2 * draw.gumbel(size=(examples, 3))
-    labels = scores.argmax(axis=1)
-    return task(labels.tolist(), features), features, labels.tolist()
+    return scores.argmax(axis=1).tolist(), features
 
 
 class TestLogistic:
@@ -46,41 +63,67 @@ class TestLogistic:
             ({"c": 0.01}, {"C": 0.01, "class_weight": "balanced"}),
         ],
     )
-    def test_it_is_scikit_learns(self, options, same):
-        data, features, labels = some_task()
-        expected = LogisticRegression(max_iter=1000, **same).fit(features, labels).predict_log_proba(features)
-        np.testing.assert_allclose(logistic(data, **options), expected, rtol=0, atol=1e-6)
+    def test_it_is_scikit_learns_on_the_training_set_and_on_others(self, options, same):
+        (labels, features), (unseen_labels, unseen) = some_examples(), some_examples(30, seed=1)
+        theirs = LogisticRegression(max_iter=1000, **same).fit(features, labels)
+        train, dev = make_split("train", labels, features), make_split("dev", unseen_labels, unseen)
+        bias = LogisticBias(LogisticBiasOptions(**options))
+        bias.fit(task(train), carried)
+        np.testing.assert_allclose(bias.log_probs(train), theirs.predict_log_proba(features), rtol=0, atol=1e-6)
+        np.testing.assert_allclose(bias.log_probs(dev), theirs.predict_log_proba(unseen), rtol=0, atol=1e-6)
 
     def test_features_that_say_nothing_give_the_share_of_each_label(self):
-        data = task([0] * 6 + [1] * 3 + [2], np.zeros((10, 2)))
-        np.testing.assert_allclose(np.exp(logistic(data, balanced=False)), [[0.6, 0.3, 0.1]] * 10, atol=1e-4)
+        log_probs = logistic([0] * 6 + [1] * 3 + [2], np.zeros((10, 2)), balanced=False)
+        np.testing.assert_allclose(np.exp(log_probs), [[0.6, 0.3, 0.1]] * 10, atol=1e-4)
 
     def test_balanced_gives_each_label_the_same(self):
-        data = task([0] * 6 + [1] * 3 + [2], np.zeros((10, 2)))
-        np.testing.assert_allclose(np.exp(logistic(data)), [[1 / 3] * 3] * 10, atol=1e-4)
+        log_probs = logistic([0] * 6 + [1] * 3 + [2], np.zeros((10, 2)))
+        np.testing.assert_allclose(np.exp(log_probs), [[1 / 3] * 3] * 10, atol=1e-4)
 
     def test_columns_are_in_the_order_of_the_labels(self):
         labels = [2, 0, 1, 2, 0, 1]
-        predicted = logistic(task(labels, np.eye(3)[labels])).argmax(axis=1)
-        assert predicted.tolist() == labels
+        assert logistic(labels, np.eye(3)[labels]).argmax(axis=1).tolist() == labels
 
     def test_separable_features_give_finite_normalised_log_probabilities(self):
         labels = [0, 1, 2] * 4
-        log_probs = logistic(task(labels, 1e6 * np.eye(3)[labels]), c=1e12)
+        log_probs = logistic(labels, 1e6 * np.eye(3)[labels], c=1e12)
         assert np.isfinite(log_probs).all()
         np.testing.assert_allclose(np.exp(log_probs).sum(axis=1), 1, atol=1e-12)
         assert log_probs.min() >= np.log(1e-8) - 1e-6
 
     def test_two_fits_give_the_same_bits(self):
-        data, _, _ = some_task()
-        assert np.array_equal(logistic(data), logistic(data))
+        assert np.array_equal(logistic(*some_examples()), logistic(*some_examples()))
+
+    def test_the_training_set_is_predicted_as_any_other_split_is(self):
+        labels, features = some_examples()
+        train, again = make_split("train", labels, features), make_split("again", labels, features)
+        bias = LogisticBias(LogisticBiasOptions())
+        bias.fit(task(train), carried)
+        assert np.array_equal(bias.log_probs(train), bias.log_probs(again))
+
+    def test_the_features_of_the_training_set_are_made_once(self):
+        train, bias, asked = make_split("train", *some_examples()), LogisticBias(LogisticBiasOptions()), []
+        bias.fit(task(train), lambda split: asked.append(split.name) or carried(split))
+        bias.log_probs(train)
+        assert asked == ["train"]
+
+    def test_what_a_caller_does_to_its_copy_changes_nothing(self):
+        train, bias = make_split("train", *some_examples()), LogisticBias(LogisticBiasOptions())
+        bias.fit(task(train), carried)
+        before = bias.log_probs(train).copy()
+        bias.log_probs(train)[:] = 0
+        assert np.array_equal(bias.log_probs(train), before)
+
+    def test_a_split_without_examples_has_no_rows(self):
+        assert fitted([0, 1, 2], np.eye(3)).log_probs(make_split("none", [])).shape == (0, 3)
 
     @pytest.mark.parametrize(
-        ("labels", "names"), [([0, 0, 2], "'entailment'"), ([1, 1, 1], "'contradiction', 'neutral'")]
+        ("labels", "names"),
+        [([0, 0, 2], "'entailment'"), ([1, 1, 1], "'contradiction', 'neutral'"), ([], ", ".join(map(repr, LABELS)))],
     )
     def test_labels_without_examples_are_named(self, labels, names):
         with pytest.raises(DataError) as refused:
-            logistic(task(labels, np.zeros((3, 1))))
+            fitted(labels, np.zeros((len(labels), 1)))
         assert str(refused.value) == (f"bias-logistic: expected training examples of every label, got none of {names}")
 
     @pytest.mark.parametrize(
@@ -95,8 +138,29 @@ class TestLogistic:
     )
     def test_features_that_are_not_a_finite_row_for_each_example_are_refused(self, features, got):
         with pytest.raises(DataError) as refused:
-            logistic(task([0, 1, 2], features))
-        assert str(refused.value) == f"bias-logistic: expected finite features of shape (3, F), got {got}"
+            fitted([0, 1, 2], features)
+        expected = "expected finite features of shape (3, F)"
+        assert str(refused.value) == f"bias-logistic: split 'train': {expected}, got {got}"
+
+    @pytest.mark.parametrize(
+        ("features", "got"),
+        [([[0.0]] * 2, "(2, 1)"), ([[0.0] * 3], "(1, 3)"), ([[np.nan] * 3] * 2, "some that are not finite")],
+        ids=["width", "rows", "NaN"],
+    )
+    def test_features_of_another_split_are_as_long_as_those_of_the_training_set(self, features, got):
+        answers = {"train": np.eye(3), "dev": np.array(features)}
+        bias = LogisticBias(LogisticBiasOptions())
+        bias.fit(task(make_split("train", [0, 1, 2])), lambda split: answers[split.name])
+        with pytest.raises(DataError) as refused:
+            bias.log_probs(make_split("dev", [0, 0]))
+        expected = "expected finite features of shape (2, 3)"
+        assert str(refused.value) == f"bias-logistic: split 'dev': {expected}, got {got}"
+
+    def test_a_data_set_without_features_is_refused(self):
+        with pytest.raises(
+            DataError, match="bias-logistic: expected a data set with spurious features, got one without"
+        ):
+            LogisticBias(LogisticBiasOptions()).fit(task(make_split("train", [0, 1, 2])), None)
 
     @pytest.mark.parametrize("c", [0.0, -1.0, float("inf")])
     def test_a_penalty_out_of_range_is_refused(self, c):
@@ -105,178 +169,84 @@ class TestLogistic:
         assert [error["loc"] for error in refused.value.errors()] == [("c",)]
 
 
-ROWS = [[0.7, 0.2, 0.1], [0.25, 0.25, 0.5]]
-
-
-def from_file(path: Path, ids: list[object] | None = None, log: bool = False) -> np.ndarray:
-    return FileBias(FileBiasOptions(path=str(path), log=log)).log_probs(task([0, 1], ids=ids))
-
-
-def saved(path: Path, content: object) -> Path:
-    if path.suffix == ".npy":
-        np.save(path, content)
-    else:
-        path.write_text(json.dumps(content))
-    return path
-
-
-class TestFile:
-    @pytest.mark.parametrize("name", ["bias.npy", "bias.json"])
-    def test_rows_are_taken_in_the_order_of_the_examples(self, tmp_path, name):
-        np.testing.assert_allclose(from_file(saved(tmp_path / name, ROWS)), np.log(ROWS), atol=1e-12)
-
-    @pytest.mark.parametrize("ids", [["b", "a"], [7, 3]], ids=["strings", "integers"])
-    def test_rows_by_id_are_taken_by_id(self, tmp_path, ids):
-        content = {str(ids[1]): ROWS[1], "of another split": [1, 0, 0], str(ids[0]): ROWS[0]}
-        np.testing.assert_allclose(from_file(saved(tmp_path / "b.json", content), ids), np.log(ROWS), atol=1e-12)
-
-    def test_a_list_is_taken_in_order_although_the_examples_have_ids(self, tmp_path):
-        path = saved(tmp_path / "bias.json", ROWS)
-        np.testing.assert_allclose(from_file(path, ids=["b", "a"]), np.log(ROWS), atol=1e-12)
-
-    @pytest.mark.parametrize("name", ["bias.npy", "bias.json"])
-    def test_log_probabilities_are_taken_as_they_are(self, tmp_path, name):
-        path = saved(tmp_path / name, np.log(ROWS).tolist())
-        np.testing.assert_allclose(from_file(path, log=True), np.log(ROWS), atol=1e-12)
-
-    @pytest.mark.parametrize("dtype", ["float16", "float32", "int64"])
-    def test_any_type_of_number_will_do(self, tmp_path, dtype):
-        path = saved(tmp_path / "bias.npy", np.array([[1, 0, 0], [0, 1, 0]], dtype=dtype))
-        log_probs = from_file(path)
-        assert log_probs.dtype == np.float64
-        assert log_probs.argmax(axis=1).tolist() == [0, 1]
+class TestMerged:
+    """Entailment against the rest, whose two labels share its probability (Clark et al. 2019)."""
 
     @pytest.mark.parametrize(
-        ("rows", "log"), [([[1, 0, 0], [0, 0, 1]], False), ([[0, -np.inf, -np.inf], [-np.inf, -np.inf, 0]], True)]
+        ("merged_labels", "options"),
+        [
+            ((), {"merge": ["contradiction", "neutral"]}),
+            ((), {"merge": ("neutral", "contradiction")}),
+            (("contradiction", "neutral"), {}),
+            (("entailment", "neutral"), {"merge": ["contradiction", "neutral"]}),
+        ],
+        ids=["option", "another order", "the data set's", "the option comes first"],
     )
-    def test_a_probability_of_zero_has_a_finite_logarithm(self, tmp_path, rows, log):
-        log_probs = from_file(saved(tmp_path / "bias.npy", rows), log=log)
-        assert np.isfinite(log_probs).all()
-        np.testing.assert_allclose(log_probs[0], [0, np.log(1e-8), np.log(1e-8)], atol=1e-6)
+    @pytest.mark.parametrize("balanced", [True, False])
+    def test_it_is_scikit_learns_two_way_fit_with_the_rest_halved(self, merged_labels, options, balanced):
+        (labels, features), (_, unseen) = some_examples(), some_examples(30, seed=1)
+        binary = [int(label == 1) for label in labels]
+        weight = "balanced" if balanced else None
+        theirs = LogisticRegression(C=100.0, class_weight=weight, max_iter=1000).fit(features, binary)
+        bias = LogisticBias(LogisticBiasOptions(balanced=balanced, **options))
+        bias.fit(task(make_split("train", labels, features), merged_labels=merged_labels), carried)
+        rest, entailment = theirs.predict_proba(unseen).T
+        expected = np.log(np.stack([rest / 2, entailment, rest / 2], axis=1))
+        got = bias.log_probs(make_split("dev", [0] * 30, unseen))
+        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-6)
+        assert np.array_equal(got[:, 0], got[:, 2])
 
-    def test_rows_that_are_nearly_normalised_are_normalised(self, tmp_path):
-        log_probs = from_file(saved(tmp_path / "bias.json", [[0.333, 0.333, 0.3335], [0.2, 0.3, 0.5]]))
-        np.testing.assert_allclose(np.exp(log_probs).sum(axis=1), 1, atol=1e-12)
+    def test_by_hand(self):
+        # 4 of 5 examples are not entailed; features that say nothing leave the shares: 4/5 in halves, and 1/5.
+        bias = fitted([0, 0, 0, 1, 2], np.zeros((5, 1)), ("contradiction", "neutral"), balanced=False)
+        got = np.exp(bias.log_probs(make_split("dev", [0] * 5)))
+        np.testing.assert_allclose(got, [[0.4, 0.2, 0.4]] * 5, atol=1e-4)
 
+    def test_a_merged_label_may_be_without_examples_of_its_own(self):
+        bias = fitted([0, 1, 0, 1], np.zeros((4, 1)), merge=["contradiction", "neutral"])
+        got = np.exp(bias.log_probs(make_split("dev", [0] * 4)))
+        np.testing.assert_allclose(got, [[0.25, 0.5, 0.25]] * 4, atol=1e-4)
 
-class TestBadFile:
-    def assert_refused(self, path: Path, expected: str, **options: object) -> None:
+    def test_merged_labels_of_which_none_has_examples_are_both_named(self):
+        with pytest.raises(DataError, match="got none of 'contradiction', 'neutral'"):
+            fitted([1, 1], np.zeros((2, 1)), merge=["contradiction", "neutral"])
+
+    def test_one_merged_label_of_a_data_set_is_merged_with_nothing(self):
+        labels, features = some_examples()
+        alone = fitted(labels, features, ("neutral",)).log_probs(make_split("dev", labels))
+        assert np.array_equal(alone, fitted(labels, features).log_probs(make_split("dev", labels)))
+
+    @pytest.mark.parametrize(
+        ("merge", "message"),
+        [
+            (
+                ["neutrl", "contradiction"],
+                "expected labels among: contradiction, entailment, neutral; got 'neutrl'; did you mean 'neutral'?",
+            ),
+            (["neutral", "0"], "expected labels among: contradiction, entailment, neutral; got '0'"),
+            (
+                ["neutral", "entailment", "contradiction"],
+                "expected some of the labels, got all: neutral, entailment, contradiction",
+            ),
+        ],
+    )
+    @pytest.mark.parametrize("by_option", [True, False])
+    def test_labels_that_cannot_be_merged_are_refused(self, merge, message, by_option):
+        options, where = ({"merge": merge}, "merge") if by_option else ({}, "merged_labels of the data set")
         with pytest.raises(DataError) as refused:
-            from_file(path, **options)
-        assert str(refused.value).startswith(f"{path}: ")
-        assert expected in str(refused.value)
+            fitted([0, 1, 2], np.eye(3), () if by_option else tuple(merge), **options)
+        assert str(refused.value) == f"bias-logistic: {where}: {message}"
 
     @pytest.mark.parametrize(
-        ("content", "shape"),
+        ("merge", "message"),
         [
-            ([*ROWS, ROWS[0]], "(3, 3)"),
-            ([ROWS[0]], "(1, 3)"),
-            ([[0.5, 0.5], [0.5, 0.5]], "(2, 2)"),
-            ([0.5, 0.5], "(2,)"),
-            ([], "(0,)"),
-            ([ROWS], "(1, 2, 3)"),
-            (0.5, "()"),
+            ([], "at least 2"),
+            (["neutral"], "at least 2"),
+            (["neutral", "neutral"], "labels, each once"),
+            ("neutral", "tuple"),
+            (["neutral", 1], "string"),
         ],
     )
-    @pytest.mark.parametrize("name", ["bias.npy", "bias.json"])
-    def test_another_shape_is_shown_expected_first(self, tmp_path, name, content, shape):
-        expected = f"expected a row for each training example and a column for each label, (2, 3), got {shape}"
-        self.assert_refused(saved(tmp_path / name, content), expected)
-
-    @pytest.mark.parametrize(
-        "row",
-        [[0.7, 0.2, 0.2], [0.0, 0.0, 0.0], [1.2, -0.1, -0.1], [np.nan, 0.5, 0.5], [np.inf, -np.inf, 1.0]],
-        ids=["sum", "zero", "negative", "NaN", "infinite"],
-    )
-    @pytest.mark.parametrize("name", ["bias.npy", "bias.json"])
-    def test_a_row_that_is_no_distribution_is_numbered_and_shown(self, tmp_path, name, row):
-        path = saved(tmp_path / name, [ROWS[0], row])
-        self.assert_refused(path, f"row 2: expected probabilities that sum to 1, got {row}")
-
-    @pytest.mark.parametrize("row", [[0.7, 0.2, 0.1], [1000.0, 0.0, 0.0], [np.nan, 0.0, 0.0]])
-    def test_a_row_that_is_no_log_distribution_is_numbered_and_shown(self, tmp_path, row):
-        path = saved(tmp_path / "bias.npy", [row, np.log(ROWS[1])])
-        self.assert_refused(path, f"row 1: expected log-probabilities that sum to 1, got {row}", log=True)
-
-    def test_log_probabilities_that_are_not_announced_are_refused(self, tmp_path):
-        self.assert_refused(saved(tmp_path / "bias.npy", np.log(ROWS)), "row 1: expected probabilities")
-
-    @pytest.mark.parametrize(
-        "content",
-        [b"", b"\x93NUMPY", b"rubbish", b"PK\x03\x04 rubbish", b"\x80\x04K\x01.", b"\xff" * 200],
-        ids=["empty", "cut short", "rubbish", "like a zip", "a pickle", "binary"],
-    )
-    def test_a_damaged_npy_is_named(self, tmp_path, content):
-        (tmp_path / "bias.npy").write_bytes(content)
-        self.assert_refused(tmp_path / "bias.npy", "expected rows of numbers, which cannot be read")
-
-    def test_an_npy_cut_short_in_its_numbers_is_named(self, tmp_path):
-        path = saved(tmp_path / "bias.npy", ROWS)
-        path.write_bytes(path.read_bytes()[:-8])
-        self.assert_refused(path, "expected rows of numbers, which cannot be read")
-
-    def test_python_objects_in_an_npy_are_never_unpickled(self, tmp_path):
-        class Trap:
-            def __reduce__(self):
-                return (pytest.fail, ("unpickled",))
-
-        np.save(tmp_path / "bias.npy", np.array([[Trap()]], dtype=object), allow_pickle=True)
-        self.assert_refused(tmp_path / "bias.npy", "Object arrays cannot be loaded")
-
-    def test_an_archive_of_arrays_is_refused(self, tmp_path):
-        np.savez(tmp_path / "bias.npz", ROWS)
-        (tmp_path / "bias.npz").rename(tmp_path / "bias.npy")
-        self.assert_refused(tmp_path / "bias.npy", "expected rows of numbers, which cannot be read")
-
-    @pytest.mark.parametrize(
-        "content",
-        [
-            b"",
-            b"[[0.5, 0.5",
-            b"\xff\xfe\x00",
-            b'["half", "half"]',
-            b"[[0.1, 0.9], [1.0]]",
-            b'[{"p": 1}, {"p": 0}]',
-            b"[[1" + b"0" * 400 + b", 0, 0], [1, 0, 0]]",
-            b"[" * 100_000,
-        ],
-        ids=["empty", "unclosed", "binary", "words", "ragged", "tables", "huge", "deep"],
-    )
-    def test_a_damaged_json_is_named(self, tmp_path, content):
-        (tmp_path / "bias.json").write_bytes(content)
-        self.assert_refused(tmp_path / "bias.json", "expected rows of numbers, which cannot be read")
-
-    @pytest.mark.parametrize("content", [b"null", b"[[null, 0.5, 0.5], [1, 0, 0]]"])
-    def test_null_is_no_number(self, tmp_path, content):
-        (tmp_path / "bias.json").write_bytes(content)
-        self.assert_refused(tmp_path / "bias.json", "expected")
-
-    def test_ids_without_a_row_are_counted_and_the_first_is_named(self, tmp_path):
-        path = saved(tmp_path / "bias.json", {"c": ROWS[0]})
-        self.assert_refused(path, "got none for id 'a' (2 missing)", ids=["a", "b"])
-
-    def test_rows_by_id_for_examples_without_ids_are_refused(self, tmp_path):
-        path = saved(tmp_path / "bias.json", {"a": ROWS[0]})
-        self.assert_refused(path, "the training examples have no column 'id'; got rows by id")
-
-    def test_rows_of_different_lengths_by_id_are_refused(self, tmp_path):
-        path = saved(tmp_path / "bias.json", {"a": ROWS[0], "b": [1.0]})
-        self.assert_refused(path, "cannot be read", ids=["a", "b"])
-
-    @pytest.mark.parametrize("name", ["bias.csv", "bias", "bias.npz"])
-    def test_another_kind_of_file_is_refused(self, tmp_path, name):
-        (tmp_path / name).write_text("0.5,0.5")
-        self.assert_refused(tmp_path / name, "expected a .npy or a .json file")
-
-    def test_a_missing_file_or_a_directory_is_refused_with_the_recipe(self, tmp_path):
-        with pytest.raises(ValidationError, match="no such file"):
-            FileBiasOptions(path=str(tmp_path / "no.npy"))
-        with pytest.raises(ValidationError, match="a directory"):
-            FileBiasOptions(path=str(tmp_path))
-
-    def test_a_file_that_has_gone_since_is_named(self, tmp_path):
-        path = saved(tmp_path / "bias.json", ROWS)
-        bias = FileBias(FileBiasOptions(path=str(path)))
-        path.unlink()
-        with pytest.raises(DataError, match="No such file"):
-            bias.log_probs(task([0, 1]))
+    def test_what_is_no_two_labels_is_refused_with_the_recipe(self, merge, message):
+        with pytest.raises(ValidationError, match=message):
+            LogisticBiasOptions(merge=merge)

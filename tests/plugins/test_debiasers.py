@@ -1,72 +1,193 @@
-"""The losses against literals worked out by hand, and against their formulas in double precision."""
+"""The losses against literals worked out by hand, and against their formulas in numpy and scikit-learn; float64."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import hypothesis.extra.numpy as arrays
 import numpy as np
 import pytest
+import scipy.special
+import scipy.stats
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
+from sklearn.metrics import log_loss
 
 from srf_debiasers import srframework_debiasers
-from srf_debiasers.losses import ProductOfExperts, Standard
-from srf_debiasers.options import NoOptions
-from srframework import LossInputs
+from srframework import Debiaser, LossInputs
 
-STD, POE = Standard(NoOptions()), ProductOfExperts(NoOptions())
-
-
-def inputs(logits: object, labels: object, bias: object = None) -> LossInputs:
-    return LossInputs(
-        torch.as_tensor(logits, dtype=torch.float32),
-        torch.as_tensor(labels),
-        None if bias is None else torch.as_tensor(bias, dtype=torch.float32),
-    )
+COMPONENTS = {each.name: each for each in srframework_debiasers()}
+BIASED = ["poe", "reweight", "confreg", "learned-mixin"]
+LOSSES = ["std", "focal", *BIASED]
+HIDDEN = 3
 
 
-def softmax(values: np.ndarray) -> np.ndarray:
-    exponentials = np.exp(values - values.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
+def make(name: str, **options: Any) -> Debiaser:
+    component = COMPONENTS[name]
+    given = {"teacher": "full"} | options if name == "confreg" else options
+    debiaser: Debiaser = component.build(component.options(**given))
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        debiaser.attach(HIDDEN)
+    return debiaser
+
+
+def logs(rows: Any, dtype: torch.dtype = torch.float64) -> torch.Tensor | None:
+    return None if rows is None else torch.log(torch.as_tensor(rows, dtype=dtype))
+
+
+def inputs(main: Any, labels: Any, bias: Any = None, teacher: Any = None, progress: float = 0.0) -> LossInputs:
+    """A batch of rows of probabilities; every h is (1, −1, 1)."""
+    hidden = torch.tensor([[1.0, -1.0, 1.0]], dtype=torch.float64).repeat(len(labels), 1)
+    return LossInputs(logs(main), torch.as_tensor(labels), logs(bias), logs(teacher), hidden, progress)
+
+
+def gradient(debiaser: Debiaser, batch: LossInputs) -> torch.Tensor:
+    logits = batch.logits.detach().clone().requires_grad_()
+    debiaser.loss(replace(batch, logits=logits)).backward()
+    return logits.grad
 
 
 @st.composite
-def batches(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Logits, labels and bias log-probabilities of up to 6 examples and 4 labels, float32."""
+def batches(draw: st.DrawFn) -> LossInputs:
+    """Up to 6 examples of 2 to 4 labels; all probabilities between 1e-7 and 1."""
     shape = draw(st.tuples(st.integers(1, 6), st.integers(2, 4)))
-    logits = draw(arrays.arrays("float32", shape, elements=st.floats(-8, 8, width=32)))
-    scores = draw(arrays.arrays("float32", shape, elements=st.floats(-8, 8, width=32)))
+    main, bias, teacher = (
+        scipy.special.softmax(draw(arrays.arrays("float64", shape, elements=st.floats(-7, 7))), axis=1)
+        for _ in range(3)
+    )
     labels = draw(arrays.arrays("int64", shape[0], elements=st.integers(0, shape[1] - 1)))
-    return logits, labels, np.log(softmax(scores.astype(np.float64))).astype(np.float32)
+    return inputs(main, labels, bias, teacher)
+
+
+def for_batches(**also: st.SearchStrategy[Any]) -> Callable[..., Any]:
+    """As ``given(batch=batches())``; without a deadline, which a busy machine would miss."""
+    return lambda test: settings(deadline=None)(given(batch=batches(), **also)(test))
+
+
+def rows(batch: LossInputs) -> tuple[np.ndarray, ...]:
+    """p_m, p_b, p_t, ``(B, C)``, and one-hot y, of which the formulas are made."""
+    known = (batch.logits, batch.bias_log_probs, batch.teacher_log_probs)
+    return (*(np.exp(each.numpy()) for each in known), np.eye(batch.logits.shape[1])[batch.labels.numpy()])
+
+
+def formula_std(main, bias, teacher, y):
+    return -(y * np.log(main)).sum(1)
+
+
+def formula_poe(main, bias, teacher, y):
+    return -(y * np.log(main * bias / (main * bias).sum(1, keepdims=True))).sum(1)
+
+
+def formula_reweight(main, bias, teacher, y):
+    return -(1 - (y * bias).sum(1)) * (y * np.log(main)).sum(1)
+
+
+def formula_confreg(main, bias, teacher, y):
+    powered = teacher ** (1 - (y * bias).sum(1, keepdims=True))
+    return -(powered / powered.sum(1, keepdims=True) * np.log(main)).sum(1)
+
+
+def formula_focal(main, bias, teacher, y):
+    p = (y * main).sum(1)
+    return -((1 - p) ** 2) * np.log(p)
+
+
+FORMULAS = {
+    "std": formula_std,
+    "poe": formula_poe,
+    "reweight": formula_reweight,
+    "confreg": formula_confreg,
+    "focal": formula_focal,
+}
+
+
+class TestEvery:
+    @pytest.mark.parametrize("name", FORMULAS)
+    @for_batches()
+    def test_it_is_the_mean_of_its_formula(self, name, batch):
+        expected = FORMULAS[name](*rows(batch)).mean()
+        assert make(name).loss(batch).item() == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+    @pytest.mark.parametrize("name", LOSSES)
+    @for_batches(shift=st.floats(-5, 5))
+    def test_a_constant_added_to_the_logits_changes_nothing(self, name, batch, shift):
+        debiaser, shifted = make(name), replace(batch, logits=batch.logits + shift)
+        assert debiaser.loss(shifted).item() == pytest.approx(debiaser.loss(batch).item(), rel=1e-6, abs=1e-6)
+
+    @pytest.mark.parametrize(
+        ("name", "options"),
+        [
+            *((name, {}) for name in LOSSES),
+            ("reweight", {"normalise": True}),
+            ("focal", {"gamma": 0.5}),
+            ("learned-mixin", {"entropy": 0.3}),
+            ("poe", {"theta_max": 0.7, "theta_min": 0.2}),
+        ],
+    )
+    def test_its_gradient_is_that_of_finite_differences(self, name, options):
+        main, bias, teacher = np.random.default_rng(0).dirichlet(np.ones(3), size=(3, 4))
+        batch, debiaser = inputs(main, [0, 2, 1, 2], bias, teacher, progress=0.5), make(name, **options)
+        logits = batch.logits.requires_grad_()
+        assert torch.autograd.gradcheck(lambda each: debiaser.loss(replace(batch, logits=each)), logits)
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    @pytest.mark.parametrize("log_beta", [0.0, -1e-7, -30.0])
+    @pytest.mark.parametrize("logit", [0.0, 100.0, -100.0, 1e4, -1e4])
+    @pytest.mark.parametrize(
+        ("name", "options"),
+        [
+            *((name, {}) for name in LOSSES),
+            ("reweight", {"normalise": True}),
+            ("focal", {"gamma": 0.5}),
+            ("learned-mixin", {"entropy": 1.0}),
+            ("confreg", {"theta_min": 0.0}),
+        ],
+    )
+    def test_value_and_gradient_are_finite_at_the_extremes(self, name, options, logit, log_beta, dtype):
+        beta = torch.tensor([[log_beta, -30.0, -30.0], [-30.0, log_beta, -30.0]], dtype=dtype)
+        teacher = torch.tensor([[-30.0, 0.0, -30.0], [-torch.inf, -torch.inf, 0.0]], dtype=dtype)
+        logits = torch.tensor([[logit, 0.0, 0.0], [0.0, logit, 0.0]], dtype=dtype)
+        hidden = torch.full((2, HIDDEN), 50.0, dtype=dtype)
+        batch, debiaser = LossInputs(logits, torch.tensor([0, 1]), beta, teacher, hidden), make(name, **options)
+        assert torch.isfinite(debiaser.loss(batch))
+        assert torch.isfinite(gradient(debiaser, batch)).all()
+        assert all(torch.isfinite(each.grad).all() for each in debiaser.parameters())
+
+    @pytest.mark.parametrize("name", LOSSES)
+    def test_a_batch_of_one_is_a_batch(self, name):
+        batch = inputs([[0.5, 0.5]], [1], [[0.5, 0.5]], [[0.5, 0.5]])
+        both = inputs([[0.5, 0.5]] * 2, [1, 1], [[0.5, 0.5]] * 2, [[0.5, 0.5]] * 2)
+        debiaser = make(name)
+        assert debiaser.loss(batch).shape == ()
+        assert debiaser.loss(batch).item() == pytest.approx(debiaser.loss(both).item(), abs=1e-12)
+
+    @pytest.mark.parametrize("name", ["std", "focal"])
+    def test_a_bias_changes_nothing_where_none_is_wanted(self, name):
+        batch, debiaser = inputs([[0.3, 0.7]], [0], [[0.9, 0.1]]), make(name)
+        assert torch.equal(debiaser.loss(batch), debiaser.loss(replace(batch, bias_log_probs=None)))
+
+    @pytest.mark.parametrize("name", [name for name in LOSSES if name != "learned-mixin"])
+    def test_only_the_learned_mixin_has_parameters(self, name):
+        assert list(make(name).parameters()) == []
 
 
 class TestStandard:
     @pytest.mark.parametrize(
-        ("logits", "labels", "expected"),
+        ("main", "labels", "expected"),
         [
-            ([[0.0, 0.0, 0.0]], [1], math.log(3)),
-            ([[math.log(2), 0.0]], [0], math.log(3 / 2)),
-            ([[math.log(2), 0.0]], [1], math.log(3)),
-            ([[math.log(2), 0.0], [0.0, 0.0]], [0, 1], (math.log(3 / 2) + math.log(2)) / 2),
-            ([[100.0, 0.0]], [0], 0.0),
-            ([[100.0, 0.0]], [1], 100.0),
+            ([[1 / 3, 1 / 3, 1 / 3]], [1], math.log(3)),
+            ([[2 / 3, 1 / 3]], [0], math.log(3 / 2)),
+            ([[2 / 3, 1 / 3], [1 / 2, 1 / 2]], [1, 1], (math.log(3) + math.log(2)) / 2),
         ],
     )
-    def test_by_hand(self, logits, labels, expected):
-        assert STD.loss(inputs(logits, labels)).item() == pytest.approx(expected, abs=1e-6)
-
-    @given(batch=batches())
-    def test_it_is_the_mean_of_minus_log_p_of_the_true_label(self, batch):
-        logits, labels, _ = batch
-        probabilities = softmax(logits.astype(np.float64))
-        expected = -np.log(probabilities[np.arange(len(labels)), labels]).mean()
-        assert STD.loss(inputs(logits, labels)).item() == pytest.approx(expected, rel=1e-6, abs=1e-6)
-
-    def test_a_bias_changes_nothing(self):
-        with_bias = inputs([[1.0, 2.0]], [0], [[-0.1, -2.0]])
-        assert torch.equal(STD.loss(with_bias), STD.loss(inputs([[1.0, 2.0]], [0])))
+    def test_by_hand(self, main, labels, expected):
+        assert make("std").loss(inputs(main, labels)).item() == pytest.approx(expected, abs=1e-6)
 
 
 class TestProductOfExperts:
@@ -81,52 +202,186 @@ class TestProductOfExperts:
         ],
     )
     def test_by_hand(self, main, bias, label, product):
-        loss = POE.loss(inputs(np.log([main]), [label], np.log([bias])))
+        loss = make("poe").loss(inputs([main], [label], [bias]))
         assert loss.item() == pytest.approx(-math.log(product), abs=1e-6)
 
-    @given(batch=batches())
-    def test_it_is_minus_log_of_the_normalised_product_of_probabilities(self, batch):
-        logits, labels, bias = batch
-        product = softmax(logits.astype(np.float64)) * np.exp(bias.astype(np.float64))
-        product /= product.sum(axis=1, keepdims=True)
-        expected = -np.log(product[np.arange(len(labels)), labels]).mean()
-        assert POE.loss(inputs(logits, labels, bias)).item() == pytest.approx(expected, rel=1e-6, abs=1e-6)
-
-    @given(batch=batches())
-    def test_a_uniform_bias_gives_the_standard_loss(self, batch):
-        logits, labels, bias = batch
-        uniform = np.full_like(bias, -math.log(bias.shape[1]))
-        poe, std = POE.loss(inputs(logits, labels, uniform)), STD.loss(inputs(logits, labels))
-        assert poe.item() == pytest.approx(std.item(), rel=1e-6, abs=1e-6)
-
-    @given(batch=batches(), shift=st.floats(-5, 5))
-    def test_a_constant_added_to_the_logits_changes_nothing(self, batch, shift):
-        logits, labels, bias = batch
-        one, other = POE.loss(inputs(logits, labels, bias)), POE.loss(inputs(logits + shift, labels, bias))
-        assert one.item() == pytest.approx(other.item(), rel=1e-5, abs=1e-5)
+    @for_batches()
+    def test_a_uniform_bias_gives_the_standard_loss_and_its_gradient(self, batch):
+        uniform = replace(batch, bias_log_probs=torch.full_like(batch.logits, -math.log(batch.logits.shape[1])))
+        assert make("poe").loss(uniform).item() == pytest.approx(make("std").loss(batch).item(), rel=1e-9, abs=1e-9)
+        torch.testing.assert_close(gradient(make("poe"), uniform), gradient(make("std"), batch), rtol=1e-9, atol=1e-9)
 
     def test_its_gradient_is_the_product_less_the_truth(self):
-        logits = torch.log(torch.tensor([[2 / 3, 1 / 3], [1 / 2, 1 / 2]])).requires_grad_()
-        bias = torch.log(torch.tensor([[1 / 4, 3 / 4], [9 / 10, 1 / 10]]))
-        POE.loss(LossInputs(logits, torch.tensor([0, 0]), bias)).backward()
-        expected = torch.tensor([[0.4 - 1, 0.6], [0.9 - 1, 0.1]]) / 2
-        torch.testing.assert_close(logits.grad, expected, rtol=1e-5, atol=1e-6)
-
-    def test_what_the_bias_already_knows_teaches_less_than_what_it_gets_wrong(self):
-        logits = torch.zeros(2, 2, requires_grad=True)
-        bias = torch.log(torch.tensor([[0.99, 0.01], [0.01, 0.99]]))
-        POE.loss(LossInputs(logits, torch.tensor([0, 0]), bias)).backward()
-        known, wrong = logits.grad.abs().amax(dim=1).tolist()
-        assert known == pytest.approx(0.01 / 2, abs=1e-6)
-        assert wrong == pytest.approx(0.99 / 2, abs=1e-6)
-
-    def test_the_bias_gets_no_gradient(self):
-        logits, bias = torch.zeros(1, 2, requires_grad=True), torch.log(torch.tensor([[0.3, 0.7]]))
-        POE.loss(LossInputs(logits, torch.tensor([0]), bias)).backward()
-        assert bias.grad is None
+        batch = inputs([[2 / 3, 1 / 3], [1 / 2, 1 / 2]], [0, 0], [[1 / 4, 3 / 4], [9 / 10, 1 / 10]])
+        expected = torch.tensor([[0.4 - 1, 0.6], [0.9 - 1, 0.1]], dtype=torch.float64) / 2
+        torch.testing.assert_close(gradient(make("poe"), batch), expected, rtol=0, atol=1e-6)
 
 
-COMPONENTS = {each.name: each for each in srframework_debiasers()}
+class TestReweight:
+    @pytest.mark.parametrize(
+        ("main", "labels", "bias", "plain", "normalised"),
+        [
+            ([[1 / 2, 1 / 2]], [0], [[3 / 4, 1 / 4]], math.log(2) / 4, math.log(2)),
+            (
+                [[1 / 2, 1 / 2], [1 / 8, 7 / 8]],
+                [0, 0],
+                [[3 / 4, 1 / 4], [1 / 4, 3 / 4]],
+                (1 / 4 * math.log(2) + 3 / 4 * math.log(8)) / 2,
+                1 / 4 * math.log(2) + 3 / 4 * math.log(8),
+            ),
+            ([[1 / 4, 1 / 2, 1 / 4]], [2], [[0.2, 0.3, 0.5]], math.log(4) / 2, math.log(4)),
+        ],
+    )
+    def test_by_hand(self, main, labels, bias, plain, normalised):
+        batch = inputs(main, labels, bias)
+        assert make("reweight").loss(batch).item() == pytest.approx(plain, abs=1e-6)
+        assert make("reweight", normalise=True).loss(batch).item() == pytest.approx(normalised, abs=1e-6)
+
+    @for_batches()
+    def test_normalised_it_is_scikit_learns_weighted_log_loss(self, batch):
+        main, bias, _, y = rows(batch)
+        labels = batch.labels.numpy()
+        weights = 1 - (y * bias).sum(1)
+        expected = log_loss(labels, main, sample_weight=weights, labels=range(main.shape[1]))
+        assert make("reweight", normalise=True).loss(batch).item() == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+    def test_its_gradient_is_the_weighted_standard_one(self):
+        batch = inputs([[2 / 3, 1 / 3], [1 / 4, 3 / 4]], [0, 0], [[0.9, 0.1], [0.2, 0.8]])
+        plain = torch.tensor([[-0.1 / 3, 0.1 / 3], [-0.6, 0.6]], dtype=torch.float64) / 2
+        torch.testing.assert_close(gradient(make("reweight"), batch), plain, rtol=0, atol=1e-6)
+        normalised = plain * 2 / 0.9
+        torch.testing.assert_close(gradient(make("reweight", normalise=True), batch), normalised, rtol=0, atol=1e-6)
+
+    @pytest.mark.parametrize("normalise", [False, True])
+    def test_a_batch_that_the_bias_knows_altogether_teaches_nothing(self, normalise):
+        batch = inputs([[0.5, 0.5], [0.1, 0.9]], [0, 1], [[1.0, 0.0], [0.0, 1.0]])
+        debiaser = make("reweight", normalise=normalise)
+        assert debiaser.loss(batch).item() == 0
+        assert torch.equal(gradient(debiaser, batch), torch.zeros(2, 2, dtype=torch.float64))
+
+    def test_a_log_probability_that_rounding_left_above_0_is_no_negative_weight(self):
+        batch = replace(inputs([[0.5, 0.5]], [0]), bias_log_probs=torch.tensor([[1e-8, -20.0]], dtype=torch.float64))
+        assert make("reweight").loss(batch).item() == 0
+
+    def test_a_weight_near_0_keeps_its_digits_in_single_precision(self):
+        bias = torch.tensor([[-1e-8, -18.4]])
+        batch = LossInputs(torch.zeros(1, 2), torch.tensor([0]), bias)
+        assert make("reweight").loss(batch).item() == pytest.approx(1e-8 * math.log(2), rel=1e-6)
+
+
+class TestConfidenceRegularisation:
+    @pytest.mark.parametrize(
+        ("teacher", "bias", "label", "target"),
+        [
+            ([0.2, 0.8], [0.5, 0.5], 0, [1 / 3, 2 / 3]),
+            ([0.2, 0.8], [1.0, 0.0], 0, [1 / 2, 1 / 2]),
+            ([0.2, 0.8], [0.0, 1.0], 0, [0.2, 0.8]),
+            ([16 / 26, 9 / 26, 1 / 26], [0.2, 0.5, 0.3], 1, [4 / 8, 3 / 8, 1 / 8]),
+            ([0.0, 1.0], [0.5, 0.5], 0, [0.0, 1.0]),
+            ([0.0, 1.0], [1.0, 0.0], 0, [1 / 2, 1 / 2]),  # 0⁰ = 1
+        ],
+        ids=["a half", "β = 1", "β = 0", "three labels", "sure", "sure, β = 1"],
+    )
+    def test_by_hand(self, teacher, bias, label, target):
+        main = [1 / 4, 3 / 4] if len(teacher) == 2 else [1 / 2, 1 / 4, 1 / 4]
+        bias = [max(p, 1e-13) for p in bias]
+        expected = -sum(share * math.log(p) for share, p in zip(target, main, strict=True))
+        loss = make("confreg").loss(inputs([main], [label], [bias], [teacher]))
+        assert loss.item() == pytest.approx(expected, abs=1e-6)
+
+    @for_batches()
+    def test_without_bias_it_distils_the_teacher(self, batch):
+        wrong = torch.zeros_like(batch.logits).scatter(1, batch.labels[:, None], -30.0)
+        main, _, teacher, _ = rows(batch)
+        expected = (scipy.stats.entropy(teacher, main, axis=1) + scipy.stats.entropy(teacher, axis=1)).mean()
+        loss = make("confreg").loss(replace(batch, bias_log_probs=wrong))
+        assert loss.item() == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+    def test_its_gradient_is_the_prediction_less_the_softened_teacher(self):
+        batch = inputs([[1 / 4, 3 / 4]], [0], [[1 / 2, 1 / 2]], [[0.2, 0.8]])
+        expected = torch.tensor([[1 / 4 - 1 / 3, 3 / 4 - 2 / 3]], dtype=torch.float64)
+        torch.testing.assert_close(gradient(make("confreg"), batch), expected, rtol=0, atol=1e-6)
+
+    def test_it_cannot_do_without_a_teacher(self):
+        with pytest.raises(ValidationError, match="teacher"):
+            COMPONENTS["confreg"].options()
+
+
+class TestFocal:
+    @pytest.mark.parametrize(
+        ("gamma", "p", "expected"),
+        [
+            (2.0, 1 / 2, math.log(2) / 4),
+            (2.0, 0.9, -0.01 * math.log(0.9)),
+            (1.0, 1 / 4, 3 / 4 * math.log(4)),
+            (0.5, 3 / 4, 0.5 * math.log(4 / 3)),
+            (0.0, 1 / 4, math.log(4)),
+        ],
+    )
+    def test_by_hand(self, gamma, p, expected):
+        loss = make("focal", gamma=gamma).loss(inputs([[p, 1 - p], [p, 1 - p]], [0, 0]))
+        assert loss.item() == pytest.approx(expected, abs=1e-6)
+
+    @for_batches()
+    def test_with_gamma_0_it_is_the_standard_loss_with_its_gradient(self, batch):
+        assert make("focal", gamma=0.0).loss(batch).item() == pytest.approx(make("std").loss(batch).item(), abs=1e-9)
+        torch.testing.assert_close(
+            gradient(make("focal", gamma=0.0), batch), gradient(make("std"), batch), rtol=1e-9, atol=1e-9
+        )
+
+    @pytest.mark.parametrize("gamma", [-0.1, float("inf"), float("nan")])
+    def test_a_gamma_out_of_range_is_refused(self, gamma):
+        with pytest.raises(ValidationError, match="gamma"):
+            COMPONENTS["focal"].options(gamma=gamma)
+
+
+class TestAnnealing:
+    @pytest.mark.parametrize("name", BIASED)
+    @pytest.mark.parametrize(("progress", "theta"), [(0.0, 0.8), (0.25, 0.7), (0.5, 0.6), (1.0, 0.4)])
+    def test_the_bias_is_raised_to_theta_and_normalised(self, name, progress, theta):
+        main, bias, teacher = np.random.default_rng(1).dirichlet(np.ones(3), size=(3, 5))
+        labels = [0, 1, 2, 2, 1]
+        powered = bias**theta / (bias**theta).sum(1, keepdims=True)
+        expected = make(name).loss(inputs(main, labels, powered, teacher))
+        got = make(name, theta_max=0.8, theta_min=0.4).loss(inputs(main, labels, bias, teacher, progress))
+        assert got.item() == pytest.approx(expected.item(), abs=1e-9)
+
+    @pytest.mark.parametrize(
+        ("progress", "weight"),
+        # p_b = (0.8, 0.2): θ = 1 leaves it, θ = 1/2 gives (2/3, 1/3), θ = 0 gives (1/2, 1/2)
+        [(0.0, 1 / 5), (0.5, 1 / 3), (1.0, 1 / 2)],
+    )
+    def test_by_hand(self, progress, weight):
+        batch = inputs([[1 / 2, 1 / 2]], [0], [[0.8, 0.2]], progress=progress)
+        loss = make("reweight", theta_max=1.0, theta_min=0.0).loss(batch)
+        assert loss.item() == pytest.approx(weight * math.log(2), abs=1e-6)
+
+    @pytest.mark.parametrize("name", BIASED)
+    def test_at_theta_1_the_bits_are_those_of_no_annealing(self, name):
+        main, bias, teacher = np.random.default_rng(2).dirichlet(np.ones(3), size=(3, 64))
+        late = inputs(main, np.arange(64) % 3, bias * 1.0001, teacher, progress=0.377)  # not quite normalised
+        begun = replace(late, progress=0.0)
+        plain = make(name).loss(begun)
+        assert torch.equal(make(name).loss(late), plain)
+        assert torch.equal(make(name, theta_max=1.0, theta_min=0.1).loss(begun), plain)
+
+    @for_batches()
+    def test_at_theta_0_the_product_is_the_main_model(self, batch):
+        loss = make("poe", theta_max=0.0, theta_min=0.0).loss(batch)
+        assert loss.item() == pytest.approx(make("std").loss(batch).item(), rel=1e-9, abs=1e-9)
+
+    @pytest.mark.parametrize("name", BIASED)
+    def test_theta_does_not_rise(self, name):
+        expected = r"a theta_min of at most theta_max \(0.5\), got 0.75"
+        with pytest.raises(ValidationError, match=expected):
+            make(name, theta_max=0.5, theta_min=0.75)
+
+    @pytest.mark.parametrize("name", BIASED)
+    @pytest.mark.parametrize("options", [{"theta_max": 1.01}, {"theta_min": -0.01}, {"theta_max": "1"}])
+    def test_theta_is_a_number_from_0_to_1(self, name, options):
+        with pytest.raises(ValidationError) as refused:
+            make(name, **options)
+        assert [each["loc"] for each in refused.value.errors()] == [tuple(options)]
 
 
 class TestRegistration:
@@ -135,21 +390,24 @@ class TestRegistration:
         [
             ("std", "Standard", (), ()),
             ("poe", "ProductOfExperts", ("bias",), ()),
+            ("reweight", "Reweight", ("bias",), ()),
+            ("confreg", "ConfidenceRegularisation", ("bias",), ()),
+            ("learned-mixin", "LearnedMixin", ("bias",), ()),
+            ("focal", "Focal", (), ()),
             ("bias-logistic", "LogisticBias", ("spurious-features",), ("bias",)),
+            ("bias-file", "FileBias", (), ("bias",)),
         ],
     )
-    def test_each_says_what_it_needs_and_can_be_built(self, name, kind, requires, provides):
+    def test_each_says_what_it_needs_and_can_be_built(self, tmp_path, name, kind, requires, provides):
+        (tmp_path / "bias.json").write_text("[]")
+        needed = {"confreg": {"teacher": "full"}, "bias-file": {"path": str(tmp_path / "bias.json")}}
         component = COMPONENTS[name]
-        options = component.options()
+        options = component.options(**needed.get(name, {}))
         assert (component.required(options), component.provided(options)) == (requires, provides)
         assert type(component.build(options)).__name__ == kind
 
-    def test_a_bias_from_a_file_needs_nothing_of_the_data_set(self, tmp_path):
-        (tmp_path / "bias.json").write_text("[]")
-        component = COMPONENTS["bias-file"]
-        options = component.options(path=str(tmp_path / "bias.json"))
-        assert (component.required(options), component.provided(options)) == ((), ("bias",))
-        assert type(component.build(options)).__name__ == "FileBias"
+    def test_there_are_no_others(self):
+        assert sorted(COMPONENTS) == sorted([*LOSSES, "bias-logistic", "bias-file"])
 
     def test_no_option_is_taken_silently(self):
         with pytest.raises(ValueError, match="temperature"):

@@ -5,12 +5,12 @@ import io
 import pytest
 from rich.console import Console
 
-from srframework.report.tables import results_table
+from srframework.report.tables import bias_line, results_table
 from srframework.runs import Figures, StageResult
 
 
 def figures(sparsity: float, id_metric: float, **ood: float) -> Figures:
-    return Figures(sparsity, id_metric, ood, {})
+    return Figures(sparsity, id_metric, ood, {}, {})
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def printed():
 
     def printed(*results: StageResult) -> list[list[str]]:
         text = io.StringIO()
-        Console(file=text, width=200).print(results_table(results))
+        Console(file=text, width=200).print(results_table([result.to_json() for result in results]))
         rows = [line.replace("┃", "│").split("│") for line in text.getvalue().splitlines()]
         return [[cell.strip() for cell in row if row and cell.strip() != ""] for row in rows if len(row) > 1]
 
@@ -49,6 +49,24 @@ def test_the_levels_inside_a_stage_come_before_its_end(printed):
 def test_every_ood_split_has_a_column_and_a_missing_figure_is_blank():
     first = StageResult("a", "train", "accuracy", figures(0.0, 0.5, hans=0.25))
     second = StageResult("b", "train", "accuracy", figures(0.0, 0.5, paws=0.75))
-    table = results_table([first, second])
+    table = results_table([first.to_json(), second.to_json()])
     assert [column.header for column in table.columns][4:] == ["OOD hans accuracy", "OOD paws accuracy"]
     assert [list(column.cells) for column in table.columns][4:] == [["25.00", ""], ["", "75.00"]]
+
+
+def test_a_further_split_stands_between_id_and_ood():
+    both = Figures(0.0, 0.5, {"hans": 0.25}, {"mismatched": 0.4}, {})
+    table = results_table([StageResult("a", "train", "accuracy", both).to_json()])
+    assert [column.header for column in table.columns][3:] == [
+        "ID accuracy",
+        "mismatched accuracy",
+        "OOD hans accuracy",
+    ]
+    assert [list(column.cells) for column in table.columns][3:] == [["50.00"], ["40.00"], ["25.00"]]
+
+
+def test_the_bias_model_is_told_in_a_sentence():
+    splits = {"train": {"accuracy": 0.625, "confidently_right": 0.25, "confidently_wrong": 0.0}}
+    assert bias_line({"use": "bias-file", "confident_from": 0.8, "splits": splits}) == (
+        "bias model bias-file, in percent, confident from p = 0.8: train: accuracy 62.5, confidently right 25.0"
+    )

@@ -1,0 +1,97 @@
+"""p_b in a run: the bias model fitted, asked, checked, and how good it is by itself.
+
+Shapes: N examples of a split, C labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from srframework.contracts import BiasModel, Network, Split, TaskData
+from srframework.embeddings import input_embeddings
+from srframework.errors import DataError, PluginError
+from srframework.recipe import Use
+
+CONFIDENT = 0.8
+"""The probability from which on a bias model is called confident."""
+
+
+class FittedBias:
+    """A bias model that has seen the training examples.
+
+    Args:
+        use: The component.
+        task: What it is fitted on.
+        network: Whose input embeddings the spurious features may use, as word vectors.
+
+    Raises:
+        DataError: There is nothing to fit it on.
+    """
+
+    def __init__(self, use: Use, task: TaskData, network: Network) -> None:
+        self._use, self._task = use, task
+        self._model: BiasModel = use.build()
+        self._known: dict[str, np.ndarray | None] = {}
+        features, vectors = task.spurious_features, input_embeddings(network)
+        self._model.fit(task, None if features is None else lambda split: features(split, vectors))
+
+    def log_probs(self, split: Split) -> np.ndarray:
+        """Log p_b of the examples of a split, ``(N, C)``, float32.
+
+        Raises:
+            DataError: The bias model knows nothing of that split.
+            PluginError: What it gives is no log-probabilities.
+        """
+        found = self._ask(split)
+        if found is None:
+            name = self._use.registered.name
+            raise DataError(f"bias: {name!r} has no predictions for the split {split.name!r}, which a stage trains on")
+        return found
+
+    def report(self) -> dict[str, Any]:
+        """How good it is by itself, on each split of which it knows anything.
+
+        ``accuracy``: in [0, 1], in the split's own labels. ``confidently_right``: the share of the
+        examples to whose true label it gives a probability of at least :data:`CONFIDENT`; those are
+        the examples that a debiasing loss discounts most. ``confidently_wrong``: to another label.
+        """
+        splits = {split.name: self._of(split) for split in (self._task.train, *self._task.evaluated)}
+        known = {name: figures for name, figures in splits.items() if figures is not None}
+        return {"use": self._use.registered.name, "confident_from": CONFIDENT, "splits": known}
+
+    def _of(self, split: Split) -> Mapping[str, float] | None:
+        log_probs = self._ask(split)
+        if log_probs is None:
+            return None
+        probabilities = np.exp(log_probs.astype(np.float64))
+        if split.collapse is not None:
+            own = np.zeros((len(probabilities), len(split.labels)))
+            for label, target in enumerate(split.collapse):
+                own[:, target] += probabilities[:, label]
+            probabilities = own
+        gold = np.asarray(split.examples["label"])
+        right = probabilities.argmax(axis=1) == gold
+        confident = probabilities.max(axis=1) >= CONFIDENT
+        return {
+            "accuracy": float(right.mean()),
+            "confidently_right": float((right & confident).mean()),
+            "confidently_wrong": float((~right & confident).mean()),
+        }
+
+    def _ask(self, split: Split) -> np.ndarray | None:
+        if split.name not in self._known:
+            given = self._model.log_probs(split)
+            self._known[split.name] = None if given is None else self._checked(given, split)
+        return self._known[split.name]
+
+    def _checked(self, given: Any, split: Split) -> np.ndarray:
+        log_probs = np.asarray(given, dtype=np.float32)
+        expected = (len(split.examples), len(self._task.labels))
+        if log_probs.shape != expected or not np.isfinite(log_probs).all():
+            got = log_probs.shape if log_probs.shape != expected else "some that are not finite"
+            owner = self._use.registered.owner
+            raise PluginError(f"{owner}: expected finite log-probabilities of shape {expected}, got {got}")
+        return log_probs

@@ -1,0 +1,153 @@
+"""``claims``: the recipes that confirm or refute a claim, over several seeds, and what came out."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from srframework.claim import Judgement, judge
+from srframework.cli.context import App, json_option, print_json, print_table
+from srframework.cli.run import run_recipe, set_option
+from srframework.errors import SRFrameworkError, UsageError, nearest
+from srframework.loading import load
+from srframework.recipe import Recipe, shipped
+
+FOLDER = "claims/"
+
+
+class _Seeds(click.ParamType[tuple[int, ...]]):
+    name = "SEEDS"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
+        """``1,2,3`` -> (1, 2, 3)."""
+        words = str(value).split(",")
+        if not all(word.strip().isdecimal() for word in words) or len(set(words)) < len(words):
+            self.fail(f"expected whole numbers that differ, such as 1,2,3; got {value!r}", param, context)
+        return tuple(int(word) for word in words)
+
+
+@click.command()
+@click.argument("names", metavar="[CLAIM]...", nargs=-1)
+@click.option("--seeds", type=_Seeds(), default="1,2,3", show_default=True, help="Seeds, one run of a claim for each.")
+@set_option
+@click.option("--list", "listing", is_flag=True, help="List the claims and their checks; run nothing.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Directory for the runs, new or empty. Default: runs/claims-<time>."
+)
+@json_option
+@click.pass_obj
+def claims(
+    app: App,
+    names: tuple[str, ...],
+    seeds: tuple[int, ...],
+    overrides: tuple[str, ...],
+    listing: bool,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Run the recipes of the paper's claims over several seeds, and say which claims hold here.
+
+    CLAIM: a recipe with a [claim] table, a path or one of `srframework recipes`; without any, all that come
+    with srframework. A check holds where its margin is clear of 0 over the seeds (Student's t, 95 % a
+    side), does not hold where it is clear of it the other way, and is undecided in between.
+    """
+    chosen = [_resolve(name) for name in names] or [name for name in shipped() if name.startswith(FOLDER)]
+    recipes = {name: [load(name, app.registry, [*overrides, f"seed={seed}"]) for seed in seeds] for name in chosen}
+    for name, [first, *_] in recipes.items():
+        if first.claim is None:
+            raise UsageError(f"{name}: expected a recipe with a [claim] table")
+    if listing:
+        _print_list({name: runs[0] for name, runs in recipes.items()}, as_json)
+        return
+    from srframework.runs import RunDirectory
+
+    place = RunDirectory(out or Path("runs") / f"claims-{time.strftime('%Y%m%d-%H%M%S')}").path
+    rows, failed = _run(recipes, place)
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(_table(rows))
+        click.echo(f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}; runs: {place}")
+    raise SystemExit(1 if failed else 0)
+
+
+def _resolve(name: str) -> str:
+    known = shipped()
+    if name in known or Path(name).exists():
+        return name
+    if FOLDER + name in known:
+        return FOLDER + name
+    choices = [each for each in known if each.startswith(FOLDER)]
+    near = nearest(FOLDER + name.removeprefix(FOLDER), choices)
+    hint = f"; did you mean {near!r}?" if near else ""
+    raise UsageError(f"expected a file, or one of: {', '.join(choices)}; got {name!r}{hint}")
+
+
+def _run(recipes: dict[str, list[Recipe]], place: Path) -> tuple[list[dict[str, Any]], bool]:
+    """A row for each claim; one that fails does not stop the rest, and what is done is on disk."""
+    from srframework.files import write_json
+
+    rows: list[dict[str, Any]] = []
+    failed = False
+    for name, runs in recipes.items():
+        claim = runs[0].claim
+        assert claim is not None, "checked before"
+        row: dict[str, Any] = {"claim": name, "statement": claim.statement, "source": claim.source}
+        try:
+            reports = []
+            for recipe in runs:
+                click.echo(f"{name}, seed {recipe.seed}: {claim.statement}", err=True)
+                reports.append(run_recipe(recipe, place / name.removeprefix(FOLDER) / f"seed={recipe.seed}")["stages"])
+            row |= _judged(judge(claim, reports))
+        except SRFrameworkError as error:
+            failed = True
+            click.echo(f"error: {name}: {error}", err=True)
+            row |= {"verdict": "failed", "error": str(error), "figures": {}, "checks": {}}
+        rows.append(row)
+        write_json(place / "claims.json", rows)
+    return rows, failed
+
+
+def _judged(judgement: Judgement) -> dict[str, Any]:
+    figures = {
+        text: {
+            "values": values,
+            "mean": statistics.fmean(values),
+            "sd": statistics.stdev(values) if len(values) > 1 else None,
+        }
+        for text, values in judgement.figures.items()
+    }
+    return {"verdict": judgement.verdict, "figures": figures, "checks": judgement.checks}
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> Table:
+    table = Table("claim", "measured, in percent: mean ± sd", "check", "verdict", show_lines=True)
+    for row in rows:
+        measured = "\n".join(f"{text} {_spread(each)}" for text, each in row["figures"].items())
+        checks = "\n".join(f"{text}: {verdict}" for text, verdict in row["checks"].items())
+        table.add_row(f"{row['claim'].removeprefix(FOLDER)}: {row['statement']}", measured, checks, row["verdict"])
+    return table
+
+
+def _spread(figure: dict[str, Any]) -> str:
+    spread = "" if figure["sd"] is None else f" ± {100 * figure['sd']:.1f}"
+    return f"{100 * figure['mean']:.1f}{spread}"
+
+
+def _print_list(recipes: dict[str, Recipe], as_json: bool) -> None:
+    listed = {
+        name: recipe.claim.model_dump(mode="json") for name, recipe in recipes.items() if recipe.claim is not None
+    }
+    if as_json:
+        print_json([{"claim": name, **claim} for name, claim in listed.items()])
+        return
+    table = Table("claim", "statement", "checks", box=None, header_style="bold", pad_edge=False)
+    for name, claim in listed.items():
+        table.add_row(name, claim["statement"], "\n".join(claim["checks"]))
+    print_table(table)
