@@ -1,11 +1,18 @@
-"""Pure mask arithmetic: tensors in, tensors out. A matrix is ``(d_out, d_in)``; any shape will do."""
+"""Pure mask arithmetic: tensors in, tensors out. A matrix is ``(d_out, d_in)``; any shape will do.
+
+Functions of several matrices take them by name, and a scope: ``"local"``, in which each has the sparsity,
+or ``"global"``, in which all of them together have it and are ranked as one, in the order in which they are given.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+
+Scope = Literal["local", "global"]
 
 
 def pruned_count(sparsity: float, entries: int) -> int:
@@ -45,11 +52,10 @@ def lowest(values: Tensor, count: int, tie_break: Tensor | None = None) -> Tenso
     threshold = torch.kthvalue(flat, count).values
     marked = flat < threshold
     ties = (flat == threshold).nonzero().squeeze(1)
-    # Only the ties need an order: sorting them is cheap where sorting the matrix is not.
-    ties = ties.flip(0)
-    if tie_break is not None:
-        ties = ties[tie_break.reshape(-1)[ties].argsort(stable=True)]
-    marked[ties[: count - int(marked.sum())]] = True
+    wanted = count - int(marked.sum())
+    # Selecting among the ties, again by the k-th value, is cheap where sorting them is not.
+    chosen = ties[-wanted:] if tie_break is None else ties[lowest(tie_break.reshape(-1)[ties], wanted)]
+    marked[chosen] = True
     return marked.reshape(values.shape)
 
 
@@ -82,22 +88,70 @@ def magnitude_mask(weight: Tensor, sparsity: float, remaining: Tensor | None = N
     return ~lowest(magnitude, pruned_count(sparsity, weight.numel()))
 
 
-def hard_scores(weight: Tensor, sparsity: float, phi: float, alpha: float) -> Tensor:
-    """Initial scores: 0 for the smallest-magnitude entries, α·φ for the others.
+def magnitude_masks(
+    weights: Mapping[str, Tensor], sparsity: float, scope: Scope, remaining: Mapping[str, Tensor] | None = None
+) -> dict[str, Tensor]:
+    """Keep the largest-magnitude entries of several matrices: :func:`magnitude_mask` of each, or of all as one.
 
     Args:
-        weight: ``(d_out, d_in)``. Read only.
+        weights: Any shapes, on one device. Read only.
+        sparsity: Fraction to prune of the entries of each matrix, or of the N of all, in [0, 1).
+        scope: Which of the two.
+        remaining: As for one matrix; of all names in ``weights``, or None.
+
+    Returns:
+        Bool tensors in the order of ``weights``. Globally exactly ``round(sparsity * N)`` entries are ``False``;
+        among ties the earlier matrix is kept, and in it the lower flat index.
+
+    Raises:
+        ValueError: ``sparsity`` outside [0, 1); shows the value.
+
+    >>> magnitude_masks({"a": torch.tensor([[3.0, 4.0]]), "b": torch.tensor([[1.0, 2.0]])}, 0.5, "global")
+    {'a': tensor([[True, True]]), 'b': tensor([[False, False]])}
+    """
+    masks: dict[str, Tensor] = {}
+    for names in _ranked_together(weights, scope):
+        left = None if remaining is None else _joined(remaining[name] for name in names)
+        kept = magnitude_mask(_joined(weights[name] for name in names), sparsity, left)
+        masks |= _parted(kept, weights, names)
+    return masks
+
+
+def pruned_counts(weights: Mapping[str, Tensor], sparsity: float, scope: Scope) -> list[int]:
+    """How many entries a sparsity in [0, 1) prunes: of each matrix, or, as the only element, of all together."""
+    sizes = [sum(weights[name].numel() for name in names) for names in _ranked_together(weights, scope)]
+    return [pruned_count(sparsity, size) for size in sizes]
+
+
+def hard_scores(
+    weights: Mapping[str, Tensor], sparsity: float, phi: float, alpha: float, scope: Scope
+) -> dict[str, Tensor]:
+    """Initial scores: 0 for the smallest-magnitude entries, α·φ for the others; φ gives them the sparsity.
+
+    Args:
+        weights: ``(d_out, d_in)`` each. Read only.
         sparsity: Fraction of the entries whose score is 0, in [0, 1).
         phi: φ, the threshold that goes with these scores; above 0.
         alpha: α; above 1.
+        scope: Whether the fraction is of each matrix or of all.
 
     Source: Appendix A.1.2, hard initialisation.
 
-    >>> hard_scores(torch.tensor([[3.0, -1.0], [0.5, -4.0]]), sparsity=0.5, phi=0.01, alpha=2)
-    tensor([[0.0200, 0.0000],
-            [0.0000, 0.0200]])
+    >>> hard_scores({"a": torch.tensor([[3.0, -1.0], [0.5, -4.0]])}, sparsity=0.5, phi=0.01, alpha=2, scope="local")
+    {'a': tensor([[0.0200, 0.0000],
+            [0.0000, 0.0200]])}
     """
-    return magnitude_mask(weight, sparsity).to(weight.dtype) * (alpha * phi)
+    masks = magnitude_masks(weights, sparsity, scope)
+    return {name: kept.to(weights[name].dtype) * (alpha * phi) for name, kept in masks.items()}
+
+
+def soft_scores(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Initial scores |W|, copies. Source: Appendix A.1.2, soft initialisation.
+
+    >>> soft_scores({"a": torch.tensor([[3.0, -1.0]])})
+    {'a': tensor([[3., 1.]])}
+    """
+    return {name: weight.detach().abs() for name, weight in weights.items()}
 
 
 def threshold_to(scores: Tensor, weight: Tensor, sparsity: float) -> tuple[Tensor, Tensor]:
@@ -109,16 +163,19 @@ def threshold_to(scores: Tensor, weight: Tensor, sparsity: float) -> tuple[Tenso
         sparsity: In [0, 1).
 
     Returns:
-        φ, a scalar half-way between the highest score that is pruned and the lowest that is kept,
-        so that neither is closer to changing sides; it is the lowest that is kept where nothing is pruned, or where
-        the two tie. And the scores, in which the entries that tie with φ and must go are lowered to the next
-        number below it, so that ``scores >= φ`` keeps exactly ``n - round(sparsity * n)`` entries. Scores are
-        otherwise unchanged.
+        φ, a scalar half-way between the highest score that is pruned and the lowest that is kept, so that neither
+        is closer to changing sides; it is the lowest that is kept where nothing is pruned, or where the two tie; and
+        the next number above the highest that is pruned where nothing is kept. And the scores, in which the entries
+        that tie with φ and must go are lowered to the next number below it, so that ``scores >= φ`` keeps exactly
+        ``n - round(sparsity * n)`` entries. Scores are otherwise unchanged.
 
     Source: Appendix A.1.2, which leaves open where between the two φ lies; with α = 2 the initial φ is
     half-way too. A plain k-th value would keep all the ties, or none.
     """
     pruned = lowest(scores, pruned_count(sparsity, scores.numel()), tie_break=weight.detach().abs())
+    if pruned.all():
+        highest = scores.max()
+        return torch.nextafter(highest, torch.full_like(highest, torch.inf)), scores
     lowest_kept = scores.masked_fill(pruned, torch.inf).min()
     highest_pruned = scores.masked_fill(~pruned, -torch.inf).max()
     if not highest_pruned < lowest_kept or torch.isinf(highest_pruned):
@@ -127,6 +184,29 @@ def threshold_to(scores: Tensor, weight: Tensor, sparsity: float) -> tuple[Tenso
     # Rounding may put the middle on the lower of two neighbours, which is pruned.
     middle = highest_pruned / 2 + lowest_kept / 2
     return torch.where(middle > highest_pruned, middle, lowest_kept), scores
+
+
+def thresholds_to(
+    scores: Mapping[str, Tensor], weights: Mapping[str, Tensor], sparsity: float, scope: Scope
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Find the thresholds at which several matrices have exactly the wanted sparsity: :func:`threshold_to` of each,
+    or of all as one, which gives all of them one threshold.
+
+    Args:
+        scores: m̂, by name. Read only.
+        weights: W, of the same names and shapes.
+        sparsity: In [0, 1).
+        scope: Whether it is of each matrix or of all.
+
+    Returns:
+        φ and the scores of each matrix, in the order of ``scores``.
+    """
+    found: dict[str, tuple[Tensor, Tensor]] = {}
+    for names in _ranked_together(scores, scope):
+        joined = _joined(scores[name] for name in names)
+        threshold, exact = threshold_to(joined, _joined(weights[name] for name in names), sparsity)
+        found |= {name: (threshold, part) for name, part in _parted(exact, scores, names).items()}
+    return found
 
 
 class StraightThrough(torch.autograd.Function):
@@ -149,3 +229,21 @@ class StraightThrough(torch.autograd.Function):
         """Gradients of scores and weight."""
         (grad,), (weight, kept) = grads, ctx.saved_tensors
         return grad * weight, grad * kept if ctx.needs_input_grad[1] else None, None
+
+
+def _ranked_together(matrices: Mapping[str, Tensor], scope: Scope) -> list[list[str]]:
+    """The names, by groups of which each has the sparsity as a whole."""
+    if scope == "global" and matrices:
+        return [list(matrices)]
+    return [[name] for name in matrices]
+
+
+def _joined(matrices: Iterable[Tensor]) -> Tensor:
+    """All entries, flat, one matrix after the other."""
+    return torch.cat([matrix.detach().reshape(-1) for matrix in matrices])
+
+
+def _parted(flat: Tensor, like: Mapping[str, Tensor], names: list[str]) -> dict[str, Tensor]:
+    """The reverse of :func:`_joined`."""
+    parts = torch.split(flat, [like[name].numel() for name in names])
+    return {name: part.reshape(like[name].shape) for name, part in zip(names, parts, strict=True)}

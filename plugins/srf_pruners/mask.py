@@ -8,18 +8,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from srf_pruners.arithmetic import StraightThrough, hard_scores, threshold_to
+from srf_pruners.arithmetic import StraightThrough, hard_scores, pruned_counts, soft_scores, thresholds_to
 from srf_pruners.options import MaskOptions
 from srframework import Mask, Network, Pruner
 
 
 class MaskTraining(Pruner):
-    """Train a score for each weight; keep, in each matrix, those with the highest.
+    """Train a score for each weight; keep, in each matrix or of all, those with the highest.
 
     Everything but the scores is frozen: embeddings, LayerNorm, biases, the classifier. φ is
-    set at every refresh, so that the sparsity is exact whenever the model is evaluated or saved.
+    set at every refresh, so that the sparsity is exactly the schedule's whenever the model is
+    evaluated or saved.
 
-    Source: section 3.2.2, Appendix A.1.2.
+    Source: section 3.2.2, Appendix A.1.2; schedule: section 5.2.
     """
 
     keeps_best = True
@@ -28,21 +29,44 @@ class MaskTraining(Pruner):
     def attach(self, network: Network, total_steps: int) -> None:
         """Freeze the model, and put a mask on every matrix of the parts that are pruned."""
         network.model.requires_grad_(False)
+        options, self._total_steps = self.options, total_steps
+        self._weights = network.matrices(options.parts())
+        if options.init == "hard":
+            begin = options.sparsity_at(0, total_steps)
+            scores = hard_scores(self._weights, begin, options.phi, options.alpha, options.scope)
+        else:
+            scores = soft_scores(self._weights)
         self._masked: dict[str, _MaskedWeight] = {}
-        for name, weight in network.matrices(self.options.parts()).items():
-            masked = _MaskedWeight(weight, self.options)
+        for name in self._weights:
+            masked = _MaskedWeight(scores[name], options.phi)
             parametrize.register_parametrization(network.model.get_submodule(name), "weight", masked, unsafe=True)
             self._masked[name] = masked
-        self.refresh(0)
+        if options.init == "soft":
+            self.refresh(0)  # hard scores have their own φ, which gives the sparsity
 
     def parameters(self) -> list[nn.Parameter]:
         """The scores."""
         return [masked.scores for masked in self._masked.values()]
 
+    def after_step(self, step: int) -> None:
+        """Set φ, where Δt_φ steps are over."""
+        if self.options.refresh_every is not None and step % self.options.refresh_every == 0:
+            self.refresh(step)
+
     def refresh(self, step: int) -> None:
-        """Set φ of every matrix to the value that gives the wanted sparsity."""
-        for masked in self._masked.values():
-            masked.set_sparsity(self.options.sparsity)
+        """Set φ to what gives the schedule's sparsity; lower tied scores that must go by the least that there is."""
+        options = self.options
+        scores = {name: masked.scores.detach() for name, masked in self._masked.items()}
+        sparsity = options.sparsity_at(step, self._total_steps)
+        for name, (threshold, exact) in thresholds_to(scores, self._weights, sparsity, options.scope).items():
+            self._masked[name].scores.data.copy_(exact)
+            self._masked[name].threshold.copy_(threshold)
+
+    def complete(self, step: int) -> bool:
+        """Whether the schedule prunes as many entries by now as it ever will."""
+        now, end = (self.options.sparsity_at(at, self._total_steps) for at in (step, self._total_steps))
+        scope = self.options.scope
+        return pruned_counts(self._weights, now, scope) == pruned_counts(self._weights, end, scope)
 
     def masks(self) -> Mask:
         """1[scores ≥ φ]."""
@@ -66,15 +90,12 @@ class MaskTraining(Pruner):
 class _MaskedWeight(nn.Module):
     """The parametrisation W -> m ⊙ W of one matrix."""
 
-    weight: Tensor
     threshold: Tensor
 
-    def __init__(self, weight: nn.Parameter, options: MaskOptions) -> None:
+    def __init__(self, scores: Tensor, phi: float) -> None:
         super().__init__()
-        # Not registered: the module that is parametrised has it already.
-        object.__setattr__(self, "weight", weight)
-        self.scores = nn.Parameter(hard_scores(weight.detach(), options.sparsity, options.phi, options.alpha))
-        self.register_buffer("threshold", torch.tensor(options.phi, dtype=weight.dtype, device=weight.device))
+        self.scores = nn.Parameter(scores)
+        self.register_buffer("threshold", torch.tensor(phi, dtype=scores.dtype, device=scores.device))
 
     def forward(self, weight: Tensor) -> Tensor:
         """``(d_out, d_in)`` -> ``(d_out, d_in)``."""
@@ -83,9 +104,3 @@ class _MaskedWeight(nn.Module):
     def kept(self) -> Tensor:
         """Bool ``(d_out, d_in)``: what the forward pass keeps."""
         return self.scores.detach() >= self.threshold
-
-    def set_sparsity(self, sparsity: float) -> None:
-        """Move φ; lower the tied scores that must go by the least that there is."""
-        threshold, scores = threshold_to(self.scores.detach(), self.weight, sparsity)
-        self.scores.data.copy_(scores)
-        self.threshold.copy_(threshold)

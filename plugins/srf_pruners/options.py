@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from srframework import Options
 
 
 class PrunedParts(Options):
-    """Which parts of the model are pruned, besides the encoder's layers."""
+    """What every pruner asks: which matrices are pruned besides the encoder's, and over what a sparsity is counted."""
 
     classifier: bool = Field(
         True, json_schema_extra={"source": "§3.1"}, description="Prune the classifier's matrices too."
@@ -18,6 +20,11 @@ class PrunedParts(Options):
         json_schema_extra={"source": "released code"},
         description="Prune the pooler's matrix too, as the authors' code does.",
     )
+    scope: Literal["local", "global"] = Field(
+        "local",
+        json_schema_extra={"source": "App. A.1.1"},
+        description="Over what a sparsity is counted: each matrix by itself (local), or all of them together (global).",
+    )
 
     def parts(self) -> frozenset[str]:
         """The parts, as backbones name them."""
@@ -25,20 +32,83 @@ class PrunedParts(Options):
         return frozenset(part for part, pruned in chosen.items() if pruned)
 
 
+class OneShotOptions(PrunedParts):
+    """Of ``omp`` and ``random``."""
+
+    sparsity: float = Field(0.7, ge=0, lt=1, description="Fraction of the entries to prune, in [0, 1).")
+
+
 class MaskOptions(PrunedParts):
     """Of ``mask``; the defaults are the paper's (App. A.1.2)."""
 
-    sparsity: float = Field(0.7, ge=0, lt=1, description="Fraction of each matrix's entries to prune, in [0, 1).")
-    phi: float = Field(0.01, gt=0, description="Threshold φ of the initial scores; above 0.")
-    alpha: float = Field(2.0, gt=1, description="Initial score of a kept entry, as a multiple of φ; above 1.")
+    sparsity: float = Field(
+        0.7, ge=0, lt=1, description="Fraction of the entries to prune, in [0, 1); the schedule ends at it."
+    )
+    init: Literal["hard", "soft"] = Field(
+        "hard",
+        json_schema_extra={"source": "App. A.1.2"},
+        description="Initial scores: 0 for the smallest weights and α·φ for the others (hard), or |W| (soft).",
+    )
+    phi: float = Field(
+        0.01,
+        ge=1e-6,
+        le=1e6,
+        json_schema_extra={"source": "App. A.1.2"},
+        description="Threshold φ of the initial scores, in [1e-6, 1e6]; for hard scores only.",
+    )
+    alpha: float = Field(
+        2.0,
+        gt=1,
+        le=1e6,
+        json_schema_extra={"source": "App. A.1.2"},
+        description="Initial score of a kept entry, as a multiple of φ, in (1, 1e6]; for hard scores only.",
+    )
+    schedule: Literal["fixed", "cubic"] = Field(
+        "fixed",
+        json_schema_extra={"source": "§5.2"},
+        description="Sparsity after t of T steps: the same all along (fixed), or s + (s_0 - s)·(1 - t/T)³ (cubic).",
+    )
+    initial_sparsity: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        json_schema_extra={"source": "§5.2"},
+        description="s_0, at which the cubic schedule begins, in [0, sparsity]; none for a fixed one.",
+    )
+    refresh_every: int | None = Field(
+        None,
+        ge=1,
+        json_schema_extra={"source": "App. A.1.2"},
+        description="Δt_φ: optimizer steps, at least 1, after which φ is set anew, besides at every evaluation; "
+        "unset: at evaluations alone.",
+    )
+
+    @model_validator(mode="after")
+    def _beginning_of_the_schedule(self) -> MaskOptions:
+        begin = self.initial_sparsity
+        if self.schedule == "fixed" and begin is not None:
+            raise ValueError(f'no initial_sparsity with schedule = "fixed", got {begin:g}; "cubic" begins at one')
+        if self.schedule == "cubic" and begin is None:
+            raise ValueError(f'with schedule = "cubic" an initial_sparsity in [0, {self.sparsity:g}], got none')
+        if begin is not None and begin > self.sparsity:
+            raise ValueError(f"an initial_sparsity that is at most sparsity ({self.sparsity:g}), got {begin:g}")
+        return self
+
+    def sparsity_at(self, step: int, total_steps: int) -> float:
+        """s(t), in [s_0, s], never decreasing in t; s from step T on.
+
+        Source: section 5.2, after Zhu & Gupta 2017 (arXiv 1710.01878), section 3.
+        """
+        begin, end = self.initial_sparsity, self.sparsity
+        if begin is None or step >= total_steps:
+            return end
+        return min(max(begin, end + (begin - end) * (1 - step / total_steps) ** 3), end) if step else begin
 
 
 class ImpOptions(PrunedParts):
     """Of ``imp``; the defaults are the paper's (App. A.1.1)."""
 
-    sparsity: float = Field(
-        0.9, gt=0, lt=1, description="Fraction of each matrix's entries pruned at the end, in (0, 1)."
-    )
+    sparsity: float = Field(0.9, gt=0, lt=1, description="Fraction of the entries pruned at the end, in (0, 1).")
     step: float = Field(0.1, gt=0, lt=1, description="Δs: fraction of the entries that each prune removes, in (0, 1).")
     interval: float = Field(
         0.1, gt=0, le=1, description="Δt: steps between prunes, as a share of the stage's steps, in (0, 1]."
@@ -54,3 +124,13 @@ class ImpOptions(PrunedParts):
     def levels(self) -> list[float]:
         """The sparsities on the way, the last included: 0.1, 0.2, …"""
         return [round(self.step * k, 10) for k in range(1, round(self.sparsity / self.step) + 1)]
+
+
+class ImpRewindOptions(ImpOptions):
+    """Of ``imp-rw``; the defaults are the paper's (App. A.1.1)."""
+
+    rewind: Literal["all", "all-but-classifier"] = Field(
+        "all",
+        json_schema_extra={"source": "App. A.1.1; all-but-classifier: released code"},
+        description="What returns to its initial values at every prune: all parameters, or all but the classifier's.",
+    )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import nn
 
-from srf_pruners.arithmetic import magnitude_mask
+from srf_pruners.arithmetic import magnitude_mask, magnitude_masks
 from srf_pruners.mask import MaskTraining
 from srf_pruners.options import MaskOptions
 from srframework import Mask, Network
@@ -63,6 +63,13 @@ class TestOptions:
             ("sparsity", "0.7"),
             ("phi", 0.0),
             ("alpha", 1.0),
+            ("init", "medium"),
+            ("schedule", "linear"),
+            ("scope", "layer"),
+            ("initial_sparsity", -0.1),
+            ("initial_sparsity", 1.0),
+            ("refresh_every", 0),
+            ("refresh_every", 1.5),
             ("sparsty", 0.5),
         ],
     )
@@ -70,6 +77,79 @@ class TestOptions:
         with pytest.raises(ValidationError) as refused:
             MaskOptions(**{key: value})
         assert [error["loc"] for error in refused.value.errors()] == [(key,)]
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"initial_sparsity": 0.0}, 'no initial_sparsity with schedule = "fixed", got 0; "cubic" begins at one'),
+            (
+                {"schedule": "cubic", "sparsity": 0.9},
+                r'with schedule = "cubic" an initial_sparsity in \[0, 0.9\], got none',
+            ),
+            (
+                {"schedule": "cubic", "initial_sparsity": 0.8},
+                r"an initial_sparsity that is at most sparsity \(0.7\), got 0.8",
+            ),
+        ],
+    )
+    def test_a_schedule_and_its_beginning_must_fit(self, options, message):
+        with pytest.raises(ValidationError, match=message):
+            MaskOptions(**options)
+
+
+class TestSchedule:
+    @pytest.mark.parametrize(
+        ("step", "expected"),
+        [(0, 0.2), (1, 0.9 - 0.7 * 0.729), (5, 0.9 - 0.7 / 8), (9, 0.9 - 0.7 / 1000), (10, 0.9), (11, 0.9)],
+    )
+    def test_the_sparsity_rises_by_the_cube_of_what_is_left(self, step, expected):
+        options = MaskOptions(sparsity=0.9, schedule="cubic", initial_sparsity=0.2)
+        assert options.sparsity_at(step, 10) == pytest.approx(expected, abs=1e-12)
+
+    @given(sparsities=st.tuples(st.floats(0, 0.999), st.floats(0, 0.999)).map(sorted), total=st.integers(1, 60))
+    def test_it_never_falls_and_begins_and_ends_exactly(self, sparsities, total):
+        begin, end = sparsities
+        options = MaskOptions(sparsity=end, schedule="cubic", initial_sparsity=begin)
+        course = [options.sparsity_at(step, total) for step in range(total + 1)]
+        assert course == sorted(course)
+        assert (course[0], course[-1]) == (begin, end)
+
+    @pytest.mark.parametrize("step", [0, 3, 10])
+    def test_a_fixed_one_is_the_same_all_along(self, step):
+        assert MaskOptions(sparsity=0.3).sparsity_at(step, 10) == 0.3
+
+    def test_a_stage_without_steps_is_at_its_end(self):
+        assert MaskOptions(sparsity=0.9, schedule="cubic", initial_sparsity=0.2).sparsity_at(0, 0) == 0.9
+
+    @pytest.mark.parametrize("init", ["hard", "soft"])
+    @pytest.mark.parametrize("scope", ["local", "global"])
+    def test_the_mask_follows_it(self, init, scope):
+        network = small_network()
+        magnitudes = {name: weight.detach().clone() for name, weight in network.matrices().items()}
+        pruner = attached(
+            network, sparsity=0.9, schedule="cubic", initial_sparsity=0.2, init=init, scope=scope, pooler=True
+        )
+        for step in range(11):
+            if step:
+                pruner.refresh(step)
+            sparsity = 0.9 - 0.7 * (1 - step / 10) ** 3
+            assert pruner.masks() == Mask(magnitude_masks(magnitudes, sparsity, scope))
+
+    @pytest.mark.parametrize(("scope", "first"), [("local", 7), ("global", 6)])
+    def test_it_is_complete_when_as_much_is_pruned_as_ever_will_be(self, scope, first):
+        # Locally 11 of 12, 3 of 3, 2 of 2: from a sparsity of 10.5 / 12 on, which is 0.9 - 0.7 * 0.329³.
+        # Globally 15 of 17: from 14.5 / 17 on, which is 0.9 - 0.7 * 0.407³.
+        pruner = attached(small_network(), sparsity=0.9, schedule="cubic", initial_sparsity=0.2, scope=scope)
+        assert [pruner.complete(step) for step in range(11)] == [step >= first for step in range(11)]
+
+    def test_on_a_large_matrix_it_is_complete_at_the_end_alone(self):
+        network = Network(nn.Sequential(nn.Linear(100, 100)), None, {"0": "encoder"})
+        pruner = attached(network, sparsity=0.9, schedule="cubic", initial_sparsity=0.2)
+        assert [pruner.complete(step) for step in range(11)] == [False] * 10 + [True]
+
+    @pytest.mark.parametrize("options", [{}, {"schedule": "cubic", "initial_sparsity": 0.7}])
+    def test_a_sparsity_that_does_not_change_is_complete_from_the_start(self, options):
+        assert attached(small_network(), **options).complete(0)
 
 
 class TestAttach:
@@ -103,6 +183,31 @@ class TestAttach:
         for scores, mask in zip(pruner.parameters(), [pruner.masks()[name] for name in "023"], strict=True):
             torch.testing.assert_close(scores.detach(), mask * 0.3)
 
+    def test_until_the_first_refresh_the_threshold_of_hard_scores_is_phi(self):
+        state = attached(small_network(), sparsity=0.5, phi=0.1, alpha=3.0).state()
+        assert [state[f"{name}.threshold"].item() for name in "023"] == [pytest.approx(0.1)] * 3
+
+    def test_soft_scores_are_the_magnitudes_and_the_threshold_is_between_them(self):
+        network = small_network()
+        weights = {name: weight.detach().clone() for name, weight in network.matrices().items()}
+        pruner = attached(network, sparsity=0.5, init="soft")
+        for (name, weight), scores in zip(weights.items(), pruner.parameters(), strict=True):
+            assert torch.equal(scores.detach(), weight.abs())
+            low, high = weight.abs().flatten().sort().values[round(weight.numel() / 2) - 1 :][:2].tolist()
+            assert pruner.state()[f"{name}.threshold"].item() == pytest.approx((low + high) / 2)
+        assert pruner.masks() == Mask({name: magnitude_mask(weight, 0.5) for name, weight in weights.items()})
+
+    @pytest.mark.parametrize("init", ["hard", "soft"])
+    def test_globally_one_threshold_is_everybodys(self, init):
+        network = small_network()
+        weights = {name: weight.detach().clone() for name, weight in network.matrices().items()}
+        pruner = attached(network, sparsity=0.4, init=init, scope="global")
+        assert pruner.masks() == Mask(magnitude_masks(weights, 0.4, "global"))
+        assert pruner.masks() != Mask(magnitude_masks(weights, 0.4, "local"))
+        assert pruner.masks().pruned == round(0.4 * 17)
+        pruner.refresh(1)
+        assert len({value.item() for key, value in pruner.state().items() if key.endswith("threshold")}) == 1
+
     def test_the_weights_of_the_modules_show_the_mask(self):
         network = small_network()
         weights = {name: weight.detach().clone() for name, weight in network.matrices().items()}
@@ -118,17 +223,21 @@ class TestAttach:
 
 
 class TestGradient:
-    def test_the_scores_get_autograds_gradient_of_an_explicit_mask(self):
+    @pytest.mark.parametrize("scope", ["local", "global"])
+    @pytest.mark.parametrize("init", ["hard", "soft"])
+    def test_the_scores_get_autograds_gradient_of_an_explicit_mask(self, init, scope):
         network, reference = small_network(), small_network()
-        pruner = attached(network, sparsity=0.5)
-        forward(network).exp().sum().backward()
-        masks = {name: mask.float().requires_grad_() for name, mask in pruner.masks().items()}
+        for each in (network, reference):
+            each.model.double()
+        inputs = torch.linspace(-1, 1, 20, dtype=torch.float64).reshape(5, 4)
+        pruner = attached(network, sparsity=0.5, init=init, scope=scope)
+        network.model(inputs).exp().sum().backward()
+        masks = {name: mask.double().requires_grad_() for name, mask in pruner.masks().items()}
         replaced = {f"{name}.weight": mask * reference.matrices()[name].detach() for name, mask in masks.items()}
-        inputs = torch.linspace(-1, 1, 20).reshape(5, 4)
         torch.func.functional_call(reference.model, replaced, (inputs,)).exp().sum().backward()
         for (name, mask), scores in zip(masks.items(), pruner.parameters(), strict=True):
-            torch.testing.assert_close(scores.grad, mask.grad)
-            assert scores.grad[~pruner.masks()[name]].count_nonzero() > 0
+            torch.testing.assert_close(scores.grad, mask.grad, rtol=1e-6, atol=1e-12)
+            assert (scores.grad[~pruner.masks()[name]] != 0).any() or pruner.masks()[name].all()
 
     def test_a_pruned_weight_comes_back_when_its_score_rises(self):
         network = small_network()
@@ -152,17 +261,61 @@ def scores_of_small_network() -> st.SearchStrategy[list[torch.Tensor]]:
 
 
 class TestRefresh:
-    @given(rounds=st.lists(scores_of_small_network(), min_size=1, max_size=3), sparsity=st.floats(0, 0.999))
-    def test_whatever_the_scores_every_matrix_has_exactly_its_count(self, rounds, sparsity):
-        network = small_network()
-        pruner = attached(network, sparsity=sparsity)
-        for step, scores in enumerate(rounds):
-            set_scores(pruner, scores)
-            pruner.refresh(step)
-            for name, weight in network.matrices().items():
-                count = round(sparsity * weight.numel())
-                assert int((~pruner.masks()[name]).sum()) == count
-                assert int((weight == 0).sum()) == count
+    @given(
+        rounds=st.lists(scores_of_small_network(), min_size=1, max_size=3),
+        options=st.fixed_dictionaries(
+            {
+                "sparsity": st.one_of(st.sampled_from([0.0, 0.999]), st.floats(0, 0.999)),
+                "scope": st.sampled_from(["local", "global"]),
+                "init": st.sampled_from(["hard", "soft"]),
+            }
+        ),
+        begin=st.one_of(st.none(), st.floats(0, 1)),
+    )
+    def test_whatever_the_scores_the_count_is_exact(self, rounds, options, begin):
+        network, sparsity = small_network(), options["sparsity"]
+        if begin is not None:
+            options = options | {"schedule": "cubic", "initial_sparsity": begin * sparsity}
+        pruner = attached(network, **options)
+        for step, scores in enumerate([None, *rounds, None]):
+            if scores is not None:
+                set_scores(pruner, scores)
+                pruner.refresh(step)
+            pruned = {name: int((weight == 0).sum()) for name, weight in network.matrices().items()}
+            assert pruned == {name: int((~mask).sum()) for name, mask in pruner.masks().items()}
+            at = MaskOptions(**options).sparsity_at(step if step <= len(rounds) else len(rounds), 10)
+            if options["scope"] == "global":
+                assert sum(pruned.values()) == round(at * 17)
+            else:
+                assert pruned == {"0": round(at * 12), "2": round(at * 3), "3": round(at * 2)}
+
+    def test_globally_the_highest_of_all_scores_are_kept(self):
+        pruner = attached(small_network(), sparsity=0.7, scope="global")
+        ranks = torch.arange(17.0).flip(0)
+        set_scores(pruner, [ranks[:12].reshape(3, 4), ranks[12:15].reshape(1, 3) + 10, ranks[15:].reshape(2, 1)])
+        pruner.refresh(1)
+        # 12 of the scores 16 … 5, 14 13 12, 1 0 go.
+        kept = {name: mask.int().tolist() for name, mask in pruner.masks().items()}
+        assert kept == {"0": [[1, 1, 1, 1], [0, 0, 0, 0], [0, 0, 0, 0]], "2": [[1, 0, 0]], "3": [[0], [0]]}
+
+    @pytest.mark.parametrize(("every", "expected"), [(None, []), (1, [1, 2, 3, 4, 5, 6]), (3, [3, 6])])
+    def test_it_happens_every_so_many_steps_besides(self, every, expected):
+        pruner = attached(small_network(), sparsity=0.5, refresh_every=every)
+        happened = []
+        for step in range(1, 7):
+            set_scores(pruner, [torch.full_like(each, -step) for each in pruner.parameters()])
+            pruner.after_step(step)
+            if pruner.masks().sparsity < 1:
+                happened.append(step)
+        assert happened == expected
+
+    def test_after_everything_was_pruned_the_schedule_may_still_be_followed(self):
+        pruner = attached(small_network(), sparsity=0.999, schedule="cubic", initial_sparsity=0.5)
+        pruner.refresh(10)
+        assert pruner.masks().sparsity == 1.0
+        assert all(torch.isfinite(value).all() for value in pruner.state().values())
+        pruner.refresh(0)
+        assert pruner.masks().pruned == 6 + 2 + 1
 
     def test_the_highest_scores_are_kept(self):
         network = small_network()
@@ -255,6 +408,26 @@ class TestTraining:
             for name, size in sizes.items():
                 assert int((~checkpoint.mask[name]).sum()) == round(sparsity * size)
                 assert int((checkpoint.weights[f"{name}.weight"] == 0).sum()) == round(sparsity * size)
+
+    def test_a_gradual_schedule_is_followed_and_only_its_end_may_be_the_result(self, train, make_network):
+        network, seen = make_network(), []
+        pruner = MaskTraining(MaskOptions(sparsity=0.9, init="soft", schedule="cubic", initial_sparsity=0.5))
+
+        def zeros_are_counted() -> list[float]:
+            for metric in (0.9, 0.8, 0.7):
+                seen.append(
+                    {
+                        name: int((weight == 0).sum())
+                        for name, weight in network.matrices(("encoder", "classifier")).items()
+                    }
+                )
+                yield metric
+
+        ran = train(pruner, network=network, metrics=zeros_are_counted(), max_steps=6, eval_every=2)
+        sizes = {name: weight.numel() for name, weight in network.matrices(("encoder", "classifier")).items()}
+        levels = [0.9 - 0.4 * (2 / 3) ** 3, 0.9 - 0.4 * (1 / 3) ** 3, 0.9]
+        assert seen == [{name: round(level * size) for name, size in sizes.items()} for level in levels]
+        assert ran.final.step == 6
 
     def test_it_finds_the_weights_that_the_task_needs(self):
         network = small_network()

@@ -9,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from srf_pruners.arithmetic import StraightThrough, hard_scores, lowest, magnitude_mask, pruned_count, threshold_to
+from srf_pruners.arithmetic import (
+    StraightThrough,
+    hard_scores,
+    lowest,
+    magnitude_mask,
+    magnitude_masks,
+    pruned_count,
+    pruned_counts,
+    soft_scores,
+    threshold_to,
+    thresholds_to,
+)
 
 SPARSITIES = st.one_of(st.sampled_from([0.0, 0.1, 0.5, 0.7, 0.9, 0.999]), st.floats(0, 1, exclude_max=True))
 
@@ -28,6 +39,11 @@ def pairs(draw: st.DrawFn) -> tuple[Tensor, Tensor]:
     one = draw(matrices())
     few = st.sampled_from([-1.0, 0.0, 0.5, 1.0])
     return one, torch.from_numpy(draw(arrays.arrays("float32", tuple(one.shape), elements=few)))
+
+
+def by_name(*tensors: Tensor) -> dict[str, Tensor]:
+    """In an order that is not the alphabet's."""
+    return dict(zip("zyx", tensors, strict=False))
 
 
 class TestPrunedCount:
@@ -156,16 +172,96 @@ class TestMagnitudeMask:
         assert not mask.requires_grad
 
 
-class TestHardScores:
+class TestMagnitudeMasks:
+    WEIGHTS = by_name(torch.tensor([[5.0, -0.1], [0.3, 6.0]]), torch.tensor([[0.2, -7.0, 8.0]]))
+
+    @pytest.mark.parametrize(
+        ("sparsity", "scope", "kept"),
+        [
+            (0.0, "local", [[1, 1, 1, 1], [1, 1, 1]]),
+            (0.5, "local", [[1, 0, 0, 1], [0, 0, 1]]),
+            (0.9, "local", [[0, 0, 0, 0], [0, 0, 0]]),
+            (0.0, "global", [[1, 1, 1, 1], [1, 1, 1]]),
+            (0.2, "global", [[1, 0, 1, 1], [1, 1, 1]]),
+            (0.3, "global", [[1, 0, 1, 1], [0, 1, 1]]),
+            (0.4, "global", [[1, 0, 0, 1], [0, 1, 1]]),
+            (0.5, "global", [[0, 0, 0, 1], [0, 1, 1]]),
+            (0.75, "global", [[0, 0, 0, 0], [0, 1, 1]]),
+            (0.9, "global", [[0, 0, 0, 0], [0, 0, 1]]),
+            (0.99, "global", [[0, 0, 0, 0], [0, 0, 0]]),
+        ],
+    )
+    def test_by_hand(self, sparsity, scope, kept):
+        masks = magnitude_masks(self.WEIGHTS, sparsity, scope)
+        assert list(masks) == ["z", "y"]
+        assert [mask.shape for mask in masks.values()] == [(2, 2), (1, 3)]
+        assert [mask.flatten().int().tolist() for mask in masks.values()] == kept
+
+    def test_global_ties_keep_the_earlier_matrix_and_in_it_the_lower_index(self):
+        weights = by_name(torch.ones(1, 2), -torch.ones(2, 2))
+        kept = [magnitude_masks(weights, count / 6, "global") for count in range(1, 6)]
+        assert [[mask.flatten().int().tolist() for mask in masks.values()] for masks in kept] == [
+            [[1, 1], [1, 1, 1, 0]],
+            [[1, 1], [1, 1, 0, 0]],
+            [[1, 1], [1, 0, 0, 0]],
+            [[1, 1], [0, 0, 0, 0]],
+            [[1, 0], [0, 0, 0, 0]],
+        ]
+
+    def test_what_is_pruned_already_goes_first_in_whatever_matrix(self):
+        remaining = by_name(torch.tensor([[True, True], [True, False]]), torch.tensor([[True, False, True]]))
+        masks = magnitude_masks(self.WEIGHTS, 0.5, "global", remaining)
+        assert [mask.flatten().int().tolist() for mask in masks.values()] == [[1, 0, 1, 0], [0, 0, 1]]
+
+    @pytest.mark.parametrize("scope", ["local", "global"])
+    def test_no_matrices_give_no_masks(self, scope):
+        assert magnitude_masks({}, 0.5, scope) == {}
+        assert pruned_counts({}, 0.5, scope) == []
+
+    @pytest.mark.parametrize("scope", ["local", "global"])
+    def test_a_sparsity_outside_its_range_is_refused_with_its_value(self, scope):
+        with pytest.raises(ValueError, match=r"expected a sparsity in \[0, 1\), got 1.0"):
+            magnitude_masks(self.WEIGHTS, 1.0, scope)
+
+    @given(weights=st.lists(matrices(), min_size=1, max_size=3), sparsity=SPARSITIES)
+    def test_locally_each_is_pruned_as_if_it_were_alone(self, weights, sparsity):
+        masks = magnitude_masks(by_name(*weights), sparsity, "local")
+        for weight, mask in zip(weights, masks.values(), strict=True):
+            assert torch.equal(mask, magnitude_mask(weight, sparsity))
+        assert pruned_counts(by_name(*weights), sparsity, "local") == [int((~mask).sum()) for mask in masks.values()]
+
+    @given(weights=st.lists(matrices(), min_size=1, max_size=3), sparsity=SPARSITIES)
+    def test_globally_the_first_in_the_order_of_magnitude_and_falling_position_are_pruned(self, weights, sparsity):
+        magnitudes = [abs(value) for weight in weights for value in weight.flatten().tolist()]
+        count = round(sparsity * len(magnitudes))
+        order = sorted(range(len(magnitudes)), key=lambda position: (magnitudes[position], -position))
+        masks = magnitude_masks(by_name(*weights), sparsity, "global")
+        kept = [value for mask in masks.values() for value in mask.flatten().tolist()]
+        assert {position for position, value in enumerate(kept) if not value} == set(order[:count])
+        assert pruned_counts(by_name(*weights), sparsity, "global") == [count]
+
+
+class TestInitialScores:
     def test_the_smallest_weights_have_zero_and_the_others_alpha_phi(self):
-        weight = torch.tensor([[3.0, -1.0, 2.0], [0.5, -4.0, 0.0]])
-        expected = torch.tensor([[0.15, 0.0, 0.15], [0.0, 0.15, 0.0]])
-        torch.testing.assert_close(hard_scores(weight, sparsity=0.5, phi=0.05, alpha=3), expected)
+        weights = by_name(torch.tensor([[3.0, -1.0, 2.0], [0.5, -4.0, 0.0]]), torch.tensor([[9.0, 8.0]]))
+        local = hard_scores(weights, sparsity=0.5, phi=0.05, alpha=3, scope="local")
+        torch.testing.assert_close(local["z"], torch.tensor([[0.15, 0.0, 0.15], [0.0, 0.15, 0.0]]))
+        torch.testing.assert_close(local["y"], torch.tensor([[0.15, 0.0]]))
+        together = hard_scores(weights, sparsity=0.5, phi=0.05, alpha=3, scope="global")
+        torch.testing.assert_close(together["z"], torch.tensor([[0.15, 0.0, 0.0], [0.0, 0.15, 0.0]]))
+        torch.testing.assert_close(together["y"], torch.tensor([[0.15, 0.15]]))
 
     @given(weight=matrices(), sparsity=SPARSITIES)
     def test_its_own_threshold_gives_the_sparsity(self, weight, sparsity):
-        kept = hard_scores(weight, sparsity, phi=0.01, alpha=2) >= 0.01
+        kept = hard_scores(by_name(weight), sparsity, phi=0.01, alpha=2, scope="local")["z"] >= 0.01
         assert torch.equal(kept, magnitude_mask(weight, sparsity))
+
+    def test_soft_scores_are_magnitudes_of_their_own(self):
+        weight = torch.tensor([[3.0, -1.0], [0.0, 2.0]])
+        scores = soft_scores(by_name(weight))["z"]
+        assert scores.tolist() == [[3.0, 1.0], [0.0, 2.0]]
+        scores.zero_()
+        assert weight.tolist() == [[3.0, -1.0], [0.0, 2.0]]
 
 
 class TestThreshold:
@@ -183,7 +279,7 @@ class TestThreshold:
         assert after.tolist() == [[1.0, neighbour]]
 
     def test_hard_scores_have_their_own_phi(self):
-        scores = hard_scores(torch.tensor([[3.0, -1.0], [0.5, -4.0]]), sparsity=0.5, phi=0.01, alpha=2)
+        scores = torch.tensor([[0.02, 0.0], [0.0, 0.02]])
         assert threshold_to(scores, torch.ones(2, 2), 0.5)[0].item() == pytest.approx(0.01)
 
     def test_among_tied_scores_the_smaller_weight_goes_then_the_higher_index(self):
@@ -209,6 +305,12 @@ class TestThreshold:
     def test_zeros_can_be_told_apart_too(self):
         threshold, after = threshold_to(torch.zeros(2, 2), torch.zeros(2, 2), 0.5)
         assert (after >= threshold).int().tolist() == [[1, 1], [0, 0]]
+
+    def test_where_nothing_is_kept_it_is_the_next_number_above_the_highest(self):
+        scores = torch.tensor([[1.0, 0.5, 1.0, -2.0]])
+        threshold, after = threshold_to(scores, torch.ones(1, 4), 0.999)
+        assert threshold.item() == 1 + 2**-23
+        assert torch.equal(after, scores)
 
     @pytest.mark.parametrize("shape", [(1, 1), (1, 2), (1, 7), (7, 1), (3, 5)])
     @pytest.mark.parametrize("sparsity", [0.0, 0.1, 0.5, 0.9, 0.99])
@@ -256,9 +358,54 @@ class TestThreshold:
             assert int((~(scores >= threshold)).sum()) == round(sparsity * scores.numel())
 
 
+class TestThresholds:
+    SCORES = by_name(torch.tensor([[0.1, 0.6]]), torch.tensor([[0.2], [0.3], [0.9]]))
+    WEIGHTS = by_name(torch.ones(1, 2), torch.ones(3, 1))
+
+    def test_locally_each_matrix_has_its_own(self):
+        found = thresholds_to(self.SCORES, self.WEIGHTS, 0.5, "local")
+        assert {name: round(threshold.item(), 6) for name, (threshold, _) in found.items()} == {"z": 0.35, "y": 0.6}
+        assert all(torch.equal(scores, self.SCORES[name]) for name, (_, scores) in found.items())
+
+    @pytest.mark.parametrize(("sparsity", "expected"), [(0.0, 0.1), (0.2, 0.15), (0.4, 0.25), (0.6, 0.45), (0.8, 0.75)])
+    def test_globally_all_have_the_same(self, sparsity, expected):
+        found = thresholds_to(self.SCORES, self.WEIGHTS, sparsity, "global")
+        assert [threshold.item() for threshold, _ in found.values()] == [pytest.approx(expected)] * 2
+        assert all(torch.equal(scores, self.SCORES[name]) for name, (_, scores) in found.items())
+
+    def test_global_ties_prune_the_smaller_weight_of_whatever_matrix_then_the_later(self):
+        scores = by_name(torch.full((1, 2), 0.02), torch.full((1, 3), 0.02))
+        weights = by_name(torch.tensor([[1.0, -5.0]]), torch.tensor([[0.5, 1.0, -2.0]]))
+        kept = []
+        for count in range(1, 6):
+            found = thresholds_to(scores, weights, min(count / 5, 0.99), "global").values()
+            kept.append([(after >= threshold).int().flatten().tolist() for threshold, after in found])
+        assert kept == [
+            [[1, 1], [0, 1, 1]],
+            [[1, 1], [0, 0, 1]],
+            [[0, 1], [0, 0, 1]],
+            [[0, 1], [0, 0, 0]],
+            [[0, 0], [0, 0, 0]],
+        ]
+
+    @given(each=st.lists(pairs(), min_size=1, max_size=3), sparsity=SPARSITIES)
+    def test_globally_the_count_is_exact_and_a_second_time_changes_nothing(self, each, sparsity):
+        scores, weights = by_name(*(one for one, _ in each)), by_name(*(other for _, other in each))
+        found = thresholds_to(scores, weights, sparsity, "global")
+        entries = sum(one.numel() for one in scores.values())
+        assert sum(int((after < threshold).sum()) for threshold, after in found.values()) == round(sparsity * entries)
+        again = thresholds_to({name: after for name, (_, after) in found.items()}, weights, sparsity, "global")
+        for name, (threshold, after) in found.items():
+            assert torch.equal(again[name][0], threshold)
+            assert torch.equal(again[name][1], after)
+
+    def test_no_matrices_have_no_thresholds(self):
+        assert thresholds_to({}, {}, 0.5, "global") == {}
+
+
 class TestStraightThrough:
     def loss(self, masked: Tensor) -> Tensor:
-        inputs = torch.linspace(-1, 1, 3 * masked.shape[1]).reshape(3, -1)
+        inputs = torch.linspace(-1, 1, 3 * masked.shape[1], dtype=masked.dtype).reshape(3, -1)
         return (inputs @ masked.T).exp().sum()
 
     def example(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -278,6 +425,20 @@ class TestStraightThrough:
         torch.testing.assert_close(scores.grad, mask.grad, rtol=0, atol=0)
         pruned = mask.detach() == 0
         assert scores.grad[pruned].count_nonzero() == pruned.sum()
+
+    def test_the_gradient_of_the_scores_is_the_difference_that_a_little_of_the_mask_makes(self):
+        scores, weight, threshold = (each.double() for each in self.example())
+        scores.requires_grad_()
+        self.loss(StraightThrough.apply(scores, weight, threshold)).backward()
+        mask = (scores.detach() >= threshold).double()
+        little = 1e-5
+        for entry in range(mask.numel()):
+            moved = torch.zeros(mask.numel(), dtype=torch.float64)
+            moved[entry] = little
+            moved = moved.reshape(mask.shape)
+            difference = self.loss((mask + moved) * weight) - self.loss((mask - moved) * weight)
+            assert scores.grad.flatten()[entry].item() == pytest.approx(difference.item() / (2 * little), rel=1e-6)
+        assert torch.autograd.gradcheck(lambda m: self.loss(m * weight), mask.requires_grad_())
 
     def test_the_gradient_of_the_weight_is_autograds_of_an_explicit_mask(self):
         scores, weight, threshold = self.example()
