@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 from srframework import masks
 from srframework.bias import FittedBias
 from srframework.contracts import Backbone, Network, Phase, Predictions, Pruner, Split, TaskData
-from srframework.errors import PluginError, UsageError
+from srframework.errors import DataError, PluginError, UsageError
 from srframework.prediction import figures, measures, predict, tokenize
 from srframework.pruning import FixedMask
 from srframework.recipe import PRETRAINED, Recipe, Reference, Stage
@@ -170,7 +170,7 @@ class Pipeline:
         copies, ood_train = stage.training.ood_train, self._task.ood_train
         if copies and ood_train is None:
             owner = self._recipe.dataset.registered.owner
-            raise PluginError(f"{owner}: it provides ood-train, and gives no OOD training examples")
+            raise DataError(f"stages.{stage.name}.ood_train: expected 0, since {owner} has no OOD training examples here")
         return [self._task.train, *([ood_train] * copies if ood_train is not None else [])]
 
     def _examples(self, stage: Stage) -> datasets.Dataset:
