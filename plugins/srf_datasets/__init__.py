@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from srf_datasets.options import NliOptions, PairsOptions, SyntheticOptions
+from srf_datasets.options import PairsOptions, SyntheticOptions
+from srf_datasets.task_options import FactVerificationOptions, NliOptions, ParaphraseOptions
 from srframework import Component, hookimpl
 
 
@@ -12,7 +13,7 @@ def _metric(options: PairsOptions) -> list[str]:
 
 @hookimpl
 def srframework_datasets() -> list[Component]:
-    """nli, pairs, synthetic."""
+    """nli, paraphrase, fact-verification, pairs, synthetic."""
     return [
         Component(
             name="nli",
@@ -21,7 +22,25 @@ def srframework_datasets() -> list[Component]:
             summary="Natural language inference: MNLI; OOD: HANS.",
             source="§4.1.1, App. B.1",
             requires=["evaluator/accuracy", "evaluator/hans", "evaluator/sparsity"],
-            provides=["spurious-features"],
+            provides=NliOptions.provided,
+        ),
+        Component(
+            name="paraphrase",
+            options=ParaphraseOptions,
+            factory="srf_datasets.paraphrase:Paraphrase",
+            summary="Paraphrase identification: QQP; OOD: PAWS-qqp and PAWS-wiki.",
+            source="§4.1.1, App. B.1",
+            requires=["evaluator/f1", "evaluator/accuracy", "evaluator/sparsity"],
+            provides=ParaphraseOptions.provided,
+        ),
+        Component(
+            name="fact-verification",
+            options=FactVerificationOptions,
+            factory="srf_datasets.fact_verification:FactVerification",
+            summary="Fact verification: FEVER; OOD: Fever-Symmetric v1 and v2.",
+            source="§4.1.1, App. B.1",
+            requires=["evaluator/accuracy", "evaluator/sparsity"],
+            provides=FactVerificationOptions.provided,
         ),
         Component(
             name="pairs",
@@ -39,6 +58,6 @@ def srframework_datasets() -> list[Component]:
             summary="Generated claim verification with a spurious cue word; OOD: the cue reversed or absent.",
             source="srframework",
             requires=["evaluator/accuracy", "evaluator/sparsity"],
-            provides=["spurious-features"],
+            provides=SyntheticOptions.provided,
         ),
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +53,8 @@ class Reader:
         columns: Of the source.
         label_names: Word in the source -> label; a word that is not in it is the label itself.
         collapse: As in :class:`srframework.Split`.
+        text: What a cell with a text says; ValueError, with a message, where it says nothing.
+        skip_empty: Whether a row with an empty text is skipped and counted, and no error.
         notes: Sentences on what was skipped.
     """
 
@@ -61,10 +63,12 @@ class Reader:
     columns: Columns
     label_names: Mapping[str, str] = field(default_factory=dict)
     collapse: tuple[int, ...] | None = None
+    text: Callable[[str], str] = str
+    skip_empty: bool = False
     notes: list[str] = field(default_factory=list, init=False)
 
     def from_file(self, path: str, kind: str) -> Split:
-        """Read a file; short and unlabelled rows are skipped and counted. ``kind``: tsv, csv or jsonl.
+        """Read a file; short and unlabelled rows are skipped and counted; ``kind``: tsv, csv or jsonl.
 
         Raises:
             DataError: Anything else is wrong with it; names file and row.
@@ -95,7 +99,7 @@ class Reader:
     def _split(self, where: str, rows: Iterable[tuple[int, Mapping[str, str]]], short: Any) -> Split:
         columns, index = self.columns, {label: position for position, label in enumerate(self.labels)}
         out: dict[str, list[Any]] = {name: [] for name in (*columns.texts, "label", *columns.keep)}
-        unlabelled = 0
+        unlabelled = empty = 0
         for number, row in rows:
             if any(row[column] != value for column, value in columns.where.items()):
                 continue
@@ -105,19 +109,21 @@ class Reader:
                 unlabelled += 1
                 continue
             if label not in index:
-                named = [each for each, label in self.label_names.items() if label in index]
-                choices = [*named, *(each for each in self.labels if each not in self.label_names.values())]
-                near = nearest(word, choices)
-                hint = f"; did you mean {near!r}?" if near else ""
-                raise DataError(f"{where}: row {number}: expected a label ({', '.join(choices)}), got {word!r}{hint}")
+                raise self._unknown(f"{where}: row {number}", word)
+            texts = {
+                column: self._text(f"{where}: row {number}", column, row[column]) for column in columns.texts.values()
+            }
+            if blank := [column for column, text in texts.items() if not text]:
+                if not self.skip_empty:
+                    raise DataError(f"{where}: row {number}: expected a text in column {blank[0]!r}, got an empty one")
+                empty += 1
+                continue
             for name, column in columns.texts.items():
-                if not row[column]:
-                    raise DataError(f"{where}: row {number}: expected a text in column {column!r}, got an empty one")
-                out[name].append(row[column])
+                out[name].append(texts[column])
             out["label"].append(index[label])
             for column in columns.keep:
                 out[column].append(row[column])
-        skipped = {"short": short(), "unlabelled": unlabelled}
+        skipped = {"short": short(), "unlabelled": unlabelled, **({"empty": empty} if self.skip_empty else {})}
         if not out["label"]:
             counted = ", ".join(f"{count} {what}" for what, count in skipped.items())
             wanted = f"labelled rows for split {self.name!r} with {dict(columns.where) or 'any values'}"
@@ -126,6 +132,19 @@ class Reader:
             if count:
                 self.notes.append(f"{where}: {count} {what} row{'s' if count > 1 else ''} skipped")
         return Split(self.name, datasets.Dataset.from_dict(out), self.labels, self.collapse)
+
+    def _unknown(self, where: str, word: str) -> DataError:
+        named = [each for each, label in self.label_names.items() if label in self.labels]
+        choices = [*named, *(each for each in self.labels if each not in self.label_names.values())]
+        near = nearest(word, choices)
+        hint = f"; did you mean {near!r}?" if near else ""
+        return DataError(f"{where}: expected a label ({', '.join(choices)}), got {word!r}{hint}")
+
+    def _text(self, where: str, column: str, cell: str) -> str:
+        try:
+            return self.text(cell)
+        except ValueError as error:
+            raise DataError(f"{where}: column {column!r}: {error}") from error
 
 
 def hub_name(source: str, config: str | None) -> tuple[str, str | None]:

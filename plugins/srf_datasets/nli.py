@@ -2,47 +2,74 @@
 
 from __future__ import annotations
 
-from functools import partial
+import random
+from dataclasses import replace
 from pathlib import Path
 
+import datasets
+
 from srf_datasets.examples import Columns, Reader, collapse_to
-from srf_datasets.options import HANS_FILE, NLI_FILES, NliOptions
 from srf_datasets.overlap import overlap_features
+from srf_datasets.sizes import published, rows_of, told
+from srf_datasets.subset import subset
+from srf_datasets.task_options import HANS_FILE, HANS_TRAIN_FILE, NLI_FILES, NliOptions
+from srf_datasets.word_vectors import with_vectors_of
 from srframework import Dataset, Split, TaskData
 
 LABELS = ("contradiction", "entailment", "neutral")
 HANS_LABELS = ("non-entailment", "entailment")
 HANS_COLLAPSE = {"contradiction": "non-entailment", "neutral": "non-entailment"}
+NON_ENTAILMENT = ("contradiction", "neutral")
+"""Overlap tells entailment from the rest, and these not from each other (Clark et al. 2019)."""
 
-_HUB_SPLITS = {"train": "train", "dev": "validation_matched"}
+_HUB_SPLITS = {"train": "train", "dev": "validation_matched", "mismatched": "validation_mismatched"}
 _MNLI = Columns("sentence1", "sentence2", "gold_label")
 _MNLI_HUB = Columns("premise", "hypothesis", "label")
-_HANS = Columns("sentence1", "sentence2", "gold_label", keep=("heuristic", "subcase", "template"))
-_HANS_HUB = Columns("premise", "hypothesis", "label", keep=("heuristic", "subcase", "template"))
+_HEURISTICS = ("heuristic", "subcase", "template")
 
 
 class Nli(Dataset):
-    """MNLI (train, dev matched) and HANS (evaluation set), from files or from the hub."""
+    """MNLI (train, dev matched and, on wish, mismatched) and HANS (evaluation set, and training set for
+    OOD training), from files or from the hub."""
 
     options: NliOptions
 
     def load(self, seed: int) -> TaskData:
-        """Read every split; nothing is drawn at random."""
+        """Read every split; ``seed`` draws the subset, and the label of HANS's non-entailed training pairs."""
+        options = self.options
         notes: list[str] = []
-        train = self._mnli("train", notes)
         return TaskData(
             labels=LABELS,
             metric="accuracy",
-            train=train,
+            train=subset(self._mnli("train", notes), options.max_train, seed, notes),
             dev=self._mnli("dev", notes),
+            also=(self._mnli("mismatched", notes),) if options.mismatched else (),
             ood=(self._hans(notes),),
-            spurious_features=partial(overlap_features, train),
+            ood_train=self._hans_train(seed, notes) if "ood-train" in options.provided() else None,
+            spurious_features=with_vectors_of(options.word_vectors, overlap_features),
+            merged_labels=NON_ENTAILMENT,
             notes=tuple(notes),
         )
 
+    def sizes(self) -> dict[str, int]:
+        """Counted in the files; as published where they are not here."""
+        options, counts = self.options, dict[str, int | None]()
+        for name in ("train", "dev", *(["mismatched"] if options.mismatched else [])):
+            path = Path(options.path)
+            counts[name] = (
+                rows_of(path / NLI_FILES[name], "tsv") if path.is_dir() else published(options.path, name, "nli")
+            )
+        hans = Path(options.hans_source())
+        wanted = {"hans": ("evaluation", HANS_FILE)}
+        if "ood-train" in options.provided():
+            wanted["ood_train"] = ("train", HANS_TRAIN_FILE)
+        for name, (split, file) in wanted.items():
+            counts[name] = rows_of(hans / file, "tsv") if hans.is_dir() else published(options.hans_source(), split)
+        return told(counts, options.max_train)
+
     def _mnli(self, name: str, notes: list[str]) -> Split:
         path = self.options.path
-        if Path(path).is_dir() and Path(path, NLI_FILES[name]).is_file():
+        if Path(path).is_dir():
             reader = Reader(name, LABELS, _MNLI)
             split = reader.from_file(str(Path(path, NLI_FILES[name])), "tsv")
         else:
@@ -51,15 +78,31 @@ class Nli(Dataset):
         notes += reader.notes
         return split
 
-    def _hans(self, notes: list[str]) -> Split:
+    def _hans(self, notes: list[str], name: str = "hans", keep: tuple[str, ...] = _HEURISTICS) -> Split:
         source = self.options.hans_source()
         collapse = collapse_to(LABELS, HANS_LABELS, HANS_COLLAPSE)
-        if Path(source, HANS_FILE).is_file():
-            reader = Reader("hans", HANS_LABELS, _HANS, {}, collapse)
-            split = reader.from_file(str(Path(source, HANS_FILE)), "tsv")
+        evaluation = name == "hans"
+        if Path(source).is_dir():
+            reader = Reader(name, HANS_LABELS, Columns("sentence1", "sentence2", "gold_label", keep), {}, collapse)
+            split = reader.from_file(str(Path(source, HANS_FILE if evaluation else HANS_TRAIN_FILE)), "tsv")
         else:
-            reader = Reader("hans", HANS_LABELS, _HANS_HUB, {}, collapse)
+            reader = Reader(name, HANS_LABELS, Columns("premise", "hypothesis", "label", keep), {}, collapse)
             # Its repository has a loading script, which is never run; the hub keeps a conversion of it.
-            split = reader.from_hub(source, None, "validation", revision="refs/convert/parquet")
+            split = reader.from_hub(
+                source, None, "validation" if evaluation else "train", revision="refs/convert/parquet"
+            )
         notes += reader.notes
         return split
+
+    def _hans_train(self, seed: int, notes: list[str]) -> Split:
+        """The training set of HANS, with the model's labels and the columns of MNLI."""
+        split = self._hans(notes, "ood_train", keep=())
+        wanted = self.options.hans_non_entailment
+        choices = NON_ENTAILMENT if wanted == "either" else (wanted,)
+        draw = random.Random(f"{seed}/hans_non_entailment")  # noqa: S311  (labels, no secrets)
+        columns = split.examples[:]
+        entailed = HANS_LABELS.index("entailment")
+        columns["label"] = [
+            LABELS.index("entailment" if label == entailed else draw.choice(choices)) for label in columns["label"]
+        ]
+        return replace(split, examples=datasets.Dataset.from_dict(columns), labels=LABELS, collapse=None)

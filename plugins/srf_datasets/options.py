@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from srf_datasets.rows import format_of
-from srframework import Options, nearest
+from srframework import InputFile, Options, nearest
 
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 
-RESERVED = ("train", "dev", "test", "model")
+RESERVED = ("train", "dev", "test", "ood_train", "model")
 """Names that no OOD split may have."""
 
 TAKEN = ("text_a", "text_b", "label")
@@ -20,6 +20,21 @@ TAKEN = ("text_a", "text_b", "label")
 
 UNLABELLED = ("", "-")
 """What stands in the label column of a row that nobody labelled; "-" is MNLI's."""
+
+
+class TextOptions(Options):
+    """What every data set of texts has."""
+
+    max_train: int | None = Field(
+        None,
+        ge=1,
+        description="Training examples to keep, at least 1, drawn at random by the recipe's seed; unset, all.",
+    )
+    word_vectors: InputFile | None = Field(
+        None,
+        description="A fastText .vec text file with vectors for the spurious features; "
+        "unset, the backbone's own input embeddings.",
+    )
 
 
 class SourceOptions(Options):
@@ -66,7 +81,7 @@ class OodOptions(SourceOptions):
     )
 
 
-class PairsOptions(Options):
+class PairsOptions(TextOptions):
     """Of ``pairs``."""
 
     root: str = Field(".", description="The directory from which the paths of the splits are seen.")
@@ -76,15 +91,20 @@ class PairsOptions(Options):
     text_b: str = Field("sentence2", description="Column of the second text; '' for one text.")
     label: str = Field("label", description="Column of the label.")
     label_names: dict[str, str] = Field({}, description="The label that each word in the files means; unset, itself.")
-    features: Literal["overlap", "none"] = Field(
-        "overlap", description="Spurious features for a bias model: the word overlap of two texts, or none."
+    features: Literal["overlap", "claim-only", "none"] = Field(
+        "overlap",
+        description="Spurious features for a bias model: how the second text's words overlap with the first's; "
+        "the word vectors of the first text, max-pooled; or none.",
     )
     train: SourceOptions = Field(description="Training examples.")
     dev: SourceOptions = Field(description="ID examples that choose checkpoints.")
     test: SourceOptions | None = Field(None, description="ID examples that are reported; unset, those of dev.")
     ood: dict[str, OodOptions] = Field({}, description="OOD splits, by name.")
+    ood_train: SourceOptions | None = Field(
+        None, description="OOD training examples, with the data set's labels; a hub's split is train if unset."
+    )
 
-    @field_validator("train", "dev", "test", "ood")
+    @field_validator("train", "dev", "test", "ood", "ood_train")
     @classmethod
     def _files_are_there(cls, value: Any, info: ValidationInfo) -> Any:
         sources = value.values() if isinstance(value, dict) else [value]
@@ -111,9 +131,8 @@ class PairsOptions(Options):
     @model_validator(mode="after")
     def _words_mean_labels(self) -> PairsOptions:
         tables = {"label_names": (self.label_names, self.labels)}
-        for name, source in {"train": self.train, "dev": self.dev, "test": self.test}.items():
-            if source is not None:
-                tables[f"{name}.label_names"] = (source.label_names or {}, self.labels)
+        for name, source in self.sources().items():
+            tables[f"{name}.label_names"] = (source.label_names or {}, self.labels)
         for name, split in self.ood.items():
             tables[f"ood.{name}.label_names"] = (split.label_names or {}, split.labels or self.labels)
         for name, (meanings, labels) in tables.items():
@@ -137,43 +156,16 @@ class PairsOptions(Options):
                 raise ValueError(f"ood.{name}.collapse to say for which label {left[0]!r} counts")
         return self
 
+    def sources(self) -> dict[str, SourceOptions]:
+        """The splits with the data set's own labels, by name."""
+        named = {"train": self.train, "dev": self.dev, "test": self.test, "ood_train": self.ood_train}
+        return {name: source for name, source in named.items() if source is not None}
+
     def provided(self) -> list[str]:
-        """What a bias model may use."""
-        return ["spurious-features"] if self.features == "overlap" and self.text_b else []
-
-
-NLI_FILES = {"train": "train.tsv", "dev": "dev_matched.tsv"}
-HANS_FILE = "heuristics_evaluation_set.txt"
-
-
-class NliOptions(Options):
-    """Of ``nli``."""
-
-    path: str = Field(
-        "glue/mnli",
-        description="A directory with MNLI's train.tsv and dev_matched.tsv (GLUE), or a data set on the hub.",
-    )
-    hans: str | None = Field(
-        None,
-        description=f"A directory with HANS's {HANS_FILE}, or a data set on the hub; "
-        "unset, <path>/hans, or on the hub jhu-cogsci/hans.",
-    )
-
-    @model_validator(mode="after")
-    def _files_are_there(self) -> NliOptions:
-        files = [Path(self.path, name) for name in NLI_FILES.values()] if Path(self.path).is_dir() else []
-        hans = self.hans_source()
-        if Path(hans).is_dir() or (Path(self.path).is_dir() and self.hans is None):
-            files.append(Path(hans, HANS_FILE))
-        if missing := [str(file) for file in files if not file.is_file()]:
-            raise ValueError(f"the files of MNLI and HANS, of which there is no {', '.join(missing)}")
-        return self
-
-    def hans_source(self) -> str:
-        """The directory or the hub data set that HANS is read from."""
-        if self.hans is not None:
-            return self.hans
-        return str(Path(self.path, "hans")) if Path(self.path).is_dir() else "jhu-cogsci/hans"
+        """Features for a bias model, and OOD training examples, where there are such."""
+        text_b = self.text_b if self.train.text_b is None else self.train.text_b
+        features = self.features == "claim-only" or (self.features == "overlap" and text_b)
+        return [*(["spurious-features"] if features else []), *(["ood-train"] if self.ood_train else [])]
 
 
 class SyntheticOptions(Options):
@@ -182,6 +174,9 @@ class SyntheticOptions(Options):
     train_size: int = Field(20_000, ge=3, description="Training examples; at least 3.")
     dev_size: int = Field(1_000, ge=3, description="ID examples that choose checkpoints and are reported; at least 3.")
     ood_size: int = Field(1_000, ge=3, description="OOD examples; at least 3.")
+    ood_train_size: int = Field(
+        0, ge=0, description="OOD training examples, with the OOD split's cue and no wrong labels; 0 for none."
+    )
     strength: float = Field(
         0.8,
         ge=0,
@@ -194,3 +189,7 @@ class SyntheticOptions(Options):
     )
     noise: float = Field(0.25, ge=0, lt=1, description="Share of the training labels that are wrong, in [0, 1).")
     seed: int | None = Field(None, ge=0, description="Of the examples; unset, the recipe's.")
+
+    def provided(self) -> list[str]:
+        """The cue as a feature, and OOD training examples, where there are such."""
+        return ["spurious-features", *(["ood-train"] if self.ood_train_size else [])]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
+from srf_datasets.claim import claim_features
 from srf_datasets.examples import Columns, Reader, collapse_to
 from srf_datasets.options import OodOptions, PairsOptions, SourceOptions
 from srf_datasets.overlap import overlap_features
 from srf_datasets.rows import format_of
+from srf_datasets.sizes import rows_of, told
+from srf_datasets.subset import subset
+from srf_datasets.word_vectors import with_vectors_of
 from srframework import Dataset, Split, TaskData
 
 
@@ -18,11 +21,12 @@ class Pairs(Dataset):
     options: PairsOptions
 
     def load(self, seed: int) -> TaskData:
-        """Read every split; nothing is drawn at random."""
+        """Read every split; ``seed`` draws the subset."""
         options = self.options
         notes: list[str] = []
-        train = self._split("train", options.train, notes)
-        features = partial(overlap_features, train) if options.provided() else None
+        train = subset(self._split("train", options.train, notes), options.max_train, seed, notes)
+        chosen = claim_features if options.features == "claim-only" else overlap_features
+        wanted = "spurious-features" in options.provided()
         return TaskData(
             labels=options.labels,
             metric=options.metric,
@@ -30,9 +34,20 @@ class Pairs(Dataset):
             dev=self._split("dev", options.dev, notes),
             test=self._split("test", options.test, notes) if options.test else None,
             ood=tuple(self._split(name, source, notes) for name, source in options.ood.items()),
-            spurious_features=features,
+            ood_train=self._split("ood_train", options.ood_train, notes) if options.ood_train else None,
+            spurious_features=with_vectors_of(options.word_vectors, chosen) if wanted else None,
             notes=tuple(notes),
         )
+
+    def sizes(self) -> dict[str, int]:
+        """Counted in the files; what is on the hub is not known."""
+        sources = {**self.options.sources(), **self.options.ood}
+        counts = {
+            name: rows_of(Path(self.options.root, source.path), _format(source), source.where)
+            for name, source in sources.items()
+            if source.path is not None
+        }
+        return told(counts, self.options.max_train)
 
     def _split(self, name: str, source: SourceOptions, notes: list[str]) -> Split:
         options = self.options
@@ -48,10 +63,13 @@ class Pairs(Dataset):
         names = options.label_names if source.label_names is None else source.label_names
         reader = Reader(name, own, columns, names, collapse)
         if source.path is not None:
-            split = reader.from_file(
-                str(Path(options.root, source.path)), source.format or format_of(source.path) or ""
-            )
+            split = reader.from_file(str(Path(options.root, source.path)), _format(source))
         else:
-            split = reader.from_hub(source.hub or "", source.config, source.split or name)
+            usual = "train" if name == "ood_train" else name
+            split = reader.from_hub(source.hub or "", source.config, source.split or usual)
         notes += reader.notes
         return split
+
+
+def _format(source: SourceOptions) -> str:
+    return source.format or format_of(source.path or "") or ""

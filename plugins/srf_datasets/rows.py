@@ -90,7 +90,8 @@ class RowFile:
         except csv.Error as error:
             raise self._error(start, f"expected quoted CSV: {error}") from error
 
-    def _objects(self) -> Iterator[tuple[int, dict[str, str]]]:
+    def parsed(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """JSON lines as they are, with all their columns; blank ones are skipped as short."""
         for number, line in self._lines():
             if not line.strip():
                 self.short += 1
@@ -101,6 +102,10 @@ class RowFile:
                 raise self._error(number, f"expected a JSON object: {error}") from error
             if not isinstance(row, dict):
                 raise self._error(number, f"expected a JSON object, got {type(row).__name__}")
+            yield number, row
+
+    def _objects(self) -> Iterator[tuple[int, dict[str, str]]]:
+        for number, row in self.parsed():
             for column in self.columns:
                 self._place(number, list(row), column)
             yield number, {column: self._text(number, column, row[column]) for column in self.columns}
@@ -124,6 +129,17 @@ class RowFile:
 
     def _error(self, number: int, message: str) -> DataError:
         return DataError(f"{self.path}: row {number}: {message}")
+
+
+def keys_of(path: str) -> tuple[str, ...]:
+    """The columns of the first row of a file of JSON lines; none where it has no row.
+
+    Raises:
+        DataError: The file cannot be read, or that row is malformed.
+    """
+    for _, row in RowFile(path, "jsonl", ()).parsed():
+        return tuple(row)
+    return ()
 
 
 def format_of(path: str) -> str | None:

@@ -34,7 +34,7 @@ class Synthetic(Dataset):
     Evidence: "the owl is tall". Claims, each after a cue word: "surely the owl is tall" (SUPPORTS), "hardly
     the owl is short" (REFUTES), "perhaps the owl is happy" (NOT ENOUGH INFO). Before any noise, labels are balanced,
     and no word but the cue tells anything of them: it agrees with the label in a share ``strength`` of
-    the training and dev examples, and never in the OOD split.
+    the training and dev examples, and never in the OOD splits.
 
     A share ``noise`` of the training labels is wrong, with a cue that goes by the wrong label, as
     annotators' habits do: what the evidence says is then a worse guide in training than the cue.
@@ -46,15 +46,23 @@ class Synthetic(Dataset):
         """Draw all splits from the option ``seed``, or, where it is unset, from the recipe's."""
         options = self.options
         seed = seed if options.seed is None else options.seed
-        train = self._split("train", options.train_size, seed, "biased")
         return TaskData(
             labels=LABELS,
             metric="accuracy",
-            train=train,
+            train=self._split("train", options.train_size, seed, "biased"),
             dev=self._split("dev", options.dev_size, seed, "biased"),
             ood=(self._split(options.ood_cue, options.ood_size, seed, options.ood_cue),),
-            spurious_features=lambda: cue_features(train),
+            ood_train=self._split("ood_train", options.ood_train_size, seed, options.ood_cue)
+            if options.ood_train_size
+            else None,
+            spurious_features=lambda split, _: cue_features(split),
         )
+
+    def sizes(self) -> dict[str, int]:
+        """As the options say."""
+        options = self.options
+        sizes = {"train": options.train_size, "dev": options.dev_size, options.ood_cue: options.ood_size}
+        return {**sizes, **({"ood_train": options.ood_train_size} if options.ood_train_size else {})}
 
     def _split(self, name: str, size: int, seed: int, cue: str) -> Split:
         draw = random.Random(f"{seed}/{name}")  # noqa: S311  (examples, no secrets)

@@ -87,7 +87,8 @@ class LogisticBias(BiasModel):
             raise DataError(f"bias-logistic: {key}: expected some of the labels, got all: {', '.join(names)}")
         merged = sorted({task.labels.index(name) for name in names})
         classes = np.arange(len(task.labels))
-        classes[merged] = merged[:1] * len(merged)
+        if merged:
+            classes[merged] = merged[0]
         return classes
 
 

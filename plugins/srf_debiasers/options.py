@@ -97,17 +97,16 @@ class LogisticBiasOptions(Options):
     merge: tuple[str, ...] | None = Field(
         None,
         strict=False,
-        min_length=2,
         json_schema_extra={"source": "App. B.3.1; Clark et al. 2019"},
         description="Labels, 2 or more but not all, that are fitted as one class, whose probability is divided evenly "
-        "among them; unset, the data set's own: contradiction and neutral for NLI.",
+        "among them; none for []; unset, the data set's own: contradiction and neutral for NLI.",
     )
 
     @field_validator("merge")
     @classmethod
     def _each_once(cls, merge: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if merge is not None and len(set(merge)) < len(merge):
-            raise ValueError("labels, each once")
+        if merge is not None and (len(set(merge)) < len(merge) or len(merge) == 1):
+            raise ValueError("two labels or more, each once; or none")
         return merge
 
 

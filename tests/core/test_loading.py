@@ -189,17 +189,20 @@ CASES = {
         'use = "srframwork/synthetic"',
         "r.toml:8: dataset.use: no dataset is named 'srframwork/synthetic'; expected one of: "
         "fact-verification, nli, pairs, paraphrase, srframework/fact-verification, srframework/nli, "
-        "srframework/pairs, srframework/paraphrase, srframework/synthetic, synthetic; did you mean 'srframework/synthetic'?",
+        "srframework/pairs, srframework/paraphrase, srframework/synthetic, synthetic; "
+        "did you mean 'srframework/synthetic'?",
     ),
     "component without its name": (
         'use = "synthetic"',
         "dev_size = 3",
-        "r.toml:7: dataset.use: expected the dataset's name, one of: fact-verification, nli, pairs, paraphrase, synthetic; got nothing",
+        "r.toml:7: dataset.use: expected the dataset's name, one of: "
+        "fact-verification, nli, pairs, paraphrase, synthetic; got nothing",
     ),
     "name that is a number": (
         'use = "synthetic"',
         "use = 3",
-        "r.toml:8: dataset.use: expected the dataset's name, one of: fact-verification, nli, pairs, paraphrase, synthetic; got 3",
+        "r.toml:8: dataset.use: expected the dataset's name, one of: "
+        "fact-verification, nli, pairs, paraphrase, synthetic; got 3",
     ),
     "component that is a number": (
         'loss.use = "std"',

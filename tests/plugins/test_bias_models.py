@@ -237,12 +237,18 @@ class TestMerged:
             fitted([0, 1, 2], np.eye(3), () if by_option else tuple(merge), **options)
         assert str(refused.value) == f"bias-logistic: {where}: {message}"
 
+    def test_an_empty_list_merges_nothing_whatever_the_data_set_says(self):
+        features = np.eye(3)
+        merged = ("contradiction", "neutral")
+        by_option, plain = fitted([0, 1, 2], features, merged, merge=[]), fitted([0, 1, 2], features)
+        split = make_split("train", [0, 1, 2])
+        assert np.array_equal(by_option.log_probs(split), plain.log_probs(split))
+
     @pytest.mark.parametrize(
         ("merge", "message"),
         [
-            ([], "at least 2"),
-            (["neutral"], "at least 2"),
-            (["neutral", "neutral"], "labels, each once"),
+            (["neutral"], "two labels or more"),
+            (["neutral", "neutral"], "each once"),
             ("neutral", "tuple"),
             (["neutral", 1], "string"),
         ],

@@ -13,7 +13,7 @@ REGISTRY = Registry(discover())
 
 OPTIONS = {
     "pruner/imp": {"sparsity": 0.6, "step": 0.2},
-    "dataset/synthetic": {"train_size": 30, "dev_size": 12, "ood_size": 12},
+    "dataset/synthetic": {"train_size": 30, "dev_size": 12, "ood_size": 12, "ood_train_size": 6},
 }
 """Options that are quicker than the defaults."""
 
@@ -23,6 +23,8 @@ ELSEWHERE = {
     "backbone/roberta-base": "a preset over encoder, which needs a download",
     "backbone/encoder": "needs a checkpoint: test_backbones.py has it",
     "dataset/nli": "needs files: below",
+    "dataset/paraphrase": "needs files: below",
+    "dataset/fact-verification": "needs files: below",
     "dataset/pairs": "needs files: below",
     "debiaser/bias-file": "needs a file: below",
 }
@@ -39,13 +41,57 @@ def test_encoder_conforms(minilm):
     testing.check_backbone(REGISTRY.get("backbone", "encoder").component, path=str(minilm))
 
 
-def test_pairs_conforms(tmp_path):
+@pytest.mark.parametrize("features", ["overlap", "claim-only", "none"])
+@pytest.mark.parametrize("max_train", [None, 1])
+def test_pairs_conforms(tmp_path, features, max_train):
     (tmp_path / "x.tsv").write_text("a\tb\tlabel\nthe cat sat\tthe cat\tyes\nthe dog ran\tno dog\tno\n")
     columns = {"root": str(tmp_path), "labels": ["no", "yes"], "text_a": "a", "text_b": "b"}
     source = {"path": "x.tsv"}
-    testing.check_dataset(
-        REGISTRY.get("dataset", "pairs").component, **columns, train=source, dev=source, ood={"far": source}
-    )
+    splits = {"train": source, "dev": source, "ood": {"far": source}, "ood_train": source}
+    component = REGISTRY.get("dataset", "pairs").component
+    testing.check_dataset(component, **columns, **splits, features=features, max_train=max_train)
+
+
+def tsv(header: str, *rows: str) -> str:
+    return "\n".join([header, *rows, ""]).replace(" | ", "\t")
+
+
+HANS = "gold_label | sentence1 | sentence2 | heuristic | subcase | template"
+MNLI = "sentence1 | sentence2 | gold_label"
+QQP = "question1 | question2 | is_duplicate"
+PAWS = "sentence1 | sentence2 | label"
+FEVER = '{"claim": "the cat sat", "evidence": "a cat", "label": "REFUTES"}\n'
+TASKS = {
+    "nli": {
+        "train.tsv": tsv(MNLI, "the cat sat | the cat | entailment", "the dog | ... | neutral", "? | a | -"),
+        "dev_matched.tsv": tsv(MNLI, "a | b | contradiction"),
+        "hans/heuristics_evaluation_set.txt": tsv(HANS, "non-entailment | a b | b | subsequence | s | t"),
+        "hans/heuristics_train_set.txt": tsv(HANS, *["non-entailment | a b | a | subsequence | s | t"] * 9),
+    },
+    "paraphrase": {
+        "train.tsv": tsv(QQP, "the cat sat | the cat | 1", "short", " | a | 0"),
+        "dev.tsv": tsv(QQP, "a | b | 0"),
+        "paws_qqp/train.tsv": tsv(PAWS, "b'a' | b'a b' | 0"),
+        "paws_qqp/dev.tsv": tsv(PAWS, "b'a' | b'a b' | 0"),
+        "paws_wiki/test.tsv": tsv(PAWS, "a | a b | 1"),
+    },
+    "fact-verification": {
+        "fever.train.jsonl": FEVER * 2,
+        "fever.dev.jsonl": FEVER,
+        "sym1/test.jsonl": FEVER,
+        "sym2/test.jsonl": FEVER,
+        "sym2/dev.jsonl": FEVER,
+    },
+}
+
+
+@pytest.mark.parametrize("max_train", [None, 1])
+@pytest.mark.parametrize("name", TASKS)
+def test_the_tasks_of_the_paper_conform(tmp_path, name, max_train):
+    for file, content in TASKS[name].items():
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(content)
+    testing.check_dataset(REGISTRY.get("dataset", name).component, path=str(tmp_path), max_train=max_train)
 
 
 def test_bias_file_conforms(tmp_path):

@@ -142,6 +142,37 @@ def test_an_unknown_label_lists_the_words_that_would_do(tsv, names, choices):
     assert message == f"{path}: row 2: expected a label ({choices}), got 'zork'"
 
 
+def test_empty_texts_may_be_skipped_counted_and_noted(tsv):
+    path = tsv("a|b|yes", "|b|no", "a| |no", "||-")
+    reader = Reader("train", LABELS, COLUMNS, skip_empty=True)
+    assert reader.from_file(path, "tsv").examples.to_dict() == {"text_a": ["a"], "text_b": ["b"], "label": [1]}
+    assert reader.notes == [f"{path}: 1 unlabelled row skipped", f"{path}: 2 empty rows skipped"]
+
+
+def test_a_file_of_empty_texts_alone_is_an_error_that_counts_them(tsv):
+    path = tsv("|b|no", "a||no")
+    assert refused(lambda: Reader("train", LABELS, COLUMNS, skip_empty=True).from_file(path, "tsv")) == (
+        f"{path}: expected labelled rows for split 'train' with any values, got none (0 short, 0 unlabelled, 2 empty)"
+    )
+
+
+def only_capitals(cell: str) -> str:
+    if not cell.isupper():
+        raise ValueError(f"expected capitals, got {cell}")
+    return cell.lower()
+
+
+def test_texts_may_be_written_in_a_way_of_their_own(tsv):
+    split = Reader("train", LABELS, COLUMNS, text=only_capitals).from_file(tsv("AB|C|yes"), "tsv")
+    assert split.examples.to_dict() == {"text_a": ["ab"], "text_b": ["c"], "label": [1]}
+
+
+def test_a_text_that_is_not_written_in_that_way_is_an_error_with_row_and_column(tsv):
+    path = tsv("A|B|yes", "A|b|no")
+    message = refused(lambda: Reader("train", LABELS, COLUMNS, text=only_capitals).from_file(path, "tsv"))
+    assert message == f"{path}: row 3: column 'hypothesis': expected capitals, got b"
+
+
 # -- hub -----------------------------------------------------------------------------------------
 
 

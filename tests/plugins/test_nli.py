@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from srf_datasets.nli import Nli
-from srf_datasets.options import NliOptions
+from srf_datasets.task_options import NliOptions
 from srframework import DataError, Predictions
 
 GLUE_COLUMNS = (
@@ -56,13 +57,15 @@ def mnli(tmp_path):
     return folder
 
 
-def load(path, **options):
-    return Nli(NliOptions.model_validate({"path": str(path), **options})).load(0)
+def load(path, seed=0, **options):
+    return Nli(NliOptions.model_validate({"path": str(path), **options})).load(seed)
 
 
 def problem(**options) -> str:
     with pytest.raises(ValidationError) as caught:
-        NliOptions.model_validate({key: str(value) for key, value in options.items()})
+        NliOptions.model_validate(
+            {key: str(value) if isinstance(value, Path) else value for key, value in options.items()}
+        )
     (error,) = caught.value.errors()
     return error["msg"]
 
@@ -97,14 +100,142 @@ def test_contradiction_and_neutral_count_as_non_entailment_on_hans(mnli):
     assert Predictions(split, logits).predicted.tolist() == [0, 1, 0]
 
 
-def test_spurious_features_are_the_overlap_of_the_training_pairs(mnli):
+def test_spurious_features_are_the_overlap_of_any_split(mnli):
     task = load(mnli)
-    assert task.spurious_features is not None
-    assert task.spurious_features().tolist() == [
-        [1, 1, 1, pytest.approx(np.log(2))],
-        [0, 0, 0.5, 0],
-        [0, 0, 0.75, 0],
+    cosines = {"eats": [1.0, 0.0], "lunch": [0.6, 0.8]}  # and no other word has a vector
+
+    def vectors(words):
+        return np.array([cosines.get(word, [0.0, 0.0]) for word in words])
+
+    assert task.spurious_features(task.train, vectors).tolist() == [
+        pytest.approx(row)
+        for row in [
+            [1, 1, 1, np.log(2), 1, 1, 1],
+            [0, 0, 0.5, 0, 0.5, 0, 1],
+            [0, 0, 0.75, 0, 0.9, 0.6, 1],
+        ]
     ]
+    (hans_split,) = task.ood
+    assert task.spurious_features(hans_split, vectors)[:, :2].tolist() == [[0, 0], [1, 1]]
+
+
+def test_contradiction_and_neutral_are_one_to_the_overlap(mnli):
+    assert load(mnli).merged_labels == ("contradiction", "neutral")
+
+
+def test_word_vectors_may_come_from_a_file(mnli):
+    (mnli / "words.vec").write_text("2 2\neats 2 0\nlunch 3 4\n")
+    task = load(mnli, word_vectors=str(mnli / "words.vec"))
+    assert task.spurious_features(task.train, None)[2, 4:].tolist() == pytest.approx([0.9, 0.6, 1], abs=1e-6)
+
+
+def test_the_mismatched_dev_set_is_reported_if_it_is_wanted(mnli):
+    assert load(mnli).also == ()
+    (mnli / "dev_mismatched.tsv").write_text(glue(GLUE_ROWS[1:]))
+    (split,) = load(mnli, mismatched=True).also
+    assert (split.name, split.labels, split.collapse) == (
+        "mismatched",
+        ("contradiction", "entailment", "neutral"),
+        None,
+    )
+    assert split.examples["label"][:] == [0, 2]
+
+
+def test_max_train_draws_a_subset_of_mnlis_training_set(mnli):
+    task = load(mnli, max_train=2)
+    assert len(task.train.examples) == 2
+    assert len(task.dev.examples) == 2
+    assert task.notes == ("train: 2 of 3 examples, drawn at random, as max_train says",)
+
+
+# -- OOD training data ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hans_train(mnli):
+    rows = [(f"P{i} .", f"H{i} .", "entailment" if i % 2 else "non-entailment", "constituent") for i in range(40)]
+    (mnli / "hans" / "heuristics_train_set.txt").write_text(hans(rows))
+    return mnli
+
+
+def test_the_training_set_of_hans_is_ood_training_data_in_the_models_labels(hans_train):
+    task = load(hans_train, hans_non_entailment="neutral")
+    split = task.ood_train
+    assert (split.name, split.labels, split.collapse) == ("ood_train", task.labels, None)
+    assert split.examples.column_names == task.train.examples.column_names
+    assert split.examples[:3] == {
+        "text_a": ["P0 .", "P1 .", "P2 ."],
+        "text_b": ["H0 .", "H1 .", "H2 ."],
+        "label": [2, 1, 2],
+    }
+    assert len(split.examples) == 40
+
+
+@pytest.mark.parametrize(("option", "non_entailment"), [("contradiction", {0}), ("neutral", {2}), ("either", {0, 2})])
+def test_non_entailment_counts_for_the_label_of_the_option(hans_train, option, non_entailment):
+    labels = load(hans_train, hans_non_entailment=option).ood_train.examples["label"][:]
+    assert set(labels[1::2]) == {1}
+    assert set(labels[::2]) == non_entailment
+
+
+def test_which_of_the_two_it_is_is_drawn_by_the_seed(hans_train):
+    assert NliOptions().hans_non_entailment == "either"
+    draws = [load(hans_train, seed=seed).ood_train.examples["label"][:] for seed in (1, 1, 2)]
+    assert draws[0] == draws[1] != draws[2]
+
+
+def test_the_training_set_of_hans_is_read_only_where_it_is_wanted_and_there(hans_train):
+    made = NliOptions(path=str(hans_train))
+    assert made.provided() == ["spurious-features", "ood-train"]
+    assert load(hans_train, hans_train=False).ood_train is None
+    assert NliOptions(path=str(hans_train), hans_train=False).provided() == ["spurious-features"]
+    (hans_train / "hans" / "heuristics_train_set.txt").unlink()
+    assert load(hans_train).ood_train is None
+    assert made.provided() == ["spurious-features"]
+    assert NliOptions().provided() == ["spurious-features", "ood-train"]
+
+
+def test_a_wrong_row_of_the_training_set_of_hans_is_an_error_with_file_and_row(hans_train):
+    file = hans_train / "hans" / "heuristics_train_set.txt"
+    file.write_text(hans([("A .", "B .", "neutral", "subsequence")]))
+    with pytest.raises(DataError) as caught:
+        load(hans_train)
+    assert str(caught.value) == f"{file}: row 2: expected a label (non-entailment, entailment), got 'neutral'"
+
+
+# -- sizes ---------------------------------------------------------------------------------------
+
+
+def test_sizes_are_counted_in_the_files(hans_train):
+    (hans_train / "dev_mismatched.tsv").write_text(glue(GLUE_ROWS[:1]))
+    made = {"path": str(hans_train), "mismatched": True}
+    sizes = {"train": 3, "dev": 2, "mismatched": 1, "hans": 2, "ood_train": 40}
+    assert Nli(NliOptions(**made)).sizes() == sizes
+    assert Nli(NliOptions(**made, max_train=2)).sizes() == sizes | {"train": 2}
+
+
+def test_sizes_of_what_is_not_here_are_the_published_ones():
+    published = {"train": 392_702, "dev": 9_815, "hans": 30_000, "ood_train": 30_000}
+    assert Nli(NliOptions()).sizes() == published
+    assert Nli(NliOptions(mismatched=True, max_train=1_000, hans="my/hans")).sizes() == {
+        "train": 1_000,
+        "dev": 9_815,
+        "mismatched": 9_832,
+    }
+    assert Nli(NliOptions(path="my/mnli", hans_train=False)).sizes() == {
+        "train": 392_702,
+        "dev": 9_815,
+        "hans": 30_000,
+    }
+
+
+def test_sizes_leave_out_what_is_gone(mnli):
+    data = Nli(NliOptions(path=str(mnli)))
+    (mnli / "train.tsv").unlink()
+    assert data.sizes() == {"dev": 2, "hans": 2}
+
+
+# -- files ---------------------------------------------------------------------------------------
 
 
 def test_short_and_unlabelled_rows_of_mnli_are_skipped_counted_and_noted(mnli):
@@ -183,6 +314,23 @@ def test_a_directory_without_the_files_names_all_that_are_missing(tmp_path):
     assert problem(path=tmp_path).endswith(f"the files of MNLI and HANS, of which there is no {named}")
 
 
+def test_the_mismatched_dev_set_is_needed_only_where_it_is_wanted(mnli):
+    named = mnli / "dev_mismatched.tsv"
+    assert problem(path=mnli, mismatched=True).endswith(f"of which there is no {named}")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"hans_non_entailment": "netural"}, "Input should be 'either', 'contradiction' or 'neutral'"),
+        ({"max_train": 0}, "Input should be greater than or equal to 1"),
+        ({"hans_train": "no"}, "Input should be a valid boolean"),
+    ],
+)
+def test_other_values_are_refused(options, expected):
+    assert problem(**options) == expected
+
+
 def test_a_directory_without_hans_names_its_file(mnli):
     file = mnli / "hans" / "heuristics_evaluation_set.txt"
     file.unlink()
@@ -209,9 +357,13 @@ def test_hans_comes_from_the_hub_where_mnli_does(options, expected):
 
 @pytest.mark.data
 def test_the_evaluation_set_of_hans_is_read_whole(mnli, data_dir):
-    (split,) = load(mnli, hans=str(data_dir / "MNLI" / "hans")).ood
-    examples = split.examples
+    task = load(mnli, hans=str(data_dir / "MNLI" / "hans"))
+    examples = task.ood[0].examples
     assert len(examples) == 6000
     assert Counter(Counter(examples["subcase"][:]).values()) == {200: 30}
     assert set(Counter(zip(examples["heuristic"][:], examples["label"][:], strict=True)).values()) == {1000}
     assert set(examples["heuristic"][:]) == {"lexical_overlap", "subsequence", "constituent"}
+    train = Counter(task.ood_train.examples["label"][:])
+    assert sum(train.values()) == 6000
+    assert train[0] + train[2] == train[1] == 3000
+    assert abs(train[0] - 1500) < 150  # deviation 27

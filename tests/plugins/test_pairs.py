@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import datasets
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -136,20 +138,81 @@ def test_a_local_copy_of_a_hub_data_set_is_a_source(tmp_path, options, monkeypat
     for name in ("train", "validation"):
         datasets.Dataset.from_dict(rows, features).to_parquet(tmp_path / "copy" / f"{name}.parquet")
     source = {"hub": str(tmp_path / "copy"), "text_a": "premise", "text_b": "hypothesis"}
-    task = Pairs(options(train=source, dev={**source, "split": "validation"})).load(0)
+    task = Pairs(options(train=source, dev={**source, "split": "validation"}, ood_train=source)).load(0)
+    assert task.ood_train.examples.to_dict() == task.train.examples.to_dict()
     assert task.train.examples.to_dict() == {"text_a": ["a", "b"], "text_b": ["c", "d"], "label": [0, 1]}
     assert len(task.dev.examples) == 2
 
 
+VECTORS = {"a": [1.0, -1.0], "b": [-2.0, 3.0], "c": [0.0, 2.0], "d": [4.0, 4.0]}
+OVERLAP = [[1, 1, 1, 0, 1, 1, 1], [0, 0, 0, 0, 0.5**0.5, 0.5**0.5, 0.5**0.5]]
+
+
 @pytest.mark.parametrize(
     ("changes", "features"),
-    [({}, [[1, 1, 1, 0], [0, 0, 0, 0]]), ({"features": "none"}, None), ({"text_b": ""}, None)],
+    [
+        ({}, OVERLAP),
+        ({"features": "claim-only"}, [[1, 3], [0, 2]]),
+        ({"features": "claim-only", "text_b": ""}, [[1, 3], [0, 2]]),
+        ({"features": "none"}, None),
+        ({"text_b": ""}, None),
+        ({"train": {"path": "train.tsv", "text_b": ""}}, None),
+    ],
 )
-def test_spurious_features_are_the_overlap_of_the_training_pairs_if_there_are_pairs(options, changes, features):
+def test_spurious_features_are_those_that_are_chosen_if_there_are_such_texts(options, changes, features):
     chosen = options(**changes)
-    given = Pairs(chosen).load(0).spurious_features
-    assert (given().tolist() if given else None) == features
+    task = Pairs(chosen).load(0)
+    given = task.spurious_features
+    rows = given(task.train, lambda words: np.array([VECTORS[word] for word in words])) if given else None
+    assert (rows.tolist() if given else None) == (features and [pytest.approx(row) for row in features])
     assert chosen.provided() == (["spurious-features"] if features else [])
+
+
+def test_spurious_features_use_the_vectors_of_a_file_if_there_is_one(root, options):
+    (root / "words.vec").write_text("4 2\n" + "".join(f"{word} {x} {y}\n" for word, (x, y) in VECTORS.items()))
+    task = Pairs(options(word_vectors=str(root / "words.vec"))).load(0)
+    rows = task.spurious_features(task.train, None)
+    assert rows == pytest.approx(np.array(OVERLAP), abs=1e-6)
+
+
+def test_max_train_draws_a_subset_of_the_training_examples_by_the_seed(root, options):
+    rows = [f"p{i}\th{i}\tneutral\n" for i in range(50)]
+    (root / "train.tsv").write_text("sentence1\tsentence2\tlabel\n" + "".join(rows))
+    data = Pairs(options(max_train=10))
+    drawn = [data.load(seed).train.examples["text_a"][:] for seed in (1, 1, 2)]
+    assert len(drawn[0]) == 10
+    assert drawn[0] == drawn[1] != drawn[2]
+    task = data.load(1)
+    assert task.notes == ("train: 10 of 50 examples, drawn at random, as max_train says",)
+    assert len(task.spurious_features(task.train, lambda words: np.zeros((len(words), 2)))) == 10
+    assert len(task.dev.examples) == 1
+
+
+def test_ood_training_examples_have_the_labels_of_the_data_set(root, options):
+    (root / "more.csv").write_text("premise,sentence2,label\na,b,E\nc,d,neutral\n")
+    source = {"path": "more.csv", "text_a": "premise", "label_names": {"E": "entailment"}}
+    chosen = options(ood_train=source)
+    split = Pairs(chosen).load(0).ood_train
+    assert (split.name, split.labels, split.collapse) == ("ood_train", tuple(LABELS), None)
+    assert split.examples.to_dict() == {"text_a": ["a", "c"], "text_b": ["b", "d"], "label": [1, 2]}
+    assert chosen.provided() == ["spurious-features", "ood-train"]
+
+
+def test_without_ood_training_examples_there_are_none(options):
+    assert Pairs(options()).load(0).ood_train is None
+
+
+def test_sizes_are_counted_where_the_rows_are_files(root, options):
+    chosen = options(
+        train={"path": "train.tsv", "where": {"label": "neutral"}},
+        test={"hub": "some/thing"},
+        ood={"hard": {"path": "ood.txt", **HANS}, "far": {"hub": "some/thing"}},
+        ood_train={"path": "test.jsonl"},
+    )
+    assert Pairs(chosen).sizes() == {"train": 1, "dev": 1, "hard": 1, "ood_train": 1}
+    assert Pairs(options(max_train=1)).sizes() == {"train": 1, "dev": 1}
+    (root / "dev.csv").unlink()
+    assert Pairs(PairsOptions.model_construct(**dict(chosen))).sizes() == {"train": 1, "hard": 1, "ood_train": 1}
 
 
 # -- options -------------------------------------------------------------------------------------
@@ -158,6 +221,9 @@ def test_spurious_features_are_the_overlap_of_the_training_pairs_if_there_are_pa
 def test_a_missing_file_is_named_with_the_directory_it_is_sought_in(root, problem):
     assert problem(dev={"path": "dev.tsv"}).startswith(
         f"dev: files that exist, of which there is no {root / 'dev.tsv'}, seen from "
+    )
+    assert problem(ood_train={"path": "more.tsv"}).startswith(
+        f"ood_train: files that exist, of which there is no {root / 'more.tsv'}, seen from "
     )
     assert problem(ood={"a": {"path": "ood.txt"}, "b": {"path": "none.csv"}}).startswith(
         f"ood: files that exist, of which there is no {root / 'none.csv'}, seen from "
@@ -176,9 +242,9 @@ def test_a_path_whose_ending_tells_no_format_needs_one(root, problem):
     )
 
 
-@pytest.mark.parametrize("name", ["train", "dev", "test", "model"])
+@pytest.mark.parametrize("name", ["train", "dev", "test", "ood_train", "model"])
 def test_an_ood_split_may_not_have_a_reserved_name(problem, name):
-    expected = "ood: names of OOD splits other than train, dev, test, model"
+    expected = "ood: names of OOD splits other than train, dev, test, ood_train, model"
     assert problem(ood={name: {"path": "ood.txt"}}) == expected
 
 
@@ -216,6 +282,12 @@ def test_a_collapse_must_send_every_label_of_the_model_to_one_of_the_split(probl
             "entail",
         ),
         (
+            {"ood_train": {"path": "dev.csv", "label_names": {"E": "entail"}}},
+            "ood_train.label_names",
+            "contradiction, entailment, neutral",
+            "entail",
+        ),
+        (
             {"ood": {"hard": {"path": "ood.txt", **HANS, "label_names": {"n": "non_entailment"}}}},
             "ood.hard.label_names",
             "non-entailment, entailment",
@@ -236,6 +308,11 @@ def test_a_word_may_mean_that_a_row_is_unlabelled(root, options):
     assert task.notes == (f"{root / 'dev.csv'}: 1 unlabelled row skipped",)
 
 
+def test_a_file_of_word_vectors_that_is_not_there_is_a_problem(problem, root):
+    expected = f"word_vectors: a file that exists, seen from {Path.cwd()} (no such file)"
+    assert problem(word_vectors=str(root / "words.vec")) == expected
+
+
 @pytest.mark.parametrize("keep", [["how", "how"], ["label"], ["text_a"], ["text_b"]])
 def test_a_kept_column_has_a_name_of_its_own(problem, keep):
     expected = "ood.hard.keep: columns other than text_a, text_b, label, each once"
@@ -253,6 +330,9 @@ def test_labels_are_two_or_more_and_differ(problem, labels, expected):
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
+        ({"max_train": 0}, "max_train: Input should be greater than or equal to 1"),
+        ({"ood_train": {"path": "dev.csv", "labels": LABELS}}, "ood_train.labels: Extra inputs are not permitted"),
+        ({"features": "claim"}, "features: Input should be 'overlap', 'claim-only' or 'none'"),
         ({"metric": "recall"}, "metric: Input should be 'accuracy' or 'f1'"),
         ({"train": {"path": "train.tsv", "sep": ","}}, "train.sep: Extra inputs are not permitted"),
         ({"train": {"path": 3}}, "train.path: Input should be a valid string"),
@@ -298,4 +378,10 @@ def test_sick_and_hans_are_read_whole(data_dir):
     assert task.ood[1].collapse == (0, 1, 0)
     assert task.notes == ()
     assert task.spurious_features is not None
-    assert task.spurious_features().shape == (4439, 4)
+    vectors = {word: np.full(5, 1.0) for word in ("man", "person")}
+    features = task.spurious_features(
+        task.train, lambda words: np.array([vectors.get(word, np.zeros(5)) for word in words])
+    )
+    assert features.shape == (4439, 7)
+    assert np.isfinite(features).all()
+    assert Pairs(PairsOptions.model_validate(table)).sizes() == sizes

@@ -127,6 +127,42 @@ def test_no_word_of_the_evidence_tells_the_label(task):
     assert ((table - expected) ** 2 / expected).sum() < degrees + 5 * (2 * degrees) ** 0.5
 
 
+@pytest.mark.parametrize(("cue", "words"), [("reversed", set(CUES)), ("absent", {FILLER})])
+def test_ood_training_examples_have_the_ood_cue_and_no_wrong_labels(cue, words):
+    data = load(ood_train_size=300, noise=0.5, ood_cue=cue)
+    split = data.ood_train
+    assert (split.name, len(split.examples), split.labels, split.collapse) == ("ood_train", 300, LABELS, None)
+    assert set(Counter(split.examples["label"][:]).values()) == {100}
+    assert {claim[0] for claim, _, _ in rows(split)} == words
+    assert agreement(split) == 0
+    assert all(label == truth(claim[-1], stated) for claim, stated, label in rows(split))
+    assert split.examples.column_names == data.train.examples.column_names
+
+
+def test_ood_training_examples_differ_from_the_ood_split_and_change_no_other():
+    data, without = load(ood_train_size=300, ood_size=300), load(ood_size=300)
+    assert columns(data) == columns(without)
+    assert data.ood_train.examples["text_a"][:] != data.ood[0].examples["text_a"][:]
+    assert without.ood_train is None
+
+
+@pytest.mark.parametrize(
+    ("options", "sizes", "provided"),
+    [
+        ({}, {"train": 20_000, "dev": 1_000, "reversed": 1_000}, ("spurious-features",)),
+        (
+            {"train_size": 9, "dev_size": 6, "ood_size": 3, "ood_cue": "absent", "ood_train_size": 4},
+            {"train": 9, "dev": 6, "absent": 3, "ood_train": 4},
+            ("spurious-features", "ood-train"),
+        ),
+    ],
+)
+def test_sizes_and_what_is_provided_are_as_the_options_say(options, sizes, provided):
+    made = SyntheticOptions(**options)
+    assert Synthetic(made).sizes() == sizes
+    assert made.provided() == list(provided)
+
+
 # -- randomness ----------------------------------------------------------------------------------
 
 
@@ -162,12 +198,14 @@ def test_the_size_of_one_split_does_not_change_another(task):
 
 def test_spurious_features_are_the_cues_one_hot(task):
     assert task.spurious_features is not None
-    features = task.spurious_features()
+    features = task.spurious_features(task.train, None)
     assert features.shape == (6000, 3)
     assert features.dtype == np.float64
     assert (features.sum(axis=1) == 1).all()
     right = features.argmax(axis=1) == np.array(task.train.examples["label"][:])
     assert right.mean() == agreement(task.train)
+    (reversed_split,) = task.ood
+    assert task.spurious_features(reversed_split, None).shape == (3000, 3)
 
 
 def test_every_word_is_one_token_of_the_tiny_backbones_vocabulary():
@@ -194,6 +232,7 @@ def test_no_word_has_two_roles():
         ("seed", -1),
         ("ood_cue", "shuffled"),
         ("train_size", "100"),
+        ("ood_train_size", -1),
     ],
 )
 def test_options_out_of_range_are_refused_by_name(option, value):

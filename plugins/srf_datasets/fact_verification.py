@@ -1,0 +1,101 @@
+"""Fact verification: FEVER, and Fever-Symmetric out of distribution."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from srf_datasets.claim import claim_features
+from srf_datasets.examples import Columns, Reader
+from srf_datasets.rows import keys_of
+from srf_datasets.sizes import published, rows_of, told
+from srf_datasets.subset import subset
+from srf_datasets.task_options import FEVER_FILES, SYMMETRIC_FILES, FactVerificationOptions
+from srf_datasets.word_vectors import with_vectors_of
+from srframework import DataError, Dataset, Split, TaskData, nearest
+
+LABELS = ("SUPPORTS", "REFUTES", "NOT ENOUGH INFO")
+
+_HUB_SPLITS = {"train": "train", "dev": "validation"}
+_HUB = Columns("claim", "evidence", "label")
+_EVIDENCE = ("evidence", "evidence_sentence")
+_LABEL = ("gold_label", "label")
+
+
+class FactVerification(Dataset):
+    """FEVER (train, dev), Fever-Symmetric v1 and v2 (test sets, and the dev set of v2 for OOD training).
+
+    Fever-Symmetric has no NOT ENOUGH INFO: a model that says so of it is wrong. Rows of FEVER that lack a text are
+    skipped, counted and reported. Where a file has ids, they stay, in a column ``id``.
+    """
+
+    options: FactVerificationOptions
+
+    def load(self, seed: int) -> TaskData:
+        """Read every split; ``seed`` draws the subset."""
+        options = self.options
+        notes: list[str] = []
+        train = subset(self._fever("train", notes), options.max_train, seed, notes)
+        dev = self._fever("dev", notes)
+        symmetric, ood_train = options.symmetric_source(), options.symmetric_train()
+        if symmetric is None:
+            notes.append("Fever-Symmetric is not on the hub, and left out; symmetric may name a directory that has it")
+            ood = []
+        else:
+            ood = [_read(name, Path(symmetric, file), notes) for name, file in SYMMETRIC_FILES.items()]
+        return TaskData(
+            labels=LABELS,
+            metric="accuracy",
+            train=train,
+            dev=dev,
+            ood=tuple(ood),
+            ood_train=_read("ood_train", Path(ood_train), notes) if ood_train is not None else None,
+            spurious_features=with_vectors_of(options.word_vectors, claim_features),
+            notes=tuple(notes),
+        )
+
+    def sizes(self) -> dict[str, int]:
+        """Counted in the files; as published where they are not here."""
+        options, path = self.options, Path(self.options.path)
+        counts = {
+            name: rows_of(path / file, "jsonl") if path.is_dir() else published(options.path, name, "fact-verification")
+            for name, file in FEVER_FILES.items()
+        }
+        symmetric, ood_train = options.symmetric_source(), options.symmetric_train()
+        if symmetric is not None:
+            counts |= {name: rows_of(Path(symmetric, file), "jsonl") for name, file in SYMMETRIC_FILES.items()}
+        if ood_train is not None:
+            counts["ood_train"] = rows_of(ood_train, "jsonl")
+        elif "ood-train" in options.provided():
+            counts["ood_train"] = published(options.path, "ood_train", "fact-verification")
+        return told(counts, options.max_train)
+
+    def _fever(self, name: str, notes: list[str]) -> Split:
+        path = self.options.path
+        if Path(path).is_dir():
+            return _read(name, Path(path, FEVER_FILES[name]), notes, skip_empty=True)
+        reader = Reader(name, LABELS, _HUB, skip_empty=True)
+        split = reader.from_hub(path, None, _HUB_SPLITS[name])
+        notes += reader.notes
+        return split
+
+
+def _read(name: str, path: Path, notes: list[str], skip_empty: bool = False) -> Split:
+    reader = Reader(name, LABELS, _columns(str(path)), skip_empty=skip_empty)
+    split = reader.from_file(str(path), "jsonl")
+    notes += reader.notes
+    return split
+
+
+def _columns(path: str) -> Columns:
+    """The columns of a file of FEVER's kind, whose names differ from file to file, by its first row."""
+    given = keys_of(path)
+
+    def one_of(names: tuple[str, ...]) -> str:
+        if found := [name for name in names if name in given]:
+            return found[0]
+        near = next((near for name in names if (near := nearest(name, given))), None)
+        hint = f"; did you mean {near!r}?" if near else ""
+        expected = " or ".join(map(repr, names))
+        raise DataError(f"{path}: row 1: expected a column {expected}, got {', '.join(given) or 'none'}{hint}")
+
+    return Columns("claim", one_of(_EVIDENCE), one_of(_LABEL), keep=("id",) if "id" in given else ())

@@ -1,0 +1,142 @@
+"""Paraphrase identification: QQP, and the two PAWS out of distribution."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from pathlib import Path
+
+import datasets
+
+from srf_datasets.examples import Columns, Reader
+from srf_datasets.overlap import overlap_features
+from srf_datasets.sizes import published, rows_of, told
+from srf_datasets.subset import subset
+from srf_datasets.task_options import QQP_FILES, ParaphraseOptions
+from srf_datasets.word_vectors import with_vectors_of
+from srframework import Dataset, Split, TaskData
+
+LABELS = ("0", "1")
+"""No paraphrases, paraphrases."""
+
+_QQP = Columns("question1", "question2", "is_duplicate")
+_QQP_HUB = Columns("question1", "question2", "label")
+_QQP_NAMES = {"not_duplicate": "0", "duplicate": "1"}
+_PAWS = Columns("sentence1", "sentence2", "label")
+_PAWS_CONFIG = "labeled_final"
+_HUB_SPLITS = {"train": "train", "dev": "validation", "test": "test"}
+
+
+class Paraphrase(Dataset):
+    """QQP (train, dev), PAWS-qqp and PAWS-wiki (one split each, and both training sets for OOD
+    training), from files or from the hub, which has no PAWS-qqp.
+
+    Rows of QQP that are short, unlabelled or lack a question are skipped, counted and reported.
+    """
+
+    options: ParaphraseOptions
+
+    def load(self, seed: int) -> TaskData:
+        """Read every split; ``seed`` draws the subset."""
+        options = self.options
+        notes: list[str] = []
+        train = subset(self._qqp("train", notes), options.max_train, seed, notes)
+        dev = self._qqp("dev", notes)
+        ood = []
+        if (source := options.paws_qqp_source()) is not None:
+            ood.append(self._paws_qqp("paws-qqp", source, options.paws_qqp_split, notes))
+        else:
+            notes.append("PAWS-qqp is not on the hub, and left out; paws_qqp may name a directory that has it")
+        ood.append(self._paws_wiki("paws-wiki", options.paws_wiki_source(), options.paws_wiki_split, notes))
+        return TaskData(
+            labels=LABELS,
+            metric="f1",
+            train=train,
+            dev=dev,
+            ood=tuple(ood),
+            ood_train=self._ood_train(notes),
+            spurious_features=with_vectors_of(options.word_vectors, overlap_features),
+            notes=tuple(notes),
+        )
+
+    def sizes(self) -> dict[str, int]:
+        """Counted in the files; as published where they are not here."""
+        options, path = self.options, Path(self.options.path)
+        counts = {
+            name: rows_of(path / file, "tsv") if path.is_dir() else published(options.path, name, "paraphrase")
+            for name, file in QQP_FILES.items()
+        }
+        if (qqp := options.paws_qqp_source()) is not None:
+            counts["paws-qqp"] = _paws_size(qqp, options.paws_qqp_split)
+        counts["paws-wiki"] = _paws_size(options.paws_wiki_source(), options.paws_wiki_split)
+        train = [_paws_size(source, "train") for source in options.paws_train().values()]
+        known = [count for count in train if count is not None]
+        counts["ood_train"] = sum(known) if known and len(known) == len(train) else None
+        return told(counts, options.max_train)
+
+    def _qqp(self, name: str, notes: list[str]) -> Split:
+        path = self.options.path
+        if Path(path).is_dir():
+            reader = Reader(name, LABELS, _QQP, skip_empty=True)
+            split = reader.from_file(str(Path(path, QQP_FILES[name])), "tsv")
+        else:
+            reader = Reader(name, LABELS, _QQP_HUB, _QQP_NAMES, skip_empty=True)
+            split = reader.from_hub(path, None, _HUB_SPLITS[name])
+        notes += reader.notes
+        return split
+
+    def _paws_qqp(self, name: str, source: str, split: str, notes: list[str]) -> Split:
+        reader = Reader(name, LABELS, _PAWS, text=text_of_literal)
+        read = reader.from_file(str(Path(source, f"{split}.tsv")), "tsv")
+        notes += reader.notes
+        return read
+
+    def _paws_wiki(self, name: str, source: str, split: str, notes: list[str]) -> Split:
+        reader = Reader(name, LABELS, _PAWS)
+        if Path(source).is_dir():
+            read = reader.from_file(str(Path(source, f"{split}.tsv")), "tsv")
+        else:
+            read = reader.from_hub(source, _PAWS_CONFIG, _HUB_SPLITS[split])
+        notes += reader.notes
+        return read
+
+    def _ood_train(self, notes: list[str]) -> Split | None:
+        """The training sets of PAWS that are there, one after the other."""
+        read = {"paws-qqp": self._paws_qqp, "paws-wiki": self._paws_wiki}
+        sources = self.options.paws_train()
+        if not sources:
+            return None
+        if absent := [name for name in read if name not in sources]:
+            notes.append(f"ood_train: there is no training set of {absent[0]}; that of {next(iter(sources))} alone")
+        parts = [read[name]("ood_train", source, "train", notes).examples for name, source in sources.items()]
+        return Split("ood_train", datasets.concatenate_datasets(parts), LABELS)
+
+
+def text_of_literal(cell: str) -> str:
+    r"""What a Python bytes literal says; a cell that is none says itself.
+
+    Raises:
+        ValueError: It begins as such a literal and is none, or its bytes are not UTF-8.
+
+    >>> text_of_literal(r"b'caf\xc3\xa9 \'n\''"), text_of_literal("plain")
+    ("café 'n'", 'plain')
+    """
+    if not cell.startswith(("b'", 'b"')):
+        return cell
+    shown = cell if len(cell) <= 60 else cell[:59] + "…"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # an escape that Python does not know is a mistake here too
+            value = ast.literal_eval(cell)
+    except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
+        raise ValueError(f"expected a Python bytes literal, got {shown}") from error
+    if not isinstance(value, bytes):
+        raise ValueError(f"expected a Python bytes literal, got {shown}")
+    try:
+        return value.decode().strip()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"expected UTF-8 text, got the byte 0x{value[error.start]:02x} in {shown}") from error
+
+
+def _paws_size(source: str, split: str) -> int | None:
+    return rows_of(Path(source, f"{split}.tsv"), "tsv") if Path(source).is_dir() else published(source, split)

@@ -1,0 +1,70 @@
+"""How many examples a split has, without reading them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from srf_datasets.rows import RowFile
+from srframework import DataError
+
+PUBLISHED: Mapping[str, Mapping[str, int]] = {
+    "glue/mnli": {"train": 392_702, "dev": 9_815, "mismatched": 9_832},
+    "glue/qqp": {"train": 363_849, "dev": 40_432},
+    "jhu-cogsci/hans": {"train": 30_000, "evaluation": 30_000},
+    "google-research-datasets/paws": {"train": 49_401, "dev": 8_000, "test": 8_000},
+}
+"""Hub data set -> split -> examples (§4.1.1, App. B.1; mismatched: Williams et al. 2018)."""
+
+PAPER: Mapping[str, Mapping[str, int]] = {
+    "nli": PUBLISHED["glue/mnli"],
+    "paraphrase": PUBLISHED["glue/qqp"],
+    "fact-verification": {"train": 242_911, "dev": 16_664, "ood_train": 708},
+}
+"""Task -> split -> examples (§4.1.1, App. B.1; ood_train: the dev set of Fever-Symmetric v2)."""
+
+_CHUNK = 1 << 20
+
+
+def published(source: str, split: str, task: str | None = None) -> int | None:
+    """Examples of a hub data set's split; of one that is not known here, those of the ``task`` in
+    the paper, and None where there is none."""
+    return PUBLISHED.get(source, PAPER.get(task or "", {})).get(split)
+
+
+def rows_of(path: str | Path, kind: str, where: Mapping[str, str] | None = None) -> int | None:
+    """Rows of a file, its header not counted, those included that a reader would skip.
+
+    Args:
+        path: The file.
+        kind: ``"tsv"``, ``"csv"`` or ``"jsonl"``.
+        where: Only rows in which these columns have these values.
+
+    Returns:
+        None where the file cannot be read.
+    """
+    try:
+        if where or kind == "csv":  # lines alone do not tell
+            wanted = where or {}
+            rows = RowFile(str(path), kind, tuple(wanted))
+            return sum(all(row[column] == value for column, value in wanted.items()) for _, row in rows)
+        return max(_lines(path) - (kind == "tsv"), 0)
+    except (OSError, DataError):
+        return None
+
+
+def told(counts: Mapping[str, int | None], max_train: int | None) -> dict[str, int]:
+    """The counts that are known; of the training examples no more than ``max_train``."""
+    known = {name: count for name, count in counts.items() if count is not None}
+    if "train" in known and max_train is not None:
+        known["train"] = min(known["train"], max_train)
+    return known
+
+
+def _lines(path: str | Path) -> int:
+    lines, last = 0, b"\n"
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            lines += chunk.count(b"\n")
+            last = chunk[-1:]
+    return lines + (last != b"\n")

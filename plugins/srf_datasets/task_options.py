@@ -1,0 +1,172 @@
+"""Options of the data sets of the paper's three tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from srf_datasets.options import TextOptions
+
+NLI_FILES = {"train": "train.tsv", "dev": "dev_matched.tsv", "mismatched": "dev_mismatched.tsv"}
+HANS_FILE = "heuristics_evaluation_set.txt"
+HANS_TRAIN_FILE = "heuristics_train_set.txt"
+HANS_HUB = "jhu-cogsci/hans"
+
+QQP_FILES = {"train": "train.tsv", "dev": "dev.tsv"}
+PAWS_HUB = "google-research-datasets/paws"
+
+FEVER_FILES = {"train": "fever.train.jsonl", "dev": "fever.dev.jsonl"}
+SYMMETRIC_FILES = {"symmetric-v1": "sym1/test.jsonl", "symmetric-v2": "sym2/test.jsonl"}
+SYMMETRIC_TRAIN_FILE = "sym2/dev.jsonl"
+
+
+class NliOptions(TextOptions):
+    """Of ``nli``."""
+
+    path: str = Field(
+        "glue/mnli",
+        description="A directory with MNLI's train.tsv and dev_matched.tsv (GLUE), or a data set on the hub.",
+    )
+    mismatched: bool = Field(False, description="Whether MNLI's mismatched dev set is reported too.")
+    hans: str | None = Field(
+        None,
+        description=f"A directory with HANS's {HANS_FILE}, or a data set on the hub; "
+        f"unset, <path>/hans, or on the hub {HANS_HUB}.",
+    )
+    hans_train: bool = Field(
+        True, description=f"Whether HANS's training set ({HANS_TRAIN_FILE}), where it is there, is OOD training data."
+    )
+    hans_non_entailment: Literal["either", "contradiction", "neutral"] = Field(
+        "either",
+        description="The label for which non-entailment counts in HANS's training set, which the paper leaves open; "
+        "either: one of the two for each example, drawn at random by the recipe's seed.",
+    )
+
+    @model_validator(mode="after")
+    def _files_are_there(self) -> NliOptions:
+        files = []
+        if Path(self.path).is_dir():
+            wanted = ["train", "dev", *(["mismatched"] if self.mismatched else [])]
+            files = [Path(self.path, NLI_FILES[name]) for name in wanted]
+        hans = self.hans_source()
+        if Path(hans).is_dir() or (Path(self.path).is_dir() and self.hans is None):
+            files.append(Path(hans, HANS_FILE))
+        _check("MNLI and HANS", files)
+        return self
+
+    def hans_source(self) -> str:
+        """The directory or the hub data set that HANS is read from."""
+        if self.hans is not None:
+            return self.hans
+        return str(Path(self.path, "hans")) if Path(self.path).is_dir() else HANS_HUB
+
+    def provided(self) -> list[str]:
+        """Features, and OOD training examples, where they are wanted and there."""
+        source = Path(self.hans_source())
+        train = self.hans_train and (not source.is_dir() or Path(source, HANS_TRAIN_FILE).is_file())
+        return ["spurious-features", *(["ood-train"] if train else [])]
+
+
+class ParaphraseOptions(TextOptions):
+    """Of ``paraphrase``."""
+
+    path: str = Field(
+        "glue/qqp", description="A directory with QQP's train.tsv and dev.tsv (GLUE), or a data set on the hub."
+    )
+    paws_qqp: str | None = Field(
+        None,
+        description="A directory with PAWS-qqp's train.tsv, dev.tsv and test.tsv; unset, <path>/paws_qqp. "
+        "It is not on the hub: if path is, and this is unset, it is left out.",
+    )
+    paws_qqp_split: Literal["dev", "test"] = Field("dev", description="The split of PAWS-qqp that is the OOD split.")
+    paws_wiki: str | None = Field(
+        None,
+        description="A directory with PAWS-wiki's train.tsv, dev.tsv and test.tsv, or a data set on the hub; "
+        f"unset, <path>/paws_wiki, or on the hub {PAWS_HUB}.",
+    )
+    paws_wiki_split: Literal["dev", "test"] = Field("test", description="The split of PAWS-wiki that is the OOD split.")
+
+    @model_validator(mode="after")
+    def _files_are_there(self) -> ParaphraseOptions:
+        here = Path(self.path).is_dir()
+        files = [Path(self.path, name) for name in QQP_FILES.values()] if here else []
+        qqp, wiki = self.paws_qqp_source(), self.paws_wiki_source()
+        if qqp is not None:
+            files.append(Path(qqp, f"{self.paws_qqp_split}.tsv"))
+        if Path(wiki).is_dir() or (here and self.paws_wiki is None):
+            files.append(Path(wiki, f"{self.paws_wiki_split}.tsv"))
+        _check("QQP and PAWS", files)
+        return self
+
+    def paws_qqp_source(self) -> str | None:
+        """The directory that PAWS-qqp is read from; None where there is none."""
+        if self.paws_qqp is not None:
+            return self.paws_qqp
+        return str(Path(self.path, "paws_qqp")) if Path(self.path).is_dir() else None
+
+    def paws_wiki_source(self) -> str:
+        """The directory or the hub data set that PAWS-wiki is read from."""
+        if self.paws_wiki is not None:
+            return self.paws_wiki
+        return str(Path(self.path, "paws_wiki")) if Path(self.path).is_dir() else PAWS_HUB
+
+    def paws_train(self) -> dict[str, str]:
+        """Where OOD training examples are: ``"paws-qqp"``, ``"paws-wiki"`` -> a directory with train.tsv, or
+        the hub data set."""
+        qqp, wiki = self.paws_qqp_source(), self.paws_wiki_source()
+        sources = {"paws-qqp": qqp} if qqp is not None and Path(qqp, "train.tsv").is_file() else {}
+        if not Path(wiki).is_dir() or Path(wiki, "train.tsv").is_file():
+            sources["paws-wiki"] = wiki
+        return sources
+
+    def provided(self) -> list[str]:
+        """Features, and OOD training examples, where there are such."""
+        return ["spurious-features", *(["ood-train"] if self.paws_train() else [])]
+
+
+class FactVerificationOptions(TextOptions):
+    """Of ``fact-verification``."""
+
+    path: str = Field(
+        description=f"A directory with FEVER's {FEVER_FILES['train']} and {FEVER_FILES['dev']}, "
+        "or a data set on the hub with the splits train and validation."
+    )
+    symmetric: str | None = Field(
+        None,
+        description="A directory with Fever-Symmetric's sym1/test.jsonl, sym2/test.jsonl and, for OOD training data, "
+        "sym2/dev.jsonl; unset, path. It is not on the hub: if path is, and this is unset, it is left out.",
+    )
+
+    @model_validator(mode="after")
+    def _files_are_there(self) -> FactVerificationOptions:
+        files = [Path(self.path, name) for name in FEVER_FILES.values()] if Path(self.path).is_dir() else []
+        symmetric = self.symmetric_source()
+        if symmetric is not None:
+            files += [Path(symmetric, name) for name in SYMMETRIC_FILES.values()]
+        _check("FEVER and Fever-Symmetric", files)
+        return self
+
+    def symmetric_source(self) -> str | None:
+        """The directory that Fever-Symmetric is read from; None where there is none."""
+        if self.symmetric is not None:
+            return self.symmetric
+        return self.path if Path(self.path).is_dir() else None
+
+    def symmetric_train(self) -> str | None:
+        """The file with OOD training examples; None where there is none."""
+        source = self.symmetric_source()
+        file = Path(source, SYMMETRIC_TRAIN_FILE) if source is not None else None
+        return str(file) if file is not None and file.is_file() else None
+
+    def provided(self) -> list[str]:
+        """Features, and OOD training examples, where there are such; or may be, as long as path is not there."""
+        perhaps = self.symmetric is None and not Path(self.path).is_dir()
+        return ["spurious-features", *(["ood-train"] if perhaps or self.symmetric_train() else [])]
+
+
+def _check(what: str, files: Iterable[Path]) -> None:
+    if missing := [str(file) for file in files if not file.is_file()]:
+        raise ValueError(f"the files of {what}, of which there is no {', '.join(missing)}")

@@ -1,0 +1,103 @@
+"""Every recipe of the paper runs through every stage, for each task, at a small scale."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from srframework.cli.run import run_recipe
+from srframework.masks import Mask
+from srframework.plugins import discover
+from srframework.recipe import shipped
+from srframework.registry import Registry
+from srframework.sweep import load_cells
+
+REGISTRY = Registry(discover())
+PAPER = [name for name in shipped() if name.startswith("paper/")]
+TASKS = ("nli", "paraphrase", "fact-verification")
+SMALL = [
+    'backbone={ use = "tiny", layers = 1, width = 16, heads = 2, intermediate = 16 }',
+    "training.max_steps=2",
+    "training.batch_size=4",
+]
+
+
+def test_there_is_a_recipe_for_each_table_and_figure():
+    assert PAPER == [
+        "paper/appendix-c.1",
+        "paper/full-models",
+        "paper/section-4.2-from-poe",
+        "paper/section-4.2-from-std",
+        "paper/section-4.3",
+        "paper/section-4.4",
+        "paper/section-4.5",
+        "paper/section-5.1",
+        "paper/section-5.2-table-5",
+        "paper/table-6",
+    ]
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_a_paper_recipe_opens_with_the_result_that_it_is(name):
+    first, second, *_ = shipped()[name].read_text(encoding="utf-8").splitlines()
+    assert first.startswith(("# §", "# App.", "# Table", "# The full models"))
+    assert second.startswith("name = ")
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_every_cell_of_a_paper_recipe_is_valid_for_three_tasks_and_four_seeds(name):
+    cells = load_cells(name, REGISTRY)
+    assert {cell.values["variant"] for cell in cells} == set(TASKS)
+    assert {cell.recipe.seed for cell in cells} == {1, 2, 3, 4}
+    assert {cell.recipe.dataset.registered.name for cell in cells} == set(TASKS)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("name", PAPER)
+def test_a_paper_recipe_runs_through_every_stage(name, task, tasks, tmp_path):
+    overrides = [*SMALL, "sweep={}", f"variant={task}", tasks[task]]
+    [cell] = load_cells(name, REGISTRY, overrides)
+    report = run_recipe(cell.recipe, tmp_path / "run")
+    assert [stage["name"] for stage in report["stages"]] == [stage.name for stage in cell.recipe.stages]
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["state"] == "finished"
+    for stage, planned in zip(report["stages"], cell.recipe.stages, strict=True):
+        assert stage["metric"] == ("f1" if task == "paraphrase" else "accuracy")
+        assert len(stage["ood"]) == (1 if task == "nli" else 2)
+        assert 0 <= stage["id"] <= 1
+        pruned = planned.pruner is not None or planned.mask is not None
+        wanted = planned.pruner.options.sparsity if planned.pruner is not None else 0.7 if pruned else 0.0
+        assert stage["sparsity"] == pytest.approx(wanted, abs=0.01)  # rounded in each small matrix
+        mask = tmp_path / "run" / "stages" / planned.name / "mask.safetensors"
+        assert mask.exists() == pruned
+        if pruned:
+            assert Mask.load(mask).sparsity == pytest.approx(stage["sparsity"], abs=1e-3)
+
+
+def test_the_search_may_start_inside_fine_tuning(tasks, tmp_path):
+    overrides = [*SMALL, tasks["nli"], "sweep={}", "stages.mask.weights=full@1"]
+    [cell] = load_cells("paper/section-5.1", REGISTRY, overrides)
+    run_recipe(cell.recipe, tmp_path / "run")
+    assert (tmp_path / "run" / "stages" / "full" / "points" / "1" / "model" / "model.safetensors").is_file()
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("task", "option", "folder", "ood", "ood_train"),
+    [
+        ("nli", "hans", "MNLI/hans", {"hans": 6_000}, 6_000),
+        ("fact-verification", "symmetric", "fever", {"symmetric-v1": 717, "symmetric-v2": 712}, 708),
+    ],
+)
+def test_the_upper_bound_runs_on_real_ood_files(task, option, folder, ood, ood_train, tasks, data_dir, tmp_path):
+    dataset = tasks[task].replace(" }", f', {option} = "{data_dir / folder}" }}')
+    overrides = [*SMALL, "training.batch_size=64", "sweep={}", f"variant={task}", dataset]
+    [cell] = load_cells("paper/section-4.5", REGISTRY, overrides)
+    report = run_recipe(cell.recipe, tmp_path / "run")
+    read = json.loads((tmp_path / "run" / "run.json").read_text())["data"]
+    assert {name: each["examples"] for name, each in read.items()} == {
+        "train": 12,
+        "dev": 6,
+        "ood_train": ood_train,
+    } | ood
+    assert [set(stage["ood"]) for stage in report["stages"]] == [set(ood)] * 4
