@@ -80,12 +80,14 @@ class HuggingFaceEncoder(Backbone):
         return network
 
     def size(self) -> int | None:
-        """From the model's configuration, if that can be had, or known of the presets' own models."""
-        path, options = self.options.path, self.options
-        try:
-            config = AutoConfig.from_pretrained(path, revision=options.revision or "main", trust_remote_code=False)
-        except _UNLOADABLE:
+        """Known of the presets' own models; of others from the model's configuration, if it is here."""
+        path = self.options.path
+        if not Path(path).is_dir():
             return _KNOWN_SIZES.get(path)
+        try:
+            config = AutoConfig.from_pretrained(path, trust_remote_code=False)
+        except _UNLOADABLE:
+            return None
         width, inner = getattr(config, "hidden_size", 0), getattr(config, "intermediate_size", 0)
         layers = getattr(config, "num_hidden_layers", 0)
         return matrix_entries(layers, width, inner) if layers and width and inner else None

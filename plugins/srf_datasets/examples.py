@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import datasets
 
 from srf_datasets.options import UNLABELLED
-from srf_datasets.rows import RowFile
+from srf_datasets.rows import RowFile, columns_of
 from srframework import DataError, Split, nearest
 
 _GLUE = "nyu-mll/glue"
@@ -23,6 +23,7 @@ class Columns:
         text_a, label: Names of columns.
         text_b: Name of the second text's column; ``""`` for none.
         keep: Names of further columns.
+        id: Name of the column that names an example, taken where it is there; ``""`` for none.
         where: Rows are taken only if these columns have these values.
     """
 
@@ -30,7 +31,17 @@ class Columns:
     text_b: str
     label: str
     keep: tuple[str, ...] = ()
+    id: str = ""
     where: Mapping[str, str] = field(default_factory=dict)
+
+    def among(self, given: Collection[str]) -> Columns:
+        """The same, without an ``id`` that is not there."""
+        return self if self.id in given else replace(self, id="")
+
+    @property
+    def copied(self) -> dict[str, str]:
+        """Our name of each further column -> the source's."""
+        return {**{column: column for column in self.keep}, **({"id": self.id} if self.id else {})}
 
     @property
     def texts(self) -> dict[str, str]:
@@ -40,7 +51,7 @@ class Columns:
     @property
     def wanted(self) -> tuple[str, ...]:
         """Every column that must be there."""
-        return tuple(dict.fromkeys([*self.texts.values(), self.label, *self.keep, *self.where]))
+        return tuple(dict.fromkeys([*self.texts.values(), self.label, *self.copied.values(), *self.where]))
 
 
 @dataclass
@@ -73,6 +84,7 @@ class Reader:
         Raises:
             DataError: Anything else is wrong with it; names file and row.
         """
+        self.columns = self.columns.among(columns_of(path, kind) if self.columns.id else ())
         rows = RowFile(path, kind, self.columns.wanted)
         return self._split(path, rows, lambda: rows.short)
 
@@ -89,6 +101,7 @@ class Reader:
         except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
             reason = " ".join(str(error).split())
             raise DataError(f"{where}: neither a directory here nor to be had from the hub: {reason}") from error
+        self.columns = self.columns.among(data.column_names)
         if missing := [column for column in self.columns.wanted if column not in data.column_names]:
             near = nearest(missing[0], data.column_names)
             hint = f"; did you mean {near!r}?" if near else ""
@@ -98,7 +111,7 @@ class Reader:
 
     def _split(self, where: str, rows: Iterable[tuple[int, Mapping[str, str]]], short: Any) -> Split:
         columns, index = self.columns, {label: position for position, label in enumerate(self.labels)}
-        out: dict[str, list[Any]] = {name: [] for name in (*columns.texts, "label", *columns.keep)}
+        out: dict[str, list[Any]] = {name: [] for name in (*columns.texts, "label", *columns.copied)}
         unlabelled = empty = 0
         for number, row in rows:
             if any(row[column] != value for column, value in columns.where.items()):
@@ -121,8 +134,8 @@ class Reader:
             for name, column in columns.texts.items():
                 out[name].append(texts[column])
             out["label"].append(index[label])
-            for column in columns.keep:
-                out[column].append(row[column])
+            for name, column in columns.copied.items():
+                out[name].append(row[column])
         skipped = {"short": short(), "unlabelled": unlabelled, **({"empty": empty} if self.skip_empty else {})}
         if not out["label"]:
             counted = ", ".join(f"{count} {what}" for what, count in skipped.items())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from srf_datasets.claim import claim_features
 from srf_datasets.examples import Columns, Reader
-from srf_datasets.rows import keys_of
+from srf_datasets.rows import columns_of
 from srf_datasets.sizes import published, rows_of, told
 from srf_datasets.subset import subset
 from srf_datasets.task_options import FEVER_FILES, SYMMETRIC_FILES, FactVerificationOptions
@@ -88,7 +88,7 @@ def _read(name: str, path: Path, notes: list[str], skip_empty: bool = False) -> 
 
 def _columns(path: str) -> Columns:
     """The columns of a file of FEVER's kind, whose names differ from file to file, by its first row."""
-    given = keys_of(path)
+    given = columns_of(path, "jsonl")
 
     def one_of(names: tuple[str, ...]) -> str:
         if found := [name for name in names if name in given]:
@@ -98,4 +98,4 @@ def _columns(path: str) -> Columns:
         expected = " or ".join(map(repr, names))
         raise DataError(f"{path}: row 1: expected a column {expected}, got {', '.join(given) or 'none'}{hint}")
 
-    return Columns("claim", one_of(_EVIDENCE), one_of(_LABEL), keep=("id",) if "id" in given else ())
+    return Columns("claim", one_of(_EVIDENCE), one_of(_LABEL), id="id")

@@ -23,8 +23,8 @@ NON_ENTAILMENT = ("contradiction", "neutral")
 """Overlap tells entailment from the rest, and these not from each other (Clark et al. 2019)."""
 
 _HUB_SPLITS = {"train": "train", "dev": "validation_matched", "mismatched": "validation_mismatched"}
-_MNLI = Columns("sentence1", "sentence2", "gold_label")
-_MNLI_HUB = Columns("premise", "hypothesis", "label")
+_MNLI = Columns("sentence1", "sentence2", "gold_label", id="pairID")
+_MNLI_HUB = Columns("premise", "hypothesis", "label", id="idx")
 _HEURISTICS = ("heuristic", "subcase", "template")
 
 
@@ -83,7 +83,9 @@ class Nli(Dataset):
         collapse = collapse_to(LABELS, HANS_LABELS, HANS_COLLAPSE)
         evaluation = name == "hans"
         if Path(source).is_dir():
-            reader = Reader(name, HANS_LABELS, Columns("sentence1", "sentence2", "gold_label", keep), {}, collapse)
+            reader = Reader(
+                name, HANS_LABELS, Columns("sentence1", "sentence2", "gold_label", keep, "pairID"), {}, collapse
+            )
             split = reader.from_file(str(Path(source, HANS_FILE if evaluation else HANS_TRAIN_FILE)), "tsv")
         else:
             reader = Reader(name, HANS_LABELS, Columns("premise", "hypothesis", "label", keep), {}, collapse)

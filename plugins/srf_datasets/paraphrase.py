@@ -10,7 +10,7 @@ import datasets
 
 from srf_datasets.examples import Columns, Reader
 from srf_datasets.overlap import overlap_features
-from srf_datasets.sizes import published, rows_of, told
+from srf_datasets.sizes import PUBLISHED, published, rows_of, told
 from srf_datasets.subset import subset
 from srf_datasets.task_options import QQP_FILES, ParaphraseOptions
 from srf_datasets.word_vectors import with_vectors_of
@@ -19,8 +19,8 @@ from srframework import Dataset, Split, TaskData
 LABELS = ("0", "1")
 """No paraphrases, paraphrases."""
 
-_QQP = Columns("question1", "question2", "is_duplicate")
-_QQP_HUB = Columns("question1", "question2", "label")
+_QQP = Columns("question1", "question2", "is_duplicate", id="id")
+_QQP_HUB = Columns("question1", "question2", "label", id="idx")
 _QQP_NAMES = {"not_duplicate": "0", "duplicate": "1"}
 _PAWS = Columns("sentence1", "sentence2", "label")
 _PAWS_CONFIG = "labeled_final"
@@ -72,6 +72,8 @@ class Paraphrase(Dataset):
         train = [_paws_size(source, "train") for source in options.paws_train().values()]
         known = [count for count in train if count is not None]
         counts["ood_train"] = sum(known) if known and len(known) == len(train) else None
+        if qqp is None and options.path not in PUBLISHED:  # no hub data set that is known: files that are not here yet
+            counts |= {"paws-qqp": 677, "ood_train": sum(known) + 11_988}
         return told(counts, options.max_train)
 
     def _qqp(self, name: str, notes: list[str]) -> Split:

@@ -62,10 +62,9 @@ class RowFile:
             raise DataError(f"{self.path}: cannot be read: {error.strerror}") from error
 
     def _cells(self) -> Iterator[tuple[int, dict[str, str]]]:
-        table = self._quoted() if self.format == "csv" else self._unquoted()
         header: list[str] | None = None
         places: dict[str, int] = {}
-        for number, cells in table:
+        for number, cells in self.table():
             if header is None:
                 header = [cell.strip() for cell in cells]
                 places = {column: self._place(number, header, column) for column in self.columns}
@@ -75,6 +74,10 @@ class RowFile:
                 raise self._error(number, f"expected {len(header)} columns, got {len(cells)}")
             else:
                 yield number, {column: cells[place].strip() for column, place in places.items()}
+
+    def table(self) -> Iterator[tuple[int, list[str]]]:
+        """The cells of a TSV or CSV as they are, the header's first."""
+        return self._quoted() if self.format == "csv" else self._unquoted()
 
     def _unquoted(self) -> Iterator[tuple[int, list[str]]]:
         for number, line in self._lines():
@@ -131,14 +134,15 @@ class RowFile:
         return DataError(f"{self.path}: row {number}: {message}")
 
 
-def keys_of(path: str) -> tuple[str, ...]:
-    """The columns of the first row of a file of JSON lines; none where it has no row.
+def columns_of(path: str, kind: str) -> tuple[str, ...]:
+    """The columns that a file has: its header, or, for JSON lines, those of its first row; none where it is empty.
 
     Raises:
         DataError: The file cannot be read, or that row is malformed.
     """
-    for _, row in RowFile(path, "jsonl", ()).parsed():
-        return tuple(row)
+    rows = RowFile(path, kind, ())
+    for _, row in rows.parsed() if kind == "jsonl" else rows.table():
+        return tuple(row) if isinstance(row, dict) else tuple(cell.strip() for cell in row)
     return ()
 
 

@@ -38,18 +38,22 @@ def test_the_matrices_of_the_papers_models_are_found_and_counted(name):
     ("options", "expected"),
     [(BertBaseOptions, 84_934_656), (BertLargeOptions, 301_989_888), (RobertaBaseOptions, 84_934_656)],
 )
-def test_the_presets_know_their_size_where_the_hub_is_out_of_reach(options, expected, monkeypatch):
-    monkeypatch.setattr("srf_backbones.encoder.AutoConfig.from_pretrained", _unreachable)
+def test_the_presets_know_their_size_and_ask_nobody(options, expected, monkeypatch):
+    monkeypatch.setattr("srf_backbones.encoder.AutoConfig.from_pretrained", _never)
     assert HuggingFaceEncoder(options()).size() == expected
 
 
-def _unreachable(*args, **kwargs):
-    raise OSError("no connection")
+def _never(*args, **kwargs):
+    raise AssertionError("an estimate asks the hub")
 
 
 def test_an_unknown_model_that_is_not_here_has_no_size(monkeypatch):
-    monkeypatch.setattr("srf_backbones.encoder.AutoConfig.from_pretrained", _unreachable)
+    monkeypatch.setattr("srf_backbones.encoder.AutoConfig.from_pretrained", _never)
     assert HuggingFaceEncoder(EncoderOptions(path="somebody/something")).size() is None
+
+
+def test_a_directory_without_a_configuration_has_no_size(tmp_path):
+    assert HuggingFaceEncoder(EncoderOptions(path=str(tmp_path))).size() is None
 
 
 def test_a_local_models_size_comes_from_its_configuration(minilm):

@@ -34,7 +34,7 @@ HANS_ROWS = [
 
 def glue(rows) -> str:
     cells = [
-        [str(i), "p", "q", "fiction", "(", "(", "(R", "(R", a, b, label, label] for i, (a, b, label) in enumerate(rows)
+        [str(i), "p", f"{i}n", "fiction", "(", "(", "(R", "(R", a, b, label, label] for i, (a, b, label) in enumerate(rows)
     ]
     return "".join("\t".join(row) + "\n" for row in [GLUE_COLUMNS, *cells])
 
@@ -80,6 +80,7 @@ def test_mnli_and_hans_are_read_in_their_layouts(mnli):
         "text_a": ["The doctor paid the actor .", 'He said "no .', "A man eats ."],
         "text_b": ["The doctor paid .", "He agreed .", "A man eats lunch ."],
         "label": [1, 0, 2],
+        "id": ["0n", "1n", "2n"],
     }
     assert (task.dev.name, task.dev.examples["label"][:]) == ("dev", [1, 0])
     (ood,) = task.ood
@@ -91,6 +92,7 @@ def test_mnli_and_hans_are_read_in_their_layouts(mnli):
         "heuristic": ["lexical_overlap", "subsequence"],
         "subcase": ["lexical_overlap_1", "subsequence_1"],
         "template": ["t1", "t1"],
+        "id": ["ex0", "ex1"],
     }
 
 
@@ -167,6 +169,7 @@ def test_the_training_set_of_hans_is_ood_training_data_in_the_models_labels(hans
         "text_a": ["P0 .", "P1 .", "P2 ."],
         "text_b": ["H0 .", "H1 .", "H2 ."],
         "label": [2, 1, 2],
+        "id": ["ex0", "ex1", "ex2"],
     }
     assert len(split.examples) == 40
 

@@ -56,8 +56,9 @@ def test_qqp_and_both_paws_are_read_in_their_layouts(qqp):
         "text_a": ['What is "it ?', "How old ?", "A ?"],
         "text_b": ["What is it ?", "How tall ?", "B ?"],
         "label": [1, 0, 0],
+        "id": ["0", "1", "2"],
     }
-    assert task.dev.examples.to_dict() == {"text_a": ["Who ?"], "text_b": ["When ?"], "label": [0]}
+    assert task.dev.examples.to_dict() == {"text_a": ["Who ?"], "text_b": ["When ?"], "label": [0], "id": ["0"]}
     assert [(split.name, split.labels, split.collapse) for split in task.ood] == [
         ("paws-qqp", ("0", "1"), None),
         ("paws-wiki", ("0", "1"), None),
@@ -263,8 +264,9 @@ def test_sizes_of_what_is_not_here_are_the_published_ones():
     assert Paraphrase(ParaphraseOptions(path="my/qqp", max_train=5)).sizes() == {
         "train": 5,
         "dev": 40_432,
+        "paws-qqp": 677,
         "paws-wiki": 8_000,
-        "ood_train": 49_401,
+        "ood_train": 11_988 + 49_401,
     }
 
 

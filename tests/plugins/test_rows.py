@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from srf_datasets.rows import RowFile, format_of, keys_of
+from srf_datasets.rows import RowFile, columns_of, format_of
 from srframework import DataError
 
 COLUMNS = ("text", "label")
@@ -259,10 +259,10 @@ def test_the_ending_of_a_name_tells_the_format(name, kind):
     [('\n{"b": 1, "a": [2]}\n{"c": 3}\n', ("b", "a")), ("{}\n", ()), ("", ()), ("\n \n", ())],
 )
 def test_the_columns_of_json_lines_are_those_of_the_first_row(rows_of, content, expected):
-    assert keys_of(rows_of(content, "jsonl").path) == expected
+    assert columns_of(rows_of(content, "jsonl").path, "jsonl") == expected
 
 
 def test_a_first_row_that_is_no_json_object_is_an_error_with_its_number(rows_of):
     rows = rows_of("\n[1]\n", "jsonl")
     with pytest.raises(DataError, match="row 2: expected a JSON object, got list"):
-        keys_of(rows.path)
+        columns_of(rows.path, "jsonl")
