@@ -5,7 +5,7 @@ Shapes: N examples of a split, C labels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,10 @@ from srframework.recipe import Use
 
 CONFIDENT = 0.8
 """The probability from which on a bias model is called confident."""
+
+
+_PRECISION = 1e-6
+"""Of probabilities whose logarithms are in single precision."""
 
 
 class FittedBias:
@@ -54,32 +58,29 @@ class FittedBias:
     def report(self) -> dict[str, Any]:
         """How good it is by itself, on each split of which it knows anything.
 
-        ``accuracy``: in [0, 1], in the split's own labels. ``confidently_right``: the share of the
+        ``accuracy``: in [0, 1], in the split's own labels; where labels tie, each has its share of
+        the example. ``confidently_right``: the share of the
         examples to whose true label it gives a probability of at least :data:`CONFIDENT`; those are
         the examples that a debiasing loss discounts most. ``confidently_wrong``: to another label.
+        ``merged``: the same, of labels that the task's spurious features cannot tell apart taken as one.
         """
         splits = {split.name: self._of(split) for split in (self._task.train, *self._task.evaluated)}
         known = {name: figures for name, figures in splits.items() if figures is not None}
         return {"use": self._use.registered.name, "confident_from": CONFIDENT, "splits": known}
 
-    def _of(self, split: Split) -> Mapping[str, float] | None:
+    def _of(self, split: Split) -> Mapping[str, Any] | None:
         log_probs = self._ask(split)
         if log_probs is None:
             return None
         probabilities = np.exp(log_probs.astype(np.float64))
-        if split.collapse is not None:
-            own = np.zeros((len(probabilities), len(split.labels)))
-            for label, target in enumerate(split.collapse):
-                own[:, target] += probabilities[:, label]
-            probabilities = own
         gold = np.asarray(split.examples["label"])
-        right = probabilities.argmax(axis=1) == gold
-        confident = probabilities.max(axis=1) >= CONFIDENT
-        return {
-            "accuracy": float(right.mean()),
-            "confidently_right": float((right & confident).mean()),
-            "confidently_wrong": float((~right & confident).mean()),
-        }
+        if split.collapse is not None:
+            return _figures(_collapsed(probabilities, split.collapse), gold)
+        figures: dict[str, Any] = {**_figures(probabilities, gold)}
+        if merged := [self._task.labels.index(label) for label in self._task.merged_labels]:
+            groups = [merged[0] if label in merged else label for label in range(len(self._task.labels))]
+            figures["merged"] = _figures(_collapsed(probabilities, groups), np.asarray(groups)[gold])
+        return figures
 
     def _ask(self, split: Split) -> np.ndarray | None:
         if split.name not in self._known:
@@ -95,3 +96,23 @@ class FittedBias:
             owner = self._use.registered.owner
             raise PluginError(f"{owner}: expected finite log-probabilities of shape {expected}, got {got}")
         return log_probs
+
+
+def _collapsed(probabilities: np.ndarray, targets: Sequence[int]) -> np.ndarray:
+    """The columns added up that have the same target."""
+    own = np.zeros((len(probabilities), max(targets) + 1))
+    for label, target in enumerate(targets):
+        own[:, target] += probabilities[:, label]
+    return own
+
+
+def _figures(probabilities: np.ndarray, gold: np.ndarray) -> dict[str, float]:
+    highest = probabilities.max(axis=1, keepdims=True)
+    best = probabilities >= highest - _PRECISION
+    right = best[np.arange(len(gold)), gold]
+    confident = highest[:, 0] >= CONFIDENT - _PRECISION
+    return {
+        "accuracy": float((right / best.sum(axis=1)).mean()),
+        "confidently_right": float((right & confident).mean()),
+        "confidently_wrong": float((~right & confident).mean()),
+    }

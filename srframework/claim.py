@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import re
 import statistics
 from collections.abc import Mapping, Sequence
@@ -10,18 +11,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from srframework.component import Options
 from srframework.errors import UsageError
-
-HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
-
-CONFIDENCE = 0.95
-"""Of each side: a margin must be clear of 0 by Student's t at this level."""
+from srframework.verdict import FAILS, HOLDS, UNDECIDED, compare_spreads, decide
 
 _FIGURE = re.compile(r"(id|ood|sparsity)(?:\.([A-Za-z0-9_-]+))?\(([^()\s]+)\)")
-_FORM = "figures such as id(full), ood(srnet), ood.hans(srnet), sparsity(imp@0.7), numbers, + - *, and one >= or <="
+_SPREADS = re.compile(rf"\s*sd\(({_FIGURE.pattern})\)\s*([<>])\s*sd\(({_FIGURE.pattern})\)\s*")
+_NUMBERS = re.compile(r"[-+*<>=().\seE0-9]*")
+_FORM = (
+    "figures such as id(full), ood(srnet), ood.hans(srnet), sparsity(imp@0.7), numbers, + - *, and one of >= > <= <; "
+    "or sd(ood(a)) < sd(ood(b)), of standard deviations over seeds"
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,23 @@ class Figure:
     split: str | None
     stage: str
     level: float | None
+
+    @classmethod
+    def parse(cls, text: str) -> Figure:
+        """Read a figure.
+
+        Raises:
+            ValueError: It is none; says what was expected.
+        """
+        found = _FIGURE.fullmatch(text)
+        assert found is not None, "what is parsed has been found by that very pattern"
+        kind, split, named = found.groups()
+        stage, at, point = named.partition("@")
+        if split and kind != "ood":
+            raise ValueError(f"{text}: a split goes with ood alone")
+        if at and not re.fullmatch(r"0?\.\d+", point):
+            raise ValueError(f"{text}: a stage, or a sparsity level of one, such as imp@0.7")
+        return cls(text, kind, split, stage, float(point) if at else None)
 
     def of(self, stages: Sequence[Mapping[str, Any]]) -> float:
         """Its value among the stages of a run's report.
@@ -69,16 +88,18 @@ class Figure:
 
 @dataclass(frozen=True)
 class Check:
-    """``left >= right``: two sums of figures, times numbers.
+    """``left >= right``: two sums of figures, times numbers; or ``sd(a) < sd(b)``, of two figures.
 
     Attributes:
         text: As it is written.
-        figures: Those in it, each once.
+        figures: Those in it, each once; of two standard deviations, that which is to be the lesser first.
+        strict: Whether equal is not enough.
     """
 
     text: str
     figures: tuple[Figure, ...]
-    _margin: ast.expr
+    strict: bool
+    _margin: ast.expr | None
 
     @classmethod
     def parse(cls, text: str) -> Check:
@@ -87,45 +108,59 @@ class Check:
         Raises:
             ValueError: It is none; says what was expected.
         """
+        if spreads := _SPREADS.fullmatch(text):
+            pair = [Figure.parse(spreads[1]), Figure.parse(spreads[6])]
+            return cls(text, tuple(pair if spreads[5] == "<" else pair[::-1]), True, None)
+        if not _NUMBERS.fullmatch(_FIGURE.sub("", text)):
+            raise ValueError(_FORM)
         figures: dict[str, Figure] = {}
 
         def name(found: re.Match[str]) -> str:
-            kind, split, stage = found.groups()
-            place, at, point = stage.partition("@")
-            if split and kind != "ood":
-                raise ValueError(f"{found[0]}: a split goes with ood alone")
-            if at and not re.fullmatch(r"0?\.\d+", point):
-                raise ValueError(f"{found[0]}: a stage, or a sparsity level of one, such as imp@0.7")
-            figure = Figure(found[0], kind, split, place, float(point) if at else None)
-            figures.setdefault(found[0], figure)
+            figures.setdefault(found[0], Figure.parse(found[0]))
             return f" f{list(figures).index(found[0])} "
 
         try:
             expression = ast.parse(_FIGURE.sub(name, text).strip(), mode="eval").body
-        except SyntaxError:
-            raise ValueError(f"{_FORM}; got {text!r}") from None
+        except (SyntaxError, RecursionError, MemoryError):
+            raise ValueError(_FORM) from None
         if not isinstance(expression, ast.Compare) or len(expression.ops) != 1 or not figures:
-            raise ValueError(f"{_FORM}; got {text!r}")
-        left, right = expression.left, expression.comparators[0]
-        if isinstance(expression.ops[0], ast.LtE):
+            raise ValueError(_FORM)
+        left, right, sign = expression.left, expression.comparators[0], expression.ops[0]
+        if isinstance(sign, ast.LtE | ast.Lt):
             left, right = right, left
-        elif not isinstance(expression.ops[0], ast.GtE):
-            raise ValueError(f"{_FORM}; got {text!r}")
-        check = cls(text, tuple(figures.values()), ast.BinOp(left, ast.Sub(), right))
+        elif not isinstance(sign, ast.GtE | ast.Gt):
+            raise ValueError(_FORM)
+        strict = isinstance(sign, ast.Lt | ast.Gt)
+        check = cls(text, tuple(figures.values()), strict, ast.BinOp(left, ast.Sub(), right))
         try:
-            check.margin(dict.fromkeys((figure.text for figure in check.figures), 0.5))
-        except (LookupError, TypeError):
-            raise ValueError(f"{_FORM}; got {text!r}") from None
+            margin = check.margin(dict.fromkeys((figure.text for figure in check.figures), 0.5))
+        except (TypeError, RecursionError):
+            raise ValueError(_FORM) from None
+        if not math.isfinite(margin):
+            raise ValueError(_FORM)
         return check
 
     def margin(self, values: Mapping[str, float]) -> float:
         """By how much the greater side exceeds the lesser, given the value of each figure by its text."""
+        assert self._margin is not None, "standard deviations have none"
         numbered = {f"f{index}": values[figure.text] for index, figure in enumerate(self.figures)}
         return _evaluate(self._margin, numbered)
 
+    def verdict(self, values: Mapping[str, Sequence[float]], checks: int = 1) -> str:
+        """Whether it holds, given the values of each figure over the seeds, by its text.
+
+        ``checks``: how many the claim has.
+        """
+        if self._margin is None:
+            lesser, greater = (values[figure.text] for figure in self.figures)
+            return compare_spreads(lesser, greater, checks)
+        own = [values[figure.text] for figure in self.figures]
+        by_seed = [dict(zip((each.text for each in self.figures), row, strict=True)) for row in zip(*own, strict=True)]
+        return decide([self.margin(row) for row in by_seed], self.strict, checks)
+
 
 def _evaluate(node: ast.expr, values: Mapping[str, float]) -> float:
-    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
         return float(node.value)
     if isinstance(node, ast.Name):
         return values[node.id]
@@ -139,21 +174,26 @@ def _evaluate(node: ast.expr, values: Mapping[str, float]) -> float:
     raise TypeError(ast.dump(node))
 
 
+def _parsable(text: str) -> str:
+    Check.parse(text)
+    return text
+
+
+def _some(checks: tuple[str, ...]) -> tuple[str, ...]:
+    if not checks:  # min_length would count those that are right alone
+        raise ValueError("at least 1 of them")
+    return checks
+
+
 class Claim(Options):
     """The ``[claim]`` table of a recipe."""
 
     statement: str = Field(min_length=1, description="What is claimed, in a sentence.")
     source: str = Field("", description="Where it is claimed: a section of the paper.")
-    checks: Annotated[tuple[str, ...], Field(strict=False)] = Field(
-        min_length=1, description=f"What must be so for the claim to hold: {_FORM}."
+    note: str = Field("", description="What a reader of the verdict should know.")
+    checks: Annotated[tuple[Annotated[str, AfterValidator(_parsable)], ...], AfterValidator(_some)] = Field(
+        strict=False, description=f"What must be so for the claim to hold: {_FORM}."
     )
-
-    @field_validator("checks")
-    @classmethod
-    def _are_checks(cls, checks: tuple[str, ...]) -> tuple[str, ...]:
-        for check in checks:
-            Check.parse(check)
-        return checks
 
     @cached_property
     def parsed(self) -> tuple[Check, ...]:
@@ -187,35 +227,7 @@ def judge(claim: Claim, runs: Sequence[Sequence[Mapping[str, Any]]]) -> Judgemen
     for check in claim.parsed:
         for figure in check.figures:
             figures[figure.text] = [figure.of(stages) for stages in runs]
-    verdicts = {}
-    for check in claim.parsed:
-        by_run = [{text: values[run] for text, values in figures.items()} for run in range(len(runs))]
-        verdicts[check.text] = decide([check.margin(values) for values in by_run])
-    found = set(verdicts.values())
+    checks = {check.text: check.verdict(figures, len(claim.parsed)) for check in claim.parsed}
+    found = set(checks.values())
     verdict = FAILS if FAILS in found else UNDECIDED if UNDECIDED in found else HOLDS
-    return Judgement(figures, verdicts, verdict)
-
-
-def decide(margins: Sequence[float]) -> str:
-    """Whether a margin is at least 0, by its values over seeds.
-
-    It holds where the mean is clear of 0 by Student's t, does not where it is clear of it on the
-    other side, and is undecided in between, and with fewer than two values. Where all values are
-    the same there is nothing to doubt.
-
-    >>> decide([0.2, 0.21, 0.19])
-    'holds'
-    """
-    if len(margins) < 2:
-        return UNDECIDED
-    mean, deviation = statistics.fmean(margins), statistics.stdev(margins)
-    half = _t_quantile(len(margins) - 1) * deviation / len(margins) ** 0.5
-    if mean >= half:
-        return HOLDS
-    return FAILS if mean < -half else UNDECIDED
-
-
-def _t_quantile(freedom: int) -> float:
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, CONFIDENCE))
+    return Judgement(figures, checks, verdict)

@@ -80,7 +80,8 @@ class Component:
             a bias model), ``"spurious-features"``, or a component, ``"evaluator/hans"``.
             Either names, or a function from the options to names. A data set that has OOD
             training examples provides ``"ood-train"``.
-        provides: What it offers to others, in the same words.
+        provides: What it offers to others, in the same words. Of a pruner, ``"best-late"`` says that
+            early checkpoints are not to be the best where it starts from a fine-tuned model (App. B.3).
 
     Raises:
         ValueError: A field is not of that form; says which, and what was given.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from srframework.contracts import Backbone, Dataset, Pruner
+from srframework.contracts import Backbone, Dataset, Phase
+from srframework.points import plan
 from srframework.recipe import Recipe, Stage
 
 RATE = 50e12
@@ -41,42 +42,36 @@ class StageCost:
 def estimate(recipe: Recipe) -> list[StageCost]:
     """The cost of each stage, in order.
 
-    An upper bound, since examples are mostly shorter than ``max_length``: a token takes 2 operations
-    for each entry of the encoder's matrices forward, and 4 backward (Kaplan et al. 2020, section 2.1);
-    attention scores and embeddings are left out.
+    An estimate, mostly too high, since examples are mostly shorter than ``max_length``: a token takes 2
+    operations for each entry of the encoder's matrices forward, and 4 backward (Kaplan et al. 2020, section 2.1);
+    attention scores and embeddings are left out, and what a teacher says of the training examples.
     """
     dataset: Dataset = recipe.dataset.build()
     backbone: Backbone = recipe.backbone.build()
     sizes, entries = dataset.sizes(), backbone.size()
-    return [_stage(stage, sizes, entries) for stage in recipe.stages]
+    phases = plan(recipe, sizes)
+    return [
+        _stage(stage, phases.get(stage.name), sizes, entries, len(recipe.steps_kept(stage.name)))
+        for stage in recipe.stages
+    ]
 
 
-def _stage(stage: Stage, sizes: Mapping[str, int], entries: int | None) -> StageCost:
+def _stage(
+    stage: Stage, phases: Sequence[Phase] | None, sizes: Mapping[str, int], entries: int | None, steps_kept: int
+) -> StageCost:
     training = stage.training
-    steps = _steps(stage, sizes)
+    steps = None if phases is None else sum(phase.steps for phase in phases)
     operations = None
     evaluated = {name: size for name, size in sizes.items() if name not in ("train", "ood_train")}
-    if steps is not None and entries is not None and evaluated:
+    if phases is not None and steps is not None and entries is not None and evaluated:
         seen = steps * training.batch_size * training.gradient_accumulation
         during = sum(evaluated.values()) if training.eval_ood else evaluated.get("dev", 0)
-        measured = during * math.ceil(steps / training.eval_every) + sum(evaluated.values())
+        ends = set(itertools.accumulate(phase.steps for phase in phases)) - {0}
+        evaluations = len(ends | set(range(training.eval_every, steps + 1, training.eval_every)))
+        kept = 1 + steps_kept + sum(phase.level is not None for phase in phases)
+        measured = during * evaluations + sum(evaluated.values()) * kept
         operations = float(entries) * training.max_length * (6 * seen + 2 * measured)
     return StageCost(stage.name, stage.formula(), _length(stage), steps, operations)
-
-
-def _steps(stage: Stage, sizes: Mapping[str, int]) -> int | None:
-    from srframework.training import steps_in
-
-    training = stage.training
-    wanted = ["train", *(["ood_train"] if training.ood_train else [])]
-    if training.max_steps is None and not all(name in sizes for name in wanted):
-        return None
-    examples = sizes.get("train", 0) + training.ood_train * sizes.get("ood_train", 0)
-    steps = steps_in(training, examples)
-    if stage.pruner is None:
-        return steps
-    pruner: Pruner = stage.pruner.build()
-    return sum(phase.steps for phase in pruner.phases(steps))
 
 
 def _length(stage: Stage) -> str:

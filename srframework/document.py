@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ KeyPath = tuple[str | int, ...]
 
 Keys = tuple[str, ...]
 """A dotted key as a user writes it, with stages by their name: ``("stages", "srnet", "epochs")``."""
+
+Assignment = tuple[Keys, Any, str | KeyPath]
+"""A key, the value that overrides it, and who says so: words, or a key path of the file."""
 
 
 class Document:
@@ -42,7 +46,6 @@ class Document:
         self.path = path
         self._text = _read(path)
         self._origins: dict[KeyPath, str | KeyPath] = {}
-        self._lines: dict[KeyPath, int] | None = None
         try:
             self.data: dict[str, Any] = tomli.loads(self._text)
         except tomli.TOMLDecodeError as error:
@@ -55,36 +58,42 @@ class Document:
         parsed = [_parsed(override) for override in overrides]
         problems = [each for each in parsed if isinstance(each, Problem)]
         commands = [each for each in parsed if not isinstance(each, Problem)]
-        problems += self._apply(self._variant([*((keys, value) for _, keys, value in cell), *commands]))
-        problems += self._apply([(keys, value, origin) for origin, keys, value in cell])
-        texts = [override for override, each in zip(overrides, parsed, strict=True) if not isinstance(each, Problem)]
-        problems += self._apply([(*each, f"--set {text}") for each, text in zip(commands, texts, strict=True)])
+        of_cell: list[Assignment] = [(keys, value, origin) for origin, keys, value in cell]
+        problems += self._apply(self._variant([*of_cell, *commands]))
+        problems += self._apply([*of_cell, *commands])
         if problems:
             raise RecipeError(problems)
 
     def where(self, key: KeyPath) -> str:
         """File and line of the key, or of the nearest table around it; or the override that set it."""
-        for end in range(len(key), 0, -1):
-            if key[:end] in self._origins:
-                return self._said(self._origins[key[:end]])
-        if self._lines is None:
-            self._lines = dict(_lines(self._text))
-        if key not in self._lines:  # a table that is there for the sake of an override inside it
-            for path, origin in self._origins.items():
-                if path[: len(key)] == key:
-                    return self._said(origin)
-        return self._in_file(key)
+        origin = self._origin(key)
+        if origin == key and key not in self._in_file:  # a table that is there for the sake of an override inside it
+            origin = next((said for path, said in self._origins.items() if path[: len(key)] == key), key)
+        return self._said(origin)
+
+    def _origin(self, key: KeyPath) -> str | KeyPath:
+        """What set the key, or a table around it: an override, or another key of the file, such as a
+        variant's; or what set that one. The key itself where nothing did."""
+        origin: str | KeyPath = key
+        followed: set[KeyPath] = set()  # a variant may override even itself
+        while not isinstance(origin, str) and origin not in followed:
+            followed.add(origin)
+            around = (origin[:end] for end in range(len(origin), 0, -1))
+            origin = next((self._origins[path] for path in around if path in self._origins), origin)
+        return origin
 
     def _said(self, origin: str | KeyPath) -> str:
-        return origin if isinstance(origin, str) else self._in_file(origin)
+        if isinstance(origin, str):
+            return origin
+        line = next(
+            (self._in_file[origin[:end]] for end in range(len(origin), 0, -1) if origin[:end] in self._in_file), 1
+        )
+        return f"{self.path}:{line}"
 
-    def _in_file(self, key: KeyPath) -> str:
-        if self._lines is None:
-            self._lines = dict(_lines(self._text))
-        for end in range(len(key), 0, -1):
-            if key[:end] in self._lines:
-                return f"{self.path}:{self._lines[key[:end]]}"
-        return f"{self.path}:1"
+    @cached_property
+    def _in_file(self) -> dict[KeyPath, int]:
+        """The line of each key of the file."""
+        return dict(_lines(self._text))
 
     def label(self, key: KeyPath) -> str:
         """The key as a user writes it, with stages by their name: ``stages.srnet.loss``."""
@@ -104,25 +113,33 @@ class Document:
         name = stage.get("name") if isinstance(stage, dict) else None
         return name if isinstance(name, str) else str(index)
 
-    def _variant(self, choices: Sequence[tuple[Keys, Any]]) -> list[tuple[Keys, Any, str | KeyPath]]:
+    def _variant(self, choices: Sequence[Assignment]) -> list[Assignment]:
         """What the chosen variant overrides; the last of ``choices`` that names one wins over the file."""
         variants = self.data.get("variants", {})
-        chosen = ([value for keys, value in choices if keys == ("variant",)] or [self.data.get("variant")])[-1]
+        said: Assignment = (("variant",), self.data.get("variant"), ("variant",))
+        _, chosen, where = [said, *(each for each in choices if each[0] == ("variant",))][-1]
         if chosen is None:
             return []
         if not isinstance(variants, dict) or not isinstance(variants.get(str(chosen)), dict):
-            names = list(variants) if isinstance(variants, dict) else []
+            tables = variants.items() if isinstance(variants, dict) else ()
+            names = [name for name, table in tables if isinstance(table, dict)]
             expected = f"one of: {', '.join(names)}" if names else "none, for want of [variants] in the recipe"
             message = f"expected {expected}; got {shorten(chosen)}"
-            raise RecipeError([Problem(str(self.path), "variant", message, nearest(str(chosen), names))])
-        origin: KeyPath = ("variants", str(chosen))
-        return [(keys, value, (*origin, *path)) for path, keys, value in leaves(variants[str(chosen)])]
+            # what sweeps variants may itself be set by an override, which is not applied yet
+            of_sweep = [said for keys, _, said in choices if keys == tuple(map(str, where))[: len(keys)]]
+            origin = (of_sweep or [where])[-1] if not isinstance(where, str) else where
+            raise RecipeError([Problem(self._said(origin), "variant", message, nearest(str(chosen), names))])
+        table: KeyPath = ("variants", str(chosen))
+        return [(keys, value, (*table, *path)) for path, keys, value in leaves(variants[str(chosen)])]
 
-    def _apply(self, assignments: Sequence[tuple[Keys, Any, str | KeyPath]]) -> list[Problem]:
+    def _apply(self, assignments: Sequence[Assignment]) -> list[Problem]:
         return [problem for each in assignments if (problem := self._assign(*each))]
 
     def _assign(self, keys: Keys, value: Any, origin: str | KeyPath) -> Problem | None:
-        where, key = self._said(origin), ".".join(keys)
+        def refuse(message: str, near: str | None = None) -> Problem:
+            where = origin if isinstance(origin, str) else self.where(origin)
+            return Problem(where, ".".join(keys), message, near)
+
         table: Any = self.data
         path: KeyPath = ()
         *parents, last = keys
@@ -132,16 +149,18 @@ class Document:
                 if index is None:
                     names = [self._stage_name(i) for i in range(len(table))] if path == ("stages",) else []
                     expected = f"one of: {', '.join(names)}" if names else f"a number below {len(table)}"
-                    return Problem(where, key, f"expected {expected}, got {part!r}", nearest(part, names))
+                    return refuse(f"expected {expected}, got {part!r}", nearest(part, names))
                 path, table = (*path, index), table[index]
             else:
                 path, table = (*path, part), table.setdefault(part, {})
             if not isinstance(table, dict | list):
-                return Problem(where, key, f"{self.label(path)} is a value ({shorten(table)}), not a table")
+                return refuse(f"{self.label(path)} is a value ({shorten(table)}), not a table")
         if isinstance(table, list):
-            return Problem(where, key, f"expected a key of one item of {self.label(path)}, got {last!r}")
+            return refuse(f"expected a key of one item of {self.label(path)}, got {last!r}")
         table[last] = copy.deepcopy(value)
-        self._origins[(*path, last)] = origin
+        place = (*path, last)
+        kept = {each: said for each, said in self._origins.items() if each[: len(place)] != place}
+        self._origins = kept | {place: origin}
         return None
 
     def _index(self, items: list[Any], part: str) -> int | None:
@@ -164,11 +183,11 @@ def leaves(table: Mapping[str, Any], path: KeyPath = ()) -> Iterator[tuple[KeyPa
             yield (*path, key), tuple(part for each in (*path, key) for part in str(each).split(".")), value
 
 
-def _parsed(override: str) -> tuple[Keys, Any] | Problem:
+def _parsed(override: str) -> Assignment | Problem:
     key, equals, value = override.partition("=")
     keys = tuple(key.split("."))
     if equals and all(keys):
-        return keys, _value(value)
+        return keys, _value(value), f"--set {override}"
     expected = "expected key=value, such as training.epochs=3 or stages.NAME.pruner.sparsity=0.5"
     return Problem(f"--set {override}", "", expected)
 

@@ -21,8 +21,8 @@ from srframework.training_options import TrainingOptions
 
 OptionsT = TypeVar("OptionsT", bound=Options)
 
-BEST_AFTER_PRUNING_FINE_TUNED = 0.7
-"""Share of the steps before which no checkpoint counts when a fine-tuned model is pruned:
+BEST_AFTER_MASKING_FINE_TUNED = 0.7
+"""Share of the steps before which no checkpoint counts when a fine-tuned model is masked:
 earlier, less robust masks would win on the ID metric (App. B.3)."""
 
 
@@ -217,8 +217,9 @@ class _Check:
         weights = Reference.parse(top.weights)
         training = TrainingOptions.model_validate({**common, **overrides})
         if training.best_after is None:
-            fine_tuned = pruner is not None and weights.stage != PRETRAINED
-            training = training.model_copy(update={"best_after": BEST_AFTER_PRUNING_FINE_TUNED if fine_tuned else 0.0})
+            late = pruner is not None and "best-late" in pruner.registered.provided(pruner.options)
+            late = late and weights.stage != PRETRAINED
+            training = training.model_copy(update={"best_after": BEST_AFTER_MASKING_FINE_TUNED if late else 0.0})
         mask = Reference.parse(top.mask) if top.mask is not None else None
         return Stage(top.name, top.op, weights, mask, pruner, loss, training)
 

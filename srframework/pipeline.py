@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,15 @@ from transformers import PreTrainedModel
 
 from srframework import masks
 from srframework.bias import FittedBias
-from srframework.contracts import Backbone, Network, Phase, Predictions, Pruner, Split, TaskData
+from srframework.contracts import Backbone, Network, Predictions, Pruner, Split, TaskData
 from srframework.errors import DataError, PluginError, UsageError
+from srframework.points import Plan, check_points, plan
 from srframework.prediction import figures, measures, predict, tokenize
 from srframework.pruning import FixedMask
 from srframework.recipe import PRETRAINED, Recipe, Reference, Stage
 from srframework.report.reporter import Reporter
 from srframework.runs import Figures, RunDirectory, StageResult
-from srframework.training import Checkpoint, Events, Training, steps_in
+from srframework.training import Checkpoint, Events, Training
 
 COUNTED_PARTS = ("encoder", "classifier")
 """The parts whose prunable matrices are the denominator of a model's sparsity (section 3.1)."""
@@ -65,7 +66,9 @@ class Pipeline:
         self._task: TaskData = recipe.dataset.build().load(recipe.seed)
         for note in self._task.notes:
             self._reporter.note(note)
-        self._check_points()
+        self._plan = self._planned()
+        check_points(recipe, self._plan)
+        self._check_claim()
         self._directory.begin(recipe, self._facts())
         try:
             self._pretrained: Network = self._backbone.load(self._task.labels, recipe.seed)
@@ -94,22 +97,23 @@ class Pipeline:
         }
         return {"data": data, "notes": list(self._task.notes), "machine": machine}
 
-    def _check_points(self) -> None:
-        """Refuse a reference to a step or level that its stage never reaches."""
-        stages = {stage.name: stage for stage in self._recipe.stages}
+    def _planned(self) -> Plan:
+        """The length of every stage, by the examples that it trains on, which are there."""
         for stage in self._recipe.stages:
-            for key, reference in stage.references():
-                target = stages[reference.stage]
-                phases = self._phases(target)
-                total = sum(phase.steps for phase in phases)
-                where = f"stages.{stage.name}.{key}: {str(reference)!r}"
-                if reference.step is not None and not 1 <= reference.step <= total:
-                    raise UsageError(f"{where}: expected a step of {target.name!r}, 1 to {total}, got {reference.step}")
-                if reference.level is not None:
-                    levels = [f"{phase.level:g}" for phase in phases if phase.level is not None]
-                    if f"{reference.level:g}" not in levels:
-                        got = f"expected a sparsity level that {target.name!r} keeps, got {reference.level:g}"
-                        raise UsageError(f"{where}: {got}; it keeps {', '.join(levels) or 'none'}")
+            self._trained_on(stage)
+        task = self._task
+        sizes = {"train": len(task.train.examples), "ood_train": len(task.ood_train.examples) if task.ood_train else 0}
+        return plan(self._recipe, sizes, self._accelerator.num_processes)
+
+    def _check_claim(self) -> None:
+        """Refuse a check of an OOD split that there is not."""
+        splits = [split.name for split in self._task.ood]
+        for check in self._recipe.claim.parsed if self._recipe.claim is not None else ():
+            for figure in check.figures:
+                if figure.kind == "ood" and (figure.split or next(iter(splits), None)) not in splits:
+                    got = figure.split or "the mean of all"
+                    expected = f"expected an OOD split among {', '.join(splits) or 'none'}; got {got!r}"
+                    raise UsageError(f"claim: {figure.text}: {expected}")
 
     def _fit_bias(self) -> FittedBias | None:
         """The bias model, fitted; None where no stage needs it."""
@@ -118,19 +122,16 @@ class Pipeline:
         bias = FittedBias(self._recipe.bias, self._task, self._pretrained)
         self.bias_report = bias.report()
         self._directory.write_bias(self.bias_report)
+        for stage in self._recipe.stages:
+            if stage.needs_bias:
+                for split in self._trained_on(stage):
+                    bias.log_probs(split)  # what it does not know is told before any stage, not after hours
         return bias
 
     # -- one stage -----------------------------------------------------------------------------
 
-    def _phases(self, stage: Stage) -> Sequence[Phase]:
-        """How the stage's steps are divided; a pruner may take fewer than it is given."""
-        examples = sum(len(split.examples) for split in self._trained_on(stage))
-        steps = steps_in(stage.training, examples, self._accelerator.num_processes)
-        pruner = self._pruners.get(stage.name)
-        return pruner.phases(steps) if pruner is not None else [Phase(steps)]
-
     def _stage(self, stage: Stage, number: int) -> StageResult:
-        steps = sum(phase.steps for phase in self._phases(stage))
+        steps = sum(phase.steps for phase in self._plan[stage.name])
         self._reporter.stage_started(stage.name, stage.formula(), number, len(self._recipe.stages), steps)
         levels: dict[str, Figures] = {}
         final = None
@@ -170,7 +171,9 @@ class Pipeline:
         copies, ood_train = stage.training.ood_train, self._task.ood_train
         if copies and ood_train is None:
             owner = self._recipe.dataset.registered.owner
-            raise DataError(f"stages.{stage.name}.ood_train: expected 0, since {owner} has no OOD training examples here")
+            raise DataError(
+                f"stages.{stage.name}.ood_train: expected 0, since {owner} has no OOD training examples here"
+            )
         return [self._task.train, *([ood_train] * copies if ood_train is not None else [])]
 
     def _examples(self, stage: Stage) -> datasets.Dataset:

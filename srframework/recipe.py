@@ -50,9 +50,9 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        """``imp@0.5`` -> stage ``imp``, point ``0.5``."""
+        """``imp@0.5`` -> stage ``imp``, point ``0.5``; as is ``imp@.50``, since points are kept under one name."""
         stage, at, point = text.partition("@")
-        return cls(stage, point if at else None)
+        return cls(stage, _plain(point) if at else None)
 
     @property
     def step(self) -> int | None:
@@ -66,6 +66,17 @@ class Reference:
 
     def __str__(self) -> str:
         return self.stage if self.point is None else f"{self.stage}@{self.point}"
+
+
+def _plain(point: str) -> str:
+    """A step or a level as its checkpoint is named; anything else as it is."""
+    if point.isdecimal():
+        return str(int(point))
+    try:
+        level = float(point)
+    except ValueError:
+        return point
+    return f"{level:g}" if 0 < level < 1 else point
 
 
 @dataclass(frozen=True)
@@ -174,7 +185,7 @@ class Recipe:
 
 
 def shipped() -> dict[str, Path]:
-    """The recipes that come with srframework, by name: ``quickstart``, ``paper/table5``."""
+    """The recipes that come with srframework, by name: ``quickstart``, ``paper/table-6``."""
     root = Path(__file__).parent / "recipes"
     return {path.relative_to(root).with_suffix("").as_posix(): path for path in sorted(root.rglob("*.toml"))}
 

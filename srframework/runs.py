@@ -109,16 +109,20 @@ class RunDirectory:
         parts = [slug, *([str(recipe.seed)] if seed else []), time.strftime("%Y%m%d-%H%M%S")]
         return Path("runs") / "-".join(parts)
 
+    def make(self) -> None:
+        """Make the directory; raises as :meth:`begin` does."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--out {self.path}: the directory cannot be made: {error.strerror}") from error
+
     def begin(self, recipe: Recipe, facts: Mapping[str, Any]) -> None:
         """Make the directory; write the resolved recipe, and what the run depends on.
 
         Raises:
             UsageError: The directory cannot be made.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"--out {self.path}: the directory cannot be made: {error.strerror}") from error
+        self.make()
         write_text(self.path / "recipe.toml", recipe.to_toml())
         self._facts = {"recipe": recipe.name, "seed": recipe.seed, **facts, "versions": _versions(recipe)}
         self.mark("running")

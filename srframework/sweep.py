@@ -12,9 +12,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,17 +52,14 @@ class Cell:
     Attributes:
         values: What is swept -> its value here; empty for a recipe without a sweep.
         label: ``seed=1, sparsity=0.5``, for people; of keys that move together, the first.
+        slug: The label as the name of a directory, unlike that of any other cell.
         recipe: The checked recipe.
     """
 
     values: Mapping[str, Any]
     label: str
+    slug: str
     recipe: Recipe
-
-    @property
-    def slug(self) -> str:
-        """The label as the name of a directory."""
-        return re.sub(r"[^A-Za-z0-9=.@_-]+", "-", self.label.replace(", ", ","))[:120]
 
 
 def load_cells(recipe: str | Path, registry: Registry, overrides: Sequence[str] = ()) -> list[Cell]:
@@ -76,10 +74,31 @@ def load_cells(recipe: str | Path, registry: Registry, overrides: Sequence[str] 
     path = find(str(recipe))
     cells: list[Cell] = []
     problems: dict[str, Problem] = {}
-    for chosen in _choices(path, overrides):
+    slugs: set[str] = set()
+    for number, chosen in enumerate(_choices(path, overrides), 1):
+        values, label = {".".join(keys): value for _, keys, value in chosen}, _label(chosen)
+        slug = _slug(label) if _slug(label) not in slugs else f"{_slug(label)},run={number}"
+        slugs.add(slug)
         try:
-            values = {".".join(keys): value for _, keys, value in chosen}
-            cells.append(Cell(values, _label(chosen), check(Document(path, overrides, chosen), registry)))
+            cells.append(Cell(values, label, slug, check(Document(path, overrides, chosen), registry)))
+        except RecipeError as error:
+            problems |= {str(problem): problem for problem in error.problems}
+    if problems:
+        raise RecipeError(list(problems.values()))
+    return cells
+
+
+def load_every(recipe: str | Path, registry: Registry, overrides: Sequence[str] = ()) -> list[Cell]:
+    """The cells of a recipe, and, unless an override chooses one, those of each of its variants; raises likewise."""
+    variants = Document(find(str(recipe)), overrides).data.get("variants", {})
+    chosen = any(override.startswith("variant=") for override in overrides)
+    tables = variants.items() if isinstance(variants, dict) and not chosen else ()
+    names = [json.dumps(name, ensure_ascii=False) for name, table in tables if isinstance(table, dict)]
+    cells: list[Cell] = []
+    problems: dict[str, Problem] = {}
+    for choice in [[], *([f"variant={name}"] for name in names)]:
+        try:
+            cells += load_cells(recipe, registry, [*choice, *overrides])
         except RecipeError as error:
             problems |= {str(problem): problem for problem in error.problems}
     if problems:
@@ -94,14 +113,18 @@ Choice = tuple[KeyPath, Keys, Any]
 def _choices(path: Path, overrides: Sequence[str]) -> Iterator[list[Choice]]:
     """What each cell sets."""
     axes = _axes(Document(path, overrides), overrides)
-    variants = [axis[0] for axis in axes if axis[0].keys == ("variant",)]
-    if not variants:
+    of_variants = [axis for axis in axes if _is_of_variants(axis)]
+    if not of_variants:
         yield from _product(axes)
         return
-    for name in variants[0].values:
-        variant: Choice = (variants[0].origin, variants[0].keys, name)
-        own = _axes(Document(path, overrides, [variant]), overrides)
-        yield from ([variant, *rest] for rest in _product([axis for axis in own if axis[0].keys != ("variant",)]))
+    for chosen in _product(of_variants[:1]):
+        own = _axes(Document(path, overrides, chosen), overrides)
+        rest = [axis for axis in own if not _is_of_variants(axis)]
+        yield from ([*chosen, *more] for more in _product(rest))
+
+
+def _is_of_variants(axis: Axis) -> bool:
+    return any(swept.keys == ("variant",) for swept in axis)
 
 
 def _product(axes: Sequence[Axis]) -> Iterator[list[Choice]]:
@@ -144,10 +167,23 @@ def _axes(document: Document, overrides: Sequence[str]) -> list[Axis]:
             lengths = ", ".join(f"{'.'.join(each.keys)}: {len(each.values)}" for each in axis)
             refuse(("sweep", "zip", index), f"expected arrays of one length, got {lengths}")
         elif axis:
-            axes.append(axis)
+            axes.append(_each_once(axis))
+    every = [each for axis in axes for each in axis]
+    for each in every:
+        if [other.keys for other in every].count(each.keys) > 1:
+            refuse(each.origin, f"expected keys that are swept once; {'.'.join(each.keys)} is swept twice")
+        elif each.keys[0] in ("sweep", "variants"):
+            refuse(each.origin, "expected a key of the recipe other than sweep and variants")
     if problems:
         raise RecipeError(problems)
     return axes
+
+
+def _each_once(axis: Axis) -> Axis:
+    """The axis without combinations that repeat: an override may have taken out what told them apart."""
+    rows = list(zip(*(each.values for each in axis), strict=True))
+    kept = [row for index, row in enumerate(rows) if row not in rows[:index]]
+    return tuple(replace(each, values=values) for each, values in zip(axis, zip(*kept, strict=True), strict=True))
 
 
 def _label(chosen: Sequence[Choice]) -> str:
@@ -159,6 +195,10 @@ def _label(chosen: Sequence[Choice]) -> str:
     last = [keys[-1] for keys, _ in leading.values()]
     names = [keys[-1] if last.count(keys[-1]) == 1 else ".".join(keys) for keys, _ in leading.values()]
     return ", ".join(f"{name}={_word(value)}" for name, (_, value) in zip(names, leading.values(), strict=True))
+
+
+def _slug(label: str) -> str:
+    return re.sub(r"[^A-Za-z0-9=.@,_+-]+", "-", label.replace(", ", ","))[:120]
 
 
 def _word(value: Any) -> str:

@@ -20,7 +20,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from srframework.contracts import Debiaser, LossInputs, Network, Phase, Pruner
 from srframework.errors import SRFrameworkError
 from srframework.masks import Mask
-from srframework.training_options import TrainingOptions
+from srframework.training_options import TrainingOptions, steps_in
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,6 @@ class Events:
     evaluate: Callable[[PreTrainedModel], tuple[float, dict[str, float]]]
     on_step: Callable[[int, float, float], None]
     on_evaluation: Callable[[int, float, dict[str, float]], None]
-
-
-def steps_in(options: TrainingOptions, examples: int, processes: int = 1) -> int:
-    """Optimizer steps of a stage: ``max_steps``, or those of its epochs."""
-    if options.max_steps is not None:
-        return options.max_steps
-    batches = math.ceil(examples / (options.batch_size * processes))
-    return options.epochs * math.ceil(batches / options.gradient_accumulation)
 
 
 @dataclass
@@ -141,6 +133,8 @@ class Training:
                     self._remember_best(id_metric, step, total, plain, names)
                 if step in self.steps_kept:
                     yield self._checkpoint_between(step, plain, names)
+            if not phase.steps:
+                pruner.refresh(step)  # else it was refreshed after the last of them
             if phase.level is not None:
                 yield self._checkpoint(step, f"{phase.level:g}", plain, names)
             accelerator.free_memory()  # else it keeps the optimizer of every phase, and the model of every stage
@@ -224,6 +218,9 @@ class Training:
                 loss = self.debiaser.loss(inputs) / count
                 self.accelerator.backward(loss)
             total += loss.detach()
+        for own in self.debiaser.parameters():  # which the model, and so DDP, does not know of
+            if own.grad is not None and self.accelerator.num_processes > 1:
+                own.grad = self.accelerator.reduce(own.grad.to(self.accelerator.device), "mean").to(own.device)
         return total
 
     def _clip(self, parameters: Sequence[nn.Parameter]) -> None:

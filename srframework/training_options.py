@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import Field
@@ -48,6 +49,14 @@ class TrainingOptions(Options):
         ge=0,
         le=1,
         description="Share of the steps, in [0, 1], before which no checkpoint is the best. "
-        "Unset: 0.7 for a prune stage that starts from another stage's weights, else 0.",
+        "Unset: 0.7 for mask training that starts from another stage's weights, else 0.",
     )
     log_every: int = Field(10, ge=1, description="Optimizer steps between lines of metrics.jsonl; at least 1.")
+
+
+def steps_in(options: TrainingOptions, examples: int, processes: int = 1) -> int:
+    """Optimizer steps of a stage: ``max_steps``, or those of its epochs."""
+    if options.max_steps is not None:
+        return options.max_steps
+    batches = math.ceil(examples / (options.batch_size * processes))
+    return options.epochs * math.ceil(batches / options.gradient_accumulation)

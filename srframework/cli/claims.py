@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 import time
 from collections.abc import Sequence
@@ -15,8 +16,9 @@ from srframework.claim import Judgement, judge
 from srframework.cli.context import App, json_option, print_json, print_table
 from srframework.cli.run import run_recipe, set_option
 from srframework.errors import SRFrameworkError, UsageError, nearest
-from srframework.loading import load
 from srframework.recipe import Recipe, shipped
+from srframework.registry import Registry
+from srframework.sweep import load_cells
 
 FOLDER = "claims/"
 
@@ -27,9 +29,10 @@ class _Seeds(click.ParamType[tuple[int, ...]]):
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
         """``1,2,3`` -> (1, 2, 3)."""
         words = str(value).split(",")
-        if not all(word.strip().isdecimal() for word in words) or len(set(words)) < len(words):
+        seeds = tuple(int(word) for word in words if word.strip().isdecimal())
+        if len(set(seeds)) < len(words):
             self.fail(f"expected whole numbers that differ, such as 1,2,3; got {value!r}", param, context)
-        return tuple(int(word) for word in words)
+        return seeds
 
 
 @click.command()
@@ -54,20 +57,27 @@ def claims(
     """Run the recipes of the paper's claims over several seeds, and say which claims hold here.
 
     CLAIM: a recipe with a [claim] table, a path or one of `srframework recipes`; without any, all that come
-    with srframework. A check holds where its margin is clear of 0 over the seeds (Student's t, 95 % a
-    side), does not hold where it is clear of it the other way, and is undecided in between.
+    with srframework. A check holds where its margin is clear of 0 over the seeds (Student's t, 5 % a
+    side), does not hold where it is clear of it the other way, and is undecided in between, and with
+    fewer than three seeds. A claim holds where all its checks do, and does not where one does not (5 % in all).
     """
     chosen = [_resolve(name) for name in names] or [name for name in shipped() if name.startswith(FOLDER)]
-    recipes = {name: [load(name, app.registry, [*overrides, f"seed={seed}"]) for seed in seeds] for name in chosen}
+    recipes = {name: [_load(name, app.registry, overrides, seed) for seed in seeds] for name in chosen}
     for name, [first, *_] in recipes.items():
         if first.claim is None:
             raise UsageError(f"{name}: expected a recipe with a [claim] table")
     if listing:
         _print_list({name: runs[0] for name, runs in recipes.items()}, as_json)
         return
+    from srframework.points import check_early
     from srframework.runs import RunDirectory
 
-    place = RunDirectory(out or Path("runs") / f"claims-{time.strftime('%Y%m%d-%H%M%S')}").path
+    for runs in recipes.values():
+        for recipe in runs:
+            check_early(recipe)
+    directory = RunDirectory(out or Path("runs") / f"claims-{time.strftime('%Y%m%d-%H%M%S')}")
+    directory.make()
+    place = directory.path
     rows, failed = _run(recipes, place)
     if as_json:
         print_json(rows)
@@ -75,6 +85,14 @@ def claims(
         print_table(_table(rows))
         click.echo(f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}; runs: {place}")
     raise SystemExit(1 if failed else 0)
+
+
+def _load(name: str, registry: Registry, overrides: Sequence[str], seed: int) -> Recipe:
+    cells = load_cells(name, registry, [*overrides, f"seed={seed}"])
+    if cells[0].values:
+        swept = ", ".join(cells[0].values)
+        raise UsageError(f"{name}: expected nothing but the seed to vary, got a sweep over {swept}; --set 'sweep={{}}'")
+    return cells[0].recipe
 
 
 def _resolve(name: str) -> str:
@@ -98,12 +116,13 @@ def _run(recipes: dict[str, list[Recipe]], place: Path) -> tuple[list[dict[str, 
     for name, runs in recipes.items():
         claim = runs[0].claim
         assert claim is not None, "checked before"
-        row: dict[str, Any] = {"claim": name, "statement": claim.statement, "source": claim.source}
+        folder = place / re.sub(r"[^A-Za-z0-9._-]+", "-", name.removeprefix(FOLDER)).strip("-.")
+        row: dict[str, Any] = {"claim": name, "statement": claim.statement, "source": claim.source, "note": claim.note}
         try:
             reports = []
             for recipe in runs:
                 click.echo(f"{name}, seed {recipe.seed}: {claim.statement}", err=True)
-                reports.append(run_recipe(recipe, place / name.removeprefix(FOLDER) / f"seed={recipe.seed}")["stages"])
+                reports.append(run_recipe(recipe, folder / f"seed={recipe.seed}")["stages"])
             row |= _judged(judge(claim, reports))
         except SRFrameworkError as error:
             failed = True
@@ -131,7 +150,8 @@ def _table(rows: Sequence[dict[str, Any]]) -> Table:
     for row in rows:
         measured = "\n".join(f"{text} {_spread(each)}" for text, each in row["figures"].items())
         checks = "\n".join(f"{text}: {verdict}" for text, verdict in row["checks"].items())
-        table.add_row(f"{row['claim'].removeprefix(FOLDER)}: {row['statement']}", measured, checks, row["verdict"])
+        said = "\n".join(filter(None, (f"{row['claim'].removeprefix(FOLDER)}: {row['statement']}", row["note"])))
+        table.add_row(said, measured, checks, row["verdict"])
     return table
 
 

@@ -34,9 +34,7 @@ def print_plan(cells: Sequence[Cell], as_json: bool) -> None:
         every = [row for cost in costs for row in cost]
         click.echo(f"# {len(cells)} runs, {_total(every)} together.\n#")
     note = ", of the first run" if len(cells) > 1 else ""
-    click.echo(
-        f"# Hours are those of a device that does {RATE / 1e12:g} TFLOP/s; an upper bound, at max_length tokens."
-    )
+    click.echo(f"# Hours are those of a device that does {RATE / 1e12:g} TFLOP/s; an estimate, at max_length tokens.")
     click.echo(f"\n# The recipe{note}, with every option said:")
     click.echo(first.to_toml())
 

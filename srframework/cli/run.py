@@ -10,6 +10,7 @@ import click
 
 from srframework.cli.context import App, json_option, print_json, print_table
 from srframework.cli.plan import print_plan
+from srframework.errors import SRFrameworkError
 from srframework.recipe import Recipe
 from srframework.sweep import Cell, load_cells
 
@@ -40,6 +41,7 @@ def run(app: App, recipe: str, overrides: tuple[str, ...], dry_run: bool, out: P
     own; an override of a swept key takes it out of the sweep, and 'sweep={}' leaves one run.
     """
     cells = load_cells(recipe, app.registry, overrides)
+    _check_early(cells)
     if dry_run:
         print_plan(cells, as_json)
     elif len(cells) == 1 and not cells[0].values:
@@ -47,6 +49,14 @@ def run(app: App, recipe: str, overrides: tuple[str, ...], dry_run: bool, out: P
         _print(report, as_json)
     else:
         _run_sweep(cells, out, as_json)
+
+
+def _check_early(cells: Sequence[Cell]) -> None:
+    """Refuse what is said of points inside stages in any cell, as far as that can be told by now."""
+    from srframework.points import check_early
+
+    for cell in cells:
+        check_early(cell.recipe)
 
 
 def run_recipe(recipe: Recipe, out: Path | None) -> dict[str, Any]:
@@ -75,19 +85,32 @@ def run_recipe(recipe: Recipe, out: Path | None) -> dict[str, Any]:
 
 
 def _run_sweep(cells: Sequence[Cell], out: Path | None, as_json: bool) -> None:
+    """One run after the other; one that fails does not stop the rest."""
+    from srframework.files import write_json
     from srframework.runs import RunDirectory
 
-    place = RunDirectory(out or RunDirectory.default_path(cells[0].recipe, seed=False)).path
-    reports = []
+    directory = RunDirectory(out or RunDirectory.default_path(cells[0].recipe, seed=False))
+    directory.make()
+    place = directory.path
+    reports: list[dict[str, Any]] = []
     for number, cell in enumerate(cells, 1):
         click.echo(f"run {number} of {len(cells)}: {cell.label}", err=True)
-        report = {"values": cell.values, **run_recipe(cell.recipe, place / cell.slug)}
+        report: dict[str, Any] = {"values": cell.values}
+        try:
+            report |= run_recipe(cell.recipe, place / cell.slug)
+        except SRFrameworkError as error:
+            click.echo(f"error: {cell.label}: {error}", err=True)
+            report |= {"run": str(place / cell.slug), "error": str(error)}
+        else:
+            if not as_json:
+                click.echo(cell.label)
+                _print(report, as_json)
         reports.append(report)
-        if not as_json:
-            click.echo(cell.label)
-            _print(report, as_json)
+        write_json(place / "sweep.json", reports)
     if as_json:
         print_json(reports)
+    if failed := [report for report in reports if "error" in report]:
+        raise SRFrameworkError(f"{len(failed)} of {len(reports)} runs failed; {place / 'sweep.json'} says why")
 
 
 def _print(report: dict[str, Any], as_json: bool) -> None:

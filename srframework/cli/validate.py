@@ -8,7 +8,7 @@ import click
 
 from srframework.cli.context import App, json_option, print_json
 from srframework.errors import RecipeError
-from srframework.sweep import load_cells
+from srframework.sweep import load_every
 
 
 @click.command()
@@ -17,7 +17,7 @@ from srframework.sweep import load_cells
 @json_option
 @click.pass_context
 def validate(context: click.Context, recipes: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) -> None:
-    """Check recipes, every cell of their sweeps too: paths, or names of shipped ones.
+    """Check recipes, their variants and every cell of their sweeps too: paths, or names of shipped ones.
 
     All problems are reported; nothing runs.
     """
@@ -26,7 +26,7 @@ def validate(context: click.Context, recipes: tuple[str, ...], overrides: tuple[
     for name in recipes:
         problems: list[str] = []
         try:
-            load_cells(name, app.registry, overrides)
+            load_every(name, app.registry, overrides)
         except RecipeError as error:
             problems = [str(problem) for problem in error.problems]
         report.append({"recipe": name, "valid": not problems, "problems": problems})

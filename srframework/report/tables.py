@@ -33,13 +33,18 @@ def results_table(stages: Sequence[Mapping[str, Any]]) -> Table:
 
 def bias_line(report: Mapping[str, Any]) -> str:
     """How good the bias model is by itself, in a sentence."""
-    parts = [
-        f"{name}: accuracy {100 * figures['accuracy']:.1f}, confidently right {100 * figures['confidently_right']:.1f}"
-        for name, figures in report["splits"].items()
-    ]
+    parts = []
+    for name, figures in report["splits"].items():
+        merged = f" (labels merged: {_bias_figures(figures['merged'])})" if "merged" in figures else ""
+        parts.append(f"{name}: {_bias_figures(figures)}{merged}")
     return (
         f"bias model {report['use']}, in percent, confident from p = {report['confident_from']:g}: {'; '.join(parts)}"
     )
+
+
+def _bias_figures(figures: Mapping[str, float]) -> str:
+    accuracy, right = (100 * figures[name] for name in ("accuracy", "confidently_right"))
+    return f"accuracy {accuracy:.1f}, confidently right {right:.1f}"
 
 
 def _cells(figures: Mapping[str, Any], splits: Mapping[str, Sequence[str]]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -73,3 +75,19 @@ def start(work) -> Callable[..., Done]:
         return Done(done.returncode, done.stdout, done.stderr)
 
     return start
+
+
+@pytest.fixture(scope="session")
+def perform() -> Callable[..., Done]:
+    """Call the entry point in this process, with arguments, in the directory ``cwd``; it may write there."""
+
+    def perform(*args: str, cwd: Path) -> Done:
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(cwd)
+            patch.setattr(sys, "argv", ["srframework", *args])
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as caught:
+                main()
+        return Done(int(caught.value.code or 0), out.getvalue(), err.getvalue())
+
+    return perform

@@ -58,7 +58,7 @@ def test_plugins_prints_a_row_for_each_entry_point(call):
     done = call("plugins")
     assert (done.code, done.err) == (0, "")
     rows = {line.split()[0]: line.split() for line in done.out.splitlines()[1:]}
-    assert rows["pruners"] == ["pruners", "srframework", version("srframework"), "srf_pruners", "loaded", "2"]
+    assert rows["pruners"] == ["pruners", "srframework", version("srframework"), "srf_pruners", "loaded", "5"]
 
 
 def test_recipes_are_those_that_are_shipped(call):

@@ -99,12 +99,13 @@ def matrices(model):
 
 def test_json_is_one_object_with_the_documented_keys(finished):
     report = finished.report
-    assert set(report) == {"run", "recipe", "seed", "stages"}
+    assert set(report) == {"run", "recipe", "seed", "stages", "bias"}
     assert (report["run"], report["recipe"], report["seed"]) == ("out", "Small but whole", 3)
     for stage in report["stages"]:
-        assert set(stage) - {"levels"} == {"name", "op", "sparsity", "metric", "id", "ood", "evaluations"}
+        assert set(stage) - {"levels"} == {"name", "op", "sparsity", "metric", "id", "ood", "also", "evaluations"}
         assert stage["metric"] == "accuracy"
         assert stage["id"] == stage["evaluations"]["dev"]["accuracy"]
+        assert stage["also"] == {}
         assert stage["ood"] == {"reversed": stage["evaluations"]["reversed"]["accuracy"]}
     assert json.loads((finished.out / "results.json").read_text()) == report
 

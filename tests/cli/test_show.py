@@ -12,6 +12,7 @@ from srframework.component import Options
 from srframework.plugins import discover
 from srframework.registry import Registry
 
+PRUNERS = "imp, imp-rw, mask, omp, random"
 COMPONENTS = [f"{each.kind}/{each.name}" for each in Registry(discover())]
 
 
@@ -20,14 +21,14 @@ def test_show_prints_where_a_component_comes_from_and_its_options(call):
     assert (done.code, done.err) == (0, "")
     head, source, origin, _, columns, *rows = done.out.splitlines()
     assert head == "pruner/mask: Mask training: weights frozen, a score for each of them trained."
-    assert source == "source: §3.2.2, App. A.1.2"
+    assert source == "source: §3.2.2, App. A.1.2; schedule: §5.2"
     assert origin.startswith("from: srframework ")
     assert origin.endswith(" (srf_pruners)")
     assert columns.split() == ["option", "type", "range", "default", "source", "description"]
     sparsity = next(row for row in rows if row.startswith("sparsity "))
     assert sparsity.split()[:4] == ["sparsity", "number", "[0,", "1)"]
     assert "0.7 " in sparsity
-    assert "Fraction of each matrix's entries to prune, in [0, 1)." in sparsity
+    assert "Fraction of the entries to prune, in [0, 1)" in sparsity
 
 
 def test_show_json_gives_type_range_default_and_source_of_each_option(call):
@@ -38,15 +39,15 @@ def test_show_json_gives_type_range_default_and_source_of_each_option(call):
         "dist": "srframework",
     }
     options = {option.pop("option"): option for option in shown["options"]}
-    assert list(options) == ["classifier", "pooler", "sparsity", "phi", "alpha"]
-    assert [options[name]["range"] for name in ("sparsity", "phi")] == ["[0, 1)", "(0, ∞)"]
+    assert list(options)[:4] == ["classifier", "pooler", "scope", "sparsity"]
+    assert [options[name]["range"] for name in ("sparsity", "refresh_every")] == ["[0, 1)", "[1, ∞)"]
     assert options["alpha"] == {
         "type": "number",
-        "range": "(1, ∞)",
+        "range": "(1, 1000000.0]",
         "default": 2.0,
         "required": False,
-        "source": "§3.2.2, App. A.1.2",
-        "description": "Initial score of a kept entry, as a multiple of φ; above 1.",
+        "source": "App. A.1.2",
+        "description": "Initial score of a kept entry, as a multiple of φ, in (1, 1e6]; for hard scores only.",
     }
     assert (options["pooler"]["source"], options["pooler"]["type"]) == ("released code", "boolean")
 
@@ -112,7 +113,7 @@ def test_the_toml_of_an_option_without_a_default_is_a_comment(call):
 @pytest.mark.parametrize(
     ("component", "message"),
     [
-        ("pruner/msk", "error: no pruner is named 'msk'; expected one of: imp, mask; did you mean 'mask'?"),
+        ("pruner/msk", f"error: no pruner is named 'msk'; expected one of: {PRUNERS}; did you mean 'mask'?"),
         (
             "prunner/mask",
             "error: expected KIND/NAME with KIND one of backbone, pruner, debiaser, dataset, evaluator; "
@@ -122,7 +123,7 @@ def test_the_toml_of_an_option_without_a_default_is_a_comment(call):
             "pruner",
             "error: expected KIND/NAME with KIND one of backbone, pruner, debiaser, dataset, evaluator; got 'pruner'",
         ),
-        ("pruner/", "error: no pruner is named ''; expected one of: imp, mask"),
+        ("pruner/", f"error: no pruner is named ''; expected one of: {PRUNERS}"),
     ],
 )
 def test_what_cannot_be_shown_is_refused_with_the_choices(call, component, message):

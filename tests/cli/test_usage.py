@@ -22,7 +22,6 @@ LIGHT = [
     ["recipes"],
     ["validate", "quickstart"],
     ["validate", "sick-hans"],
-    ["run", "quickstart", "--dry-run"],
     ["run", "--help"],
 ]
 
@@ -81,7 +80,9 @@ def test_bad_usage_is_a_sentence_and_the_exit_code_is_2(call, args, said):
     assert said in done.err
 
 
-@pytest.mark.parametrize("command", [[], ["list"], ["show"], ["plugins"], ["recipes"], ["validate"], ["run"]])
+@pytest.mark.parametrize(
+    "command", [[], ["list"], ["show"], ["plugins"], ["recipes"], ["validate"], ["run"], ["claims"]]
+)
 def test_every_command_explains_itself(call, command):
     short, long = call(*command, "-h"), call(*command, "--help")
     assert (long.code, long.err) == (0, "")
@@ -165,11 +166,15 @@ def test_a_dry_run_prints_a_recipe_that_resolves_to_itself_and_the_plan(call, re
     again = call("run", "resolved.toml", "--dry-run")
     assert again.out == done.out
 
-    assert done.out.splitlines()[1:4] == [
-        "# 1. full: A_std(f(θ_pt)), 7 steps",
-        "# 2. srnet: P_poe^imp(f(full)), 7 steps",
-        "# 3. ticket: A_std(f(M(srnet@0.5) ⊙ θ_pt)), 7 steps",
+    head, *plan, total, _, rate, _, title = done.out.splitlines()[:9]
+    assert (head, title) == ("# The plan, in order:", "# The recipe, with every option said:")
+    assert plan == [
+        "# 1. full: A_std(f(θ_pt)), 7 steps, 0.000314 PFLOP, 1.7e-06 h",
+        "# 2. srnet: P_poe^imp(f(full)), 7 steps, 0.00206 PFLOP, 1.1e-05 h",
+        "# 3. ticket: A_std(f(M(srnet@0.5) ⊙ θ_pt)), 7 steps, 0.000314 PFLOP, 1.7e-06 h",
     ]
+    assert total == "# In all 0.00269 PFLOP, 1.5e-05 h."
+    assert rate == "# Hours are those of a device that does 50 TFLOP/s; an estimate, at max_length tokens."
 
 
 def test_a_dry_run_in_json_has_the_recipe_and_the_plan(call, recipe):
@@ -179,6 +184,11 @@ def test_a_dry_run_in_json_has_the_recipe_and_the_plan(call, recipe):
         "stage": "srnet",
         "formula": "P_poe^imp(f(full))",
         "length": "7 steps",
+        "steps": 5,
+        # 2 layers of 4 × 128² + 2 × 128 × 256 entries, 128 tokens; 160 examples, and 5 evaluations, 5 levels and the
+        # end on 2 × 1000
+        "operations": 262_144 * 128 * (6 * 160 + 2 * 11 * 2000),
+        "hours": pytest.approx(262_144 * 128 * (6 * 160 + 2 * 11 * 2000) / 50e12 / 3600, rel=1e-12),
     }
 
 
@@ -187,6 +197,52 @@ def test_the_length_of_a_stage_without_max_steps_is_in_epochs(call, work):
     assert {row["length"] for row in json.loads(call("run", "r.toml", "--dry-run", "--json").out)["plan"]} == {
         "2 epochs"
     }
+
+
+def test_a_dry_run_of_a_sweep_plans_like_cells_once_and_shows_the_first(call, recipe):
+    lines = call("run", recipe, "--dry-run", "--set", "sweep={ seed = [4, 5], training.max_steps = [7, 1400] }").out
+    heads = [line for line in lines.splitlines() if line.startswith(("# The plan", "# The recipe"))]
+    assert heads == [
+        "# The plan of seed=4, max_steps=7, and of 1 more alike, in order:",
+        "# The plan of seed=4, max_steps=1400, and of 1 more alike, in order:",
+        "# The recipe, of the first run, with every option said:",
+    ]
+    assert "# 1. full: A_std(f(θ_pt)), 1,400 steps, 0.00" in lines
+    assert "# 2. srnet: P_poe^imp(f(full)), 1400 steps: 700 steps, 0.00" in lines
+    totals = [float(line.split()[3]) for line in lines.splitlines() if line.startswith("# In all")]
+    (together,) = (float(line.split()[3]) for line in lines.splitlines() if line.startswith("# 4 runs, "))
+    assert together == pytest.approx(2 * sum(totals), rel=5e-3)
+    assert tomli.loads(lines)["seed"] == 4
+
+
+def test_a_dry_run_of_a_sweep_in_json_has_every_run(call, recipe):
+    runs = json.loads(call("run", recipe, "--dry-run", "--json", "--set", "sweep={ seed = [4, 5] }").out)["runs"]
+    assert [set(run) for run in runs] == [{"values", "recipe", "plan"}] * 2
+    assert [(run["values"], run["recipe"]["seed"]) for run in runs] == [({"seed": 4}, 4), ({"seed": 5}, 5)]
+    assert [row["stage"] for row in runs[0]["plan"]] == ["full", "srnet", "ticket"]
+    assert runs[0]["plan"] == runs[1]["plan"]
+
+
+FROM_THE_HUB = """dataset={ use = "pairs", labels = ["a", "b"], train.hub = "x/y", dev.hub = "x/y" }"""
+
+
+@pytest.mark.parametrize(
+    ("overrides", "extent", "steps"),
+    [
+        (["training.epochs=2", "training.max_steps=1"], "1 step", 1),
+        (["training={ epochs = 2 }"], "2 epochs: an unknown number of steps", None),
+        (["training={ epochs = 1 }"], "1 epoch: an unknown number of steps", None),
+    ],
+)
+def test_what_is_not_known_before_the_data_are_read_is_said_to_be_unknown(call, recipe, overrides, extent, steps):
+    setting = [word for each in [FROM_THE_HUB, *overrides] for word in ("--set", each)]
+    lines = call("run", recipe, "--dry-run", *setting).out.splitlines()
+    assert lines[1] == f"# 1. full: A_std(f(θ_pt)), {extent}"
+    assert lines[4] == (
+        "# In all an unknown cost: the sizes of the data or of the model are not known before they are read."
+    )
+    row = json.loads(call("run", recipe, "--dry-run", "--json", *setting).out)["plan"][0]
+    assert (row["steps"], row["operations"], row["hours"]) == (steps, None, None)
 
 
 def test_a_dry_run_makes_no_run_directory(call, recipe):

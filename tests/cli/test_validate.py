@@ -140,6 +140,35 @@ def test_overrides_apply_to_every_recipe(call, wrong):
     )
 
 
+VARIANTS = """
+[variants.sparser]
+stages.srnet.pruner.sparsity = 0.9
+sweep.seed = [1, -1]
+
+[variants.denser]
+stages.srnet.pruner.sparsty = 0.1
+"""
+
+
+def test_every_variant_is_checked_unless_one_is_chosen(call, work):
+    Path("r.toml").write_text(GOOD + VARIANTS)
+    done = call("validate", "r.toml")
+    assert (done.code, done.out) == (2, "r.toml: 2 problem(s)\n")
+    assert [line.split(": ")[:2] for line in done.err.splitlines()] == [
+        ["r.toml:20", "seed"],
+        ["r.toml:23", "stages.srnet.pruner.sparsty"],
+    ]
+    for variant, line in (("sparser", "r.toml:20"), ("denser", "r.toml:23")):
+        done = call("validate", "r.toml", "--set", f"variant={variant}")
+        assert (done.code, done.out) == (2, "r.toml: 1 problem(s)\n")
+        assert done.err.startswith(f"{line}: ")
+    done = call("validate", "r.toml", "--set", "variant=dense")
+    assert (done.code, done.err) == (
+        2,
+        "--set variant=dense: variant: expected one of: sparser, denser; got 'dense'; did you mean 'denser'?\n",
+    )
+
+
 def test_shipped_recipes_are_valid_by_name(call):
     assert (call("validate", "quickstart").code, call("validate", "quickstart").out) == (0, "quickstart: valid\n")
 

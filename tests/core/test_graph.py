@@ -142,3 +142,54 @@ def test_one_reference_back_closes_a_cycle_that_is_found(tables, data):
     said = [(each.key, each.message) for each in graph.check(stages(*changed))]
     assert any(key == "weights" and f"got {start!r}: {end} -> {start}" in message for key, message in said)
     assert all("does not start from this one" in message for _, message in said)
+
+
+# -- references in a loss ----------------------------------------------------------------------------
+
+
+def taught(*tables: dict[str, object]) -> list[Node]:
+    """The nodes, where ``loss.teacher`` of a loss ``learner`` names a stage."""
+
+    def named_in_loss(table) -> list[str]:
+        return ["teacher"] if isinstance(table["loss"], dict) and table["loss"].get("use") == "learner" else []
+
+    return graph.nodes(list(enumerate(tables)), named_in_loss)
+
+
+def learner(teacher: object) -> dict[str, object]:
+    return {"use": "learner", "teacher": teacher}
+
+
+def test_a_loss_may_name_a_stage_which_then_comes_first():
+    nodes = taught(
+        train("b", loss=learner("c@2")), train("a", loss="std"), train("c", loss={"use": "std", "teacher": "a"})
+    )
+    assert nodes[0].references == (("loss.teacher", Reference("c", "2")),)
+    assert [node.references for node in nodes[1:]] == [(), ()]
+    assert list(graph.check(nodes)) == []
+    assert graph.order(nodes) == ["c", "b", "a"]
+
+
+def test_a_teacher_that_is_no_string_is_no_reference():
+    assert taught(train("a", loss=learner(3)))[0].references == ()
+
+
+@pytest.mark.parametrize(
+    ("teacher", "message", "near"),
+    [
+        ("ful", "expected one of: full; got 'ful'", "full"),
+        ("pretrained", "expected one of: full; got 'pretrained'", None),
+        ("full@x", "expected a step (10000) or a sparsity level in (0, 1) (0.5) after '@', got 'x'", None),
+        ("b", "expected a stage that does not start from this one, got 'b': b -> b", None),
+    ],
+)
+def test_a_wrong_teacher_is_reported_at_its_key(teacher, message, near):
+    found = list(graph.check(taught(train("full", loss="std"), train("b", loss=learner(teacher)))))
+    assert [(each.index, each.key, each.message, each.nearest) for each in found] == [
+        (1, "loss.teacher", message, near)
+    ]
+
+
+def test_a_cycle_through_a_teacher_is_found():
+    found = list(graph.check(taught(train("a", weights="b", loss="std"), train("b", loss=learner("a")))))
+    assert [(each.index, each.key) for each in found] == [(0, "weights"), (1, "loss.teacher")]

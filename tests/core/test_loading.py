@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import Field
 
 from srf_backbones.options import TinyOptions
 from srf_datasets.options import SyntheticOptions
@@ -11,6 +12,7 @@ from srframework.component import Component, Options
 from srframework.errors import RecipeError
 from srframework.loading import load
 from srframework.plugins import Plugin, discover
+from srframework.recipe import Reference
 from srframework.registry import Registry
 from srframework.training_options import TrainingOptions
 
@@ -52,9 +54,15 @@ def keys(options: type[Options]) -> str:
 
 
 TRAINING_KEYS = keys(TrainingOptions)
-TINY, SYNTHETIC, MASK, STD = (
+TINY, SYNTHETIC, MASK, STD, CONFREG = (
     f" (option of {kind} {name!r} of srframework 0.1.0)"
-    for kind, name in [("backbone", "tiny"), ("dataset", "synthetic"), ("pruner", "mask"), ("debiaser", "std")]
+    for kind, name in [
+        ("backbone", "tiny"),
+        ("dataset", "synthetic"),
+        ("pruner", "mask"),
+        ("debiaser", "std"),
+        ("debiaser", "confreg"),
+    ]
 )
 
 
@@ -323,6 +331,50 @@ CASES = {
         "features for 'bias-logistic', or a [bias] table with another of: bias-file, bias-logistic; "
         "got dataset 'pairs', which has none with these options",
     ),
+    "teacher that is no stage": (
+        'loss.use = "poe"',
+        'loss = { use = "confreg", teacher = "ful" }',
+        "r.toml:20: stages.srnet.loss.teacher: expected one of: full; got 'ful'; did you mean 'full'?",
+    ),
+    "teacher that starts from its pupil": (
+        'loss.use = "std"',
+        'loss = { use = "confreg", teacher = "full" }',
+        "r.toml:13: stages.full.loss.teacher: expected a stage that does not start from this one, got 'full': "
+        "full -> full",
+    ),
+    "teacher that is no string": (
+        'loss.use = "poe"',
+        'loss = { use = "confreg", teacher = 3 }',
+        f"r.toml:20: stages.srnet.loss.teacher: expected a valid string, got 3{CONFREG}",
+    ),
+    "no teacher": (
+        'loss.use = "poe"',
+        'loss.use = "confreg"',
+        "r.toml:20: stages.srnet.loss.teacher: missing; expected: The stage whose model is the teacher, a model "
+        f"trained by std; or a point of it, full@1000.{CONFREG}",
+    ),
+    "OOD training examples that the data set has not": (
+        'weights = "full"',
+        'weights = "full"\nood_train = 3',
+        "r.toml:19: stages.srnet.ood_train: expected 0, for want of OOD training examples, got 3; "
+        "dataset 'synthetic' of srframework 0.1.0 has none with these options",
+    ),
+    "variant that is not there": (
+        "schema = 1",
+        'schema = 1\nvariant = "ob"\nvariants.oob.seed = 1',
+        "r.toml:3: variant: expected one of: oob; got 'ob'; did you mean 'oob'?",
+    ),
+    "problem in a variant": (
+        "schema = 1",
+        'schema = 1\nvariant = "b"\nvariants.b."stages.srnet.epochs" = 0',
+        "r.toml:4: stages.srnet.epochs: expected greater than or equal to 1, got 0",
+    ),
+    "sweep that is no table": ("schema = 1", "schema = 1\nsweep = 3", "r.toml:3: sweep: expected a table, got 3"),
+    "variant that is no table": (
+        "schema = 1",
+        "schema = 1\nvariants.x = 3",
+        "r.toml:3: variants.x: expected a table, got 3",
+    ),
 }
 
 
@@ -469,9 +521,14 @@ def test_a_wrong_override_is_reported_before_the_file_is_checked(problems):
         (["stages.srnet.weights=pretrained"], [0.0, 0.0]),
         (["training.best_after=0.5"], [0.5, 0.5]),
         (["stages.srnet.best_after=0"], [0.0, 0.0]),
+        (["stages.srnet.pruner=imp"], [0.0, 0.0]),
+        (["stages.srnet.pruner=imp-rw"], [0.0, 0.0]),
+        (["stages.srnet.pruner={ use = 'omp', sparsity = 0.5 }"], [0.0, 0.0]),
+        (["stages.srnet.pruner={ use = 'random', sparsity = 0.5 }"], [0.0, 0.0]),
+        (["stages.srnet.pruner={ use = 'omp', sparsity = 0.5 }", "training.best_after=0.5"], [0.5, 0.5]),
     ],
 )
-def test_the_best_checkpoint_of_a_pruned_fine_tuned_model_comes_late(read, overrides, best_after):
+def test_the_best_checkpoint_of_a_masked_fine_tuned_model_comes_late(read, overrides, best_after):
     assert [stage.training.best_after for stage in read(RECIPE, *overrides).stages] == best_after
 
 
@@ -502,6 +559,32 @@ def test_evaluators_are_those_of_the_data_set_and_those_listed_each_once(read):
     assert names == ["f1", "accuracy", "sparsity"]
 
 
+def test_ood_training_examples_that_every_stage_wants_are_reported_stage_by_stage(problems, read):
+    said = [problem.split(": ")[:2] for problem in problems(RECIPE, "training.ood_train=2")]
+    assert said == [["r.toml:10", "stages.full.ood_train"], ["r.toml:15", "stages.srnet.ood_train"]]
+    recipe = read(RECIPE, "training.ood_train=2", "dataset.ood_train_size=3")
+    assert [stage.training.ood_train for stage in recipe.stages] == [2, 2]
+
+
+@pytest.mark.parametrize("teacher", ["full", "full@3"])
+def test_a_teacher_is_a_stage_that_comes_first(read, teacher):
+    recipe = read(
+        RECIPE, f"stages.srnet.loss={{ use = 'confreg', teacher = '{teacher}' }}", "stages.srnet.weights=pretrained"
+    )
+    assert [stage.name for stage in recipe.stages] == ["full", "srnet"]
+    assert [stage.teacher for stage in recipe.stages] == [None, Reference.parse(teacher)]
+    assert list(recipe.stages[1].references()) == [("loss.teacher", Reference.parse(teacher))]
+    assert recipe.steps_kept("full") == ({3} if "@" in teacher else frozenset())
+
+
+def test_a_variant_and_a_sweep_are_no_part_of_the_recipe_that_they_give(read):
+    text = RECIPE.replace("schema = 1", 'schema = 1\nvariant = "b"\nvariants.b.seed = 4\nsweep.seed = [5, 6]')
+    recipe = read(text)
+    assert recipe.seed == 4
+    assert {"variant", "variants", "sweep"}.isdisjoint(recipe.table())
+    assert read(text, "variant=b", "seed=9").seed == 9
+
+
 # -- other plugins ---------------------------------------------------------------------------------
 
 
@@ -528,6 +611,28 @@ def test_a_required_evaluator_that_two_plugins_have_is_chosen_by_listing_one(rea
     ]
     recipe = read(RECIPE, "evaluators=['other/accuracy']", registry=both)
     assert [use.registered.full_name for use in recipe.evaluators] == ["other/accuracy", "srframework/sparsity"]
+
+
+class Late(Options):
+    late: bool = Field(True, description="Whether early checkpoints are not to be the best.")
+
+
+@pytest.mark.parametrize(
+    ("provides", "overrides", "best_after"),
+    [
+        (["best-late"], [], 0.7),
+        (["best-late"], ["stages.srnet.weights=pretrained"], 0.0),
+        (["best-late"], ["stages.srnet.best_after=0.2"], 0.2),
+        ([], [], 0.0),
+        (["late-best"], [], 0.0),
+        (lambda options: ["best-late"] if options.late else [], [], 0.7),
+        (lambda options: ["best-late"] if options.late else [], ["stages.srnet.pruner.late=false"], 0.0),
+    ],
+)
+def test_any_pruner_may_say_that_its_best_checkpoint_comes_late(read, registry, provides, overrides, best_after):
+    more = Registry([*registry.plugins, other("pruner", "scores", options=Late, provides=provides)])
+    recipe = read(RECIPE.replace('"mask", sparsity = 0.5', '"scores"'), *overrides, registry=more)
+    assert [stage.training.best_after for stage in recipe.stages] == [0.0, best_after]
 
 
 def test_without_any_bias_model_a_loss_that_needs_one_says_so(problems, registry):

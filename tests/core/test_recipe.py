@@ -161,13 +161,21 @@ def test_the_steps_that_others_start_from_are_kept(read):
         ("imp", "imp", None, None),
         ("imp@10000", "imp", 10000, None),
         ("imp@0.5", "imp", None, 0.5),
-        ("v1.0@5e-1", "v1.0", None, 0.5),
+        ("v1.0@0.25", "v1.0", None, 0.25),
     ],
 )
 def test_a_reference_is_a_stage_and_perhaps_a_step_or_a_level(text, stage, step, level):
     reference = Reference.parse(text)
     assert (reference.stage, reference.step, reference.level) == (stage, step, level)
     assert str(reference) == text
+
+
+@pytest.mark.parametrize(
+    ("point", "kept_as"),
+    [(".5", "0.5"), ("0.50", "0.5"), ("5e-1", "0.5"), ("007", "7"), ("1.50", "1.50"), ("-0.5", "-0.5"), ("x", "x")],
+)
+def test_a_point_has_the_name_under_which_it_is_kept_however_it_is_written(point, kept_as):
+    assert Reference.parse(f"imp@{point}") == Reference("imp", kept_as)
 
 
 def test_the_shipped_recipes_are_found_by_name():

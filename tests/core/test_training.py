@@ -7,24 +7,27 @@ import math
 import weakref
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
 from torch.optim.optimizer import register_optimizer_step_pre_hook
+from transformers import RobertaConfig, RobertaForSequenceClassification
 
 from srf_debiasers.losses import Standard
 from srf_debiasers.options import NoOptions
 from srf_pruners.imp import IterativeMagnitudePruning
 from srf_pruners.mask import MaskTraining
 from srf_pruners.options import ImpOptions, MaskOptions
-from srframework.contracts import LossInputs, Phase
+from srframework.contracts import LossInputs, Network, Phase
 from srframework.errors import SRFrameworkError
 from srframework.masks import Mask
 from srframework.prediction import predict
 from srframework.pruning import FixedMask
-from srframework.training import Checkpoint, steps_in
-from srframework.training_options import TrainingOptions
+from srframework.training import Checkpoint
+from srframework.training_options import TrainingOptions, steps_in
 
 
 class Recording(Standard):
@@ -223,6 +226,25 @@ class TestPhases:
         assert [(each.step, each.point) for each in ran.checkpoints] == [(2, "0.25"), (6, "0.5"), (6, None)]
         assert ran.evaluated == [2, 3, 6]
 
+    def test_a_phase_without_steps_is_pruned_and_its_level_kept(self, train, optimized):
+        pruner = Phased(Phase(0, level=0.1), Phase(2, level=0.2), Phase(0, level=0.3), Phase(0), keeps_best=False)
+        ran = train(pruner=pruner)
+        assert [(each.step, each.point) for each in ran.checkpoints] == [(0, "0.1"), (2, "0.2"), (2, "0.3"), (2, None)]
+        assert pruner.calls == [
+            *("begin at 0", "refresh 0"),
+            *("begin at 0", "before 0", "after 1", "before 1", "after 2", "refresh 2"),
+            *("begin at 2", "refresh 2", "begin at 2", "refresh 2"),
+        ]
+        assert optimized.rates == pytest.approx([1e-2, 0.5e-2])
+        assert ran.evaluated == [2]
+
+    def test_without_any_step_the_result_is_what_was_there(self, train, make_network):
+        loss = Recording()
+        ran = train(pruner=Phased(Phase(0, level=0.5), Phase(0)), debiaser=loss)
+        assert (ran.final.step, loss.losses, ran.steps, ran.evaluated) == (0, [], [], [])
+        for name, value in make_network().model.state_dict().items():
+            assert torch.equal(ran.final.weights[name], value), name
+
     def test_the_loss_is_the_mean_since_the_last_call(self, train):
         loss = Recording()
         ran = train(debiaser=loss, max_steps=7, log_every=3)
@@ -271,6 +293,18 @@ class TestBest:
     def test_a_pruner_that_does_not_keep_the_best_ends_with_the_last(self, train):
         pruner = Phased(Phase(2), Phase(2), keeps_best=False)
         assert train(pruner=pruner, metrics=[0.9, 0.1, 0.1, 0.1], eval_every=1).final.step == 4
+
+    @pytest.mark.parametrize(("complete_from", "expected"), [(1, 1), (3, 4), (5, 5), (6, 5)])
+    def test_a_checkpoint_counts_only_once_the_pruner_is_complete(self, train, complete_from, expected):
+        pruner = Phased(Phase(5))
+        pruner.complete = lambda step: step >= complete_from
+        assert train(pruner=pruner, metrics=[0.9, 0.8, 0.2, 0.4, 0.3], eval_every=1).final.step == expected
+
+    def test_a_share_and_completeness_both_gate(self, train):
+        pruner = Phased(Phase(5))
+        pruner.complete = lambda step: step != 4
+        ran = train(pruner=pruner, metrics=[0.9, 0.8, 0.2, 0.4, 0.3], max_steps=5, eval_every=1, best_after=0.6)
+        assert ran.final.step == 5
 
     def test_where_nothing_counts_the_last_is_the_result(self, train):
         assert train(pruner=Phased(Phase(2)), metrics=[0.9], max_steps=10, best_after=0.5).final.step == 2
@@ -450,6 +484,165 @@ class TestGradients:
         for name, gradient in zip(names, pruner.gradients, strict=True):
             expected = before[name] * (1 - 0.1 * 0.2) - 0.1 * gradient / (gradient.abs() + 0.01)
             torch.testing.assert_close(ran.final.weights[name], expected, rtol=1e-4, atol=1e-6)
+
+
+class Scaled(Standard):
+    """Cross-entropy, times a number."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__(NoOptions())
+        self.factor = factor
+
+    def loss(self, inputs: LossInputs) -> torch.Tensor:
+        return super().loss(inputs) * self.factor
+
+
+class Watched(Phased):
+    """Notes the gradients of every step."""
+
+    def __init__(self, *phases: Phase) -> None:
+        super().__init__(*phases, keeps_best=False)
+        self.gradients: list[list[np.ndarray]] = []
+
+    def before_step(self, step: int) -> None:
+        self.gradients.append([each.grad.double().cpu().numpy().copy() for each in self.parameters()])
+
+
+def adamw(weights: list[np.ndarray], gradients: list[list[np.ndarray]], rates: list[float], epsilon: float) -> None:
+    """The authors' AdamW: ε joins the root of the second moment before that is corrected."""
+    first, second = ([np.zeros_like(weight) for weight in weights] for _ in range(2))
+    for t, (rate, step) in enumerate(zip(rates, gradients, strict=True), 1):
+        for w, m, v, g in zip(weights, first, second, step, strict=True):
+            m *= 0.9
+            m += 0.1 * g
+            v *= 0.999
+            v += 0.001 * g**2
+            w -= rate * math.sqrt(1 - 0.999**t) / (1 - 0.9**t) * m / (np.sqrt(v) + epsilon)
+
+
+class TestEpsilon:
+    """Gradients are about as large as ε, so that where ε is added decides."""
+
+    OPTIONS: ClassVar[dict[str, float]] = {"learning_rate": 0.3, "adam_epsilon": 1e-6, "max_grad_norm": 0.0}
+
+    def run(self, train, make_network, uncorrected: bool):
+        network, pruner = make_network(), Watched(Phase(3), Phase(3))
+        names = [name for name, _ in network.model.named_parameters()]
+        before = [each.detach().double().numpy().copy() for each in network.model.parameters()]
+        ran = train(pruner, Scaled(1e-6), network=network, adam_epsilon_uncorrected=uncorrected, **self.OPTIONS)
+        return before, pruner.gradients, [ran.final.weights[name].double().numpy() for name in names]
+
+    def test_it_is_added_before_the_correction_and_the_count_restarts_with_each_phase(self, train, make_network):
+        weights, gradients, trained = self.run(train, make_network, uncorrected=True)
+        start = [weight.copy() for weight in weights]
+        rates = [0.3, 0.2, 0.1]
+        adamw(weights, gradients[:3], rates, epsilon=1e-6)
+        adamw(weights, gradients[3:], rates, epsilon=1e-6)
+        assert max(np.abs(weight - old).max() for weight, old in zip(weights, start, strict=True)) > 1e-3
+        for weight, got in zip(weights, trained, strict=True):
+            np.testing.assert_allclose(got, weight, rtol=1e-6, atol=1e-6)
+
+    def test_without_the_option_it_is_pytorchs(self, train, make_network):
+        weights, gradients, trained = self.run(train, make_network, uncorrected=False)
+        adamw(weights, gradients[:3], [0.3, 0.2, 0.1], epsilon=1e-6)
+        adamw(weights, gradients[3:], [0.3, 0.2, 0.1], epsilon=1e-6)
+        assert max(np.abs(got - weight).max() for weight, got in zip(weights, trained, strict=True)) > 1e-2
+
+
+class Learned(Recording):
+    """Cross-entropy, and the square of how far a number of its own is from 3; the weights of ``network`` tell its h."""
+
+    def __init__(self, network=None) -> None:
+        super().__init__()
+        self.network, self.attached, self.values, self.apart = network, [], [], []
+
+    def attach(self, hidden_size: int) -> None:
+        self.attached.append(hidden_size)
+        self.own = torch.nn.Parameter(torch.zeros(()))
+
+    def parameters(self) -> list[torch.nn.Parameter]:
+        return [self.own]
+
+    def loss(self, inputs: LossInputs) -> torch.Tensor:
+        self.values.append(self.own.item())
+        if self.network is not None:
+            last = [m for m in self.network.model.modules() if isinstance(m, torch.nn.Linear)][-1]
+            self.apart.append((last(inputs.hidden) - inputs.logits).abs().max().item())
+        return super().loss(inputs) + (self.own - 3).square().to(inputs.logits.device)
+
+
+class TestWhatTheLossIsGiven:
+    def test_progress_is_the_share_of_all_steps_that_are_done(self, train):
+        loss = Recording()
+        train(pruner=Phased(Phase(2), Phase(0, level=0.5), Phase(3)), debiaser=loss, gradient_accumulation=2)
+        assert [inputs.progress for inputs in loss.inputs] == pytest.approx(
+            [share for step in range(5) for share in [step / 5] * 2], abs=1e-12
+        )
+
+    def test_hidden_is_what_the_last_layer_of_the_classifier_is_given(self, train, make_network):
+        network = make_network(dropout=0.3)
+        loss = Learned(network)
+        train(debiaser=loss, network=network, eval_every=1)
+        assert loss.attached == [16]
+        assert [inputs.hidden.shape for inputs in loss.inputs] == [(4, 16)] * 6
+        assert max(loss.apart) < 1e-6
+        assert all(inputs.hidden.requires_grad for inputs in loss.inputs)
+
+    def test_of_a_classifier_of_two_layers_it_is_the_last(self, train, make_network):
+        config = RobertaConfig(
+            vocab_size=600, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8, num_labels=3
+        )
+        model = RobertaForSequenceClassification(config)
+        prunable = {"classifier.dense": "classifier", "classifier.out_proj": "classifier"}
+        network = Network(model, make_network().tokenizer, prunable)
+        loss = Learned(network)
+        train(debiaser=loss, network=network, max_steps=2)
+        assert max(loss.apart) < 1e-6
+
+    def test_hidden_is_single_whatever_the_precision(self, train):
+        loss = Recording()
+        train(debiaser=loss, precision="bf16", max_steps=1)
+        assert loss.inputs[0].hidden.dtype == torch.float32
+
+    def test_of_a_model_without_a_classifier_that_is_known_there_is_none(self, train, make_network):
+        network = make_network()
+        loss = Learned()
+        encoder = {name: part for name, part in network.prunable.items() if part == "encoder"}
+        train(debiaser=loss, network=Network(network.model, network.tokenizer, encoder), max_steps=1)
+        assert loss.attached == [0]
+        assert loss.inputs[0].hidden is None
+
+    def test_a_teachers_log_probabilities_stay_with_their_example(self, train, make_examples):
+        loss = Recording()
+        taught = make_examples(8).rename_column("bias_log_probs", "teacher_log_probs")
+        train(debiaser=loss, examples=taught, max_steps=2)
+        for inputs in loss.inputs:
+            assert inputs.bias_log_probs is None
+            assert inputs.teacher_log_probs.dtype == torch.float32
+            assert torch.equal(inputs.labels, inputs.teacher_log_probs[:, 0].long() % 3)
+
+    def test_a_parameter_of_the_loss_is_trained_along_with_the_model(self, train, optimized):
+        loss = Learned()
+        plain = train(max_steps=6, max_grad_norm=0.0)
+        ran = train(debiaser=loss, max_steps=6, max_grad_norm=0.0)
+        assert loss.attached == [16]
+        assert loss.values[:2] == pytest.approx([0.0, 1e-2], rel=1e-4)  # a first step of Adam is as long as its rate
+        assert loss.values == sorted(loss.values)
+        assert {len(gradients) for gradients in optimized.gradients[6:]} == {len(optimized.gradients[0]) + 1}
+        assert_same_bits(plain.final, ran.final)
+
+    def test_it_begins_anew_with_the_stage_and_goes_on_from_phase_to_phase(self, train):
+        loss = Learned()
+        train(pruner=Phased(Phase(2), Phase(2)), debiaser=loss, max_grad_norm=0.0)
+        train(pruner=Phased(Phase(1)), debiaser=loss, max_grad_norm=0.0)
+        assert (loss.values[0], loss.values[4]) == (0.0, 0.0)
+        assert loss.values[:4] == sorted(set(loss.values[:4]))
+
+    def test_its_gradient_counts_in_the_norm_that_is_clipped(self, train, optimized):
+        train(debiaser=Learned(), max_steps=1, max_grad_norm=0.5)
+        (gradients,) = optimized.gradients
+        assert norm(gradients) == pytest.approx(0.5, rel=1e-4)
+        assert gradients[-1].item() < -0.4
 
 
 class TestPrecision:

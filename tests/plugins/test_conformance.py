@@ -12,6 +12,7 @@ from srframework.registry import Registry
 REGISTRY = Registry(discover())
 
 OPTIONS = {
+    "debiaser/confreg": {"teacher": "x"},
     "pruner/imp": {"sparsity": 0.6, "step": 0.2},
     "dataset/synthetic": {"train_size": 30, "dev_size": 12, "ood_size": 12, "ood_train_size": 6},
 }

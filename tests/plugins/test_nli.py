@@ -34,7 +34,8 @@ HANS_ROWS = [
 
 def glue(rows) -> str:
     cells = [
-        [str(i), "p", f"{i}n", "fiction", "(", "(", "(R", "(R", a, b, label, label] for i, (a, b, label) in enumerate(rows)
+        [str(i), "p", f"{i}n", "fiction", "(", "(", "(R", "(R", a, b, label, label]
+        for i, (a, b, label) in enumerate(rows)
     ]
     return "".join("\t".join(row) + "\n" for row in [GLUE_COLUMNS, *cells])
 

@@ -94,10 +94,10 @@ def test_pruners_are_the_papers(name, task):
             if stage.pruner is None:
                 assert stage.training.best_after == 0
                 continue
-            options, start = stage.pruner.options.model_dump(), stage.weights.stage
-            assert stage.training.best_after == (0 if start == "pretrained" else 0.7)
+            options, masks = stage.pruner.options.model_dump(), stage.pruner.registered.name == "mask"
+            assert stage.training.best_after == (0.7 if masks and stage.weights.stage != "pretrained" else 0)
             assert options["scope"] == "local"
-            if stage.pruner.registered.name == "mask":
+            if masks:
                 assert (options["phi"], options["alpha"], options["refresh_every"]) == (0.01, 2.0, None)
                 if options["schedule"] == "cubic":
                     assert options["init"] == "soft"

@@ -74,11 +74,27 @@ def test_a_paper_recipe_runs_through_every_stage(name, task, tasks, tmp_path):
             assert Mask.load(mask).sparsity == pytest.approx(stage["sparsity"], abs=1e-3)
 
 
+@pytest.mark.parametrize("name", [name for name in PAPER if name != "paper/section-5.1"])
+def test_every_sparsity_of_a_paper_recipe_runs(name, tasks, tmp_path):
+    cells = load_cells(name, REGISTRY, [*SMALL, "variant=nli", "seed=1", tasks["nli"]])
+    for cell in cells:
+        report = run_recipe(cell.recipe, tmp_path / (cell.slug or "run"))
+        found = {stage["name"]: stage["sparsity"] for stage in report["stages"]}
+        for key, value in cell.values.items():
+            _, stage, *rest = key.split(".")
+            if rest == ["pruner", "sparsity"]:
+                assert found[stage] == pytest.approx(value, abs=0.01)
+            elif rest == ["mask"]:
+                assert found[stage] == pytest.approx(float(value.partition("@")[2]), abs=0.01)
+
+
 def test_the_search_may_start_inside_fine_tuning(tasks, tmp_path):
-    overrides = [*SMALL, tasks["nli"], "sweep={}", "stages.mask.weights=full@1"]
-    [cell] = load_cells("paper/section-5.1", REGISTRY, overrides)
-    run_recipe(cell.recipe, tmp_path / "run")
-    assert (tmp_path / "run" / "stages" / "full" / "points" / "1" / "model" / "model.safetensors").is_file()
+    starts = 'sweep={ "stages.mask.weights" = ["full@1", "full@2", "full"] }'
+    cells = load_cells("paper/section-5.1", REGISTRY, [*SMALL, tasks["nli"], starts])
+    assert [str(cell.recipe.stages[-1].weights) for cell in cells] == ["full@1", "full@2", "full"]
+    for cell in cells:
+        run_recipe(cell.recipe, tmp_path / cell.slug)
+    assert (tmp_path / cells[0].slug / "stages/full/points/1/model/model.safetensors").is_file()
 
 
 @pytest.mark.data

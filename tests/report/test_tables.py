@@ -70,3 +70,16 @@ def test_the_bias_model_is_told_in_a_sentence():
     assert bias_line({"use": "bias-file", "confident_from": 0.8, "splits": splits}) == (
         "bias model bias-file, in percent, confident from p = 0.8: train: accuracy 62.5, confidently right 25.0"
     )
+
+
+def test_the_bias_model_is_told_of_merged_labels_where_there_are_such():
+    merged = {"accuracy": 0.75, "confidently_right": 0.5, "confidently_wrong": 0.0}
+    splits = {
+        "train": {"accuracy": 0.5, "confidently_right": 0.0, "confidently_wrong": 0.0, "merged": merged},
+        "hans": {"accuracy": 1 / 3, "confidently_right": 1.0, "confidently_wrong": 0.0},
+    }
+    assert bias_line({"use": "bias-logistic", "confident_from": 0.8, "splits": splits}) == (
+        "bias model bias-logistic, in percent, confident from p = 0.8: "
+        "train: accuracy 50.0, confidently right 0.0 (labels merged: accuracy 75.0, confidently right 50.0); "
+        "hans: accuracy 33.3, confidently right 100.0"
+    )

@@ -1,0 +1,80 @@
+"""How long the stages of a recipe are, and whether what is said of points inside them can be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from srframework.contracts import Phase, Pruner
+from srframework.errors import UsageError
+from srframework.recipe import Recipe, Stage
+from srframework.training_options import steps_in
+
+Plan = Mapping[str, Sequence[Phase]]
+"""The phases of each stage, by its name; a stage whose length is not known is not in it."""
+
+
+def plan(recipe: Recipe, sizes: Mapping[str, int], processes: int = 1) -> Plan:
+    """How the steps of each stage are divided; a pruner may take fewer than it is given.
+
+    Args:
+        recipe: Its pruners are built.
+        sizes: Examples of ``train`` and ``ood_train``, as far as they are known.
+        processes: How many share a step.
+    """
+    found = {stage.name: _phases(stage, sizes, processes) for stage in recipe.stages}
+    return {name: phases for name, phases in found.items() if phases is not None}
+
+
+def _phases(stage: Stage, sizes: Mapping[str, int], processes: int) -> Sequence[Phase] | None:
+    training = stage.training
+    wanted = ["train", *(["ood_train"] if training.ood_train else [])]
+    if training.max_steps is None and not all(name in sizes for name in wanted):
+        return None
+    examples = sizes.get("train", 0) + training.ood_train * sizes.get("ood_train", 0)
+    steps = steps_in(training, examples, processes)
+    if stage.pruner is None:
+        return [Phase(steps)]
+    pruner: Pruner = stage.pruner.build()
+    return pruner.phases(steps)
+
+
+def check_early(recipe: Recipe) -> None:
+    """What :func:`check_points` can tell before the data are read, when the number of examples is an estimate."""
+    check_points(recipe, plan(recipe, recipe.dataset.build().sizes()), estimated=True)
+
+
+def check_points(recipe: Recipe, plan: Plan, estimated: bool = False) -> None:
+    """Refuse a reference to a step or level that its stage never reaches.
+
+    Args:
+        recipe: Checked.
+        plan: The length of its stages.
+        estimated: Whether the length of a stage that is told in epochs is an estimate, which refuses no step.
+
+    Raises:
+        UsageError: There is one; says what the stage reaches.
+    """
+    exact = {stage.name for stage in recipe.stages if not estimated or stage.training.max_steps is not None}
+    for stage in recipe.stages:
+        for key, reference in stage.references():
+            if reference.stage not in plan:
+                continue
+            phases = plan[reference.stage]
+            total = sum(phase.steps for phase in phases)
+            where = f"stages.{stage.name}.{key}: {str(reference)!r}"
+            if reference.step is not None and reference.stage in exact and not 1 <= reference.step <= total:
+                expected = f"expected a step of {reference.stage!r}, 1 to {total}, got {reference.step}"
+                raise UsageError(f"{where}: {expected}")
+            if reference.level is not None:
+                _check_level(where, reference.stage, reference.level, phases)
+    for check in recipe.claim.parsed if recipe.claim is not None else ():
+        for figure in check.figures:
+            if figure.level is not None and figure.stage in plan:
+                _check_level(f"claim: {figure.text}", figure.stage, figure.level, plan[figure.stage])
+
+
+def _check_level(where: str, stage: str, level: float, phases: Sequence[Phase]) -> None:
+    levels = [f"{phase.level:g}" for phase in phases if phase.level is not None]
+    if f"{level:g}" not in levels:
+        got = f"expected a sparsity level that {stage!r} keeps, got {level:g}"
+        raise UsageError(f"{where}: {got}; it keeps {', '.join(levels) or 'none'}")

@@ -1,0 +1,387 @@
+from __future__ import annotations
+
+import math
+import statistics
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from srframework.claim import Check, Claim, Figure, judge
+from srframework.errors import RecipeError, UsageError
+from srframework.loading import load
+from srframework.plugins import discover
+from srframework.registry import Registry
+from srframework.verdict import FAILS, HOLDS, UNDECIDED, compare_spreads, decide
+
+VALUES = {"id(full)": 0.9, "ood(full)": 0.5, "ood(srnet)": 0.7, "sparsity(imp@0.7)": 0.68, "ood.hans(a.b-c_d)": 0.25}
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "figure"),
+    [
+        ("id(full)", Figure("id(full)", "id", None, "full", None)),
+        ("ood(a.b-c_d)", Figure("ood(a.b-c_d)", "ood", None, "a.b-c_d", None)),
+        ("ood.paws-qqp(x)", Figure("ood.paws-qqp(x)", "ood", "paws-qqp", "x", None)),
+        ("sparsity(imp@0.7)", Figure("sparsity(imp@0.7)", "sparsity", None, "imp", 0.7)),
+        ("id(imp@.7)", Figure("id(imp@.7)", "id", None, "imp", 0.7)),
+    ],
+)
+def test_a_figure_is_a_kind_a_split_a_stage_and_a_level(text, figure):
+    assert Check.parse(f"{text} >= 0").figures == (figure,)
+
+
+@pytest.mark.parametrize(
+    ("text", "margin"),
+    [
+        ("id(full) >= 0.75", 0.15),
+        ("id(full) <= 0.75", -0.15),
+        ("0.75 <= id(full)", 0.15),
+        ("1 >= id(full)", 0.1),
+        ("id(full) - ood(full) >= 0.1", 0.3),
+        ("ood(srnet) >= ood(full) + 0.05", 0.15),
+        ("ood(srnet) - ood(full) >= 0.5 * (id(full) - ood(full))", 0.0),
+        ("-ood(full) <= -0.5 * ood(full)", 0.25),
+        ("id(full) - (ood(full) - ood(srnet)) >= 2 * 0.5", 0.1),
+        ("id(full) - ood(full) - ood(srnet) >= -1e-1", -0.2),
+        ("sparsity(imp@0.7)>=0.7", -0.02),
+        ("  ood.hans(a.b-c_d)*4  >=\tid(full) ", 0.1),
+        ("id(full) >= id(full)", 0.0),
+    ],
+)
+def test_the_margin_is_by_how_much_the_greater_side_exceeds_the_lesser(text, margin):
+    assert Check.parse(text).margin(VALUES) == pytest.approx(margin, abs=1e-12)
+
+
+def test_a_check_has_each_figure_once_and_its_text_as_written():
+    check = Check.parse("ood(a) - id(a) >= id(b) - ood(a)")
+    assert [figure.text for figure in check.figures] == ["ood(a)", "id(a)", "id(b)"]
+    assert check.text == "ood(a) - id(a) >= id(b) - ood(a)"
+
+
+@pytest.mark.parametrize(
+    ("text", "strict"), [("id(a) >= 1", False), ("id(a) <= 1", False), ("id(a) > 1", True), ("id(a) < 1", True)]
+)
+def test_the_sign_says_whether_equal_is_enough(text, strict):
+    check = Check.parse(text)
+    assert check.strict == strict
+    assert check.margin({"id(a)": 1.25}) == (0.25 if ">" in text else -0.25)
+
+
+@pytest.mark.parametrize(
+    "text", ["sd(ood(a)) < sd(ood.x(b))", " sd(ood.x(b)) > sd(ood(a)) ", "sd(ood(a))<sd(ood.x(b))"]
+)
+def test_of_two_standard_deviations_the_lesser_comes_first(text):
+    check = Check.parse(text)
+    assert [figure.text for figure in check.figures] == ["ood(a)", "ood.x(b)"]
+    assert check.verdict({"ood(a)": [0.5, 0.51, 0.52], "ood.x(b)": [0.1, 0.5, 0.9]}) == HOLDS
+
+
+FORM = (
+    "figures such as id(full), ood(srnet), ood.hans(srnet), sparsity(imp@0.7), numbers, + - *, and one of >= > <= <; "
+    "or sd(ood(a)) < sd(ood(b)), of standard deviations over seeds"
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "id(full)", "id(full) => 0.5", "id(full) == 0.5", "id(full) != 1", "0.5 <= id(full) <= 0.9", "1 >= 0"),
+        *("id(full) >= 1 / 2", "id(full) ** 2 >= 1", "+id(full) >= 1", "id(full) >= 0.5,", "id(full) id(srnet) >= 1"),
+        *("id full >= 1", "id() >= 1", "acc(full) >= 1", "id(full) >= x", "id(full) >= f0", "id(full) >= True"),
+        *("id(full) >= '1'", "id(full) >= (1", "id(full) >= 1j", "id(full) >= 0x1", "(id(full) >= 1) + 1"),
+        *("id(full) >= 1 # so", "id(full) >=\n1", "__import__('os') >= id(full)", "id(full) >= \0", "id(a b) >= 1"),
+        *("sd(id(a)) >= sd(id(b))", "sd(id(a)) < 0.1", "sd(id(a)) < sd(id(b)) + 1", "id(full) >= 1e999 * 0"),
+        *("grid(full) >= 1", "id(full) >= " + "(" * 500 + "1" + ")" * 500),
+        *("id(full) >= " + "-" * 5000 + "1", "id(full) >= 1" + "+1" * 9999),
+    ],
+    ids=lambda text: text[:30],
+)  # fmt: skip
+def test_anything_else_is_refused_with_the_form(text):
+    with pytest.raises(ValueError, match="figures such as") as caught:
+        Check.parse(text)
+    assert str(caught.value) == FORM
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id.hans(full) >= 0", "id.hans(full): a split goes with ood alone"),
+        ("sparsity.hans(full) >= 0", "sparsity.hans(full): a split goes with ood alone"),
+        ("id(full@100) >= 0", "id(full@100): a stage, or a sparsity level of one, such as imp@0.7"),
+        ("id(full@) >= 0", "id(full@): a stage, or a sparsity level of one, such as imp@0.7"),
+        ("id(full@1.5) >= 0", "id(full@1.5): a stage, or a sparsity level of one, such as imp@0.7"),
+        ("id(full@0.5@0.5) >= 0", "id(full@0.5@0.5): a stage, or a sparsity level of one, such as imp@0.7"),
+    ],
+)
+def test_a_figure_that_is_none_is_refused(text, message):
+    with pytest.raises(ValueError, match=r"\(full") as caught:
+        Check.parse(text)
+    assert str(caught.value) == message
+
+
+# -- figures of a report ---------------------------------------------------------------------------
+
+
+STAGES = [
+    {"name": "full", "id": 0.9, "ood": {"hans": 0.5, "paws": 0.7}, "sparsity": 0.0},
+    {
+        "name": "imp",
+        "id": 0.8,
+        "ood": {"hans": 0.6, "paws": 0.6},
+        "sparsity": 0.5,
+        "levels": [
+            {"level": 0.3, "id": 0.85, "ood": {"hans": 0.55, "paws": 0.65}, "sparsity": 0.3},
+            {"level": 0.5, "id": 0.8, "ood": {"hans": 0.6, "paws": 0.6}, "sparsity": 0.5},
+        ],
+    },
+]
+
+
+def figure(text: str) -> Figure:
+    return Check.parse(f"{text} >= 0").figures[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("id(full)", 0.9),
+        ("ood(full)", 0.6),
+        ("ood.paws(full)", 0.7),
+        ("sparsity(imp)", 0.5),
+        ("id(imp@0.3)", 0.85),
+        ("ood(imp@.30)", 0.6),
+        ("ood.hans(imp@0.3)", 0.55),
+        ("sparsity(imp@0.5)", 0.5),
+    ],
+)
+def test_a_figure_is_read_from_the_stages_of_a_report(text, value):
+    assert figure(text).of(STAGES) == pytest.approx(value, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id(srnet)", "id(srnet): expected a stage among full, imp; got 'srnet'"),
+        ("id(imp@0.7)", "id(imp@0.7): expected a level among 0.3, 0.5; got '0.7'"),
+        ("id(full@0.3)", "id(full@0.3): expected a level among none; got '0.3'"),
+        ("ood.mnli(full)", "ood.mnli(full): expected an OOD split among hans, paws; got 'mnli'"),
+    ],
+)
+def test_a_figure_that_the_report_has_not_is_a_sentence(text, message):
+    with pytest.raises(UsageError) as caught:
+        figure(text).of(STAGES)
+    assert str(caught.value) == message
+
+
+def test_without_ood_splits_there_is_no_ood_figure():
+    with pytest.raises(UsageError) as caught:
+        figure("ood(full)").of([{"name": "full", "id": 0.9, "ood": {}, "sparsity": 0.0}])
+    assert str(caught.value) == "ood(full): expected a data set with OOD splits, got none"
+
+
+# -- deciding --------------------------------------------------------------------------------------
+
+# Three values have two degrees of freedom, for which the 0.95 quantile of t is 2.91998558. Of m - d, m, m + d
+# the standard deviation is d: the mean is clear of 0 from m = 2.91998558 d / √3 = 1.68585446 d on.
+
+
+@pytest.mark.parametrize(
+    ("margins", "verdict"),
+    [
+        ([1.686 - 1, 1.686, 1.686 + 1], HOLDS),
+        ([1.685 - 1, 1.685, 1.685 + 1], UNDECIDED),
+        ([-1.685 - 1, -1.685, -1.685 + 1], UNDECIDED),
+        ([-1.686 - 1, -1.686, -1.686 + 1], FAILS),
+        ([-1.0, 0.0, 1.0], UNDECIDED),
+        ([0.2, 0.2, 0.2], HOLDS),
+        ([-0.2, -0.2, -0.2], FAILS),
+        ([0.0, 0.0, 0.0], HOLDS),
+        ([0.3 - 0.1 - 0.2] * 3, HOLDS),
+        ([0.1, 0.1], UNDECIDED),
+        ([0.2], UNDECIDED),
+        ([-0.2], UNDECIDED),
+        ([], UNDECIDED),
+    ],
+)
+def test_a_margin_holds_or_fails_where_it_is_clear_of_zero(margins, verdict):
+    assert decide(margins) == verdict
+
+
+def test_a_tie_is_no_win():
+    assert decide([0.0, 0.0, 0.0], strict=True) == FAILS
+    assert decide([0.3 - 0.1 - 0.2] * 3, strict=True) == FAILS
+    assert decide([1e-3] * 3, strict=True) == HOLDS
+    assert decide([-1.0, 0.0, 1.0], strict=True) == UNDECIDED
+
+
+def test_of_several_checks_each_must_be_clearer_to_fail_and_not_to_hold():
+    # With two degrees of freedom and 0.05 / 4 the quantile of t is 6.205347; over √3 that is 3.582658.
+    assert decide([-3.582 - 1, -3.582, -3.582 + 1], checks=4) == UNDECIDED
+    assert decide([-3.583 - 1, -3.583, -3.583 + 1], checks=4) == FAILS
+    assert decide([1.686 - 1, 1.686, 1.686 + 1], checks=4) == HOLDS
+
+
+@pytest.mark.parametrize(
+    ("ratio", "checks", "verdict"),
+    [
+        # F with (2, 2) degrees of freedom: P(F > x) = 1 / (1 + x), so that its 0.95 quantile is 19.
+        (19.1, 1, HOLDS),
+        (18.9, 1, UNDECIDED),
+        (1.0, 1, UNDECIDED),
+        (1 / 18.9, 1, UNDECIDED),
+        (1 / 19.1, 1, FAILS),
+        (19.1, 5, HOLDS),
+        (1 / 19.1, 5, UNDECIDED),
+        (1 / 98.9, 5, UNDECIDED),
+        (1 / 99.1, 5, FAILS),
+    ],
+)
+def test_spreads_differ_where_fishers_f_says_so(ratio, checks, verdict):
+    wide = [0.5 - ratio**0.5, 0.5, 0.5 + ratio**0.5]
+    assert compare_spreads([-1.0, 0.0, 1.0], wide, checks) == verdict
+
+
+@pytest.mark.parametrize(
+    ("lesser", "greater", "verdict"),
+    [
+        ([1.0] * 3, [1.0, 1.1, 1.2], HOLDS),
+        ([1.0, 1.1, 1.2], [1.0] * 3, FAILS),
+        ([1.0] * 3, [0.5] * 3, UNDECIDED),
+        ([1.0, 1.0], [0.0, 9.0], UNDECIDED),
+    ],
+)
+def test_no_spread_at_all_is_below_any(lesser, greater, verdict):
+    assert compare_spreads(lesser, greater) == verdict
+
+
+@given(st.lists(st.integers(-1000, 1000), min_size=3, max_size=8, unique=True), st.sampled_from([0.01, 1.0]))
+def test_the_verdict_is_that_of_students_t_on_each_side(numbers, scale):
+    margins = [number * scale for number in numbers]
+    low = stats.ttest_1samp(margins, 0, alternative="greater").pvalue
+    high = stats.ttest_1samp(margins, 0, alternative="less").pvalue
+    if not any(math.isclose(p, 0.05, rel_tol=1e-6) for p in (low, high)):
+        assert decide(margins) == (HOLDS if low < 0.05 else FAILS if high < 0.05 else UNDECIDED)
+
+
+def test_the_quantile_is_that_of_scipy():
+    half = stats.t.ppf(0.95, df=4) * statistics.stdev([0, 1, 2, 3, 4]) / math.sqrt(5)
+    assert decide([each - 2 + half + 1e-6 for each in range(5)]) == HOLDS
+    assert decide([each - 2 + half - 1e-6 for each in range(5)]) == UNDECIDED
+
+
+def report(**ids: float) -> list[dict[str, object]]:
+    return [{"name": name, "id": value, "ood": {}, "sparsity": 0.0} for name, value in ids.items()]
+
+
+RUNS = [report(a=0.9, b=0.5, c=0.4), report(a=0.9, b=0.5, c=0.8), report(a=0.9, b=0.5, c=0.3)]
+
+
+@pytest.mark.parametrize(
+    ("checks", "verdicts", "verdict"),
+    [
+        (["id(a) >= id(b)"], [HOLDS], HOLDS),
+        (["id(a) >= id(b)", "id(b) >= 0.5"], [HOLDS, HOLDS], HOLDS),
+        (["id(a) >= id(b)", "id(c) >= id(b)"], [HOLDS, UNDECIDED], UNDECIDED),
+        (["id(b) >= id(a)", "id(c) >= id(b)"], [FAILS, UNDECIDED], FAILS),
+        (["id(c) >= id(b)", "id(a) >= id(b)", "id(b) >= 0.6"], [UNDECIDED, HOLDS, FAILS], FAILS),
+    ],
+)
+def test_a_claim_holds_where_all_checks_do_and_does_not_where_one_does_not(checks, verdicts, verdict):
+    judgement = judge(Claim(statement="s", checks=checks), RUNS)
+    assert list(judgement.checks.items()) == list(zip(checks, verdicts, strict=True))
+    assert judgement.verdict == verdict
+
+
+def test_a_judgement_has_every_figure_run_by_run():
+    judgement = judge(Claim(statement="s", checks=["id(c) >= id(a)", "id(a) >= 0"]), RUNS)
+    assert judgement.figures == {"id(c)": [0.4, 0.8, 0.3], "id(a)": [0.9, 0.9, 0.9]}
+
+
+def test_one_run_leaves_everything_undecided():
+    judgement = judge(Claim(statement="s", checks=["id(a) >= id(b)"]), RUNS[:1])
+    assert (judgement.verdict, judgement.figures["id(a)"]) == (UNDECIDED, [0.9])
+
+
+# -- in a recipe -----------------------------------------------------------------------------------
+
+RECIPE = """\
+name = "small"
+schema = 1
+backbone = "tiny"
+dataset = "synthetic"
+stages = [{ name = "full", op = "train", loss = "std" }]
+"""
+
+
+@pytest.fixture
+def read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    registry = Registry(discover())
+
+    def read(claim: str):
+        Path("r.toml").write_text(RECIPE + claim)
+        return load("r.toml", registry)
+
+    return read
+
+
+CLAIM = """
+[claim]
+statement = "Good."
+source = "§4.2"
+checks = [
+  "id(full) >= 0.5",
+  "ood(full) <= 0.5",
+]
+"""
+
+
+def test_a_recipe_has_its_claim_and_resolves_to_an_equal_one(read):
+    recipe = read(CLAIM)
+    assert recipe.claim.model_dump() == {
+        "statement": "Good.",
+        "source": "§4.2",
+        "note": "",
+        "checks": ("id(full) >= 0.5", "ood(full) <= 0.5"),
+    }
+    Path("again.toml").write_text(recipe.to_toml(), encoding="utf-8")
+    assert load("again.toml", Registry(discover())) == recipe
+    assert read("").claim is None
+
+
+def test_every_check_that_is_none_is_a_problem_and_nothing_else(read):
+    with pytest.raises(RecipeError) as caught:
+        read('claim = { statement = "s", checks = ["a", "id(full) >= 0", "b"] }')
+    assert [(each.key, each.message.rpartition(", ")[2]) for each in caught.value.problems] == [
+        ("claim.checks[0]", "got 'a'"),
+        ("claim.checks[2]", "got 'b'"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("claim", "problem"),
+    [
+        ("claim = 3", "r.toml:6: claim: expected a table, got 3"),
+        (CLAIM.replace("Good.", ""), "r.toml:8: claim.statement: expected a string of length 1 or more, got ''"),
+        (CLAIM.replace("source", "sorce"), "r.toml:9: claim.sorce: unknown key; expected one of: statement, source, "
+         "note, checks; did you mean 'source'?"),
+        ('claim = { statement = "s" }', "r.toml:6: claim.checks: missing; expected: What must be so for the claim to "
+         f"hold: {FORM}."),
+        ('claim = { statement = "s", checks = [] }', "r.toml:6: claim.checks: expected at least 1 of them, got []"),
+        (CLAIM.replace("ood(full) <", "ood(full) ="), f"r.toml:10: claim.checks[1]: expected {FORM}, got "
+         "'ood(full) == 0.5'"),
+        (CLAIM.replace('"id(full) >= 0.5"', "3"), "r.toml:10: claim.checks[0]: expected a valid string, got 3"),
+        (CLAIM.replace("ood(full)", "ood(fulll) - id(fulll)"), "r.toml:10: claim.checks[1]: expected figures of: full; "
+         "got 'fulll'; did you mean 'full'?"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_claim_is_said_once_with_line_and_key(read, claim, problem):
+    with pytest.raises(RecipeError) as caught:
+        read(claim)
+    assert [str(each) for each in caught.value.problems] == [problem]
