@@ -62,4 +62,8 @@ def _total(rows: Sequence[StageCost]) -> str:
 
 
 def _flops(operations: float) -> str:
-    return f"{operations / 1e15:,.3g} PFLOP, {operations / RATE / 3600:,.2g} h"
+    return f"{_short(operations / 1e15)} PFLOP, {_short(operations / RATE / 3600)} h"
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"

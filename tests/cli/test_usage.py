@@ -169,11 +169,11 @@ def test_a_dry_run_prints_a_recipe_that_resolves_to_itself_and_the_plan(call, re
     head, *plan, total, _, rate, _, title = done.out.splitlines()[:9]
     assert (head, title) == ("# The plan, in order:", "# The recipe, with every option said:")
     assert plan == [
-        "# 1. full: A_std(f(θ_pt)), 7 steps, 0.000314 PFLOP, 1.7e-06 h",
-        "# 2. srnet: P_poe^imp(f(full)), 7 steps, 0.00206 PFLOP, 1.1e-05 h",
-        "# 3. ticket: A_std(f(M(srnet@0.5) ⊙ θ_pt)), 7 steps, 0.000314 PFLOP, 1.7e-06 h",
+        "# 1. full: A_std(f(θ_pt)), 7 steps, 0.00031 PFLOP, 1.7e-06 h",
+        "# 2. srnet: P_poe^imp(f(full)), 7 steps, 0.0021 PFLOP, 1.1e-05 h",
+        "# 3. ticket: A_std(f(M(srnet@0.5) ⊙ θ_pt)), 7 steps, 0.00031 PFLOP, 1.7e-06 h",
     ]
-    assert total == "# In all 0.00269 PFLOP, 1.5e-05 h."
+    assert total == "# In all 0.0027 PFLOP, 1.5e-05 h."
     assert rate == "# Hours are those of a device that does 50 TFLOP/s; an estimate, at max_length tokens."
 
 
