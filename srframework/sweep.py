@@ -75,14 +75,20 @@ def load_cells(recipe: str | Path, registry: Registry, overrides: Sequence[str] 
     cells: list[Cell] = []
     problems: dict[str, Problem] = {}
     slugs: set[str] = set()
-    for number, chosen in enumerate(_choices(path, overrides), 1):
+    try:
+        choices = list(_choices(path, overrides))
+    except RecipeError as error:  # what is wrong besides the sweep is to be told too
+        problems = {str(problem): problem for problem in error.problems}
+        choices = [[]]
+    for number, chosen in enumerate(choices, 1):
         values, label = {".".join(keys): value for _, keys, value in chosen}, _label(chosen)
         slug = _slug(label) if _slug(label) not in slugs else f"{_slug(label)},run={number}"
         slugs.add(slug)
         try:
             cells.append(Cell(values, label, slug, check(Document(path, overrides, chosen), registry)))
         except RecipeError as error:
-            problems |= {str(problem): problem for problem in error.problems}
+            told = {problem.key for problem in problems.values()} & {"sweep"}
+            problems |= {str(problem): problem for problem in error.problems if problem.key not in told}
     if problems:
         raise RecipeError(list(problems.values()))
     return cells

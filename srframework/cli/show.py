@@ -14,8 +14,17 @@ from pydantic_core import PydanticUndefined
 from srframework.cli.context import App, component_row, json_option, print_json, print_rows
 from srframework.component import KINDS, Options
 from srframework.errors import UsageError, nearest
+from srframework.needs import provides
 from srframework.registry import Registered
 from srframework.training_options import TrainingOptions
+
+_HEADERS = {
+    "pruner": "[stages.pruner]  # of the stage above it",
+    "debiaser": "[stages.loss]  # of the stage above it",
+    "bias": "[bias]",
+    "evaluator": "[[evaluators]]",
+}
+"""Where a component's table stands in a recipe, if not under its kind."""
 
 _NAMES = {str: "string", int: "integer", float: "number", bool: "boolean", dict: "table", tuple: "array"}
 
@@ -139,7 +148,7 @@ def _range(field: FieldInfo) -> str:
 
 def _toml(registered: Registered, name: str, options: list[dict[str, Any]]) -> Iterator[str]:
     """A table with every option: what has no default is a comment, to be filled in."""
-    yield f"[{registered.kind}]"
+    yield _HEADERS.get("bias" if "bias" in provides(registered.component) else registered.kind, f"[{registered.kind}]")
     yield f'use = "{name}"'
     for option in options:
         value = _default(option)

@@ -61,8 +61,14 @@ def test_every_component_can_be_shown_in_every_form(call, component):
     for form in ([], ["--json"], ["--toml"]):
         done = call("show", component, *form)
         assert (done.code, done.err) == (0, "")
-    table = tomli.loads(done.out)[component.split("/")[0]]
-    assert table["use"] == component.split("/")[1]
+    kind, name = component.split("/")
+    place = {"pruner": "stages.pruner", "debiaser": "stages.loss", "evaluator": "evaluators"}.get(kind, kind)
+    place = "bias" if name.startswith("bias-") else place
+    # as a user does: at the end of a recipe, after the table of a stage
+    table = tomli.loads(f"[[stages]]\nname = 'last'\n{done.out}")
+    for key in place.split("."):
+        table = table[-1][key] if isinstance(table, list) else table[key]
+    assert (table[-1] if isinstance(table, list) else table)["use"] == name
 
 
 class Inner(Options):

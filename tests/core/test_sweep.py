@@ -362,6 +362,7 @@ def test_a_variant_may_have_any_name(every):
             [
                 "r.toml:27: seed: expected a valid integer, got 'x'",
                 "r.toml:30: sweep.name: expected an array of values, got 3",
+                "r.toml:29: seed: expected greater than or equal to 0, got -1",
             ],
         ),
         # what is wrong with the recipe itself is said once, not once for each variant
