@@ -110,7 +110,8 @@ class Pipeline:
         splits = [split.name for split in self._task.ood]
         for check in self._recipe.claim.parsed if self._recipe.claim is not None else ():
             for figure in check.figures:
-                if figure.kind == "ood" and (figure.split or next(iter(splits), None)) not in splits:
+                known = figure.split in splits if figure.split else bool(splits)
+                if figure.kind == "ood" and not known:
                     got = figure.split or "the mean of all"
                     expected = f"expected an OOD split among {', '.join(splits) or 'none'}; got {got!r}"
                     raise UsageError(f"claim: {figure.text}: {expected}")

@@ -87,8 +87,9 @@ def load_cells(recipe: str | Path, registry: Registry, overrides: Sequence[str] 
         try:
             cells.append(Cell(values, label, slug, check(Document(path, overrides, chosen), registry)))
         except RecipeError as error:
-            told = {problem.key for problem in problems.values()} & {"sweep"}
-            problems |= {str(problem): problem for problem in error.problems if problem.key not in told}
+            # That [sweep] is no table is told above, and again by the check of the recipe.
+            told_above = {problem.key for problem in problems.values() if problem.key == "sweep"}
+            problems |= {str(problem): problem for problem in error.problems if problem.key not in told_above}
     if problems:
         raise RecipeError(list(problems.values()))
     return cells

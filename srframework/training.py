@@ -184,18 +184,17 @@ class Training:
                 group["eps"] = self.options.adam_epsilon / math.sqrt(1 - group["betas"][1] ** step)
 
     def _watch_hidden(self) -> int:
-        """Keep what the last layer of the classifier is given; give its width."""
-        model = self.network.model
-        name = [name for name, part in self.network.prunable.items() if part == "classifier"][-1:]
-        if not name:
+        """Keep what the last layer of the classifier is given; give its width; 0 where there is none."""
+        classifier = self.network.matrices(["classifier"])
+        if not classifier:
             return 0
-        last = model.get_submodule(name[0])
+        name, weight = list(classifier.items())[-1]
 
         def keep(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             self._hidden = inputs[0]
 
-        last.register_forward_pre_hook(keep)
-        return int(last.in_features)  # type: ignore[arg-type]
+        self.network.model.get_submodule(name).register_forward_pre_hook(keep)
+        return weight.shape[1]
 
     def _backward(self, model: nn.Module, batches: Iterator[dict[str, Tensor]], progress: float) -> Tensor:
         """Add up the gradients of one optimizer step; give the mean loss."""
