@@ -300,6 +300,11 @@ class Pruner(ABC):
         sparsity that was asked for is reached."""
         return True
 
+    def changes_mask(self, step: int) -> bool:
+        """Whether :meth:`after_step` sets the mask after that step. Where several processes train,
+        they are then asked whether they have the same one, as they are after every begin and refresh."""
+        return False
+
     @abstractmethod
     def masks(self) -> Mask:
         """The mask as of the last refresh."""
@@ -309,7 +314,9 @@ class Pruner(ABC):
         return {}
 
     def restore(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Go back to a :meth:`state`."""
+        """Go back to a :meth:`state`: of this instance, or, where a run that was killed goes on, of the one
+        before, in which case :meth:`attach` came first, the model's weights are back, and the ``begin`` of the phase
+        is not repeated."""
 
 
 # -- evaluator -----------------------------------------------------------------------------------

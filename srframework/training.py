@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import datasets
 import torch
-from accelerate import Accelerator
-from accelerate.utils import set_seed
+from accelerate import Accelerator, skip_first_batches
+from accelerate.utils import broadcast, set_seed
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, RandomSampler, Sampler
 from transformers import DataCollatorWithPadding, PreTrainedModel, get_linear_schedule_with_warmup
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
+from srframework.checkpoints import Checkpoints, Snapshot
 from srframework.contracts import Debiaser, LossInputs, Network, Phase, Pruner
 from srframework.errors import SRFrameworkError
 from srframework.masks import Mask
@@ -49,11 +51,24 @@ class Events:
         evaluate: Called with the model; gives ``(ID metric, {OOD split: metric})``.
         on_step: Called every ``log_every`` steps with (step, mean loss since the last call, learning rate).
         on_evaluation: Called with (step, ID metric, OOD metrics) after each evaluation.
+        on_start: Called once, with the step from which the training goes on; 0 at its beginning.
     """
 
     evaluate: Callable[[PreTrainedModel], tuple[float, dict[str, float]]]
     on_step: Callable[[int, float, float], None]
     on_evaluation: Callable[[int, float, dict[str, float]], None]
+    on_start: Callable[[int], None] = lambda _step: None
+
+
+@dataclass
+class _Position:
+    """How far a training is; the rest of its state is in the model, the pruner, the loss and the optimizer."""
+
+    step: int = 0
+    phase: int = 0
+    batches: int = 0
+    losses: int = 0
+    loss_sum: Tensor = field(default_factory=lambda: torch.zeros(()))
 
 
 @dataclass
@@ -69,7 +84,8 @@ class Training:
         options: The stage's.
         seed: Of the data order and of dropout.
         accelerator: Device and processes.
-        steps_kept: Steps after which a checkpoint is yielded.
+        steps_kept: Steps after which a checkpoint is yielded; those that it never reaches do not count.
+        checkpoints: Where it leaves, now and then, what it needs to go on, and from where it goes on; None for nowhere.
     """
 
     network: Network
@@ -80,73 +96,176 @@ class Training:
     seed: int
     accelerator: Accelerator
     steps_kept: frozenset[int] = frozenset()
+    checkpoints: Checkpoints | None = None
     _hidden: Tensor | None = field(default=None, init=False)
     _best: tuple[float, Checkpoint] | None = field(default=None, init=False)
 
     def run(self, events: Events) -> Iterator[Checkpoint]:
         """Train; yield each point that is to be kept as it is reached, and last the result.
 
+        Where :attr:`checkpoints` has one, the training goes on from there, to the same bits on a CPU;
+        points that were reached before it are not yielded again.
+
         Raises:
-            SRFrameworkError: The loss is no finite number; says at which step.
+            SRFrameworkError: The loss is no finite number, or the processes disagree on the mask; says at which step.
         """
-        set_seed(self.seed)
         options, pruner, accelerator = self.options, self.pruner, self.accelerator
+        # Of its own for each process: each has examples of its own to drop out of.
+        set_seed((self.seed + accelerator.process_index) % 2**32)
         total = steps_in(options, len(self.examples), accelerator.num_processes)
         plain = self.network.model.to(accelerator.device)
-        names = list(plain.state_dict())
+        self._plain, self._names = plain, list(plain.state_dict())
         pruner.attach(self.network, total)
         self.debiaser.attach(self._watch_hidden())
         model = accelerator.prepare_model(plain)
         model.train()
-        batches = self._batches()
-        step = 0
         phases = pruner.phases(total)
         planned = sum(phase.steps for phase in phases)
-        for phase in phases:
-            pruner.begin(phase, step)
+        snapshot = self.checkpoints.latest() if self.checkpoints is not None else None
+        at = _Position() if snapshot is None else self._restored(snapshot)
+        at.loss_sum = at.loss_sum.to(accelerator.device)
+        batches = self._batches(at)
+        events.on_start(at.step)
+        self._saved = time.monotonic()
+        for number, phase in list(enumerate(phases))[at.phase :]:
+            if snapshot is None:
+                pruner.begin(phase, at.step)
+                self._agree(at.step)
+            at.phase = number
+            start = sum(before.steps for before in phases[:number])
+            end = start + phase.steps
             parameters = [*pruner.parameters(), *self.debiaser.parameters()]
             optimizer, schedule = self._optimizer(parameters, phase)
-            start, end = step, step + phase.steps
-            loss_sum, loss_count = torch.zeros((), device=accelerator.device), 0
-            while step < end:
-                loss_sum += self._backward(model, batches, step / planned)
-                loss_count += 1
-                pruner.before_step(step)
+            if snapshot is not None:
+                _restore_optimizer(snapshot, optimizer, schedule)
+                if self.checkpoints is not None:
+                    self.checkpoints.restore_streams()  # last: what is made draws from them
+                snapshot = None
+            while at.step < end:
+                at.loss_sum += self._backward(model, batches, at, planned)
+                at.losses += 1
+                pruner.before_step(at.step)
                 self._clip(parameters)
                 rate = schedule.get_last_lr()[0]
-                self._set_epsilon(optimizer, step - start + 1)
+                self._set_epsilon(optimizer, at.step - start + 1)
                 optimizer.step()
                 schedule.step()
                 optimizer.zero_grad()
-                step += 1
-                pruner.after_step(step)
-                measured = step % options.eval_every == 0 or step == end
-                if measured or step in self.steps_kept:
-                    self._finite(loss_sum.item(), step)  # nothing that is no number is measured, or kept
-                if step % options.log_every == 0 or step == end:
-                    events.on_step(step, self._finite(loss_sum.item() / loss_count, step), rate)
-                    loss_sum, loss_count = torch.zeros_like(loss_sum), 0
-                if measured:
-                    pruner.refresh(step)
-                    id_metric, ood_metrics = events.evaluate(model)
-                    events.on_evaluation(step, id_metric, ood_metrics)
-                    self._remember_best(id_metric, step, total, plain, names)
-                if step in self.steps_kept:
-                    yield self._checkpoint_between(step, plain, names)
+                at.step += 1
+                pruner.after_step(at.step)
+                if pruner.changes_mask(at.step):
+                    self._agree(at.step)
+                self._tell(events, at, rate, at.step == end, planned)
+                if at.step in self.steps_kept:
+                    yield self._checkpoint_between(at.step)
+                if self._is_due(at.step):
+                    self._save(at, optimizer, schedule)
             if not phase.steps:
-                pruner.refresh(step)  # else it was refreshed after the last of them
+                pruner.refresh(at.step)  # else it was refreshed after the last of them
             if phase.level is not None:
-                yield self._checkpoint(step, f"{phase.level:g}", plain, names)
+                yield self._checkpoint(at.step, f"{phase.level:g}")
             accelerator.free_memory()  # else it keeps the optimizer of every phase, and the model of every stage
-        yield self._best[1] if self._best is not None else self._checkpoint(step, None, plain, names)
+        yield self._best[1] if self._best is not None else self._checkpoint(at.step, None)
 
-    def _batches(self) -> Iterator[dict[str, Tensor]]:
-        """Batches without end; the order of each epoch is a function of the seed and its number."""
+    def _tell(self, events: Events, at: _Position, rate: float, is_end: bool, planned: int) -> None:
+        """After a step: what is due of the log, and of evaluations."""
+        options, step = self.options, at.step
+        measured = step % options.eval_every == 0 or is_end
+        if measured or step in self.steps_kept:
+            self._finite(at.loss_sum.item(), step)  # nothing that is no number is measured, or kept
+        if step % options.log_every == 0 or is_end:
+            events.on_step(step, self._finite(at.loss_sum.item() / at.losses, step), rate)
+            at.loss_sum, at.losses = torch.zeros_like(at.loss_sum), 0
+        if measured:
+            self.pruner.refresh(step)
+            self._agree(step)
+            id_metric, ood_metrics = events.evaluate(self._plain)
+            events.on_evaluation(step, id_metric, ood_metrics)
+            self._remember_best(id_metric, step, planned)
+
+    # -- going on ------------------------------------------------------------------------------
+
+    def _is_due(self, step: int) -> bool:
+        """Whether a checkpoint is to be written now; the same in every process."""
+        if self.checkpoints is None:
+            return False
+        every, seconds = self.options.checkpoint_steps, self.options.checkpoint_seconds
+        due = bool(seconds) and time.monotonic() - self._saved >= seconds
+        if seconds and self.accelerator.num_processes > 1:  # one clock for all
+            due = bool(broadcast(torch.tensor([due], dtype=torch.int32, device=self.accelerator.device)).item())
+        return due or (every is not None and step % every == 0)
+
+    def _save(self, at: _Position, optimizer: Any, schedule: Any) -> None:
+        assert self.checkpoints is not None, "it is only due where there are any"
+        self._finite(at.loss_sum.item(), at.step)
+        self.checkpoints.save(at.step, lambda: self._snapshot(at, optimizer, schedule))
+        self._saved = time.monotonic()
+
+    def _snapshot(self, at: _Position, optimizer: Any, schedule: Any) -> Snapshot:
+        tensors = {f"model.{name}": value for name, value in self._plain.state_dict().items()}
+        tensors |= {f"pruner.{name}": value for name, value in self.pruner.state().items()}
+        tensors |= {f"loss.{index}": value for index, value in enumerate(self.debiaser.parameters())}
+        moments = optimizer.state_dict()
+        tensors |= {f"moments.{i}.{key}": value for i, each in moments["state"].items() for key, value in each.items()}
+        tensors["loss_sum"] = at.loss_sum
+        # At the end of a phase the rate is 0 and the schedule is over; what it knows is plain numbers anyway.
+        facts = {
+            "at": {"step": at.step, "phase": at.phase, "batches": at.batches, "losses": at.losses},
+            "schedule": {key: value for key, value in schedule.state_dict().items() if key != "lr_lambdas"},
+            "groups": [
+                {k: v for k, v in group.items() if k in ("lr", "initial_lr", "eps")}
+                for group in moments["param_groups"]
+            ],
+            "best": None,
+        }
+        if self._best is not None:
+            metric, best = self._best
+            facts["best"] = {"metric": metric, "step": best.step}
+            tensors |= {f"best.{name}": value for name, value in best.weights.items()}
+            tensors |= {f"best-mask.{name}": value for name, value in best.mask.items()}
+        return Snapshot(tensors, facts)
+
+    def _restored(self, snapshot: Snapshot) -> _Position:
+        """Set model, pruner, loss and the best so far to what they were."""
+        self._plain.load_state_dict(snapshot.part("model."))
+        self.pruner.restore(
+            {name: value.to(self.accelerator.device) for name, value in snapshot.part("pruner.").items()}
+        )
+        with torch.no_grad():
+            for index, own in enumerate(self.debiaser.parameters()):
+                own.copy_(snapshot.tensors[f"loss.{index}"])
+        if (best := snapshot.facts["best"]) is not None:
+            weights = {name: snapshot.tensors[f"best.{name}"] for name in self._names}
+            checkpoint = Checkpoint(best["step"], None, weights, Mask(snapshot.part("best-mask.")))
+            self._best = best["metric"], checkpoint
+        return _Position(**snapshot.facts["at"], loss_sum=snapshot.tensors["loss_sum"])
+
+    def _agree(self, step: int) -> None:
+        """See to it that all processes have one mask.
+
+        Raises:
+            SRFrameworkError: They have not.
+        """
+        if self.accelerator.num_processes == 1:
+            return
+        mine = list(bytes.fromhex(self.pruner.masks().digest()))
+        digests = self.accelerator.gather(torch.tensor([mine], device=self.accelerator.device)).tolist()
+        if any(digest != digests[0] for digest in digests):
+            told = ", ".join(f"{rank}: {bytes(digest).hex()[:12]}" for rank, digest in enumerate(digests))
+            raise SRFrameworkError(
+                f"the processes disagree on the mask after step {step}: expected one hash of it, got {told}"
+            )
+
+    # -- one step ------------------------------------------------------------------------------
+
+    def _batches(self, at: _Position) -> Iterator[dict[str, Tensor]]:
+        """Batches without end, from where ``at`` is; the order of an epoch is a function of the seed and its number."""
         generator = torch.Generator()
-        size = self.options.batch_size
+        size, processes = self.options.batch_size, self.accelerator.num_processes
         sampler: Sampler[int]
         if self.options.group_by_length:
-            sampler = LengthGroupedSampler(size, lengths=list(self.examples["length"]), generator=generator)
+            lengths = list(self.examples["length"])
+            sampler = LengthGroupedSampler(size * processes, lengths=lengths, generator=generator)
         else:
             sampler = RandomSampler(self.examples, generator=generator)
         loader = self.accelerator.prepare_data_loader(
@@ -158,11 +277,13 @@ class Training:
                 generator=torch.Generator(),
             )
         )
-        epoch = 0
+        epoch, done = divmod(at.batches, len(loader))
         while True:
             generator.manual_seed(self.seed * 1_000_003 + epoch)
-            yield from loader
-            epoch += 1
+            for batch in skip_first_batches(loader, done) if done else loader:
+                at.batches += 1
+                yield batch
+            epoch, done = epoch + 1, 0
 
     def _optimizer(self, parameters: Sequence[nn.Parameter], phase: Phase) -> tuple[Any, Any]:
         options = self.options
@@ -196,7 +317,7 @@ class Training:
         self.network.model.get_submodule(name).register_forward_pre_hook(keep)
         return weight.shape[1]
 
-    def _backward(self, model: nn.Module, batches: Iterator[dict[str, Tensor]], progress: float) -> Tensor:
+    def _backward(self, model: nn.Module, batches: Iterator[dict[str, Tensor]], at: _Position, planned: int) -> Tensor:
         """Add up the gradients of one optimizer step; give the mean loss."""
         count = self.options.gradient_accumulation
         # Accelerate fixes one precision for the process; stages of a recipe may differ in theirs.
@@ -213,7 +334,7 @@ class Training:
                 with precision:
                     logits = model(**batch).logits
                 hidden = None if self._hidden is None else self._hidden.float()
-                inputs = LossInputs(logits.float(), labels, **known, hidden=hidden, progress=progress)
+                inputs = LossInputs(logits.float(), labels, **known, hidden=hidden, progress=at.step / planned)
                 loss = self.debiaser.loss(inputs) / count
                 self.accelerator.backward(loss)
             total += loss.detach()
@@ -239,31 +360,42 @@ class Training:
             )
         return loss
 
-    def _remember_best(
-        self, metric: float, step: int, total: int, model: PreTrainedModel, names: Sequence[str]
-    ) -> None:
+    def _remember_best(self, metric: float, step: int, total: int) -> None:
         first = round((self.options.best_after or 0) * total, 6)  # 0.55 * 100 is a little more than 55
         if not self.pruner.keeps_best or self.options.keep != "best" or step < first or not self.pruner.complete(step):
             return
         if self._best is None or metric > self._best[0]:
-            self._best = metric, self._checkpoint(step, None, model, names)
+            self._best = metric, self._checkpoint(step, None)
 
-    def _checkpoint(self, step: int, point: str | None, model: nn.Module, names: Sequence[str]) -> Checkpoint:
+    def _checkpoint(self, step: int, point: str | None) -> Checkpoint:
         """What stands now; just after a refresh."""
         mask = self.pruner.masks()
-        weights = {name: _tensor(model, name).detach().to("cpu", copy=True) for name in names}
+        weights = {name: _tensor(self._plain, name).detach().to("cpu", copy=True) for name in self._names}
         for name, matrix in mask.items():
             weights[f"{name}.weight"].masked_fill_(~matrix, 0.0)  # a kept -0.0 apart, pruned is +0.0
         return Checkpoint(step, point, weights, mask)
 
-    def _checkpoint_between(self, step: int, model: nn.Module, names: Sequence[str]) -> Checkpoint:
+    def _checkpoint_between(self, step: int) -> Checkpoint:
         """What a refresh would give now, without its effect on what follows: that somebody
         refers to a step must not change the stage."""
         state = self.pruner.state()
         self.pruner.refresh(step)
-        checkpoint = self._checkpoint(step, str(step), model, names)
+        self._agree(step)
+        checkpoint = self._checkpoint(step, str(step))
         self.pruner.restore(state)
         return checkpoint
+
+
+def _restore_optimizer(snapshot: Snapshot, optimizer: Any, schedule: Any) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in snapshot.part("moments.").items():
+        index, _, key = name.partition(".")
+        state.setdefault(int(index), {})[key] = value
+    groups = optimizer.state_dict()["param_groups"]
+    for group, saved in zip(groups, snapshot.facts["groups"], strict=True):
+        group |= saved
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    schedule.load_state_dict({**schedule.state_dict(), **snapshot.facts["schedule"]})
 
 
 def _tensor(model: nn.Module, name: str) -> Tensor:

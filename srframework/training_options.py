@@ -52,6 +52,18 @@ class TrainingOptions(Options):
         "Unset: 0.7 for mask training that starts from another stage's weights, else 0.",
     )
     log_every: int = Field(10, ge=1, description="Optimizer steps between lines of metrics.jsonl; at least 1.")
+    checkpoint_seconds: float = Field(
+        300.0,
+        ge=0,
+        description="Seconds between checkpoints, from which a run that was killed goes on; 0 writes none by time.",
+    )
+    checkpoint_steps: int | None = Field(
+        None, ge=1, description="Optimizer steps between checkpoints, at least 1; where given, besides those by time."
+    )
+
+
+PROGRESS = frozenset({"eval_ood", "log_every", "checkpoint_seconds", "checkpoint_steps"})
+"""Options that say what is told and kept on the way, and change nothing of what comes out."""
 
 
 def steps_in(options: TrainingOptions, examples: int, processes: int = 1) -> int:

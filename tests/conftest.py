@@ -12,11 +12,13 @@ from pathlib import Path
 import datasets
 import pytest
 from accelerate import Accelerator
+from transformers import PreTrainedModel
 
 from srf_backbones.options import TinyOptions
 from srf_backbones.tiny import TinyBert
 from srf_debiasers.losses import Standard
 from srf_debiasers.options import NoOptions
+from srframework.checkpoints import Checkpoints
 from srframework.contracts import Debiaser, Network, Pruner
 from srframework.pruning import FixedMask
 from srframework.training import Checkpoint, Events, Training
@@ -54,6 +56,7 @@ class Ran:
     checkpoints: list[Checkpoint] = field(default_factory=list)
     steps: list[tuple[int, float, float]] = field(default_factory=list)
     evaluated: list[int] = field(default_factory=list)
+    started: list[int] = field(default_factory=list)
 
     @property
     def final(self) -> Checkpoint:
@@ -100,7 +103,8 @@ def make_examples() -> Callable[[int], datasets.Dataset]:
 
 @pytest.fixture
 def train(make_network, make_examples) -> Callable[..., Ran]:
-    """Train; every option that is not given is small. ``metrics`` are the ID metrics, evaluation by evaluation."""
+    """Train; every option that is not given is small. ``metrics`` are the ID metrics, evaluation by evaluation, unless
+    ``measure`` tells them of a model."""
     accelerator = Accelerator()
 
     def run(
@@ -112,14 +116,17 @@ def train(make_network, make_examples) -> Callable[..., Ran]:
         steps_kept: Iterable[int] = (),
         seed: int = 1,
         on_checkpoint: Callable[[Checkpoint], object] = lambda _: None,
+        measure: Callable[[PreTrainedModel], float] | None = None,
+        checkpoints: Checkpoints | None = None,
         **options: object,
     ) -> Ran:
         settings = {"batch_size": 4, "learning_rate": 1e-2, "max_steps": 6, "log_every": 1, "group_by_length": False}
         ran, script = Ran(network or make_network()), iter(metrics or ())
         events = Events(
-            evaluate=lambda _model: (next(script, 0.0), {}),
+            evaluate=lambda model: (measure(model) if measure else next(script, 0.0), {}),
             on_step=lambda *step: ran.steps.append(step),
             on_evaluation=lambda step, _id, _ood: ran.evaluated.append(step),
+            on_start=ran.started.append,
         )
         training = Training(
             network=ran.network,
@@ -130,6 +137,7 @@ def train(make_network, make_examples) -> Callable[..., Ran]:
             seed=seed,
             accelerator=accelerator,
             steps_kept=frozenset(steps_kept),
+            checkpoints=checkpoints,
         )
         for checkpoint in training.run(events):
             on_checkpoint(checkpoint)

@@ -50,8 +50,12 @@ class MaskTraining(Pruner):
 
     def after_step(self, step: int) -> None:
         """Set φ, where Δt_φ steps are over."""
-        if self.options.refresh_every is not None and step % self.options.refresh_every == 0:
+        if self.changes_mask(step):
             self.refresh(step)
+
+    def changes_mask(self, step: int) -> bool:
+        """Whether Δt_φ steps are over."""
+        return self.options.refresh_every is not None and step % self.options.refresh_every == 0
 
     def refresh(self, step: int) -> None:
         """Set φ to what gives the schedule's sparsity; lower tied scores that must go by the least that there is."""

@@ -1,0 +1,173 @@
+"""Checkpoints: all that a training needs to go on as if it had never stopped.
+
+::
+
+    DIRECTORY/
+      <step>/
+        state.safetensors     weights, what pruner, loss and optimizer hold, the best so far; counters in the metadata
+        rng-<rank>.safetensors  the random streams of one process
+        sums.json             SHA-256 of the files, by which a damaged checkpoint is known
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import random
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from srframework.files import atomic_directory, write_json
+
+KEPT = 2
+"""How many stay: should the newest be damaged, there is the one before it."""
+
+_SUMS = "sums.json"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a checkpoint holds, the random streams apart.
+
+    Attributes:
+        tensors: By name, of any device.
+        facts: Whatever else, as JSON.
+    """
+
+    tensors: Mapping[str, Tensor]
+    facts: Mapping[str, Any]
+
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors whose names begin with ``prefix``, by the rest of their names."""
+        return {name[len(prefix) :]: value for name, value in self.tensors.items() if name.startswith(prefix)}
+
+
+class Checkpoints:
+    """The checkpoints of one stage.
+
+    Args:
+        directory: Where they are; made when there is something to write. All processes see it.
+        accelerator: The processes; the first of them writes what they share, each its own random streams.
+        note: Told of a checkpoint that is damaged.
+    """
+
+    def __init__(self, directory: Path, accelerator: Accelerator, note: Callable[[str], None] = lambda _: None) -> None:
+        self._directory, self._accelerator, self._note = directory, accelerator, note
+
+    def save(self, step: int, snapshot: Callable[[], Snapshot]) -> None:
+        """Write a checkpoint, then remove the oldest. ``snapshot`` is called in the first process alone."""
+        accelerator = self._accelerator
+        streams = self._directory / f".rng-{step}"
+        if accelerator.num_processes > 1:  # the others leave theirs where the first one finds them
+            streams.mkdir(parents=True, exist_ok=True)
+            _save_streams(streams / _streams_name(accelerator.process_index))
+            accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            self._write(step, snapshot(), streams)
+        accelerator.wait_for_everyone()
+
+    def _write(self, step: int, snapshot: Snapshot, streams: Path) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        place = self._directory / str(step)
+        if place.exists():
+            shutil.rmtree(place)  # left by an attempt that went on from an older one
+        with atomic_directory(place) as temporary:
+            # Copies: of tensors that share memory safetensors takes none.
+            tensors = {
+                name: value.detach().to("cpu", copy=True).contiguous() for name, value in snapshot.tensors.items()
+            }
+            metadata = {"facts": json.dumps(snapshot.facts, allow_nan=False)}
+            save_file(tensors, temporary / "state.safetensors", metadata=metadata)
+            if streams.exists():
+                for file in sorted(streams.iterdir()):
+                    file.replace(temporary / file.name)
+                shutil.rmtree(streams)
+            else:
+                _save_streams(temporary / _streams_name(0))
+            write_json(temporary / _SUMS, {file.name: _sum(file) for file in sorted(temporary.iterdir())})
+        for old in self._steps()[:-KEPT]:
+            shutil.rmtree(self._directory / str(old))
+
+    def latest(self) -> Snapshot | None:
+        """The newest that is whole, and made by as many processes; None where there is none.
+
+        The random streams are kept back until :meth:`restore_streams`.
+        """
+        if self._accelerator.is_main_process and self._directory.is_dir():
+            for unfinished in self._directory.glob(".*"):
+                shutil.rmtree(unfinished, ignore_errors=True)
+        self._accelerator.wait_for_everyone()
+        for step in reversed(self._steps()):
+            place = self._directory / str(step)
+            if problem := self._problem(place):
+                self._note(f"checkpoint {place}: {problem}; left out")
+                continue
+            with safe_open(place / "state.safetensors", framework="pt") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- no mapping
+                facts = json.loads(file.metadata()["facts"])
+            self._found = place
+            return Snapshot(tensors, facts)
+        return None
+
+    def restore_streams(self) -> None:
+        """Set the random streams of this process to those of the checkpoint that :meth:`latest` gave."""
+        _load_streams(self._found / _streams_name(self._accelerator.process_index))
+
+    def _steps(self) -> list[int]:
+        if not self._directory.is_dir():
+            return []
+        return sorted(int(path.name) for path in self._directory.iterdir() if path.name.isdecimal())
+
+    def _problem(self, place: Path) -> str | None:
+        try:
+            sums = json.loads((place / _SUMS).read_text(encoding="utf-8"))
+            wrong = [name for name, expected in sums.items() if _sum(place / name) != expected]
+        except (OSError, ValueError, AttributeError, SafetensorError) as error:
+            return f"expected a whole checkpoint, got one that cannot be read: {error}"
+        if wrong:
+            return f"expected the {wrong[0]} that was written, got a damaged one"
+        made, here = len(sums) - 1, self._accelerator.num_processes
+        return None if made == here else f"expected one of {here} process(es), got one of {made}"
+
+
+def _streams_name(rank: int) -> str:
+    return f"rng-{rank}.safetensors"
+
+
+def _save_streams(path: Path) -> None:
+    version, internal, gauss = random.getstate()
+    _, keys, position, has_gauss, cached = np.random.get_state(legacy=True)  # type: ignore[misc]
+    tensors = {"torch": torch.get_rng_state(), "numpy": torch.from_numpy(np.asarray(keys).astype(np.int64))}
+    if torch.cuda.is_available():
+        tensors["cuda"] = torch.cuda.get_rng_state()
+    facts = {"python": [version, list(internal), gauss], "numpy": [int(position), int(has_gauss), float(cached)]}
+    save_file(tensors, path, metadata={"facts": json.dumps(facts)})
+
+
+def _load_streams(path: Path) -> None:
+    with safe_open(path, framework="pt") as file:
+        facts = json.loads(file.metadata()["facts"])
+        torch.set_rng_state(file.get_tensor("torch"))
+        keys = file.get_tensor("numpy").numpy().astype(np.uint32)
+        if torch.cuda.is_available():
+            with contextlib.suppress(SafetensorError):  # the stage began without a GPU
+                torch.cuda.set_rng_state(file.get_tensor("cuda"))
+    np.random.set_state(("MT19937", keys, *facts["numpy"]))
+    version, internal, gauss = facts["python"]
+    random.setstate((version, tuple(internal), gauss))
+
+
+def _sum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
