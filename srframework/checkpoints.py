@@ -53,6 +53,30 @@ class Snapshot:
         return {name[len(prefix) :]: value for name, value in self.tensors.items() if name.startswith(prefix)}
 
 
+def optimizer_state(optimizer: Any, schedule: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What an optimizer and its schedule hold: tensors, and whatever else, as a snapshot has them."""
+    state = optimizer.state_dict()
+    tensors = {f"moments.{i}.{key}": value for i, each in state["state"].items() for key, value in each.items()}
+    groups = [{key: group[key] for key in ("lr", "initial_lr", "eps")} for group in state["param_groups"]]
+    return tensors, {
+        "groups": groups,
+        "schedule": {k: v for k, v in schedule.state_dict().items() if k != "lr_lambdas"},
+    }
+
+
+def restore_optimizer(snapshot: Snapshot, optimizer: Any, schedule: Any) -> None:
+    """Set an optimizer of the same parameters, and its schedule, to what they were."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in snapshot.part("moments.").items():
+        index, _, key = name.partition(".")
+        state.setdefault(int(index), {})[key] = value
+    groups = optimizer.state_dict()["param_groups"]
+    for group, saved in zip(groups, snapshot.facts["groups"], strict=True):
+        group.update(saved)
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    schedule.load_state_dict({**schedule.state_dict(), **snapshot.facts["schedule"]})
+
+
 class Checkpoints:
     """The checkpoints of one stage.
 
@@ -147,7 +171,7 @@ def _streams_name(rank: int) -> str:
 
 def _save_streams(path: Path) -> None:
     version, internal, gauss = random.getstate()
-    _, keys, position, has_gauss, cached = np.random.get_state(legacy=True)  # type: ignore[misc]
+    _, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     tensors = {"torch": torch.get_rng_state(), "numpy": torch.from_numpy(np.asarray(keys).astype(np.int64))}
     if torch.cuda.is_available():
         tensors["cuda"] = torch.cuda.get_rng_state()

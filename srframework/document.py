@@ -30,7 +30,7 @@ class Document:
     Args:
         path: The file.
         overrides: ``key=value``, with the value as in TOML.
-        cell: Values of swept keys, each with the key path at which the file sweeps it.
+        cell: Values of swept keys, each with who sweeps it: words, or a key path of the file.
 
     Attributes:
         path: The file.
@@ -41,7 +41,7 @@ class Document:
     """
 
     def __init__(
-        self, path: Path, overrides: Sequence[str] = (), cell: Sequence[tuple[KeyPath, Keys, Any]] = ()
+        self, path: Path, overrides: Sequence[str] = (), cell: Sequence[tuple[str | KeyPath, Keys, Any]] = ()
     ) -> None:
         self.path = path
         self._text = _read(path)
@@ -187,12 +187,13 @@ def _parsed(override: str) -> Assignment | Problem:
     key, equals, value = override.partition("=")
     keys = tuple(key.split("."))
     if equals and all(keys):
-        return keys, _value(value), f"--set {override}"
+        return keys, value_of(value), f"--set {override}"
     expected = "expected key=value, such as training.epochs=3 or stages.NAME.pruner.sparsity=0.5"
     return Problem(f"--set {override}", "", expected)
 
 
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
+    """A value as a user writes it on the command line: as in TOML, or a bare word, which is a string."""
     try:
         return tomli.loads(f"value = {text}")["value"]
     except (RecursionError, ValueError):

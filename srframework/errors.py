@@ -5,6 +5,7 @@
     SRFrameworkError            exit code 1: the run failed
     ├── DataError               a data file is not what the options say it is
     ├── BackboneError           a model or tokenizer cannot be loaded or pruned
+    ├── StoreError              the stage store cannot be written or read
     ├── UsageError              exit code 2: bad usage
     │   ├── RecipeError         one or more problems in a recipe
     │   ├── UnknownComponent    no such component; names the nearest
@@ -18,6 +19,7 @@ nearest valid choice. The command line prints it and nothing else.
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -34,6 +36,10 @@ class DataError(SRFrameworkError):
 
 class BackboneError(SRFrameworkError):
     """A model or tokenizer cannot be loaded, or has no structure that can be pruned."""
+
+
+class StoreError(SRFrameworkError):
+    """The stage store cannot be written or read; says why, and what to do about it."""
 
 
 class UsageError(SRFrameworkError):
@@ -94,6 +100,15 @@ class RecipeError(UsageError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+OF_THE_MACHINE = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS)
+"""What the file system refuses, and no code of ours can mend."""
+
+
+def refused(error: OSError) -> str:
+    """A sentence for an error that is one of :data:`OF_THE_MACHINE`."""
+    return f"{error.filename or 'a file'}: cannot be written: {error.strerror}"
 
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:

@@ -1,34 +1,44 @@
-"""The stages of one recipe, one after the other, each starting from what an earlier one left."""
+"""The stages of one recipe, one after the other, each taken from the store or computed into it."""
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
+import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import datasets
 import numpy as np
 import torch
-from accelerate import Accelerator
-from transformers import PreTrainedModel
+from accelerate import Accelerator, InitProcessGroupKwargs
+from accelerate.utils import broadcast
+from safetensors.numpy import load_file, save_file
 
-from srframework import masks
-from srframework.bias import FittedBias
-from srframework.contracts import Backbone, Network, Predictions, Pruner, Split, TaskData
-from srframework.errors import DataError, PluginError, UsageError
+from srframework.contracts import Network, Split
+from srframework.errors import SRFrameworkError, UsageError
+from srframework.files import atomic_file
+from srframework.identity import component, digest, stage_identity
+from srframework.manifest import Entry
+from srframework.masks import Mask
+from srframework.materials import Materials, materials
+from srframework.measuring import FIGURES, measure, read_figures
 from srframework.points import Plan, check_points, plan
-from srframework.prediction import figures, measures, predict, tokenize
-from srframework.pruning import FixedMask
 from srframework.recipe import PRETRAINED, Recipe, Reference, Stage
 from srframework.report.reporter import Reporter
-from srframework.runs import Figures, RunDirectory, StageResult
-from srframework.training import Checkpoint, Events, Training
+from srframework.runs import RunDirectory, StageResult
+from srframework.stage_training import LOG, MASK, StageTraining, point_in
+from srframework.store import Store
 
-COUNTED_PARTS = ("encoder", "classifier")
-"""The parts whose prunable matrices are the denominator of a model's sparsity (section 3.1)."""
+PATIENCE = timedelta(days=30)
+"""How long processes wait for the first of them, which may itself wait for another run's stage."""
+
+_TAUGHT = "log_probs.safetensors"
+
+
+class NotStored(SRFrameworkError):
+    """The store does not have what was to be taken from it."""
 
 
 class Pipeline:
@@ -36,78 +46,111 @@ class Pipeline:
 
     Args:
         recipe: Checked.
-        directory: Where everything goes that is to last.
+        store: Where stages are taken from, and kept.
+        out: The run directory; None where the store is to have the stages, and nothing else is wanted.
         reporter: Who is told of the progress.
+        stored_only: Compute nothing.
+        keep: Stage -> further steps to be kept, at which stages of other recipes start.
 
     Attributes:
         bias_report: How good the bias model is by itself; None where no stage needs one.
+        computed: Seconds that each stage took that was computed here.
+        is_first: Whether this is the first of the processes that work together, or the only one.
+
+    Raises:
+        UsageError: ``out`` holds something else.
     """
 
-    def __init__(self, recipe: Recipe, directory: RunDirectory, reporter: Reporter | None = None) -> None:
-        self._recipe = recipe
-        self._directory = directory
-        self._reporter = reporter or Reporter()
-        self._accelerator = Accelerator()
+    def __init__(
+        self,
+        recipe: Recipe,
+        store: Store,
+        out: Path | None = None,
+        reporter: Reporter | None = None,
+        stored_only: bool = False,
+        keep: Mapping[str, Iterable[int]] | None = None,
+    ) -> None:
+        self._recipe, self._store, self._stored_only, self._keep = recipe, store, stored_only, keep or {}
+        self._accelerator = Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)])
+        self.is_first = self._accelerator.is_main_process
+        self._reporter = (reporter if self.is_first else None) or Reporter()
+        self._directory = RunDirectory(out, recipe) if out is not None and self.is_first else None
         self.bias_report: dict[str, Any] | None = None
-        self._tokenized: dict[tuple[str, int], datasets.Dataset] = {}
-        self._taught: dict[tuple[Reference, str, int], np.ndarray] = {}
+        self.computed: dict[str, float] = {}
+        self._trained: dict[str, Entry] = {}
 
     def run(self) -> list[StageResult]:
-        """Run every stage; each result is on disk before the next stage begins.
+        """Run every stage; each result is in the store before the next stage begins.
 
         Raises:
+            NotStored: A stage is to be taken from the store, and is not there.
             SRFrameworkError: The data, the model, a plugin or a reference is not as it should be.
         """
         recipe = self._recipe
-        self._backbone: Backbone = recipe.backbone.build()
-        self._evaluators = [use.build() for use in recipe.evaluators]
-        self._debiasers = {stage.name: stage.loss.build() for stage in recipe.stages}
-        self._pruners: dict[str, Pruner] = {s.name: s.pruner.build() for s in recipe.stages if s.pruner is not None}
-        self._task: TaskData = recipe.dataset.build().load(recipe.seed)
-        for note in self._task.notes:
+        for stage in recipe.stages:  # what cannot be built is told before any stage, not after hours
+            stage.loss.build()
+        self._materials: Materials = materials(recipe, self._accelerator)
+        for note in self._materials.task.notes:
             self._reporter.note(note)
         self._plan = self._planned()
         check_points(recipe, self._plan)
         self._check_claim()
-        self._directory.begin(recipe, self._facts())
-        try:
-            self._pretrained: Network = self._backbone.load(self._task.labels, recipe.seed)
-            self._bias = self._fit_bias()
-            results = [self._stage(stage, number) for number, stage in enumerate(recipe.stages, 1)]
-        except KeyboardInterrupt:
-            self._directory.mark("interrupted")
-            raise
-        except BaseException as error:
-            self._directory.mark("failed", f"{type(error).__name__}: {error}")
-            raise
-        self._directory.mark("finished")
-        return results
+        with self._begun():
+            self._fit_bias()
+            return [self._stage(stage, number) for number, stage in enumerate(recipe.stages, 1)]
+
+    @contextlib.contextmanager
+    def _begun(self) -> Iterator[None]:
+        """Write into the run directory, if there is one, and see to it that run.json says how it ended."""
+        directory = self._directory
+        if directory is None:
+            yield
+            return
+        waiting = f"waiting for another process that works in {directory.path}"
+        with directory.locked(waiting, self._reporter.note):
+            directory.begin(self._facts())
+            try:
+                yield
+            except KeyboardInterrupt:
+                directory.mark("interrupted")
+                raise
+            except BaseException as error:
+                said = str(error) if isinstance(error, SRFrameworkError) else f"{type(error).__name__}: {error}"
+                with contextlib.suppress(OSError):  # of a full disk the error itself tells
+                    directory.mark("failed", said)
+                raise
+
+    def finish(self, report: Mapping[str, Any]) -> None:
+        """Write the report; the run is finished."""
+        if self._directory is not None:
+            self._directory.finish(report)
 
     # -- before the first stage ----------------------------------------------------------------
 
     def _facts(self) -> dict[str, Any]:
-        ood_train = [self._task.ood_train] if self._task.ood_train is not None else []
-        splits = [self._task.train, *ood_train, *self._task.evaluated]
-        data = {s.name: {"examples": len(s.examples), "sha256": _fingerprint(s)} for s in splits}
+        task = self._materials.task
+        ood_train = [task.ood_train] if task.ood_train is not None else []
+        splits = [task.train, *ood_train, *task.evaluated]
+        data = {s.name: {"examples": len(s.examples), "sha256": self._materials.fingerprint(s)} for s in splits}
         machine = {
             "device": str(self._accelerator.device),
             "processes": self._accelerator.num_processes,
             "threads": torch.get_num_threads(),
             "cpus": os.cpu_count(),
         }
-        return {"data": data, "notes": list(self._task.notes), "machine": machine}
+        return {"data": data, "notes": list(task.notes), "machine": machine, "store": str(self._store.root.absolute())}
 
     def _planned(self) -> Plan:
         """The length of every stage, by the examples that it trains on, which are there."""
         for stage in self._recipe.stages:
-            self._trained_on(stage)
-        task = self._task
+            self._materials.trained_on(stage)
+        task = self._materials.task
         sizes = {"train": len(task.train.examples), "ood_train": len(task.ood_train.examples) if task.ood_train else 0}
         return plan(self._recipe, sizes, self._accelerator.num_processes)
 
     def _check_claim(self) -> None:
         """Refuse a check of an OOD split that there is not."""
-        splits = [split.name for split in self._task.ood]
+        splits = [split.name for split in self._materials.task.ood]
         for check in self._recipe.claim.parsed if self._recipe.claim is not None else ():
             for figure in check.figures:
                 known = figure.split in splits if figure.split else bool(splits)
@@ -116,163 +159,202 @@ class Pipeline:
                     expected = f"expected an OOD split among {', '.join(splits) or 'none'}; got {got!r}"
                     raise UsageError(f"claim: {figure.text}: {expected}")
 
-    def _fit_bias(self) -> FittedBias | None:
-        """The bias model, fitted; None where no stage needs it."""
-        if self._recipe.bias is None:
-            return None
-        bias = FittedBias(self._recipe.bias, self._task, self._pretrained)
-        self.bias_report = bias.report()
-        self._directory.write_bias(self.bias_report)
-        for stage in self._recipe.stages:
-            if stage.needs_bias:
-                for split in self._trained_on(stage):
-                    bias.log_probs(split)  # what it does not know is told before any stage, not after hours
-        return bias
+    def _fit_bias(self) -> None:
+        """Fit the bias model, where a stage needs it, and ask it of all that they train on."""
+        needing = [stage for stage in self._recipe.stages if stage.needs_bias]
+        for stage in needing:
+            self._materials.bias_log_probs(stage)  # what it does not know is told before any stage, not after hours
+        if needing:
+            self.bias_report = self._materials.bias_report
+            if self._directory is not None and self.bias_report is not None:
+                self._directory.write_bias(self.bias_report)
 
     # -- one stage -----------------------------------------------------------------------------
 
     def _stage(self, stage: Stage, number: int) -> StageResult:
-        steps = sum(phase.steps for phase in self._plan[stage.name])
-        self._reporter.stage_started(stage.name, stage.formula(), number, len(self._recipe.stages), steps)
-        levels: dict[str, Figures] = {}
-        final = None
-        for checkpoint in self._checkpoints(stage):
-            reference = Reference(stage.name, checkpoint.point)
-            saved = self._directory.save(stage.name, checkpoint, self._pretrained.model, self._pretrained.tokenizer)
-            measured = self._measure(self._load(saved), stage)
-            if checkpoint.point is None:
-                final = measured
-            else:
-                self._directory.write_figures(reference, measured)
-                if reference.level is not None:
-                    levels[checkpoint.point] = measured
-        assert final is not None, "the last checkpoint is the end of the stage"
-        result = StageResult(stage.name, stage.op, self._task.metric, final, levels)
-        self._directory.write_result(result)
+        count = len(self._recipe.stages)
+        trained, was_trained = self._train(stage, number)
+        measured, was_measured = self._measure(stage, trained)
+        if not (was_trained and was_measured):
+            seconds = (0.0 if was_trained else trained.seconds) + (0.0 if was_measured else measured.seconds)
+            self.computed[stage.name] = seconds
+        if was_trained:
+            self._reporter.stage_taken(stage.name, stage.formula(), number, count, trained.seconds)
         self._reporter.stage_finished(stage.name)
+        final, points = read_figures(measured.files)
+        mine = {point: figures for point, figures in points.items() if point in self._points(stage)}
+        result = StageResult(stage.name, stage.op, self._materials.task.metric, final, mine)
+        if self._directory is not None:
+            self._place(stage, trained, measured)
+            self._directory.write_result(result)
         return result
 
-    def _checkpoints(self, stage: Stage) -> Iterator[Checkpoint]:
-        network = self._start(stage.weights)
-        mask = self._directory.load_mask(stage.mask) if stage.mask is not None else None
-        training = Training(
-            network=network,
-            examples=self._examples(stage),
-            debiaser=self._debiasers[stage.name],
-            pruner=self._pruners.get(stage.name) or FixedMask(mask=mask),
-            options=stage.training,
-            seed=self._recipe.seed,
-            accelerator=self._accelerator,
-            steps_kept=self._recipe.steps_kept(stage.name),
+    def _points(self, stage: Stage) -> list[str]:
+        """The points inside a stage that are kept, as far as it reaches them, in that order."""
+        steps, found = 0, {str(step): float(step) for step in self._steps_kept(stage)}
+        for phase in self._plan[stage.name]:
+            steps += phase.steps
+            if phase.level is not None:
+                found[f"{phase.level:g}"] = steps + 0.5
+        return sorted(found, key=lambda point: found[point])
+
+    def _steps_kept(self, stage: Stage) -> frozenset[int]:
+        total = sum(phase.steps for phase in self._plan[stage.name])
+        wanted = self._recipe.steps_kept(stage.name) | set(self._keep.get(stage.name, ()))
+        return frozenset(step for step in wanted if step <= total)
+
+    def _train(self, stage: Stage, number: int) -> tuple[Entry, bool]:
+        works_on = {**self._materials.identity(stage), "versions": _versions()}
+        keys = {name: entry.key for name, entry in self._trained.items()}
+        identity = stage_identity(self._recipe, stage, keys, works_on)
+        points = self._points(stage)
+
+        def compute(draft: Path) -> None:
+            steps = sum(phase.steps for phase in self._plan[stage.name])
+            self._reporter.stage_started(stage.name, stage.formula(), number, len(self._recipe.stages), steps)
+            if self._directory is not None:
+                self._directory.follow(stage.name, draft / LOG)
+            training = StageTraining(
+                stage=stage,
+                seed=self._recipe.seed,
+                materials=self._materials,
+                network=self._start(stage.weights),
+                mask=Mask.load(self._at(stage.mask) / MASK) if stage.mask is not None else None,
+                teacher_log_probs=taught,
+                steps_kept=self._steps_kept(stage),
+                accelerator=self._accelerator,
+                reporter=self._reporter,
+            )
+            training.into(draft)
+
+        taught = None if stage.teacher is None else self._taught(stage, stage.teacher)
+        trained, was_there = self._obtain(
+            stage, "trained", identity, compute, lambda files: all(point_in(files, each).is_dir() for each in points)
         )
-        return training.run(self._events(stage))
+        self._trained[stage.name] = trained
+        return trained, was_there
 
-    def _trained_on(self, stage: Stage) -> list[Split]:
-        """The training set of a stage: the task's, and as many copies of its OOD training examples as are wanted."""
-        copies, ood_train = stage.training.ood_train, self._task.ood_train
-        if copies and ood_train is None:
-            owner = self._recipe.dataset.registered.owner
-            raise DataError(
-                f"stages.{stage.name}.ood_train: expected 0, since {owner} has no OOD training examples here"
-            )
-        return [self._task.train, *([ood_train] * copies if ood_train is not None else [])]
+    def _measure(self, stage: Stage, trained: Entry) -> tuple[Entry, bool]:
+        splits = self._materials.task.evaluated
+        identity = {
+            "trained": trained.key,
+            "splits": [[s.name, self._materials.fingerprint(s), s.labels, s.collapse] for s in splits],
+            "evaluators": [component(use) for use in self._recipe.evaluators],
+            "metric": self._materials.task.metric,
+            "test": getattr(self._materials.task.test, "name", None),
+        }
+        points = self._points(stage)
+        return self._obtain(
+            stage,
+            "measured",
+            identity,
+            lambda draft: measure(stage, trained.files, points, self._materials, self._accelerator, draft),
+            lambda files: (files / FIGURES).is_file() and set(points) <= set(read_figures(files)[1]),
+        )
 
-    def _examples(self, stage: Stage) -> datasets.Dataset:
-        """Tokenised training examples, with what the loss is told of each."""
-        splits = self._trained_on(stage)
-        examples = datasets.concatenate_datasets([self._tokens(split, stage.training.max_length) for split in splits])
-        told = {}
-        if stage.needs_bias:
-            assert self._bias is not None, "the recipe has a bias model"
-            told["bias_log_probs"] = np.concatenate([self._bias.log_probs(split) for split in splits])
-        if stage.teacher is not None:
-            told["teacher_log_probs"] = np.concatenate([self._teach(stage, split) for split in splits])
-        return datasets.concatenate_datasets([examples, datasets.Dataset.from_dict(told)], axis=1) if told else examples
+    def _taught(self, stage: Stage, teacher: Reference) -> list[np.ndarray]:
+        """Log p_t of the teacher of a stage on each split that it trains on, ``(N, C)``."""
+        return [self._taught_on(stage, teacher, split) for split in self._materials.trained_on(stage)]
 
-    def _teach(self, stage: Stage, split: Split) -> np.ndarray:
-        """Log p_t of the teacher of a stage, ``(N, C)``; computed once, and kept beside the teacher."""
-        teacher, max_length = stage.teacher, stage.training.max_length
-        assert teacher is not None, "asked for a stage that has one"
-        key = teacher, split.name, max_length
-        if key not in self._taught:
+    def _taught_on(self, stage: Stage, teacher: Reference, split: Split) -> np.ndarray:
+        max_length = stage.training.max_length
+        identity = {
+            "teacher": [self._trained[teacher.stage].key if teacher.stage in self._trained else None, teacher.point],
+            "pretrained": self._materials.identity(stage)["pretrained"],
+            "split": self._materials.fingerprint(split),
+            "max_length": max_length,
+            "eval_batch_size": stage.training.eval_batch_size,
+            "versions": _versions(),
+        }
+
+        def compute(draft: Path) -> None:
             model = self._start(teacher).model.to(self._accelerator.device)
-            logits = torch.from_numpy(self._logits(model, split, stage))
-            log_probs = logits.log_softmax(dim=-1)
-            self._directory.write_log_probs(teacher, f"{split.name}-{max_length}", log_probs)
-            self._taught[key] = log_probs.numpy()
-        return self._taught[key]
+            logits = torch.from_numpy(self._materials.logits(model, split, stage))
+            if self.is_first:
+                with atomic_file(draft / _TAUGHT) as temporary:
+                    save_file({"log_probs": logits.log_softmax(dim=-1).numpy()}, temporary)
 
-    def _events(self, stage: Stage) -> Events:
-        def evaluate(model: PreTrainedModel) -> tuple[float, dict[str, float]]:
-            ood = self._task.ood if stage.training.eval_ood else ()
-            return (
-                self._metric(self._evaluate(model, self._task.dev, stage)),
-                {split.name: self._metric(self._evaluate(model, split, stage)) for split in ood},
-            )
+        entry, _ = self._obtain(stage, "taught", identity, compute, said=f"taught {split.name}")
+        if self._directory is not None:
+            at = self._directory.at(teacher) / "log_probs"
+            self._directory.link(entry.files / _TAUGHT, at / f"{split.name}-{max_length}.safetensors")
+        log_probs: np.ndarray = load_file(entry.files / _TAUGHT)["log_probs"]
+        return log_probs
 
-        def on_step(step: int, loss: float, learning_rate: float) -> None:
-            self._directory.log(stage.name, {"step": step, "loss": loss, "learning_rate": learning_rate})
-            self._reporter.step(step, loss, learning_rate)
+    def _place(self, stage: Stage, trained: Entry, measured: Entry) -> None:
+        """Put into the run directory what the stage left, of its points those that the run has."""
+        assert self._directory is not None, "asked for where there is one"
+        mine = self._points(stage)
+        for files in (trained.files, measured.files):
+            for file in sorted(each for each in files.rglob("*") if each.is_file()):
+                inside = file.relative_to(files)
+                is_others = inside.parts[0] == "points" and inside.parts[1] not in mine
+                if not is_others and inside.name != FIGURES:
+                    self._directory.link(file, self._directory.at(Reference(stage.name)) / inside)
 
-        def on_evaluation(step: int, id_metric: float, ood: dict[str, float]) -> None:
-            self._directory.log(stage.name, {"step": step, self._task.metric: {self._task.dev.name: id_metric, **ood}})
-            self._reporter.evaluated(step, id_metric, ood)
+    # -- the store -----------------------------------------------------------------------------
 
-        return Events(evaluate, on_step, on_evaluation)
+    def _obtain(
+        self,
+        stage: Stage,
+        kind: str,
+        identity: Mapping[str, Any],
+        compute: Callable[[Path], None],
+        enough: Callable[[Path], bool] = lambda _files: True,
+        said: str = "",
+    ) -> tuple[Entry, bool]:
+        """An entry of the store, and whether it was there.
 
-    # -- models and figures --------------------------------------------------------------------
+        Where several processes work together, the first of them asks and writes, and all of them compute.
+        ``said``: what run.json calls the entry, where a stage has several of its kind.
+        """
+        key = digest(identity)
+        if not self.is_first:
+            while (draft := self._told(key)) is not None:
+                compute(draft)
+                self._accelerator.wait_for_everyone()
+            found = self._store.get(key)
+            assert found is not None, "the first process has just finished it"
+            return found, False
+        if self._stored_only:
+            found = self._store.get(key)
+            if found is None or not enough(found.files):
+                raise NotStored(f"stages.{stage.name}: expected it in the store {self._store.root}, got no such entry")
+            was_there = True
+        else:
+
+            def with_the_others(draft: Path) -> None:
+                self._tell(True)
+                compute(draft)
+                self._accelerator.wait_for_everyone()
+
+            found, was_there = self._store.obtain(key, kind, stage.formula(), identity, with_the_others, enough)
+            self._tell(False)
+        if self._directory is not None:
+            self._directory.refer(stage.name, said or kind, key)
+            self._store.use(found, self._directory.path)
+        return found, was_there
+
+    def _tell(self, computing: bool) -> None:
+        if self._accelerator.num_processes > 1:
+            broadcast(torch.tensor([computing], dtype=torch.int32, device=self._accelerator.device))
+
+    def _told(self, key: str) -> Path | None:
+        """In the others: where the first process wants something computed; None where it has it."""
+        said = broadcast(torch.tensor([0], dtype=torch.int32, device=self._accelerator.device))
+        return self._store.draft(key) if said.item() else None
+
+    # -- models --------------------------------------------------------------------------------
+
+    def _at(self, reference: Reference) -> Path:
+        return point_in(self._trained[reference.stage].files, reference.point)
 
     def _start(self, weights: Reference) -> Network:
         if weights.stage == PRETRAINED:
-            return self._backbone.load(self._task.labels, self._recipe.seed)
-        return self._load(self._directory.at(weights) / "model")
-
-    def _load(self, saved: Path) -> Network:
-        """A saved model, from disk: what is measured is what a user will load."""
-        model: PreTrainedModel = type(self._pretrained.model).from_pretrained(saved)
-        return dataclasses.replace(self._pretrained, model=model)
-
-    def _tokens(self, split: Split, max_length: int) -> datasets.Dataset:
-        key = split.name, max_length
-        if key not in self._tokenized:
-            self._tokenized[key] = tokenize(split, self._pretrained.tokenizer, max_length)
-        return self._tokenized[key]
-
-    def _logits(self, model: PreTrainedModel, split: Split, stage: Stage) -> np.ndarray:
-        tokens = self._tokens(split, stage.training.max_length)
-        batch_size = stage.training.eval_batch_size
-        return predict(model, tokens, self._pretrained.tokenizer, self._accelerator, batch_size)
-
-    def _evaluate(self, model: PreTrainedModel, split: Split, stage: Stage) -> dict[str, float]:
-        return figures(self._evaluators, Predictions(split, self._logits(model, split, stage)))
-
-    def _metric(self, evaluation: Mapping[str, float]) -> float:
-        metric = self._task.metric
-        if metric not in evaluation:
-            owner, given = self._recipe.dataset.registered.owner, ", ".join(evaluation) or "none"
-            raise PluginError(f"{owner}: its metric is {metric!r}, which no evaluator of the recipe gives: {given}")
-        return evaluation[metric]
-
-    def _measure(self, network: Network, stage: Stage) -> Figures:
-        """Every figure of a saved model."""
-        model = network.model.to(self._accelerator.device)
-        evaluations = {split.name: self._evaluate(model, split, stage) for split in self._task.evaluated}
-        if measured := measures(self._evaluators, network.matrices()):
-            evaluations["model"] = measured
-        reported = self._task.test or self._task.dev
-        return Figures(
-            sparsity=masks.sparsity(network.matrices(COUNTED_PARTS)),
-            id=self._metric(evaluations[reported.name]),
-            ood={split.name: self._metric(evaluations[split.name]) for split in self._task.ood},
-            also={split.name: self._metric(evaluations[split.name]) for split in self._task.also},
-            evaluations=evaluations,
-        )
+            return self._materials.fresh()
+        return self._materials.load(self._at(weights) / "model")
 
 
-def _fingerprint(split: Split) -> str:
-    """SHA-256 of the columns and rows of a split, in hexadecimal."""
-    sha = hashlib.sha256(",".join(split.examples.column_names).encode())
-    for batch in split.examples.with_format("arrow").iter(10_000):
-        for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            sha.update(repr(row).encode())
-    return sha.hexdigest()
+def _versions() -> dict[str, str]:
+    """Of what computes."""
+    return {name: version(name) for name in ("srframework", "accelerate", "tokenizers", "torch", "transformers")}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +177,14 @@ class Recipe:
     def to_toml(self) -> str:
         """The resolved recipe as text."""
         return tomli_w.dumps(self.table())
+
+    def only(self, stage: str) -> Recipe:
+        """The recipe less the stages that ``stage`` does not build on, and less its claim."""
+        wanted = {stage}
+        for each in reversed(self.stages):
+            if each.name in wanted:
+                wanted |= {reference.stage for _, reference in each.references()}
+        return replace(self, stages=tuple(each for each in self.stages if each.name in wanted), claim=None)
 
     def steps_kept(self, stage: str) -> frozenset[int]:
         """The steps of ``stage`` that another stage builds on."""

@@ -4,16 +4,19 @@
 
     RUN/
       recipe.toml               the resolved recipe: every option said; runs again as it is
-      run.json                  versions, plugins, data fingerprints, machine, state
-      results.json              what `run --json` prints
+      run.json                  state, versions, plugins, data fingerprints, machine; the key of each stage in the store
+      results.json              what `run --json` prints, with the resolved recipe; only of a finished run
       bias.json                 how good the bias model is by itself; only where a loss has one
       stages/NAME/
         model/                  plain transformers: config, tokenizer, safetensors
         mask.safetensors        one bit an entry; only where something is pruned
         metrics.jsonl           loss and figures by step
         result.json             the stage's figures
+        predictions/            of every example that it is evaluated on
         log_probs/              of the training examples; only where another stage learns from them
         points/POINT/           the same, for a step or a sparsity level inside the stage
+
+What comes from the store is linked to it where the file system can, and else copied.
 """
 
 from __future__ import annotations
@@ -21,21 +24,22 @@ from __future__ import annotations
 import json
 import platform
 import re
-import time
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
-from torch import Tensor
+import tomli
+from filelock import FileLock, Timeout
 
 from srframework.errors import UsageError
-from srframework.files import atomic_directory, atomic_file, write_json, write_text
-from srframework.masks import Mask
+from srframework.files import link_file, write_json, write_text
+from srframework.identity import digest
 from srframework.recipe import Recipe, Reference
-from srframework.training import Checkpoint
+from srframework.settings import differences
 
 
 @dataclass(frozen=True)
@@ -66,116 +70,188 @@ class StageResult:
         name, op: Of the stage.
         metric: Name of the figure that ``id`` and ``ood`` give.
         figures: At its end.
-        levels: By sparsity level, for a pruner that passes through several.
+        points: By step or sparsity level, where one is kept.
     """
 
     name: str
     op: str
     metric: str
     figures: Figures
-    levels: dict[str, Figures] = field(default_factory=dict)
+    points: dict[str, Figures] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """As ``run --json`` prints it."""
+        """As ``run --json`` prints it; of the points, the sparsity levels."""
         head = {"name": self.name, "op": self.op, "metric": self.metric, **asdict(self.figures)}
-        if self.levels:
-            head["levels"] = [{"level": float(level), **asdict(each)} for level, each in self.levels.items()]
+        levels = {point: each for point, each in self.points.items() if Reference(self.name, point).level is not None}
+        if levels:
+            head["levels"] = [{"level": float(level), **asdict(each)} for level, each in levels.items()]
         return head
 
 
 class RunDirectory:
-    """A new run's directory; nothing is written before :meth:`begin`.
+    """A run's directory, new or of the same recipe; nothing is written before :meth:`begin`.
 
     Args:
-        path: Must not exist, or be empty.
+        path: Must not exist, be empty, or be a run of ``recipe``.
+        recipe: What is run.
 
     Raises:
-        UsageError: It is neither.
+        UsageError: It is none of these; says what differs.
     """
 
-    def __init__(self, path: Path) -> None:
-        try:
-            if path.exists() and (not path.is_dir() or any(path.iterdir())):
-                got = "one that is not empty" if path.is_dir() else "a file"
-                raise UsageError(f"--out {path}: expected a new or an empty directory, got {got}")
-        except OSError as error:
-            raise UsageError(f"--out {path}: the directory cannot be read: {error.strerror}") from error
-        self.path = path
+    def __init__(self, path: Path, recipe: Recipe) -> None:
+        self.path, self._recipe = path, recipe
+        check_vacant(path, "recipe.toml", recipe.to_toml())
+        self._facts: dict[str, Any] = {}
+        self._stages: dict[str, dict[str, str]] = {}
 
     @classmethod
-    def default_path(cls, recipe: Recipe, seed: bool = True) -> Path:
-        """``runs/<recipe>-<seed>-<time>``, under the current directory; ``seed``: whether to name it."""
-        slug = re.sub(r"[^a-z0-9]+", "-", recipe.name.lower()).strip("-")[:48] or "recipe"
-        parts = [slug, *([str(recipe.seed)] if seed else []), time.strftime("%Y%m%d-%H%M%S")]
-        return Path("runs") / "-".join(parts)
+    def default_path(cls, recipe: Recipe) -> Path:
+        """``runs/<recipe>-<seed>-<hash of the resolved recipe>``, under the current directory: the same for the same
+        recipe, so that it goes on there."""
+        return Path("runs") / f"{slug(recipe.name)}-{recipe.seed}-{digest(recipe.table())[:8]}"
 
-    def make(self) -> None:
-        """Make the directory; raises as :meth:`begin` does."""
+    @contextmanager
+    def locked(self, waiting: str, note: Any) -> Iterator[None]:
+        """Keep other processes from working in it; wait, and say so, where one does."""
+        make_directory(self.path)
+        lock = FileLock(self.path / ".lock")
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"--out {self.path}: the directory cannot be made: {error.strerror}") from error
+            lock.acquire(timeout=0)
+        except Timeout:
+            note(waiting)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
-    def begin(self, recipe: Recipe, facts: Mapping[str, Any]) -> None:
-        """Make the directory; write the resolved recipe, and what the run depends on.
+    def begin(self, facts: Mapping[str, Any]) -> None:
+        """Write the resolved recipe, and what the run depends on.
 
         Raises:
             UsageError: The directory cannot be made.
         """
-        self.make()
-        write_text(self.path / "recipe.toml", recipe.to_toml())
+        make_directory(self.path)
+        write_text(self.path / "recipe.toml", self._recipe.to_toml())
+        recipe = self._recipe
         self._facts = {"recipe": recipe.name, "seed": recipe.seed, **facts, "versions": _versions(recipe)}
+        self._before = _read_state(self.path).get("stages", {})
         self.mark("running")
 
     def mark(self, state: str, error: str = "") -> None:
         """Say in run.json whether the run is running, finished, failed or interrupted."""
-        write_json(self.path / "run.json", {"state": state, **({"error": error} if error else {}), **self._facts})
+        said = {"state": state, **({"error": error} if error else {}), **self._facts, "stages": self._stages}
+        write_json(self.path / "run.json", said)
+        if state != "finished":
+            (self.path / "results.json").unlink(missing_ok=True)
 
     def at(self, reference: Reference) -> Path:
         """Where the stage, or the point in it, is kept."""
         stage = self.path / "stages" / reference.stage
         return stage if reference.point is None else stage / "points" / reference.point
 
-    def save(self, stage: str, checkpoint: Checkpoint, model: Any, tokenizer: Any) -> Path:
-        """Write a checkpoint as a directory that plain transformers loads; gives that directory."""
-        place = self.at(Reference(stage, checkpoint.point))
-        place.mkdir(parents=True, exist_ok=True)
-        with atomic_directory(place / "model") as temporary:
-            model.save_pretrained(temporary, state_dict=checkpoint.weights)
-            tokenizer.save_pretrained(temporary)
-        if len(checkpoint.mask):
-            checkpoint.mask.save(place / "mask.safetensors")
-        return place / "model"
-
-    def load_mask(self, reference: Reference) -> Mask:
-        """The mask of a finished stage, or of a point in it."""
-        return Mask.load(self.at(reference) / "mask.safetensors")
-
-    def log(self, stage: str, record: Mapping[str, Any]) -> None:
-        """Add a line to the stage's metrics.jsonl."""
+    def refer(self, stage: str, kind: str, key: str) -> None:
+        """Say in run.json that the run uses an entry of the store."""
         place = self.at(Reference(stage))
-        place.mkdir(parents=True, exist_ok=True)
-        with (place / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        if kind == "trained" and self._before.get(stage, {}).get(kind, key) != key and place.exists():
+            shutil.rmtree(place)  # what another version of a plugin made of the same recipe
+        self._stages.setdefault(stage, {})[kind] = key
+        self.mark("running")
 
-    def write_figures(self, reference: Reference, figures: Figures) -> None:
-        """Write the figures of a point in a stage."""
-        write_json(self.at(reference) / "result.json", asdict(figures))
+    def follow(self, stage: str, log: Path) -> None:
+        """Show the log of a stage while it is computed."""
+        log.touch()
+        self.link(log, self.at(Reference(stage)) / log.name)
+
+    def link(self, file: Path, place: Path) -> None:
+        """Have a file of the store at ``place`` too."""
+        place.parent.mkdir(parents=True, exist_ok=True)
+        link_file(file, place)
 
     def write_bias(self, report: Mapping[str, Any]) -> None:
         """Write how good the bias model is by itself."""
         write_json(self.path / "bias.json", report)
 
-    def write_log_probs(self, reference: Reference, name: str, log_probs: Tensor) -> None:
-        """Write what a stage says of its training examples, ``(N, C)``."""
-        place = self.at(reference) / "log_probs"
-        place.mkdir(exist_ok=True)
-        with atomic_file(place / f"{name}.safetensors") as temporary:
-            save_file({"log_probs": log_probs}, temporary)
-
     def write_result(self, result: StageResult) -> None:
-        """Write the figures of a finished stage."""
+        """Write the figures of a finished stage, and of the points inside it."""
         write_json(self.at(Reference(result.name)) / "result.json", result.to_json())
+        for point, figures in result.points.items():
+            write_json(self.at(Reference(result.name, point)) / "result.json", asdict(figures))
+
+    def finish(self, report: Mapping[str, Any]) -> None:
+        """Write results.json; the run is finished."""
+        write_json(self.path / "results.json", {**report, "settings": self._recipe.table()})
+        self.mark("finished")
+
+
+def slug(name: str) -> str:
+    """A recipe's name as part of the name of a directory."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:48] or "recipe"
+
+
+def make_directory(path: Path) -> None:
+    """Make the directory.
+
+    Raises:
+        UsageError: It cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {path}: the directory cannot be made: {error.strerror}") from error
+
+
+def check_vacant(path: Path, file: str, expected: str | None = None) -> None:
+    """Refuse a directory that holds anything but work on the same.
+
+    Args:
+        path: The directory, which need not exist.
+        file: The file in it that says on what it is work.
+        expected: What that file, a recipe, is to contain; None for whatever it does.
+
+    Raises:
+        UsageError: It holds something else; says what differs.
+    """
+    try:
+        if path.exists() and not path.is_dir():
+            raise UsageError(f"--out {path}: expected a new or an empty directory, got a file")
+        if not path.is_dir() or not any(each.name != ".lock" for each in path.iterdir()):
+            return
+        found = (path / file).read_text(encoding="utf-8") if (path / file).is_file() else None
+    except OSError as error:
+        raise UsageError(f"--out {path}: the directory cannot be read: {error.strerror}") from error
+    if found is None:
+        raise UsageError(f"--out {path}: expected a new or an empty directory, got one that is not empty")
+    if expected is not None and found != expected:
+        try:
+            differing = differences(tomli.loads(found), tomli.loads(expected))
+        except tomli.TOMLDecodeError:
+            differing = ["its recipe.toml is no TOML"]
+        told = "; ".join(differing[:3]) + (f"; and {len(differing) - 3} more" if len(differing) > 3 else "")
+        raise UsageError(
+            f"--out {path}: expected a new or an empty directory, or one of the same recipe, got one of another: {told}"
+        )
+
+
+def mark_failed(path: Path, error: str) -> None:
+    """Say in run.json that a run failed, whatever state it is in."""
+    make_directory(path)
+    write_json(path / "run.json", {**_read_state(path), "state": "failed", "error": error})
+    (path / "results.json").unlink(missing_ok=True)
+
+
+def is_finished(path: Path) -> bool:
+    """Whether a run directory is there, and finished."""
+    return _read_state(path).get("state") == "finished"
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    try:
+        state = json.loads((path / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return state if isinstance(state, dict) else {}
 
 
 def _versions(recipe: Recipe) -> dict[str, str]:

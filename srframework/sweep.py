@@ -21,28 +21,10 @@ from typing import Any
 
 from srframework.document import Document, KeyPath, Keys, leaves
 from srframework.errors import Problem, RecipeError, shorten
+from srframework.grid import Axis, Refuse, Swept, axis_of
 from srframework.loading import check
 from srframework.recipe import Recipe, find
 from srframework.registry import Registry
-
-
-@dataclass(frozen=True)
-class Swept:
-    """One key that is swept.
-
-    Attributes:
-        origin: Where the recipe says so: a key path under ``sweep``.
-        keys: The key whose value varies.
-        values: Its values.
-    """
-
-    origin: KeyPath
-    keys: Keys
-    values: tuple[Any, ...]
-
-
-Axis = tuple[Swept, ...]
-"""Keys that move together; mostly one."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +44,20 @@ class Cell:
     recipe: Recipe
 
 
-def load_cells(recipe: str | Path, registry: Registry, overrides: Sequence[str] = ()) -> list[Cell]:
+def load_cells(
+    recipe: str | Path, registry: Registry, overrides: Sequence[str] = (), flags: Sequence[str] = ()
+) -> list[Cell]:
     """Read and check a recipe, and every cell of its sweep: the product of its axes, the last varying fastest.
 
     An override of a swept key takes it out of the sweep; ``sweep={}`` takes out all. Where ``variant`` is
     swept, each variant may have a sweep of its own.
+
+    Args:
+        recipe: A path, or the name of a shipped recipe.
+        registry: The components that it may use.
+        overrides: ``key=value``, of every cell.
+        flags: What the command line sweeps besides, or instead of the recipe where both sweep a key:
+            ``--grid seed=1,2``, ``--zip training.epochs=1,2 training.batch_size=8,16``.
 
     Raises:
         RecipeError: All problems of all cells at once, each once.
@@ -76,7 +67,7 @@ def load_cells(recipe: str | Path, registry: Registry, overrides: Sequence[str] 
     problems: dict[str, Problem] = {}
     slugs: set[str] = set()
     try:
-        choices = list(_choices(path, overrides))
+        choices = list(_choices(path, overrides, flags))
     except RecipeError as error:  # what is wrong besides the sweep is to be told too
         problems = {str(problem): problem for problem in error.problems}
         choices = [[]]
@@ -113,19 +104,19 @@ def load_every(recipe: str | Path, registry: Registry, overrides: Sequence[str] 
     return cells
 
 
-Choice = tuple[KeyPath, Keys, Any]
-"""A swept key in one cell: where it is swept, the key, its value there."""
+Choice = tuple[str | KeyPath, Keys, Any]
+"""A swept key in one cell: who sweeps it, the key, its value there."""
 
 
-def _choices(path: Path, overrides: Sequence[str]) -> Iterator[list[Choice]]:
+def _choices(path: Path, overrides: Sequence[str], flags: Sequence[str]) -> Iterator[list[Choice]]:
     """What each cell sets."""
-    axes = _axes(Document(path, overrides), overrides)
+    axes = _axes(Document(path, overrides), overrides, flags)
     of_variants = [axis for axis in axes if _is_of_variants(axis)]
     if not of_variants:
         yield from _product(axes)
         return
     for chosen in _product(of_variants[:1]):
-        own = _axes(Document(path, overrides, chosen), overrides)
+        own = _axes(Document(path, overrides, chosen), overrides, flags)
         rest = [axis for axis in own if not _is_of_variants(axis)]
         yield from ([*chosen, *more] for more in _product(rest))
 
@@ -140,25 +131,49 @@ def _product(axes: Sequence[Axis]) -> Iterator[list[Choice]]:
         yield [(swept.origin, swept.keys, swept.values[index]) for axis, index in pairs for swept in axis]
 
 
-def _axes(document: Document, overrides: Sequence[str]) -> list[Axis]:
-    """The axes of a document's sweep, less what an override fixes."""
-    table = document.data.get("sweep", {})
+def _axes(document: Document, overrides: Sequence[str], flags: Sequence[str]) -> list[Axis]:
+    """The axes of a document's sweep, less what an override fixes or the command line sweeps; then those of
+    the command line."""
     problems: list[Problem] = []
 
-    def refuse(path: KeyPath, message: str) -> None:
-        problems.append(Problem(document.where(path), document.label(path), message))
+    def refuse(origin: str | KeyPath, message: str, keys: Keys = ()) -> None:
+        if isinstance(origin, str):
+            problems.append(Problem(origin, ".".join(keys), message))
+        else:
+            problems.append(Problem(document.where(origin), document.label(origin), message))
+
+    fixed = {tuple(override.partition("=")[0].split(".")): override for override in overrides}
+    added = [found for flag in flags if (found := axis_of(flag, refuse))]
+    for each in itertools.chain(*added):
+        if said := next((said for keys, said in fixed.items() if each.keys[: len(keys)] == keys), None):
+            refuse(each.origin, f"expected a key that is swept or set, not both; got --set {said} too", each.keys)
+    leave = [*fixed, *(each.keys for each in itertools.chain(*added))]
+    axes = [*_of_recipe(document, leave, refuse), *added]
+    every = [each for axis in axes for each in axis]
+    for each in every:
+        if [other.keys for other in every].count(each.keys) > 1:
+            refuse(each.origin, f"expected keys that are swept once; {'.'.join(each.keys)} is swept twice", each.keys)
+        elif each.keys[0] in ("sweep", "variants"):
+            refuse(each.origin, "expected a key of the recipe other than sweep and variants", each.keys)
+    if problems:
+        raise RecipeError(problems)
+    return axes
+
+
+def _of_recipe(document: Document, leave: Sequence[Keys], refuse: Refuse) -> list[Axis]:
+    """The axes of a document's sweep, without the keys in ``leave`` and what is inside them."""
+    table = document.data.get("sweep", {})
 
     def swept(table: Mapping[str, Any], path: KeyPath) -> Iterator[Swept]:
         for inner, keys, values in leaves(table):
             if not isinstance(values, list) or not values:
                 refuse((*path, *inner), f"expected an array of values, got {shorten(values)}")
-            elif not any(keys[: len(each)] == each for each in fixed):
+            elif not any(keys[: len(each)] == each for each in leave):
                 yield Swept((*path, *inner), keys, tuple(values))
 
     if not isinstance(table, dict):
         refuse(("sweep",), f"expected a table of keys, each with an array of values, got {shorten(table)}")
         table = {}
-    fixed = [tuple(override.partition("=")[0].split(".")) for override in overrides]
     groups = table.get("zip", [])
     if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
         refuse(("sweep", "zip"), f"expected [[sweep.zip]] tables of keys that move together, got {shorten(groups)}")
@@ -175,14 +190,6 @@ def _axes(document: Document, overrides: Sequence[str]) -> list[Axis]:
             refuse(("sweep", "zip", index), f"expected arrays of one length, got {lengths}")
         elif axis:
             axes.append(_each_once(axis))
-    every = [each for axis in axes for each in axis]
-    for each in every:
-        if [other.keys for other in every].count(each.keys) > 1:
-            refuse(each.origin, f"expected keys that are swept once; {'.'.join(each.keys)} is swept twice")
-        elif each.keys[0] in ("sweep", "variants"):
-            refuse(each.origin, "expected a key of the recipe other than sweep and variants")
-    if problems:
-        raise RecipeError(problems)
     return axes
 
 
@@ -195,9 +202,9 @@ def _each_once(axis: Axis) -> Axis:
 
 def _label(chosen: Sequence[Choice]) -> str:
     """Keys by their last part, where that says which is meant."""
-    leading: dict[KeyPath, tuple[Keys, Any]] = {}
+    leading: dict[str | KeyPath, tuple[Keys, Any]] = {}
     for origin, keys, value in chosen:
-        group = origin[:3] if origin[1] == "zip" else origin
+        group = origin[:3] if origin[1] == "zip" and not isinstance(origin, str) else origin
         leading.setdefault(group, (keys, value))
     last = [keys[-1] for keys, _ in leading.values()]
     names = [keys[-1] if last.count(keys[-1]) == 1 else ".".join(keys) for keys, _ in leading.values()]

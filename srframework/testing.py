@@ -15,15 +15,20 @@ and data that it makes itself, and raises AssertionError with a sentence where a
 
 from __future__ import annotations
 
+import contextlib
 import math
+import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import datasets
 import numpy as np
 import torch
+from accelerate import Accelerator
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
+from srframework.checkpoints import Checkpoints
 from srframework.component import Component, stage_references
 from srframework.contracts import (
     PARTS,
@@ -39,6 +44,8 @@ from srframework.contracts import (
     Split,
     TaskData,
 )
+from srframework.training import Checkpoint, Events, Training
+from srframework.training_options import TrainingOptions
 
 if TYPE_CHECKING:
     from srframework.contracts import WordVectors
@@ -188,7 +195,8 @@ def check_debiaser(component: Component, **options: Any) -> None:
 
 
 def check_pruner(component: Component, total_steps: int = 20, **options: Any) -> None:
-    """Under AdamW with weight decay, what is pruned is 0 after every refresh; a state can be restored."""
+    """Under AdamW with weight decay, what is pruned is 0 after every refresh; a state can be restored, and a
+    training that was killed goes on from it to the same bits."""
     pruner, net = _build(component, Pruner, options), network()
     pruner.attach(net, total_steps)
     step = 0
@@ -212,6 +220,16 @@ def check_pruner(component: Component, total_steps: int = 20, **options: Any) ->
     before, state = pruner.masks(), pruner.state()
     pruner.restore(state)
     assert pruner.masks() == before, f"{component.name}: restoring the state that stands changes the mask"
+    whole = _train(_build(component, Pruner, options), total_steps)
+    for stopped_at in sorted({2, step // 2, step - 1} & set(range(2, step))):
+        with tempfile.TemporaryDirectory() as place:
+            with contextlib.suppress(_Stopped):
+                _train(_build(component, Pruner, options), total_steps, Path(place), stopped_at)
+            went_on = _train(_build(component, Pruner, options), total_steps, Path(place))
+        where = f"{component.name}: stopped at step {stopped_at} and taken up again, it ends with"
+        assert went_on.mask == whole.mask, f"{where} another mask: its state() is to have all that restore() needs"
+        for name, value in whole.weights.items():
+            assert torch.equal(value, went_on.weights[name]), f"{where} another {name}"
 
 
 def check_evaluator(component: Component, **options: Any) -> None:
@@ -225,6 +243,42 @@ def check_evaluator(component: Component, **options: Any) -> None:
     assert any(figures), f"{component.name}: gives no figure of predictions, nor of weights"
     for name, value in ((name, value) for each in figures for name, value in each.items()):
         assert math.isfinite(value), f"{component.name}: {name} is {value}"
+
+
+class _Stopped(Exception):
+    """Stands for whatever stops a run."""
+
+
+class _CrossEntropy(Debiaser):
+    def loss(self, inputs: LossInputs) -> torch.Tensor:
+        return torch.nn.functional.cross_entropy(inputs.logits, inputs.labels)
+
+
+def _train(pruner: Pruner, total_steps: int, place: Path | None = None, stopped_at: int = 0) -> Checkpoint:
+    """What the training loop makes of the network above; with a checkpoint after each step in ``place``."""
+    net, accelerator = network(), Accelerator()
+    tokens = net.tokenizer(["a b c", "d e f", "g h i", "j a b"])
+    columns = {**tokens, "length": [5] * 4, "labels": [0, 1, 2, 0]}
+
+    def on_step(step: int, _loss: float, _rate: float) -> None:
+        if step == stopped_at:
+            raise _Stopped
+
+    training = Training(
+        network=net,
+        examples=datasets.Dataset.from_dict(columns),
+        debiaser=_CrossEntropy(None),
+        pruner=pruner,
+        options=TrainingOptions.model_validate(
+            {"max_steps": total_steps, "batch_size": 2, "learning_rate": 0.01}
+            | {"log_every": 1, "eval_every": 3, "checkpoint_steps": 1}
+        ),
+        seed=1,
+        accelerator=accelerator,
+        checkpoints=Checkpoints(place, accelerator) if place is not None else None,
+    )
+    *_, last = training.run(Events(lambda _model: (0.0, {}), on_step, lambda *_: None))
+    return last
 
 
 def _build(component: Component, contract: type, options: Mapping[str, Any]) -> Any:

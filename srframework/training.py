@@ -11,14 +11,13 @@ from typing import Any
 
 import datasets
 import torch
-from accelerate import Accelerator, skip_first_batches
+from accelerate import Accelerator
 from accelerate.utils import broadcast, set_seed
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, RandomSampler, Sampler
-from transformers import DataCollatorWithPadding, PreTrainedModel, get_linear_schedule_with_warmup
-from transformers.trainer_pt_utils import LengthGroupedSampler
+from transformers import PreTrainedModel, get_linear_schedule_with_warmup
 
-from srframework.checkpoints import Checkpoints, Snapshot
+from srframework.batches import Batches
+from srframework.checkpoints import Checkpoints, Snapshot, optimizer_state, restore_optimizer
 from srframework.contracts import Debiaser, LossInputs, Network, Phase, Pruner
 from srframework.errors import SRFrameworkError
 from srframework.masks import Mask
@@ -62,11 +61,16 @@ class Events:
 
 @dataclass
 class _Position:
-    """How far a training is; the rest of its state is in the model, the pruner, the loss and the optimizer."""
+    """How far a training is; the rest of its state is in the model, the pruner, the loss and the optimizer.
+
+    Attributes:
+        step: Optimizer steps.
+        phase: Number of the phase, from 0.
+        losses: How many losses there were since one was told; ``loss_sum`` is their sum.
+    """
 
     step: int = 0
     phase: int = 0
-    batches: int = 0
     losses: int = 0
     loss_sum: Tensor = field(default_factory=lambda: torch.zeros(()))
 
@@ -122,9 +126,10 @@ class Training:
         phases = pruner.phases(total)
         planned = sum(phase.steps for phase in phases)
         snapshot = self.checkpoints.latest() if self.checkpoints is not None else None
-        at = _Position() if snapshot is None else self._restored(snapshot)
+        batches = Batches(self.examples, self.network.tokenizer, options, self.seed, accelerator)
+        at = _Position() if snapshot is None else self._restored(snapshot, batches)
         at.loss_sum = at.loss_sum.to(accelerator.device)
-        batches = self._batches(at)
+        stream = iter(batches)
         events.on_start(at.step)
         self._saved = time.monotonic()
         for number, phase in list(enumerate(phases))[at.phase :]:
@@ -137,12 +142,12 @@ class Training:
             parameters = [*pruner.parameters(), *self.debiaser.parameters()]
             optimizer, schedule = self._optimizer(parameters, phase)
             if snapshot is not None:
-                _restore_optimizer(snapshot, optimizer, schedule)
+                restore_optimizer(snapshot, optimizer, schedule)
                 if self.checkpoints is not None:
                     self.checkpoints.restore_streams()  # last: what is made draws from them
                 snapshot = None
             while at.step < end:
-                at.loss_sum += self._backward(model, batches, at, planned)
+                at.loss_sum += self._backward(model, stream, at, planned)
                 at.losses += 1
                 pruner.before_step(at.step)
                 self._clip(parameters)
@@ -159,7 +164,7 @@ class Training:
                 if at.step in self.steps_kept:
                     yield self._checkpoint_between(at.step)
                 if self._is_due(at.step):
-                    self._save(at, optimizer, schedule)
+                    self._save(at, batches, optimizer, schedule)
             if not phase.steps:
                 pruner.refresh(at.step)  # else it was refreshed after the last of them
             if phase.level is not None:
@@ -172,9 +177,9 @@ class Training:
         options, step = self.options, at.step
         measured = step % options.eval_every == 0 or is_end
         if measured or step in self.steps_kept:
-            self._finite(at.loss_sum.item(), step)  # nothing that is no number is measured, or kept
+            self._mean_loss(at)  # nothing that is no number is measured, or kept
         if step % options.log_every == 0 or is_end:
-            events.on_step(step, self._finite(at.loss_sum.item() / at.losses, step), rate)
+            events.on_step(step, self._mean_loss(at), rate)
             at.loss_sum, at.losses = torch.zeros_like(at.loss_sum), 0
         if measured:
             self.pruner.refresh(step)
@@ -195,45 +200,37 @@ class Training:
             due = bool(broadcast(torch.tensor([due], dtype=torch.int32, device=self.accelerator.device)).item())
         return due or (every is not None and step % every == 0)
 
-    def _save(self, at: _Position, optimizer: Any, schedule: Any) -> None:
+    def _save(self, at: _Position, batches: Batches, optimizer: Any, schedule: Any) -> None:
         assert self.checkpoints is not None, "it is only due where there are any"
-        self._finite(at.loss_sum.item(), at.step)
-        self.checkpoints.save(at.step, lambda: self._snapshot(at, optimizer, schedule))
+        self._mean_loss(at)
+
+        def snapshot() -> Snapshot:
+            tensors, facts = optimizer_state(optimizer, schedule)
+            tensors |= {f"model.{name}": value for name, value in self._plain.state_dict().items()}
+            tensors |= {f"pruner.{name}": value for name, value in self.pruner.state().items()}
+            tensors |= {f"loss.{index}": value for index, value in enumerate(self.debiaser.parameters())}
+            tensors["loss_sum"] = at.loss_sum
+            counters = {"step": at.step, "phase": at.phase, "losses": at.losses}
+            facts |= {"at": counters, "batches": batches.taken, "best": None}
+            if self._best is not None:
+                metric, best = self._best
+                facts["best"] = {"metric": metric, "step": best.step}
+                tensors |= {f"best.{name}": value for name, value in best.weights.items()}
+                tensors |= {f"best-mask.{name}": value for name, value in best.mask.items()}
+            return Snapshot(tensors, facts)
+
+        self.checkpoints.save(at.step, snapshot)
         self._saved = time.monotonic()
 
-    def _snapshot(self, at: _Position, optimizer: Any, schedule: Any) -> Snapshot:
-        tensors = {f"model.{name}": value for name, value in self._plain.state_dict().items()}
-        tensors |= {f"pruner.{name}": value for name, value in self.pruner.state().items()}
-        tensors |= {f"loss.{index}": value for index, value in enumerate(self.debiaser.parameters())}
-        moments = optimizer.state_dict()
-        tensors |= {f"moments.{i}.{key}": value for i, each in moments["state"].items() for key, value in each.items()}
-        tensors["loss_sum"] = at.loss_sum
-        # At the end of a phase the rate is 0 and the schedule is over; what it knows is plain numbers anyway.
-        facts = {
-            "at": {"step": at.step, "phase": at.phase, "batches": at.batches, "losses": at.losses},
-            "schedule": {key: value for key, value in schedule.state_dict().items() if key != "lr_lambdas"},
-            "groups": [
-                {k: v for k, v in group.items() if k in ("lr", "initial_lr", "eps")}
-                for group in moments["param_groups"]
-            ],
-            "best": None,
-        }
-        if self._best is not None:
-            metric, best = self._best
-            facts["best"] = {"metric": metric, "step": best.step}
-            tensors |= {f"best.{name}": value for name, value in best.weights.items()}
-            tensors |= {f"best-mask.{name}": value for name, value in best.mask.items()}
-        return Snapshot(tensors, facts)
-
-    def _restored(self, snapshot: Snapshot) -> _Position:
-        """Set model, pruner, loss and the best so far to what they were."""
+    def _restored(self, snapshot: Snapshot, batches: Batches) -> _Position:
+        """Set model, pruner, loss, data order and the best so far to what they were."""
+        device = self.accelerator.device
         self._plain.load_state_dict(snapshot.part("model."))
-        self.pruner.restore(
-            {name: value.to(self.accelerator.device) for name, value in snapshot.part("pruner.").items()}
-        )
+        self.pruner.restore({name: value.to(device) for name, value in snapshot.part("pruner.").items()})
         with torch.no_grad():
             for index, own in enumerate(self.debiaser.parameters()):
                 own.copy_(snapshot.tensors[f"loss.{index}"])
+        batches.taken = snapshot.facts["batches"]
         if (best := snapshot.facts["best"]) is not None:
             weights = {name: snapshot.tensors[f"best.{name}"] for name in self._names}
             checkpoint = Checkpoint(best["step"], None, weights, Mask(snapshot.part("best-mask.")))
@@ -257,33 +254,6 @@ class Training:
             )
 
     # -- one step ------------------------------------------------------------------------------
-
-    def _batches(self, at: _Position) -> Iterator[dict[str, Tensor]]:
-        """Batches without end, from where ``at`` is; the order of an epoch is a function of the seed and its number."""
-        generator = torch.Generator()
-        size, processes = self.options.batch_size, self.accelerator.num_processes
-        sampler: Sampler[int]
-        if self.options.group_by_length:
-            lengths = list(self.examples["length"])
-            sampler = LengthGroupedSampler(size * processes, lengths=lengths, generator=generator)
-        else:
-            sampler = RandomSampler(self.examples, generator=generator)
-        loader = self.accelerator.prepare_data_loader(
-            DataLoader(
-                self.examples.remove_columns("length"),
-                batch_size=size,
-                sampler=sampler,
-                collate_fn=DataCollatorWithPadding(self.network.tokenizer),
-                generator=torch.Generator(),
-            )
-        )
-        epoch, done = divmod(at.batches, len(loader))
-        while True:
-            generator.manual_seed(self.seed * 1_000_003 + epoch)
-            for batch in skip_first_batches(loader, done) if done else loader:
-                at.batches += 1
-                yield batch
-            epoch, done = epoch + 1, 0
 
     def _optimizer(self, parameters: Sequence[nn.Parameter], phase: Phase) -> tuple[Any, Any]:
         options = self.options
@@ -351,11 +321,18 @@ class Training:
         for group in groups:
             self.accelerator.clip_grad_norm_(group, norm)
 
-    def _finite(self, loss: float, step: int) -> float:
+    def _mean_loss(self, at: _Position) -> float:
+        """Since it was told last, over all processes; 0 where that was just now.
+
+        Raises:
+            SRFrameworkError: It is no finite number.
+        """
+        total = self.accelerator.reduce(at.loss_sum, "mean") if self.accelerator.num_processes > 1 else at.loss_sum
+        loss: float = total.item() / max(at.losses, 1)
         if not math.isfinite(loss):
             rate = self.options.learning_rate
             raise SRFrameworkError(
-                f"the loss is {loss} at step {step}; expected a finite number (learning_rate is {rate:g}, "
+                f"the loss is {loss} at step {at.step}; expected a finite number (learning_rate is {rate:g}, "
                 f"max_grad_norm {self.options.max_grad_norm:g}; a lower learning rate is the usual remedy)"
             )
         return loss
@@ -384,18 +361,6 @@ class Training:
         checkpoint = self._checkpoint(step, str(step))
         self.pruner.restore(state)
         return checkpoint
-
-
-def _restore_optimizer(snapshot: Snapshot, optimizer: Any, schedule: Any) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in snapshot.part("moments.").items():
-        index, _, key = name.partition(".")
-        state.setdefault(int(index), {})[key] = value
-    groups = optimizer.state_dict()["param_groups"]
-    for group, saved in zip(groups, snapshot.facts["groups"], strict=True):
-        group |= saved
-    optimizer.load_state_dict({"state": state, "param_groups": groups})
-    schedule.load_state_dict({**schedule.state_dict(), **snapshot.facts["schedule"]})
 
 
 def _tensor(model: nn.Module, name: str) -> Tensor:

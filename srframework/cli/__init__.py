@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import sys
 
 import click
 
 from srframework.cli.claims import claims
+from srframework.cli.compare import compare
 from srframework.cli.context import App
 from srframework.cli.listing import list_components, list_plugins, list_recipes
+from srframework.cli.results import results
 from srframework.cli.run import run
 from srframework.cli.show import show
+from srframework.cli.store import store_group
+from srframework.cli.sweep import sweep
 from srframework.cli.validate import validate
-from srframework.errors import SRFrameworkError
+from srframework.errors import OF_THE_MACHINE, SRFrameworkError, refused
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -39,12 +42,20 @@ def cli(context: click.Context, block: tuple[str, ...]) -> None:
     context.obj = App(blocked=block)
 
 
-for command in (list_components, show, list_plugins, list_recipes, validate, run, claims):
+for command in (
+    list_components,
+    show,
+    list_plugins,
+    list_recipes,
+    validate,
+    run,
+    sweep,
+    results,
+    compare,
+    claims,
+    store_group,
+):
     cli.add_command(command)
-
-
-_OF_THE_MACHINE = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS)
-"""What the file system refuses, and no code of ours can mend."""
 
 
 def main() -> None:
@@ -64,8 +75,8 @@ def main() -> None:
         click.echo(f"error: {error}" if "\n" not in str(error) else f"errors:\n{error}", err=True)
         code = error.exit_code
     except OSError as error:
-        if error.errno not in _OF_THE_MACHINE:
+        if error.errno not in OF_THE_MACHINE:
             raise
-        click.echo(f"error: {error.filename or 'a file'}: cannot be written: {error.strerror}", err=True)
+        click.echo(f"error: {refused(error)}", err=True)
         code = 1
     sys.exit(code if isinstance(code, int) else 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import statistics
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ import click
 from rich.table import Table
 
 from srframework.claim import Judgement, judge
-from srframework.cli.context import App, json_option, print_json, print_table
-from srframework.cli.run import run_recipe, set_option
+from srframework.cli.context import App, json_option, print_json, print_table, store_option
+from srframework.cli.run import one_process_only, run_recipe, set_option
 from srframework.errors import SRFrameworkError, UsageError, nearest
 from srframework.recipe import Recipe, shipped
 from srframework.registry import Registry
@@ -41,8 +40,11 @@ class _Seeds(click.ParamType[tuple[int, ...]]):
 @set_option
 @click.option("--list", "listing", is_flag=True, help="List the claims and their checks; run nothing.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Directory for the runs, new or empty. Default: runs/claims-<time>."
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Directory for the runs: new, empty, or of the same claims, which go on. Default: runs/claims-<hash>.",
 )
+@store_option
 @json_option
 @click.pass_obj
 def claims(
@@ -52,6 +54,7 @@ def claims(
     overrides: tuple[str, ...],
     listing: bool,
     out: Path | None,
+    store: Path,
     as_json: bool,
 ) -> None:
     """Run the recipes of the paper's claims over several seeds, and say which claims hold here.
@@ -69,16 +72,22 @@ def claims(
     if listing:
         _print_list({name: runs[0] for name, runs in recipes.items()}, as_json)
         return
+    from srframework.files import write_json
+    from srframework.identity import digest
     from srframework.points import check_early
-    from srframework.runs import RunDirectory
+    from srframework.runs import RunDirectory, check_vacant, make_directory
 
-    for runs in recipes.values():
+    one_process_only("claims")
+    tables = [recipe.table() for runs in recipes.values() for recipe in runs]
+    place = out or Path("runs") / f"claims-{digest(tables)[:8]}"
+    check_vacant(place, "claims.json")
+    for name, runs in recipes.items():
         for recipe in runs:
             check_early(recipe)
-    directory = RunDirectory(out or Path("runs") / f"claims-{time.strftime('%Y%m%d-%H%M%S')}")
-    directory.make()
-    place = directory.path
-    rows, failed = _run(recipes, place)
+            RunDirectory(_place(place, name, recipe), recipe)  # refuses what is not its own, before any work
+    make_directory(place)
+    write_json(place / "claims.json", [])
+    rows, failed = _run(recipes, place, store)
     if as_json:
         print_json(rows)
     else:
@@ -107,7 +116,13 @@ def _resolve(name: str) -> str:
     raise UsageError(f"expected a file, or one of: {', '.join(choices)}; got {name!r}{hint}")
 
 
-def _run(recipes: dict[str, list[Recipe]], place: Path) -> tuple[list[dict[str, Any]], bool]:
+def _place(place: Path, name: str, recipe: Recipe) -> Path:
+    """Where a recipe of a claim runs."""
+    folder = re.sub(r"[^A-Za-z0-9._-]+", "-", name.removeprefix(FOLDER)).strip("-.")
+    return place / folder / f"seed={recipe.seed}"
+
+
+def _run(recipes: dict[str, list[Recipe]], place: Path, store: Path) -> tuple[list[dict[str, Any]], bool]:
     """A row for each claim; one that fails does not stop the rest, and what is done is on disk."""
     from srframework.files import write_json
 
@@ -116,13 +131,14 @@ def _run(recipes: dict[str, list[Recipe]], place: Path) -> tuple[list[dict[str, 
     for name, runs in recipes.items():
         claim = runs[0].claim
         assert claim is not None, "checked before"
-        folder = place / re.sub(r"[^A-Za-z0-9._-]+", "-", name.removeprefix(FOLDER)).strip("-.")
         row: dict[str, Any] = {"claim": name, "statement": claim.statement, "source": claim.source, "note": claim.note}
         try:
             reports = []
             for recipe in runs:
                 click.echo(f"{name}, seed {recipe.seed}: {claim.statement}", err=True)
-                reports.append(run_recipe(recipe, folder / f"seed={recipe.seed}")["stages"])
+                report = run_recipe(recipe, _place(place, name, recipe), store)
+                assert report is not None, "there is one process"
+                reports.append(report["stages"])
             row |= _judged(judge(claim, reports))
         except SRFrameworkError as error:
             failed = True

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,6 +18,15 @@ from srframework.plugins import discover
 from srframework.registry import Registered, Registry
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+store_option = click.option(
+    "--store",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="SRFRAMEWORK_STORE",
+    default=Path("runs/.store"),
+    show_default=True,
+    help="Where the results of stages are kept; also $SRFRAMEWORK_STORE.",
+)
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from srframework.cli.context import App, json_option, print_json, print_table
+from srframework.cli.context import App, json_option, print_json, print_table, store_option
 from srframework.cli.plan import print_plan
-from srframework.errors import SRFrameworkError
+from srframework.errors import UsageError
 from srframework.recipe import Recipe
 from srframework.sweep import Cell, load_cells
 
@@ -30,28 +31,37 @@ set_option = click.option(
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Run directory, new or empty. Default: runs/<recipe>-<seed>-<time>.",
+    help="Run directory: new, empty, or of the same recipe, which goes on. Default: runs/<recipe>-<seed>-<hash>.",
 )
+@store_option
 @json_option
 @click.pass_obj
-def run(app: App, recipe: str, overrides: tuple[str, ...], dry_run: bool, out: Path | None, as_json: bool) -> None:
+def run(
+    app: App, recipe: str, overrides: tuple[str, ...], dry_run: bool, out: Path | None, store: Path, as_json: bool
+) -> None:
     """Run RECIPE: a path, or the name of a shipped recipe (see `srframework recipes`).
 
+    The same command goes on where an earlier one was stopped, whatever stopped it; stages that are in the
+    store already are taken from there. Under `accelerate launch -m srframework run …` several processes share the work.
+
     A recipe with a [sweep] runs once for each combination of its values, each in a folder of its
-    own; an override of a swept key takes it out of the sweep, and 'sweep={}' leaves one run.
+    own, as `srframework sweep` does; an override of a swept key takes it out of the sweep, and 'sweep={}'
+    leaves one run.
     """
     cells = load_cells(recipe, app.registry, overrides)
-    _check_early(cells)
+    check_cells(cells)
     if dry_run:
         print_plan(cells, as_json)
     elif len(cells) == 1 and not cells[0].values:
-        report = run_recipe(cells[0].recipe, out)
-        _print(report, as_json)
+        if (report := run_recipe(cells[0].recipe, out, store)) is not None:
+            print_report(report, as_json)
     else:
-        _run_sweep(cells, out, as_json)
+        from srframework.cli.sweep import run_sweep
+
+        run_sweep(app, cells, out, store, as_json=as_json)
 
 
-def _check_early(cells: Sequence[Cell]) -> None:
+def check_cells(cells: Sequence[Cell]) -> None:
     """Refuse what is said of points inside stages in any cell, as far as that can be told by now."""
     from srframework.points import check_early
 
@@ -59,61 +69,32 @@ def _check_early(cells: Sequence[Cell]) -> None:
         check_early(cell.recipe)
 
 
-def run_recipe(recipe: Recipe, out: Path | None) -> dict[str, Any]:
-    """Run one recipe; give its report, which is on disk by then as ``results.json``."""
-    import datasets
-    import transformers
+def run_recipe(recipe: Recipe, out: Path | None, store: Path) -> dict[str, Any] | None:
+    """Run one recipe; give its report, which is on disk by then as ``results.json``.
 
-    from srframework.files import write_json
-    from srframework.pipeline import Pipeline
+    None in all but the first of several processes that share the work.
+    """
+    from srframework import running
     from srframework.report.progress import reporter
     from srframework.runs import RunDirectory
 
-    transformers.utils.logging.set_verbosity_error()  # the progress display is ours
-    transformers.utils.logging.disable_progress_bar()
-    datasets.disable_progress_bars()
-    directory = RunDirectory(out or RunDirectory.default_path(recipe))
     with reporter() as progress:
-        pipeline = Pipeline(recipe, directory, progress)
-        results = pipeline.run()
-    report = {"run": str(directory.path), "recipe": recipe.name, "seed": recipe.seed}
-    report |= {"stages": [result.to_json() for result in results]}
-    if pipeline.bias_report is not None:
-        report["bias"] = pipeline.bias_report
-    write_json(directory.path / "results.json", report)
-    return report
+        ran = running.run_recipe(recipe, out or RunDirectory.default_path(recipe), store, progress)
+    return ran.report if ran.is_first else None
 
 
-def _run_sweep(cells: Sequence[Cell], out: Path | None, as_json: bool) -> None:
-    """One run after the other; one that fails does not stop the rest."""
-    from srframework.files import write_json
-    from srframework.runs import RunDirectory
+def one_process_only(what: str) -> None:
+    """Refuse to do under ``accelerate launch`` what is done in one process.
 
-    directory = RunDirectory(out or RunDirectory.default_path(cells[0].recipe, seed=False))
-    directory.make()
-    place = directory.path
-    reports: list[dict[str, Any]] = []
-    for number, cell in enumerate(cells, 1):
-        click.echo(f"run {number} of {len(cells)}: {cell.label}", err=True)
-        report: dict[str, Any] = {"values": cell.values}
-        try:
-            report |= run_recipe(cell.recipe, place / cell.slug)
-        except SRFrameworkError as error:
-            click.echo(f"error: {cell.label}: {error}", err=True)
-            report |= {"run": str(place / cell.slug), "error": str(error)}
-        else:
-            if not as_json:
-                click.echo(cell.label)
-                _print(report, as_json)
-        reports.append(report)
-        write_json(place / "sweep.json", reports)
-    if as_json:
-        print_json(reports)
-    if failed := [report for report in reports if "error" in report]:
-        raise SRFrameworkError(f"{len(failed)} of {len(reports)} runs failed; {place / 'sweep.json'} says why")
+    Raises:
+        UsageError: There are several.
+    """
+    if (processes := os.environ.get("WORLD_SIZE", "1")) != "1":
+        raise UsageError(f"{what}: expected one process, got {processes}; `accelerate launch` is for one run at a time")
 
 
-def _print(report: dict[str, Any], as_json: bool) -> None:
+def print_report(report: dict[str, Any], as_json: bool) -> None:
+    """Print the report of one run on stdout."""
     if as_json:
         print_json(report)
         return

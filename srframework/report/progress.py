@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -54,6 +55,15 @@ class LiveReporter(Reporter):
         self._task = self._progress.add_task("", total=steps, stage=stage, speed="", loss="", figures="")
         self._clock = _Clock()
 
+    def stage_taken(self, name: str, formula: str, index: int, count: int, seconds: float) -> None:
+        self.note(_taken(name, formula, index, count, seconds))
+
+    def resumed(self, step: int) -> None:
+        self._clock = _Clock(step)
+        if self._task is not None:
+            self._progress.update(self._task, completed=step)
+        self.note(_resumed(step))
+
     def step(self, step: int, loss: float, learning_rate: float) -> None:
         if self._task is not None:
             speed = f"{self._clock.speed(step):.1f} steps/s"
@@ -65,20 +75,32 @@ class LiveReporter(Reporter):
 
 
 class LineReporter(Reporter):
-    """Log lines: at each evaluation, and in between at most every ten seconds."""
+    """Log lines: at each evaluation, and in between at most every ten seconds.
+
+    Args:
+        file: Where they go; None for stderr.
+    """
 
     interval = 10.0
 
-    def __init__(self) -> None:
+    def __init__(self, file: TextIO | None = None) -> None:
+        self._file = file
         self._stage, self._steps, self._clock, self._last = "", 0, _Clock(), time.monotonic()
         self._loss: float | None = None
 
     def note(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print(text, file=self._file or sys.stderr, flush=True)
 
     def stage_started(self, name: str, formula: str, index: int, count: int, steps: int) -> None:
         self._stage, self._steps, self._clock, self._loss = f"[{index}/{count}] {name}", steps, _Clock(), None
         self.note(f"{self._stage}: {formula}, {steps} steps")
+
+    def stage_taken(self, name: str, formula: str, index: int, count: int, seconds: float) -> None:
+        self.note(_taken(name, formula, index, count, seconds))
+
+    def resumed(self, step: int) -> None:
+        self._clock = _Clock(step)
+        self.note(f"{self._stage}: {_resumed(step)}")
 
     def step(self, step: int, loss: float, learning_rate: float) -> None:
         self._loss = loss
@@ -97,13 +119,22 @@ class LineReporter(Reporter):
 
 
 class _Clock:
-    """Steps per second since the stage began."""
+    """Steps per second since the stage began, or went on."""
 
-    def __init__(self) -> None:
-        self._start = time.monotonic()
+    def __init__(self, step: int = 0) -> None:
+        self._start, self._step = time.monotonic(), step
 
     def speed(self, step: int) -> float:
-        return step / max(time.monotonic() - self._start, 1e-9)
+        return max(step - self._step, 1e-9) / max(time.monotonic() - self._start, 1e-9)
+
+
+def _taken(name: str, formula: str, index: int, count: int, seconds: float) -> str:
+    took = timedelta(seconds=round(seconds))
+    return f"[{index}/{count}] {name}: {formula}, taken from the store, where it had taken {took}"
+
+
+def _resumed(step: int) -> str:
+    return f"goes on from the checkpoint at step {step}"
 
 
 def _figures(id_metric: float, ood: Mapping[str, float]) -> str:

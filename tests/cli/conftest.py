@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from srframework.cli import main
 
@@ -91,3 +94,67 @@ def perform() -> Callable[..., Done]:
         return Done(int(caught.value.code or 0), out.getvalue(), err.getvalue())
 
     return perform
+
+
+@pytest.fixture
+def make_run(work) -> Callable[..., Path]:
+    """Write a finished run of two stages by hand, ``srnet`` started from ``full``; other settings by dotted key.
+
+    ``figures``: stage -> ID and OOD figure; ``points``: level -> the same, inside ``srnet``;
+    ``said``: stage or ``srnet@LEVEL`` -> split -> true and predicted labels.
+    """
+
+    def make(
+        path, seed=1, figures=None, points=None, said=None, metric="accuracy", versions="0.1.0", data=None, **more
+    ):
+        settings = {"name": "hand", "schema": 1, "seed": seed, "backbone": {"use": "srframework/tiny", "layers": 2}}
+        settings |= {"dataset": {"use": "srframework/synthetic"}, "evaluators": [{"use": "srframework/accuracy"}]}
+        loss = {"use": "srframework/std"}
+        full = {"name": "full", "op": "train", "weights": "pretrained", "loss": dict(loss), "epochs": 3}
+        pruner = {"use": "srframework/mask", "sparsity": 0.5}
+        srnet = {"name": "srnet", "op": "prune", "weights": "full", "pruner": pruner, "loss": dict(loss), "epochs": 3}
+        settings["stages"] = [full, srnet]
+        for key, value in more.items():
+            *tables, last = key.split("__")
+            table = settings if tables[:1] not in (["full"], ["srnet"]) else {"full": full, "srnet": srnet}
+            for name in tables:
+                table = table[name]
+            table[last] = value
+
+        def measured(sparsity, id_figure, ood):
+            evaluations = {"dev": {metric: id_figure}, "hans": {metric: ood}}
+            shares = {"sparsity": sparsity, "id": id_figure, "ood": {"hans": ood}, "also": {}}
+            return {**shares, "evaluations": evaluations}
+
+        figures = figures or {"full": (0.9, 0.5), "srnet": (0.8, 0.7)}
+        rows = [
+            {"name": each["name"], "op": each["op"], "metric": metric}
+            | measured(0.0 if each is full else pruner["sparsity"], *figures[each["name"]])
+            for each in (full, srnet)
+            if each["name"] in figures
+        ]
+        if points:
+            rows[-1]["levels"] = [{"level": level, **measured(level, *each)} for level, each in points.items()]
+        place = work / path
+        place.mkdir(parents=True)
+        report = {"run": str(path), "recipe": settings["name"], "seed": seed, "stages": rows, "settings": settings}
+        facts = {"state": "finished", "versions": {"srframework": versions, "torch": "2.13.0"}, "data": data or {}}
+        (place / "results.json").write_text(json.dumps(report, indent=2) + "\n")
+        (place / "run.json").write_text(json.dumps(facts))
+        for name, splits in (said or {}).items():
+            stage, at, level = name.partition("@")
+            for split, (label, predicted) in splits.items():
+                file = (
+                    place
+                    / "stages"
+                    / stage
+                    / (f"points/{level}" if at else "")
+                    / "predictions"
+                    / f"{split}.safetensors"
+                )
+                file.parent.mkdir(parents=True, exist_ok=True)
+                tensors = {"label": label, "predicted": predicted}
+                save_file({key: np.asarray(value, dtype=np.int64) for key, value in tensors.items()}, file)
+        return place
+
+    return make

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import tomli
 import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -107,7 +108,9 @@ def test_json_is_one_object_with_the_documented_keys(finished):
         assert stage["id"] == stage["evaluations"]["dev"]["accuracy"]
         assert stage["also"] == {}
         assert stage["ood"] == {"reversed": stage["evaluations"]["reversed"]["accuracy"]}
-    assert json.loads((finished.out / "results.json").read_text()) == report
+    written = json.loads((finished.out / "results.json").read_text())
+    assert written.pop("settings") == json.loads(json.dumps(tomli.loads((finished.out / "recipe.toml").read_text())))
+    assert written == report
 
 
 def test_stages_run_after_those_that_they_start_from(finished):
@@ -182,7 +185,7 @@ def test_the_run_directory_explains_itself(finished):
     log = [json.loads(line) for line in (finished.out / "stages" / "full" / "metrics.jsonl").read_text().splitlines()]
     assert [record["step"] for record in log if "loss" in record] == [3, 6, 9, 12]
     assert [record["step"] for record in log if "accuracy" in record] == [4, 8, 12]
-    assert not list(finished.out.rglob(".*")), "temporary files are left"
+    assert [path.name for path in finished.out.rglob(".*")] == [".lock"], "temporary files are left"
 
 
 def test_progress_goes_to_stderr_as_plain_lines(finished):
@@ -193,10 +196,12 @@ def test_progress_goes_to_stderr_as_plain_lines(finished):
 
 
 def test_the_resolved_recipe_runs_again_to_the_same_bits(finished):
-    done = run("run", "out/recipe.toml", "--out", "again", cwd=finished.home)
+    done = run("run", "out/recipe.toml", "--out", "again", "--store", "another", cwd=finished.home)
     assert done.returncode == 0, done.stderr
+    assert "taken from the store" not in done.stderr
     files = {path.relative_to(finished.out) for path in finished.out.rglob("*.safetensors")}
-    assert len(files) == 4 + 3 + 3 + 2  # models at the end, at points; masks at the end, at points
+    ends, points, masks, splits = 4, 3, 5, 2
+    assert len(files) == ends + points + masks + splits * (ends + points)  # models, masks, predictions
     for file in files:
         assert (finished.out / file).read_bytes() == (finished.home / "again" / file).read_bytes(), file
     again = json.loads((finished.home / "again" / "results.json").read_text())
@@ -217,12 +222,45 @@ def test_another_seed_gives_another_model(finished):
     assert not torch.equal(ours["classifier.weight"], theirs["classifier.weight"])
 
 
-def test_an_existing_run_is_never_overwritten(finished):
+def test_the_same_command_again_computes_nothing_and_says_the_same(finished):
+    files = {path: path.read_bytes() for path in finished.out.rglob("*.*") if path.is_file()}
+    done = run("run", "recipe.toml", "--out", "out", "--json", cwd=finished.home)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == finished.report
+    told = [line.partition(", where it had taken")[0] for line in done.stderr.splitlines()]
+    assert told == [
+        *("[1/4] full: A_std(f(θ_pt)), taken from the store", "[2/4] imp: P_poe^imp(f(full)), taken from the store"),
+        "[3/4] ticket: A_std(f(M(imp@0.2) ⊙ θ_pt)), taken from the store",
+        "[4/4] srnet: P_poe^mask(f(full@6)), taken from the store",
+    ]
+    assert {path: path.read_bytes() for path in finished.out.rglob("*.*") if path.is_file()} == files
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["seed=4"], "seed: 3 there, 4 here"),
+        (
+            ["training.max_steps=13", "stages.imp.pruner.sparsity=0.2"],
+            "stages.full.max_steps: 12 there, 13 here; stages.imp.max_steps: 12 there, 13 here; "
+            "stages.imp.pruner.sparsity: 0.4 there, 0.2 here; and 2 more",
+        ),
+    ],
+)
+def test_a_run_of_another_recipe_is_never_overwritten(finished, overrides, told):
     before = (finished.out / "run.json").read_bytes()
-    done = run("run", "recipe.toml", "--out", "out", cwd=finished.home)
-    assert done.returncode == 2
-    assert done.stderr == "error: --out out: expected a new or an empty directory, got one that is not empty\n"
+    done = run("run", "recipe.toml", "--out", "out", *(f"--set={each}" for each in overrides), cwd=finished.home)
+    expected = "expected a new or an empty directory, or one of the same recipe, got one of another"
+    assert (done.returncode, done.stderr) == (2, f"error: --out out: {expected}: {told}\n")
     assert (finished.out / "run.json").read_bytes() == before
+
+
+def test_a_directory_of_anything_else_is_left_alone(finished):
+    (finished.home / "mine").mkdir()
+    (finished.home / "mine" / "thesis.tex").write_text("")
+    done = run("run", "recipe.toml", "--out", "mine", cwd=finished.home)
+    assert done.returncode == 2
+    assert done.stderr == "error: --out mine: expected a new or an empty directory, got one that is not empty\n"
 
 
 @pytest.mark.parametrize(

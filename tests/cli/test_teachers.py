@@ -11,10 +11,9 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-import srframework.pipeline
+import srframework.stage_training
 from srf_datasets.options import SyntheticOptions
 from srf_datasets.synthetic import CUES, Synthetic
-from srframework.runs import RunDirectory
 
 RECIPE = """
 name = "taught"
@@ -57,27 +56,21 @@ def taught(perform, tmp_path_factory):
     """One finished run: its directory, its report, what each stage was trained on, and what was said by teachers."""
     home = tmp_path_factory.mktemp("taught")
     (home / "recipe.toml").write_text(RECIPE)
-    trained, written = [], []
+    trained = []
 
-    class Noted(srframework.pipeline.Training):
+    class Noted(srframework.stage_training.Training):
         def run(self, events):
             trained.append(self.examples)
             return super().run(events)
 
-    def write_log_probs(self, reference, name, log_probs):
-        written.append((str(reference), name))
-        write(self, reference, name, log_probs)
-
-    write = RunDirectory.write_log_probs
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(srframework.pipeline, "Training", Noted)
-        patch.setattr(RunDirectory, "write_log_probs", write_log_probs)
+        patch.setattr(srframework.stage_training, "Training", Noted)
         done = perform("run", "recipe.toml", "--out", "out", "--json", cwd=home)
     assert done.code == 0, done.err
     report = json.loads(done.out)
     names = [stage["name"] for stage in report["stages"]]
     trained_on = {name: examples.with_format("torch") for name, examples in zip(names, trained, strict=True)}
-    return SimpleNamespace(home=home, out=home / "out", report=report, trained_on=trained_on, written=written)
+    return SimpleNamespace(home=home, out=home / "out", report=report, trained_on=trained_on)
 
 
 def said(taught, place: str, name: str) -> torch.Tensor:
@@ -89,7 +82,13 @@ def test_a_teacher_runs_before_those_that_learn_from_it(taught):
 
 
 def test_a_teacher_is_asked_once_for_each_split_and_length(taught):
-    assert taught.written == [("full", "train-128"), ("full", "ood_train-128"), ("full@2", "train-8")]
+    entries = [json.loads(path.read_text()) for path in taught.home.glob("runs/.store/entries/*/*/manifest.json")]
+    asked = [
+        (entry["identity"]["teacher"][1], entry["identity"]["max_length"])
+        for entry in entries
+        if entry["kind"] == "taught"
+    ]
+    assert sorted(asked, key=str) == [("2", 8), (None, 128), (None, 128)]  # of 128 tokens: train and ood_train
     files = sorted(path.relative_to(taught.out).as_posix() for path in taught.out.rglob("log_probs/*"))
     assert files == [
         "stages/full/log_probs/ood_train-128.safetensors",
@@ -160,7 +159,8 @@ def cue_agrees(split) -> float:
 def test_the_report_says_how_good_the_bias_model_is_by_itself(taught):
     bias = taught.report["bias"]
     assert json.loads((taught.out / "bias.json").read_text()) == bias
-    assert json.loads((taught.out / "results.json").read_text()) == taught.report
+    written = json.loads((taught.out / "results.json").read_text())
+    assert {key: value for key, value in written.items() if key != "settings"} == taught.report
     assert (bias["use"], bias["confident_from"]) == ("bias-logistic", 0.8)
     assert {name: figures["accuracy"] for name, figures in bias["splits"].items()} == {
         split.name: pytest.approx(cue_agrees(split), abs=1e-12) for split in (TASK.train, *TASK.evaluated)

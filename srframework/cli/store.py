@@ -1,0 +1,187 @@
+"""``store``: what is kept of earlier runs; whether it is whole; what may go."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from srframework.cli.context import json_option, print_json, print_rows, store_option
+from srframework.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from srframework.store import Store
+    from srframework.upkeep import Item
+
+_AGES = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
+_SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_SIZES |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+
+
+@click.group("store")
+def store_group() -> None:
+    """What is kept of earlier runs, so that no stage is computed twice."""
+
+
+@store_group.command("list")
+@store_option
+@json_option
+def list_entries(store: Path, as_json: bool) -> None:
+    """List the results in the store, with what each took and which runs use it; then drafts and damaged ones."""
+    kept = _open(store)
+    rows: list[dict[str, Any]] = [
+        {
+            "state": "entry",
+            "key": each.key,
+            "kind": each.kind,
+            "what": each.what,
+            "bytes": each.bytes,
+            "created": each.created.isoformat(),
+            "seconds": each.seconds,
+            "runs": [str(run) for run in each.users()],
+            "path": str(each.path),
+        }
+        for each in sorted(kept.entries(), key=lambda entry: entry.created)
+    ]
+    for state, found in (("draft", kept.drafts()), ("damaged", kept.damaged())):
+        rows += [
+            {
+                "state": state,
+                "key": each.key,
+                "kind": each.kind,
+                "what": each.what,
+                "bytes": each.bytes,
+                "created": each.changed.isoformat(),
+                "seconds": each.seconds,
+                "runs": [],
+                "path": str(each.path),
+            }
+            for each in found
+        ]
+    if as_json:
+        print_json(rows)
+        return
+    shown = [
+        {
+            "key": row["key"][:12],
+            "state": row["state"],
+            "kind": row["kind"],
+            "what": row["what"],
+            "size": size_text(row["bytes"]),
+            "age": _age(row["created"]),
+            "took": time_text(row["seconds"]),
+            "runs": ", ".join(row["runs"]),
+        }
+        for row in rows
+    ]
+    if rows:
+        print_rows(shown, False, ("key", "state", "kind", "what", "size", "age", "took", "runs"))
+    total = f"{size_text(sum(row['bytes'] for row in rows))}, computed in {time_text(sum(r['seconds'] for r in rows))}"
+    entries = sum(row["state"] == "entry" for row in rows)
+    click.echo(f"{kept.root}: {_count(entries, 'entry', 'entries')}, {total}" if rows else f"{kept.root}: empty")
+
+
+@store_group.command()
+@store_option
+@json_option
+def verify(store: Path, as_json: bool) -> None:
+    """Read every file in the store. What is not as it was written is set aside; exit code 1 if anything is."""
+    kept = _open(store)
+    checked = kept.verify()
+    if as_json:
+        damaged = [{"key": key, "error": sentence} for key, sentence in checked.damaged]
+        print_json({"whole": [entry.key for entry in checked.whole], "damaged": damaged})
+    else:
+        click.echo(
+            f"{kept.root}: {_count(len(checked.whole), 'entry is', 'entries are')} whole, {len(checked.damaged)} damaged"
+        )
+    raise SystemExit(1 if checked.damaged else 0)
+
+
+@store_group.command()
+@store_option
+@click.option("--older-than", metavar="AGE", help="Remove what is older: 12h, 30d, 4w.")
+@click.option("--max-size", metavar="SIZE", help="Remove the oldest until all of it is no larger: 500MB, 20GB.")
+@click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
+@json_option
+def prune(store: Path, older_than: str | None, max_size: str | None, dry_run: bool, as_json: bool) -> None:
+    """Remove old results, drafts and damaged ones. What an existing run refers to stays, and what is being computed.
+
+    A run directory keeps its own files, whatever is removed here.
+    """
+    if older_than is None and max_size is None:
+        raise UsageError("expected --older-than AGE, --max-size SIZE or both, got neither")
+    age = None if older_than is None else _measure("--older-than", older_than, _AGES, "30d")
+    size = None if max_size is None else int(_measure("--max-size", max_size, _SIZES, "20GB"))
+    kept = _open(store)
+    done = kept.prune(age, size, dry_run)
+    if as_json:
+        lists = {"removed": [_row(item) for item in done.removed], "kept": [_row(item) for item in done.kept]}
+        print_json({**lists, "bytes": done.bytes, "dry_run": dry_run})
+        return
+    for item in done.removed:
+        click.echo(f"{'would remove' if dry_run else 'removed'} {_said(item)}, for its {item.why}")
+    for item in done.kept:
+        click.echo(f"kept {_said(item)}: {item.why}")
+    freed = size_text(sum(item.bytes for item in done.removed))
+    verb = "would be removed" if dry_run else "removed"
+    click.echo(f"{kept.root}: {len(done.removed)} {verb}, {freed}; {size_text(done.bytes)} left")
+    if size is not None and done.bytes > size:
+        click.echo(f"{size_text(done.bytes)} is more than {max_size}: the rest is in use", err=True)
+
+
+def _open(root: Path) -> Store:
+    from srframework.store import Store
+
+    if not root.is_dir():
+        raise UsageError(f"store {root}: there is none; name another with --store or $SRFRAMEWORK_STORE")
+    return Store(root, note=lambda text: click.echo(f"warning: {text}", err=True))
+
+
+def _measure(option: str, text: str, units: Mapping[str, int], example: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", text.strip(), re.ASCII)
+    names = {unit.lower(): factor for unit, factor in units.items()}
+    if match is None or match[2].lower() not in names:
+        near = nearest(match[2], units) if match and match[2] else None
+        hint = f"; did you mean {match[1] + near!r}?" if match and near else ""
+        choices = ", ".join(units)
+        raise UsageError(f"{option}: expected a number and one of {choices}, like {example}, got {text!r}{hint}")
+    return float(match[1]) * names[match[2].lower()]
+
+
+def _row(item: Item) -> dict[str, Any]:
+    return asdict(item) | {"since": item.since.isoformat(), "path": str(item.path)}
+
+
+def _said(item: Item) -> str:
+    state = "" if item.state == "entry" else f"{item.state} "
+    return f"{state}{item.key[:12]} {item.kind} {item.what} ({size_text(item.bytes)})".replace("  ", " ")
+
+
+def _age(created: str) -> str:
+    return time_text((datetime.now(UTC) - datetime.fromisoformat(created)).total_seconds())
+
+
+def size_text(count: int) -> str:
+    """A number of bytes as a person says it: 1.5 GB."""
+    for unit in ("TB", "GB", "MB", "KB"):
+        if count >= _SIZES[unit]:
+            return f"{count / _SIZES[unit]:.1f} {unit}"
+    return f"{count} B"
+
+
+def time_text(seconds: float) -> str:
+    """A length of time as a person says it: 1.5 h."""
+    for unit in ("d", "h", "min"):
+        if seconds >= _AGES[unit]:
+            return f"{seconds / _AGES[unit]:.1f} {unit}"
+    return f"{max(0.0, seconds):.1f} s"
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"

@@ -1,0 +1,101 @@
+"""What the command line sweeps: ``--grid KEY=a,b`` and ``--zip "KEY=a,b KEY2=c,d"`` -> axes of a sweep."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from srframework.document import KeyPath, Keys, value_of
+from srframework.errors import shorten
+
+_CLOSING = {"[": "]", "{": "}", "(": ")"}
+
+
+@dataclass(frozen=True)
+class Swept:
+    """One key that is swept.
+
+    Attributes:
+        origin: Who says so: a key path under ``sweep`` in the recipe, or an option of the command line.
+        keys: The key whose value varies.
+        values: Its values.
+    """
+
+    origin: str | KeyPath
+    keys: Keys
+    values: tuple[Any, ...]
+
+
+Axis = tuple[Swept, ...]
+"""Keys that move together; mostly one."""
+
+
+class Refuse(Protocol):
+    """Takes note of a problem with what ``origin`` says of the key."""
+
+    def __call__(self, origin: str | KeyPath, message: str, keys: Keys = ()) -> None: ...
+
+
+def axis_of(flag: str, refuse: Refuse) -> Axis:
+    """What one option sweeps; nothing where that is refused.
+
+    Args:
+        flag: As on the command line: ``--grid seed=1,2``, ``--zip training.epochs=1,2 training.batch_size=8,16``.
+            Values as in TOML, with commas between; a bare word is a string, and a comma in quotes or
+            brackets is part of a value.
+        refuse: Told what is wrong.
+    """
+    name, _, text = flag.partition(" ")
+    found: list[Swept] = []
+    for part in _split(text, " ") if name == "--zip" else [text]:
+        key, equals, values = part.partition("=")
+        keys, words = tuple(key.strip().split(".")), list(_split(values, ","))
+        if not part and name == "--zip":
+            continue
+        if not equals or not all(keys):
+            more = " training.weight_decay=0.0,0.1" if name == "--zip" else ""
+            refuse(flag, f"expected KEY=a,b, such as training.learning_rate=1e-3,1e-2{more}")
+            return ()
+        if not all(words):
+            refuse(flag, 'expected values with a comma between, got an empty one; "" is a text without letters', keys)
+            return ()
+        found.append(Swept(flag, keys, tuple(value_of(word) for word in words)))
+    if not found:
+        refuse(flag, 'expected keys that move together, such as "KEY=a,b KEY2=c,d", got none')
+    if len({len(each.values) for each in found}) > 1:
+        lengths = ", ".join(f"{'.'.join(each.keys)}: {len(each.values)}" for each in found)
+        refuse(flag, f"expected as many values of each key, got {lengths}")
+        return ()
+    rows = list(zip(*(each.values for each in found), strict=True))
+    if any(rows.count(row) > 1 for row in rows):
+        values_said = [list(row) if len(row) > 1 else row[0] for row in rows]
+        refuse(flag, f"expected values that differ, got {shorten(values_said)}", found[0].keys)
+    return tuple(found)
+
+
+def _split(text: str, separator: str) -> Iterator[str]:
+    """The parts of ``text``, without the space around them; a separator in quotes or brackets separates nothing."""
+    ends = [-1, *_separators(text, separator), len(text)]
+    for start, end in itertools.pairwise(ends):
+        yield text[start + 1 : end].strip()
+
+
+def _separators(text: str, separator: str) -> Iterator[int]:
+    quote, open_brackets, escaped = "", "", False
+    begins = True  # what follows may be a quoted value: in `it's` nothing is quoted
+    for place, letter in enumerate(text):
+        if quote:
+            if letter == quote and not escaped:
+                quote = ""
+            escaped = letter == "\\" and quote == '"' and not escaped
+        elif letter in "\"'" and (begins or open_brackets):
+            quote = letter
+        elif letter in _CLOSING:
+            open_brackets += _CLOSING[letter]
+        elif open_brackets:
+            open_brackets = open_brackets[:-1] if letter == open_brackets[-1] else open_brackets
+        elif letter == separator:
+            yield place
+        begins = letter in ",= "

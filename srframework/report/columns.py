@@ -1,0 +1,94 @@
+"""The columns of the table of results: what varies, stage, sparsity, figures, n."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from srframework.errors import UsageError, nearest
+from srframework.report.summary import Row, Statistic, rank
+
+NUMERIC = ("sparsity", "id", "also", "ood", "n")
+"""Kinds of column that are set to the right."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Attributes:
+        key: In full: ``stages.srnet.pruner.sparsity``, ``ood.hans``, ``n``.
+        heading: For people.
+        kind: ``setting``, ``stage``, ``metric``, or one of :data:`NUMERIC`.
+        split: Of ``also`` and ``ood``.
+    """
+
+    key: str
+    heading: str
+    kind: str
+    split: str = ""
+
+    def value(self, row: Row) -> Any:
+        """A :class:`Statistic` for figures; None where there is nothing."""
+        if self.kind == "setting":
+            return row.values.get(self.key)
+        if self.kind in ("stage", "metric"):
+            return row.name if self.kind == "stage" else row.metric
+        return len(row.figures) if self.kind == "n" else row.statistic(self.kind, self.split)
+
+    def text(self, row: Row, plus_minus: str = " ± ") -> str:
+        """As it is printed: shares in percent, mean ± sd; of sparsity the mean."""
+        value = self.value(row)
+        if not isinstance(value, Statistic):
+            return "" if value is None else str(value)
+        spread = "" if value.sd is None or self.kind == "sparsity" else f"{plus_minus}{100 * value.sd:.2f}"
+        return f"{100 * value.mean:.2f}{spread}"
+
+
+def columns(keys: Sequence[str], rows: Sequence[Row]) -> list[Column]:
+    """All columns of these rows; a setting's heading is the shortest end of its key that is no other heading."""
+    metrics = list(dict.fromkeys(row.metric for row in rows))
+    of = f" {metrics[0]}" if len(metrics) == 1 else ""
+    fixed = [Column("stage", "stage", "stage")]
+    fixed += [Column("metric", "metric", "metric")] if len(metrics) > 1 else []
+    fixed += [Column("sparsity", "sparsity", "sparsity"), Column("id", f"ID{of}", "id")]
+    for kind, before in (("also", ""), ("ood", "OOD ")):
+        splits = dict.fromkeys(split for row in rows for split in row.splits(kind))
+        fixed += [Column(f"{kind}.{split}", f"{before}{split}{of}", kind, split) for split in splits]
+    fixed.append(Column("n", "n", "n"))
+    shown = [key for key in keys if any(key in row.values for row in rows)]
+    taken = {column.heading for column in fixed}
+    return [Column(key, _heading(key, shown, taken), "setting") for key in shown] + fixed
+
+
+def ordered(rows: Sequence[Row], by: str, among: Sequence[Column]) -> list[Row]:
+    """The rows by a column, ``-`` before its name for descending; those without a value last.
+
+    Raises:
+        UsageError: No such column; names them, and the nearest.
+    """
+    descending, name = by.startswith("-"), by.removeprefix("-")
+    names = {said.lower(): column for column in reversed(among) for said in (column.split, column.heading, column.key)}
+    column = names.get(name.lower()) if name else None
+    if column is None:
+        headings = [each.heading for each in among]
+        near = nearest(name.lower(), [each for each in names if each])
+        hint = f"; did you mean {near!r}?" if near else ""
+        raise UsageError(f"--sort {by}: expected one of: {', '.join(headings)}; got {name!r}{hint}")
+
+    def place(row: Row) -> tuple[Any, ...]:
+        value = column.value(row)
+        return rank(value.mean if isinstance(value, Statistic) else value)
+
+    there = [row for row in rows if column.value(row) is not None]
+    return sorted(there, key=place, reverse=descending) + [row for row in rows if column.value(row) is None]
+
+
+def _heading(key: str, keys: Sequence[str], taken: set[str]) -> str:
+    parts = key.split(".")
+    for length in range(1, len(parts)):
+        short = ".".join(parts[-length:])
+        if short not in taken and not any(each.endswith(f".{short}") for each in keys if each != key):
+            return short
+    return key

@@ -1,0 +1,211 @@
+"""Two experiments side by side: what differs in what they were, and in what came out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from srframework.errors import DataError, UsageError
+from srframework.report.bootstrap import METRICS, Ints, Sample, over_examples, over_seeds, point
+from srframework.report.figures import Figures
+from srframework.report.side import Place, Side
+from srframework.report.summary import comparable
+
+_NEAR = 1e-6
+"""How far a figure may be from what its predictions give."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something that is not the same; None where a side does not have it."""
+
+    key: str
+    a: Any
+    b: Any
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One figure of both sides, a share in [0, 1]: the mean over the seeds.
+
+    Attributes:
+        kind: ``"id"``, ``"also"`` or ``"ood"``.
+        difference: b − a.
+        interval: 95 %, as examples are drawn anew; None where it cannot be had, for which ``note`` is the reason.
+        examples: How many there are; None where there is no interval.
+        seeds_interval: 95 %, as seeds are drawn anew; None for less than two common seeds.
+    """
+
+    stage: str
+    level: float | None
+    kind: str
+    split: str
+    metric: str
+    a: float
+    b: float
+    difference: float
+    interval: tuple[float, float] | None
+    examples: int | None
+    seeds_interval: tuple[float, float] | None
+    note: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``compare --json`` prints it."""
+        return asdict(self)
+
+
+def recipe_differences(a: Side, b: Side) -> list[Difference]:
+    """Of the resolved recipes, the seed apart."""
+    tables = [{"name": side.first.settings.recipe, **side.first.settings.values} for side in (a, b)]
+    return _differences(*tables)
+
+
+def version_differences(a: Side, b: Side) -> list[Difference]:
+    """Of what the runs were made with; several, where the runs of a side are not alike."""
+    tables: list[dict[str, Any]] = []
+    for side in (a, b):
+        each = side.facts("versions").values()
+        names = dict.fromkeys(name for versions in each for name in versions)
+        tables.append({name: ", ".join(dict.fromkeys(str(v[name]) for v in each if name in v)) for name in names})
+    return _differences(*tables)
+
+
+def data_differences(a: Side, b: Side) -> list[Difference]:
+    """Splits whose examples are not the same, by seed: number of examples, and the start of the fingerprint."""
+    pairs = paired_seeds(a, b)
+    facts = [side.facts("data") for side in (a, b)]
+    found: dict[str, Difference] = {}
+    for of_a, of_b in pairs:
+        for each in _differences(facts[0][of_a], facts[1][of_b]):
+            found.setdefault(each.key, Difference(each.key, *(_fingerprint(side) for side in (each.a, each.b))))
+    return list(found.values())
+
+
+def paired_seeds(a: Side, b: Side) -> list[tuple[int, int]]:
+    """The common seeds; where there is none, every seed of A with every one of B."""
+    common = [(seed, seed) for seed in a.runs if seed in b.runs]
+    return common or [(of_a, of_b) for of_a in a.runs for of_b in b.runs]
+
+
+def compare_sides(a: Side, b: Side, resamples: int) -> list[Compared]:
+    """Every figure that both have, over the common seeds, or, where there is none, over all.
+
+    Raises:
+        UsageError: They have no stage in common; says which each has.
+    """
+    of_a, of_b = a.stages(), b.stages()
+    rows: list[Compared] = []
+    for place in (place for place in of_a if place in of_b):
+        metric, other = of_a[place][0], of_b[place][0]
+        if metric == other:
+            rows += _compare(a, b, place, metric, of_a[place][1], of_b[place][1], resamples)
+    if not rows:
+        told = [
+            ", ".join(f"{s} ({m})" for (s, level), (m, _) in each.items() if level is None) for each in (of_a, of_b)
+        ]
+        raise UsageError(f"no stage and metric in common: {a.path} has {told[0]}; {b.path} has {told[1]}")
+    return rows
+
+
+def _compare(
+    a: Side,
+    b: Side,
+    place: Place,
+    metric: str,
+    of_a: Mapping[int, Figures],
+    of_b: Mapping[int, Figures],
+    resamples: int,
+) -> list[Compared]:
+    pairs = paired_seeds(a, b)
+    seeds = [list(dict.fromkeys(column)) for column in zip(*pairs, strict=True)]
+    common = set(a.runs) & set(b.runs)
+    first = of_a[seeds[0][0]], of_b[seeds[1][0]]
+    splits = [("id", "")]
+    splits += [(k, split) for k in ("also", "ood") for split in getattr(first[0], k) if split in getattr(first[1], k)]
+    rows: list[Compared] = []
+    for kind, split in splits:
+        values = [
+            {seed: _value(figures[seed], kind, split) for seed in chosen}
+            for figures, chosen in zip((of_a, of_b), seeds, strict=True)
+        ]
+        names = [split or side.id_split(place[0]) for side in (a, b)]
+        interval, examples, note = None, None, None
+        try:
+            if names[0] != names[1]:
+                raise DataError(f"ID is {names[0]} in A and {names[1]} in B")
+            samples = _samples(a, b, place, names[0], metric, values)
+            interval, examples = over_examples(metric, samples, resamples), sum(len(s.labels) for s in samples)
+        except DataError as error:
+            note = str(error)
+        over = None
+        if len(common) > 1:
+            over = over_seeds([values[1][seed] - values[0][seed] for seed in seeds[0]], resamples)
+        means = [math.fsum(each.values()) / len(each) for each in values]
+        where = (*place, kind, names[0], metric)
+        rows.append(Compared(*where, *means, means[1] - means[0], interval, examples, over, note))
+    return rows
+
+
+def _samples(
+    a: Side, b: Side, place: Place, split: str, metric: str, values: Sequence[Mapping[int, float]]
+) -> list[Sample]:
+    """The predictions, by the examples that runs have in common.
+
+    Raises:
+        DataError: No interval can be had; says why.
+    """
+    if metric not in METRICS:
+        raise DataError(f"{metric} cannot be had from predicted labels alone, as {' and '.join(METRICS)} can")
+    data = [side.facts("data") for side in (a, b)]
+    sets: dict[bytes, tuple[Ints, dict[int, Ints], dict[int, Ints]]] = {}
+    for pair in paired_seeds(a, b):
+        said = [
+            _predictions(side.predictions_file(seed, place, split), metric, value[seed])
+            for side, seed, value in zip((a, b), pair, values, strict=True)
+        ]
+        prints = [each[seed].get(split, {}).get("sha256") for each, seed in zip(data, pair, strict=True)]
+        if not np.array_equal(said[0][0], said[1][0]) or (None not in prints and prints[0] != prints[1]):
+            which = f"of seed {pair[0]} " if pair[0] == pair[1] else ""
+            raise DataError(f"the examples {which}are not the same in A and B")
+        key = said[0][0].tobytes() + str(prints[0]).encode()
+        entry = sets.setdefault(key, (said[0][0], {}, {}))
+        entry[1][pair[0]], entry[2][pair[1]] = said[0][1], said[1][1]
+    if len(sets) > 1 and not set(a.runs) & set(b.runs):
+        raise DataError("the examples are not the same in all runs, and there is no common seed to pair them by")
+    return [Sample(labels, np.stack([*x.values()]), np.stack([*y.values()])) for labels, x, y in sets.values()]
+
+
+def _predictions(path: Path, metric: str, figure: float) -> tuple[Ints, Ints]:
+    """True and predicted labels, ``(N,)`` each, which give the figure."""
+    try:
+        tensors = load_file(path)
+        label, predicted = tensors["label"].astype(np.int64), tensors["predicted"].astype(np.int64)
+    except FileNotFoundError as error:
+        raise DataError(f"no predictions: {path}") from error
+    except (OSError, SafetensorError, KeyError) as error:
+        raise DataError(f"{path}: expected predictions; {type(error).__name__}: {error}") from error
+    if label.ndim != 1 or label.shape != predicted.shape or not len(label):
+        raise DataError(f"{path}: expected as many labels as predictions, got {label.shape} and {predicted.shape}")
+    if abs((got := point(metric, label, predicted)) - figure) > _NEAR:
+        raise DataError(f"{path}: the predictions give {metric} {got:.6f}, results.json says {figure:.6f}")
+    return label, predicted
+
+
+def _value(figures: Figures, kind: str, split: str) -> float:
+    return float(getattr(figures, kind)[split] if split else figures.id)
+
+
+def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Difference]:
+    keys = dict.fromkeys([*a, *b])
+    return [Difference(k, a.get(k), b.get(k)) for k in keys if comparable(a.get(k)) != comparable(b.get(k))]
+
+
+def _fingerprint(split: Mapping[str, Any] | None) -> str | None:
+    return None if split is None else f"{split.get('examples')} examples, {str(split.get('sha256'))[:12]}…"

@@ -1,0 +1,118 @@
+"""Finished runs, found under directories and read."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from srframework.errors import UsageError
+from srframework.report.figures import StageFigures
+from srframework.report.reading import read
+from srframework.report.settings import Settings
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A finished run."""
+
+    path: str
+    seed: int
+    settings: Settings
+    stages: Sequence[StageFigures]
+
+    def record(self) -> dict[str, Any]:
+        """Where it is, its resolved recipe, the exact versions of everything; those are read now."""
+        try:
+            versions = json.loads((Path(self.path) / "run.json").read_text(encoding="utf-8"))["versions"]
+        except (OSError, ValueError, KeyError, TypeError):
+            versions = None
+        return {"run": self.path, "seed": self.seed, "recipe": f"{self.path}/recipe.toml", "versions": versions}
+
+
+@dataclass
+class Gathered:
+    """Everything that was found.
+
+    Attributes:
+        runs: The finished ones, by path.
+        unfinished: Directories of the others.
+        damaged: A sentence for each results.json that cannot be used.
+    """
+
+    runs: list[Run] = field(default_factory=list)
+    unfinished: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+
+
+def gather(directories: Sequence[str | os.PathLike[str]], levels: bool = False) -> Gathered:
+    """Read every run at any depth under the directories, hidden ones and links left out; each run once.
+
+    Args:
+        directories: Where to look; a run's own directory will do.
+        levels: Whether to read the sparsity levels inside the stages too.
+
+    Raises:
+        UsageError: There is no such directory.
+    """
+    gathered = Gathered()
+    known: dict[bytes, Settings | str] = {}
+    with _no_collection():
+        for part in read(_roots(directories), levels):
+            every = [known.get(text) or known.setdefault(text, _settings(text)) for text in part.texts]
+            for each in part.runs:
+                settings = every[each.text]
+                if isinstance(settings, str):
+                    gathered.damaged.append(f"{each.path}/results.json: {settings}")
+                else:
+                    gathered.runs.append(Run(each.path, each.seed, settings, each.stages))
+            gathered.unfinished += part.unfinished
+            gathered.damaged += part.damaged
+        gathered.runs.sort(key=lambda run: run.path)
+    return Gathered(gathered.runs, sorted(gathered.unfinished), sorted(gathered.damaged))
+
+
+def state(path: str) -> str:
+    """What run.json says of an unfinished run."""
+    try:
+        return str(json.loads((Path(path) / "run.json").read_text(encoding="utf-8"))["state"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "run.json cannot be read"
+
+
+def _roots(directories: Sequence[str | os.PathLike[str]]) -> list[str]:
+    """The directories, less those inside another of them."""
+    roots: dict[Path, str] = {}
+    for directory in map(os.fspath, directories):
+        if not os.path.isdir(directory):
+            what = "a file" if os.path.exists(directory) else "no such directory"
+            raise UsageError(f"{directory}: expected a directory with runs, got {what}")
+        roots.setdefault(Path(directory).resolve(), directory)
+    return [name for path, name in roots.items() if not any(parent in roots for parent in path.parents)]
+
+
+def _settings(text: bytes) -> Settings | str:
+    """The settings, or a sentence where they are none."""
+    try:
+        return Settings.of(msgspec.json.decode(text))
+    except (KeyError, TypeError, AttributeError) as error:
+        return f"expected `settings` to be a resolved recipe; {type(error).__name__}: {error}"
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Nothing that is read holds a cycle, and to look for one takes longer than the reading."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

@@ -1,0 +1,140 @@
+"""The results.json of every run under some directories; where there are very many, in several processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from srframework.report.figures import StageAndLevels, StageFigures
+
+_ALONE = 2000
+"""Runs that one process reads before others help: to start those takes as long."""
+
+_ROOM = 1 << 18
+"""Bytes of a results.json that are read at once; a longer one is given more room."""
+
+AnyStage = TypeVar("AnyStage", bound=StageFigures)
+
+
+class _Results(msgspec.Struct, Generic[AnyStage]):
+    """A results.json."""
+
+    recipe: str
+    seed: int
+    stages: list[AnyStage]
+    settings: msgspec.Raw
+
+
+class Read(msgspec.Struct, Generic[AnyStage], array_like=True, gc=False):
+    """One run; ``text``: the place of its settings among :attr:`Part.texts`."""
+
+    path: str
+    seed: int
+    text: int
+    stages: list[AnyStage]
+
+
+class Part(msgspec.Struct, Generic[AnyStage], array_like=True):
+    """What one process read.
+
+    Attributes:
+        runs: The finished ones.
+        texts: Their settings as JSON, less the seed, each once.
+        unfinished: Directories of the others.
+        damaged: A sentence for each results.json that cannot be used.
+    """
+
+    runs: list[Read[AnyStage]] = []
+    texts: list[bytes] = []
+    unfinished: list[str] = []
+    damaged: list[str] = []
+
+
+def read(directories: list[str], levels: bool) -> list[Part[Any]]:
+    """Read all runs at any depth under the directories, hidden ones and links left out.
+
+    Args:
+        directories: None of which is inside another.
+        levels: Whether to read the sparsity levels inside the stages too.
+    """
+    waiting = [name.rstrip("/") or "/" for name in reversed(directories)]
+    first = _read(waiting, levels, _ALONE)
+    processes = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
+    if processes == 1 or len(waiting) < processes:
+        return [first, _read(waiting, levels)]
+    from concurrent.futures import ProcessPoolExecutor
+
+    with ProcessPoolExecutor(processes - 1) as pool:
+        others = [pool.submit(_encoded, waiting[place::processes], levels) for place in range(1, processes)]
+        own = _read(waiting[::processes], levels)
+        decoder = msgspec.msgpack.Decoder(Part[_kind(levels)])  # type: ignore[misc]
+        return [first, own, *(decoder.decode(other.result()) for other in others)]
+
+
+def _encoded(waiting: list[str], levels: bool) -> bytes:
+    """What another process reads, as it hands it over."""
+    return msgspec.msgpack.encode(_read(waiting, levels))
+
+
+def _kind(levels: bool) -> type[StageFigures]:
+    return StageAndLevels if levels else StageFigures
+
+
+def _read(waiting: list[str], levels: bool, most: int | None = None) -> Part[Any]:
+    """Read ``most`` runs, or all; takes from ``waiting`` the directories that it has looked into."""
+    decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_Results[_kind(levels)])  # type: ignore[misc]
+    part: Part[Any] = Part()
+    places: dict[bytes, int] = {}
+    for path, content in _walk(waiting):
+        if content is None:
+            part.unfinished.append(path)
+            continue
+        try:
+            results = decoder.decode(content)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            part.damaged.append(f"{path}/results.json: expected the results of a run; {error}")
+            continue
+        text = _without_seed(bytes(results.settings), results.seed)
+        place = places.setdefault(text, len(places))
+        part.runs.append(Read(path, results.seed, place, results.stages))
+        if len(part.runs) == most:
+            break
+    part.texts = list(places)
+    return part
+
+
+def _without_seed(text: bytes, seed: int) -> bytes:
+    """The settings less the line of the seed; as they are where they are not laid out as srframework writes them,
+    indented by two: there, a line with four spaces is a key of the recipe itself."""
+    return text.replace(b'\n    "seed": %d,' % seed, b"", 1) if text.startswith(b'{\n    "') else text
+
+
+def _walk(waiting: list[str]) -> Iterator[tuple[str, memoryview | None]]:
+    """Each run: its directory, and, until the next, what is in results.json; None for one that is not finished."""
+    buffer = memoryview(bytearray(_ROOM))
+    while waiting:
+        path = waiting.pop()
+        try:  # to open a file that is there is cheaper than to look at what is there
+            file = os.open(f"{path}/results.json", os.O_RDONLY)
+        except FileNotFoundError:
+            pass
+        else:
+            try:
+                size = os.readv(file, [buffer])
+                while size == len(buffer):
+                    buffer = memoryview(bytearray(2 * size))
+                    size = os.preadv(file, [buffer], 0)
+            finally:
+                os.close(file)
+            yield path, buffer[:size]
+            continue
+        with os.scandir(path) as entries:
+            here = list(entries)
+        if any(entry.name == "run.json" for entry in here):
+            yield path, None
+            continue
+        inner = (e.name for e in here if not e.name.startswith(".") and e.is_dir(follow_symlinks=False))
+        waiting += [f"{path.rstrip('/')}/{name}" for name in sorted(inner, reverse=True)]

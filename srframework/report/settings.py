@@ -1,0 +1,55 @@
+"""What a run was: its resolved recipe, less the seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from srframework.settings import flat
+
+APART = ("name", "schema", "seed", "description", "claim")
+"""Keys of a recipe that are no settings: they are for people, or told apart from them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Settings:
+    """A resolved recipe without its seed; runs that differ in nothing else share one.
+
+    Attributes:
+        recipe: Its name.
+        values: By key, as a user writes an override: ``stages.srnet.pruner.sparsity``.
+        builds_on: Stage -> the stages that its result hangs on, itself included.
+    """
+
+    recipe: str
+    values: Mapping[str, Any]
+    builds_on: Mapping[str, frozenset[str]]
+
+    @classmethod
+    def of(cls, table: Mapping[str, Any]) -> Settings:
+        """From a recipe's table, as results.json has it."""
+        values = flat({key: value for key, value in table.items() if key not in APART})
+        stages = {stage["name"]: stage for stage in table["stages"]}
+        return cls(str(table["name"]), values, {name: _builds_on(name, stages) for name in stages})
+
+    def concerns(self, key: str, stage: str) -> bool:
+        """Whether a stage's result hangs on a key: its own, one of what it builds on, or of the whole recipe."""
+        head, _, rest = key.partition(".")
+        return head != "stages" or any(rest.startswith(f"{name}.") for name in self.builds_on.get(stage, ()))
+
+
+def _builds_on(name: str, stages: Mapping[str, Mapping[str, Any]]) -> frozenset[str]:
+    """All that a stage starts from, takes a mask from, or learns from; itself included."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            stage = stages[name]
+            # Any option of a loss may be a reference to a stage; which, only its plugin knows.
+            said = [stage.get("weights"), stage.get("mask"), *stage["loss"].values()]
+            named = {text.partition("@")[0] for text in said if isinstance(text, str)}
+            waiting += [each for each in named if each in stages]
+    return frozenset(found)

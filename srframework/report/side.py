@@ -1,0 +1,102 @@
+"""One side of a comparison: the runs of one experiment, one a seed, with their predictions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from srframework.errors import DataError, UsageError
+from srframework.report.figures import Figures, StageAndLevels
+from srframework.report.gathered import Run, gather
+from srframework.report.summary import varying
+
+Place = tuple[str, float | None]
+"""A stage, and a level inside it or None for its end."""
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """The runs of one experiment, by seed.
+
+    Attributes:
+        path: As the user wrote it.
+        warnings: Sentences on what was left out.
+    """
+
+    path: str
+    runs: Mapping[int, Run]
+    warnings: Sequence[str] = ()
+
+    @classmethod
+    def read(cls, path: str) -> Side:
+        """A run's directory, or one of several that differ in their seed alone.
+
+        Raises:
+            UsageError: There is no finished run, or there is more than one experiment.
+            DataError: The only run's results.json is damaged.
+        """
+        found = gather([path], levels=True)
+        if not found.runs:
+            if found.damaged:
+                raise DataError(found.damaged[0])
+            why = f", {len(found.unfinished)} unfinished" if found.unfinished else ""
+            raise UsageError(f"{path}: expected a finished run, or a directory of several; got none{why}")
+        if keys := varying(dict.fromkeys(run.settings for run in found.runs)):
+            more = f" and {len(keys) - 3} more" if keys[3:] else ""
+            raise UsageError(
+                f"{path}: expected runs that differ in their seed alone, got {len(found.runs)} with several values of "
+                f"{', '.join(keys[:3])}{more}; name one of them, or a directory of like ones"
+            )
+        runs: dict[int, Run] = {}
+        for run in found.runs:
+            if run.seed in runs:
+                raise UsageError(
+                    f"{path}: expected one run a seed, got {runs[run.seed].path} and {run.path} of {run.seed}"
+                )
+            runs[run.seed] = run
+        return cls(path, dict(sorted(runs.items())), [*found.damaged, *(f"{p}: unfinished" for p in found.unfinished)])
+
+    @property
+    def first(self) -> Run:
+        """The run with the lowest seed, for what they have in common."""
+        return next(iter(self.runs.values()))
+
+    def stages(self) -> dict[Place, tuple[str, dict[int, Figures]]]:
+        """Metric and figures by seed, levels before their stage's end; of what every run has."""
+        found: dict[Place, tuple[str, dict[int, Figures]]] = {}
+        for seed, run in self.runs.items():
+            for stage in run.stages:
+                assert isinstance(stage, StageAndLevels)
+                for level in stage.levels:
+                    found.setdefault((stage.name, level.level), (stage.metric, {}))[1][seed] = level
+                found.setdefault((stage.name, None), (stage.metric, {}))[1][seed] = stage
+        return {place: each for place, each in found.items() if len(each[1]) == len(self.runs)}
+
+    def facts(self, name: str) -> dict[int, Mapping[str, Any]]:
+        """A table of every run.json, by seed; empty where it cannot be read."""
+        return {seed: _table(Path(run.path) / "run.json", name) for seed, run in self.runs.items()}
+
+    def id_split(self, stage: str) -> str:
+        """The split of the ID figure: ``"test"`` where there is one, else ``"dev"``."""
+        every = json.loads((Path(self.first.path) / "results.json").read_text(encoding="utf-8"))["stages"]
+        evaluations = next(each for each in every if each["name"] == stage).get("evaluations", {})
+        return "test" if "test" in evaluations else "dev"
+
+    def predictions_file(self, seed: int, place: Place, split: str) -> Path:
+        """Where what a run says of a split is kept; the name is as :mod:`srframework.measuring` writes it."""
+        stage, level = place
+        folder = Path(self.runs[seed].path) / "stages" / stage
+        folder = folder if level is None else folder / "points" / f"{level:g}"
+        return folder / "predictions" / f"{quote(split, safe=' ')}.safetensors"
+
+
+def _table(path: Path, name: str) -> Mapping[str, Any]:
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))[name]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return table if isinstance(table, dict) else {}

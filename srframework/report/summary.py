@@ -1,0 +1,170 @@
+"""Runs -> rows: each stage under each combination of what varies, with its figures over the seeds."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from srframework.report.figures import Figures
+from srframework.report.gathered import Run
+from srframework.report.settings import Settings
+
+RECIPE = "recipe"
+"""The key of the recipe's name, among what varies."""
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """Figures over seeds: a share each; ``sd`` with n − 1, None for one."""
+
+    mean: float
+    sd: float | None
+    values: Sequence[float]
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Statistic:
+        """Of at least one value."""
+        mean = math.fsum(values) / len(values)
+        if len(values) < 2:
+            return cls(mean, None, values)
+        return cls(mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)), values)
+
+
+@dataclass
+class Row:
+    """One stage, or a level inside it, under one combination of what varies.
+
+    Attributes:
+        name: ``srnet``, or ``imp@0.3``.
+        values: What varies and concerns this stage, by key.
+        figures: By seed: one observation each.
+        runs: Every run that has it; more than there are seeds where runs share a stage.
+        conflicts: Pairs of runs with the same settings and seed, and other figures.
+    """
+
+    name: str
+    stage: str
+    level: float | None
+    op: str
+    metric: str
+    values: Mapping[str, Any]
+    figures: dict[int, Figures] = field(default_factory=dict)
+    runs: list[Run] = field(default_factory=list)
+    conflicts: list[tuple[str, str]] = field(default_factory=list)
+    _first: dict[int, str] = field(default_factory=dict)
+
+    def add(self, run: Run, figures: Figures) -> None:
+        """Another run has it; with the same seed, it is the same observation."""
+        self.runs.append(run)
+        before = self.figures.get(run.seed)
+        if before is None:
+            self.figures[run.seed] = figures
+            self._first[run.seed] = run.path
+        elif any(getattr(before, kind) != getattr(figures, kind) for kind in ("id", "sparsity", "ood", "also")):
+            self.conflicts.append((self._first[run.seed], run.path))
+
+    @property
+    def seeds(self) -> list[int]:
+        """In ascending order; n is how many there are."""
+        return sorted(self.figures)
+
+    def statistic(self, kind: str, split: str = "") -> Statistic | None:
+        """Of ``"sparsity"``, ``"id"``, or a split of ``"ood"`` or ``"also"``; None where no run has that split."""
+        each = [getattr(self.figures[seed], kind) for seed in self.seeds]
+        values = [figures[split] for figures in each if split in figures] if split else each
+        return Statistic.of(values) if values else None
+
+    def splits(self, kind: str) -> list[str]:
+        """The names of its splits of ``"ood"`` or ``"also"``."""
+        return list(dict.fromkeys(split for figures in self.figures.values() for split in getattr(figures, kind)))
+
+
+def summarise(runs: Sequence[Run], levels: bool = False) -> tuple[list[str], list[Row]]:
+    """The keys that vary among the runs, and the rows: by stage as they first come, what varies, level."""
+    keys = varying(dict.fromkeys(run.settings for run in runs))
+    rows: dict[tuple[Any, ...], Row] = {}
+    shared: dict[tuple[Settings, str, str, float | None], Row] = {}
+
+    def row(run: Run, stage: Any, level: float | None) -> Row:
+        place = (run.settings, stage.name, stage.metric, level)
+        found = shared.get(place)
+        if found is None:
+            values = _values(run.settings, keys, stage.name)
+            name = stage.name if level is None else f"{stage.name}@{level:g}"
+            key = (name, stage.metric, tuple((key, comparable(value)) for key, value in values.items()))
+            new = Row(name, stage.name, level, stage.op, stage.metric, values)
+            found = shared[place] = rows.setdefault(key, new)
+        return found
+
+    for run in runs:
+        for stage in run.stages:
+            row(run, stage, None).add(run, stage)
+            if levels:
+                for each in getattr(stage, "levels", ()):
+                    row(run, stage, each.level).add(run, each)
+    order = {name: place for place, name in enumerate(dict.fromkeys(row.stage for row in rows.values()))}
+
+    def place(row: Row) -> tuple[Any, ...]:
+        values = tuple(rank(row.values.get(key)) for key in keys)
+        return (order[row.stage], values, math.inf if row.level is None else row.level)
+
+    return keys, sorted(rows.values(), key=place)
+
+
+def varying(settings: Iterable[Settings]) -> list[str]:
+    """The keys that do not have one value throughout, ``recipe`` first.
+
+    That a key is missing counts only where its component is the same, or its stage is there: not in
+    a recipe that has another pruner, or no such stage.
+    """
+    every = list(settings)
+    found = [RECIPE] if len({each.recipe for each in every}) > 1 else []
+    for key in dict.fromkeys(key for each in every for key in each.values):
+        having = [each for each in every if key in each.values]
+        if len({comparable(each.values[key]) for each in having}) > 1:
+            found.append(key)
+        elif len(having) < len(every):
+            owners = {_owner(each, key) for each in having} - {None}
+            if any(_owner(each, key) in owners for each in every if key not in each.values):
+                found.append(key)
+    return found
+
+
+def comparable(value: Any) -> str:
+    """Equal for equal values; 1 and 1.0 are."""
+    return json.dumps(float(value) if isinstance(value, int) and not isinstance(value, bool) else value, sort_keys=True)
+
+
+def rank(value: Any) -> tuple[Any, ...]:
+    """For sorting what may be of any type: numbers by size, then the rest as text, then what is missing."""
+    if value is None:
+        return (2,)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return (0, value)
+    return (1, value if isinstance(value, str) else json.dumps(value))
+
+
+def _owner(settings: Settings, key: str) -> Any:
+    """What a key's presence hangs on: the component whose option it is, or that its stage is there; or None."""
+    table, _, last = key.rpartition(".")
+    if last == "use":
+        return True if not table.startswith("stages.") else _is_stage(settings, table.rpartition(".")[0])
+    above = table
+    while above:
+        if f"{above}.use" in settings.values:
+            return settings.values[f"{above}.use"]
+        above = above.rpartition(".")[0]
+    return _is_stage(settings, table)
+
+
+def _is_stage(settings: Settings, table: str) -> bool | None:
+    return True if table.removeprefix("stages.") in settings.builds_on else None
+
+
+def _values(settings: Settings, keys: Sequence[str], stage: str) -> dict[str, Any]:
+    concerning = [key for key in keys if key == RECIPE or settings.concerns(key, stage)]
+    values = {key: settings.recipe if key == RECIPE else settings.values.get(key) for key in concerning}
+    return {key: value for key, value in values.items() if value is not None}

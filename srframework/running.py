@@ -1,0 +1,57 @@
+"""One run, from a checked recipe to its report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import transformers
+
+from srframework.pipeline import Pipeline
+from srframework.recipe import Recipe
+from srframework.report.reporter import Reporter
+from srframework.store import Store
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a run gave.
+
+    Attributes:
+        report: As ``run --json`` prints it.
+        computed: Seconds that each stage took that was not in the store.
+        is_first: Whether this is the first of the processes that work together, or the only one.
+    """
+
+    report: dict[str, Any]
+    computed: Mapping[str, float]
+    is_first: bool
+
+
+def run_recipe(
+    recipe: Recipe,
+    out: Path | None,
+    store: Path,
+    reporter: Reporter,
+    stored_only: bool = False,
+    keep: Mapping[str, Iterable[int]] | None = None,
+) -> Ran:
+    """Run one recipe into the directory ``out``, or, without one, into the store alone.
+
+    Raises:
+        SRFrameworkError: See :meth:`srframework.pipeline.Pipeline.run`.
+    """
+    transformers.utils.logging.set_verbosity_error()  # the progress display is ours
+    transformers.utils.logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+    pipeline = Pipeline(recipe, Store(store, reporter.note), out, reporter, stored_only, keep)
+    results = pipeline.run()
+    report = {"run": str(out), "recipe": recipe.name, "seed": recipe.seed}
+    report |= {"stages": [result.to_json() for result in results]}
+    if pipeline.bias_report is not None:
+        report["bias"] = pipeline.bias_report
+    pipeline.finish(report)
+    return Ran(report, pipeline.computed, pipeline.is_first)

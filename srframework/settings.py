@@ -1,0 +1,33 @@
+"""A resolved recipe as keys and values, written as a user writes an override: ``stages.srnet.pruner.sparsity``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from srframework.errors import shorten
+
+
+def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Every value of the tables of a recipe by its dotted key, with stages by their names."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            names = [item.get("name", item.get("use", str(number))) for number, item in enumerate(value)]
+            value = dict(zip(names, value, strict=True))
+        if isinstance(value, dict) and value:
+            found |= flat(value, f"{prefix}{key}.")
+        elif not (prefix.startswith("stages.") and key == "name"):
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """A sentence for each key whose value is not the same in two recipes' tables: ``seed: 1 there, 2 here``."""
+    a, b = flat(there), flat(here)
+    told = []
+    for key in dict.fromkeys([*a, *b]):
+        values = [shorten(each[key]) if key in each else "nothing" for each in (a, b)]
+        if a.get(key) != b.get(key) or (key in a) != (key in b):
+            told.append(f"{key}: {values[0]} there, {values[1]} here")
+    return told

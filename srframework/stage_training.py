@@ -1,0 +1,163 @@
+"""A stage's training, into a directory: the model and mask that come out, the points on the way, the log.
+
+::
+
+    DIRECTORY/
+      model/                  plain transformers: config, tokenizer, safetensors
+      mask.safetensors        one bit an entry; only where something is pruned
+      metrics.jsonl           loss and figures by step
+      points/POINT/           model and mask at a step or a sparsity level inside the stage
+      checkpoints/            from where it goes on; not part of the result
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+from accelerate import Accelerator
+from transformers import PreTrainedModel
+
+from srframework.checkpoints import Checkpoints
+from srframework.contracts import Network, Predictions, Split
+from srframework.files import atomic_directory
+from srframework.masks import Mask
+from srframework.materials import Materials
+from srframework.pruning import FixedMask
+from srframework.recipe import Stage
+from srframework.report.reporter import Reporter
+from srframework.training import Checkpoint, Events, Training
+
+LOG = "metrics.jsonl"
+MASK = "mask.safetensors"
+
+
+def point_in(stage: Path, point: str | None) -> Path:
+    """Where a stage's directory keeps a point; itself for the end of the stage."""
+    return stage if point is None else stage / "points" / point
+
+
+@dataclass(frozen=True)
+class StageTraining:
+    """One stage, with all that it starts from.
+
+    Attributes:
+        stage: The stage.
+        seed: The recipe's.
+        materials: The recipe's.
+        network: θ that it starts from, to be trained.
+        mask: m that it keeps fixed; None for none.
+        teacher_log_probs: ``(N, C)`` for each split that it trains on; None where the loss has no teacher.
+        steps_kept: Steps at which others start.
+        accelerator: The processes.
+        reporter: Who is told of the progress.
+    """
+
+    stage: Stage
+    seed: int
+    materials: Materials
+    network: Network
+    mask: Mask | None
+    teacher_log_probs: Sequence[np.ndarray] | None
+    steps_kept: frozenset[int]
+    accelerator: Accelerator
+    reporter: Reporter
+
+    def into(self, directory: Path) -> None:
+        """Train, from where an earlier attempt in this directory was; each point is there before the next is begun.
+
+        Raises:
+            SRFrameworkError: See :meth:`srframework.training.Training.run`.
+        """
+        stage = self.stage
+        training = Training(
+            network=self.network,
+            examples=self._examples(),
+            debiaser=stage.loss.build(),
+            pruner=stage.pruner.build() if stage.pruner is not None else FixedMask(mask=self.mask),
+            options=stage.training,
+            seed=self.seed,
+            accelerator=self.accelerator,
+            steps_kept=self.steps_kept,
+            checkpoints=Checkpoints(directory / "checkpoints", self.accelerator, self.reporter.note),
+        )
+        for checkpoint in training.run(self._events(directory / LOG)):
+            if self.accelerator.is_main_process:
+                _save(checkpoint, self.materials.pretrained, point_in(directory, checkpoint.point))
+            self.accelerator.wait_for_everyone()
+
+    def _examples(self) -> datasets.Dataset:
+        """Tokenised training examples, with what the loss is told of each."""
+        stage, materials = self.stage, self.materials
+        splits = materials.trained_on(stage)
+        examples = datasets.concatenate_datasets([materials.tokens(s, stage.training.max_length) for s in splits])
+        told = {}
+        if stage.needs_bias:
+            told["bias_log_probs"] = np.concatenate(materials.bias_log_probs(stage))
+        if self.teacher_log_probs is not None:
+            told["teacher_log_probs"] = np.concatenate(self.teacher_log_probs)
+        return datasets.concatenate_datasets([examples, datasets.Dataset.from_dict(told)], axis=1) if told else examples
+
+    def _events(self, log: Path) -> Events:
+        task, materials = self.materials.task, self.materials
+
+        def metric(model: PreTrainedModel, split: Split) -> float:
+            logits = materials.logits(model, split, self.stage)
+            return materials.metric(materials.figures(Predictions(split, logits)))
+
+        def evaluate(model: PreTrainedModel) -> tuple[float, dict[str, float]]:
+            ood = task.ood if self.stage.training.eval_ood else ()
+            return metric(model, task.dev), {split.name: metric(model, split) for split in ood}
+
+        def write(record: Mapping[str, Any]) -> None:
+            if self.accelerator.is_main_process:
+                with log.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(record) + "\n")
+
+        def on_step(step: int, loss: float, learning_rate: float) -> None:
+            write({"step": step, "loss": loss, "learning_rate": learning_rate})
+            self.reporter.step(step, loss, learning_rate)
+
+        def on_evaluation(step: int, id_metric: float, ood: dict[str, float]) -> None:
+            write({"step": step, task.metric: {task.dev.name: id_metric, **ood}})
+            self.reporter.evaluated(step, id_metric, ood)
+
+        def on_start(step: int) -> None:
+            if self.accelerator.is_main_process:
+                _cut(log, step)
+            if step:
+                self.reporter.resumed(step)
+
+        return Events(evaluate, on_step, on_evaluation, on_start)
+
+
+def _save(checkpoint: Checkpoint, network: Network, place: Path) -> None:
+    """Write a checkpoint as a directory that plain transformers loads, with its mask beside it."""
+    place.mkdir(parents=True, exist_ok=True)
+    if (place / "model").exists():
+        shutil.rmtree(place / "model")  # of an attempt that went on from before it
+    with atomic_directory(place / "model") as temporary:
+        network.model.save_pretrained(temporary, state_dict=checkpoint.weights)
+        network.tokenizer.save_pretrained(temporary)
+    if len(checkpoint.mask):
+        checkpoint.mask.save(place / MASK)
+
+
+def _cut(log: Path, step: int) -> None:
+    """Leave of a log what was written up to ``step``, in place: others may follow the file."""
+    kept = 0
+    if log.exists():
+        with log.open("rb") as file:
+            for line in file:
+                if not line.endswith(b"\n") or json.loads(line)["step"] > step:
+                    break
+                kept += len(line)
+    with log.open("ab"):
+        os.truncate(log, kept)

@@ -1,0 +1,452 @@
+"""The stage store: a result is kept under the hash of what determines it, and is computed once.
+
+::
+
+    STORE/
+      entries/<key[:2]>/<key>/   whole results; see manifest.py
+      work/<key>/                a draft: what was written so far; a killed process's is gone on with
+      locks/<key>.lock           held while the result is computed; free again when its holder dies
+      damaged/<key>-<time>/      what was not as it had been written
+
+A draft has no manifest until it is complete; then it is renamed into ``entries/``. Where it replaces an
+entry, that one is ``<key>.old`` for the moment between two renames, and is put back should the process die there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from stat import S_ISDIR
+from typing import TYPE_CHECKING, Any
+
+from srframework import manifest
+from srframework.errors import StoreError
+from srframework.files import sync, write_json, write_text
+from srframework.manifest import Damaged
+from srframework.manifest import Entry as Entry
+
+if TYPE_CHECKING:
+    from srframework.upkeep import Checked, Pruned
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_OF_THE_DISK = (
+    *_FULL,
+    *(errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EIO, errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR),
+)
+_DRAFT = "draft.json"
+
+
+@dataclass(frozen=True)
+class Remains:
+    """A draft, or what was set aside because it is damaged.
+
+    Attributes:
+        key: Of what it is, or was to be.
+        kind, what: As of an entry; empty where that cannot be told.
+        changed: When anything in it was last written.
+        seconds: What it took to compute so far.
+        path: Its directory.
+        bytes: Of its files.
+    """
+
+    key: str
+    kind: str
+    what: str
+    changed: datetime
+    seconds: float
+    path: Path
+    bytes: int
+
+
+class Store:
+    """The stage store in one directory.
+
+    Args:
+        root: The directory; made when there is something to write.
+        note: Given sentences for the user: of damage, of waiting.
+    """
+
+    def __init__(self, root: Path, note: Callable[[str], None] = lambda _: None) -> None:
+        self.root = root
+        self.note = note
+
+    @staticmethod
+    def default_path() -> Path:
+        """``$SRFRAMEWORK_STORE``, or ``runs/.store`` under the current directory."""
+        return Path(os.environ.get("SRFRAMEWORK_STORE") or Path("runs", ".store"))
+
+    def get(self, key: str) -> Entry | None:
+        """The entry, seen to be whole; None where there is none.
+
+        A damaged one is set aside, and the user told. The files are read once per process, unless
+        they look otherwise by then (size, time, inode).
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        with self._sentences("read"):
+            try:
+                return manifest.check(self.place(key), key)
+            except Damaged as damage:
+                said = damage
+            try:
+                with self.lock(key) as free:
+                    # Without the lock it may be in the hands of somebody who just computes or removes it.
+                    return self._checked(key) if free else None
+            except OSError as error:
+                if error.errno not in _OF_THE_DISK:
+                    raise
+            self.note(f"store {self.root}: {said}; it is not used, and stays because the store cannot be written")
+            return None
+
+    def obtain(
+        self,
+        key: str,
+        kind: str,
+        what: str,
+        identity: Mapping[str, Any],
+        compute: Callable[[Path], None],
+        enough: Callable[[Path], bool] = lambda _: True,
+    ) -> tuple[Entry, bool]:
+        """The entry, and whether it was there already; computed where it was not, by one process at a time.
+
+        Args:
+            key: SHA-256 of what determines the result, in hexadecimal.
+            kind: trained, measured, taught.
+            what: What a person calls it.
+            identity: What the key was made of; JSON.
+            compute: Writes the result into the directory that it is given. What a killed process left is
+                there; files whose names begin with a dot, and all in ``checkpoints/``, are removed at the end.
+            enough: Whether an entry's files hold what is wanted. One that does not is computed again,
+                and stays until the new one takes its place.
+
+        Raises:
+            StoreError: The store cannot be written. What was computed stays, and is gone on with.
+        """
+        entry = self.get(key)
+        if entry is not None and enough(entry.files):
+            return entry, True
+        with self._locked(key, what):
+            with self._sentences():
+                self._recover(key)
+                entry = self._checked(key)
+            if entry is not None and enough(entry.files):
+                return entry, True
+            draft = self.root / "work" / key
+            with self._sentences():
+                seconds = _begin(draft, kind, what)
+            started = time.monotonic()
+            try:
+                self._compute(compute, self.draft(key))
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    _end(draft, kind, what, seconds + time.monotonic() - started)
+                raise
+            with self._sentences():
+                spent = seconds + time.monotonic() - started
+                _end(draft, kind, what, spent)
+                manifest.write(draft, key, kind, what, spent, identity)
+                self._install(key)
+                done = manifest.check(self.place(key), key)
+                assert done is not None, "it was just renamed to there, under the lock"
+                return done, False
+
+    def use(self, entry: Entry, run: Path) -> None:
+        """Record that a run directory uses the entry; a store that cannot be written is left as it is."""
+        path = str(run.resolve())
+        record = entry.path / manifest.USERS / hashlib.sha256(path.encode()).hexdigest()[:16]
+        for _ in range(5):
+            try:
+                if record.exists():
+                    return
+                record.parent.mkdir(exist_ok=True)  # never the entry itself
+                write_text(record, path + "\n")
+                return
+            except FileNotFoundError:  # another process just puts a new entry into its place
+                time.sleep(0.02)
+            except OSError:
+                return
+
+    def entries(self) -> Iterator[Entry]:
+        """Every entry, by key; their content is not read. What has a damaged manifest is left out, and said."""
+        for key, place in self.places():
+            try:
+                entry = manifest.read(place)
+            except Damaged as damage:
+                self.note(f"store {self.root}: {damage}")
+                continue
+            if entry is not None and entry.key == key:
+                yield entry
+
+    def drafts(self) -> Iterator[Remains]:
+        """What was begun and is not whole, by key; perhaps in the hands of a process that works on it."""
+        for path in self._directories("work"):
+            yield _remains(path, path.name)
+
+    def damaged(self) -> Iterator[Remains]:
+        """What was set aside, by key, then by time."""
+        for path in self._directories("damaged"):
+            yield _remains(path, path.name.split("-")[0])
+
+    def verify(self) -> Checked:
+        """Read every file of every entry; see :func:`srframework.upkeep.verify`."""
+        from srframework.upkeep import verify
+
+        return verify(self)
+
+    def prune(self, older_than: float | None = None, max_bytes: int | None = None, dry_run: bool = False) -> Pruned:
+        """Remove what no run refers to; see :func:`srframework.upkeep.prune`."""
+        from srframework.upkeep import prune
+
+        return prune(self, older_than, max_bytes, dry_run)
+
+    def place(self, key: str) -> Path:
+        """Where the entry is, or would be."""
+        if not re.fullmatch(r"[0-9a-z]{4,128}", key):
+            raise ValueError(f"expected a key in hexadecimal, got {key!r}")
+        return self.root / "entries" / key[:2] / key
+
+    def draft(self, key: str) -> Path:
+        """What ``compute`` is given while the entry is computed, for processes that compute it together."""
+        return self.root / "work" / key / manifest.FILES
+
+    def places(self) -> Iterator[tuple[str, Path]]:
+        """Key and directory of whatever is among the entries, by key."""
+        for shelf in self._directories("entries"):
+            for path in _directories(shelf):
+                yield path.name, path
+
+    @contextmanager
+    def lock(self, key: str, touch: bool = True) -> Iterator[bool]:
+        """Hold the lock of a key; whether it was free. ``touch``: make its file where there is none."""
+        from filelock import FileLock, Timeout
+
+        path = self.root / "locks" / f"{key}.lock"
+        if not touch and not path.exists():
+            yield True
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def writing(self) -> AbstractContextManager[None]:
+        """What the disk refuses in the block is a :class:`StoreError`."""
+        return self._sentences()
+
+    def set_aside(self, key: str, damage: Damaged) -> None:
+        """Move a damaged entry out of the way, and say so; the caller holds its lock."""
+        place = self._damaged(key)
+        os.rename(self.place(key), place)
+        sync(place.parent)
+        self.note(f"store {self.root}: {damage}; it is set aside as {place}, and is computed again where it is needed")
+
+    @contextmanager
+    def _locked(self, key: str, what: str) -> Iterator[None]:
+        from filelock import FileLock, Timeout
+
+        path = self.root / "locks" / f"{key}.lock"
+        with self._sentences():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(path)
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                self.note(f"waiting for another process that computes {what}")
+                lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _checked(self, key: str) -> Entry | None:
+        """As :meth:`get`; the caller holds the lock."""
+        try:
+            return manifest.check(self.place(key), key)
+        except Damaged as damage:
+            self.set_aside(key, damage)
+            return None
+
+    def _recover(self, key: str) -> None:
+        """Finish what a process was about when it died; the caller holds the lock."""
+        place, draft = self.place(key), self.root / "work" / key
+        old = _old(place)
+        if old.exists():
+            if place.exists():
+                self._take_over(old, place)
+            else:
+                os.rename(old, place)
+                sync(place.parent)
+        try:
+            complete = manifest.check(draft, key) is not None
+        except Damaged as damage:
+            aside = self._damaged(key)
+            os.rename(draft, aside)
+            sync(aside.parent)
+            self.note(f"store {self.root}: {damage}; it is set aside as {aside}, and is computed again")
+            return
+        if complete:
+            self._install(key)
+
+    def _install(self, key: str) -> None:
+        """Make a complete draft the entry, in the place of an older one; at every moment one of them is whole."""
+        place, draft = self.place(key), self.root / "work" / key
+        files = draft / manifest.FILES
+        for folder, folders, names in os.walk(files):
+            for each in [*folders, *names]:
+                path = Path(folder, each)
+                if manifest.is_scratch(path, files):
+                    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+            folders[:] = [each for each in folders if Path(folder, each).exists()]
+        (draft / _DRAFT).unlink(missing_ok=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        old = _old(place)
+        if place.exists():
+            os.rename(place, old)
+        os.rename(draft, place)
+        for parent in (place.parent, place.parent.parent, self.root, draft.parent):
+            sync(parent)
+        if old.exists():
+            self._take_over(old, place)
+
+    def _take_over(self, old: Path, place: Path) -> None:
+        """Let the new entry have the old one's users; remove the old one."""
+        if (old / manifest.USERS).is_dir():
+            (place / manifest.USERS).mkdir(exist_ok=True)
+            for record in (old / manifest.USERS).glob("[!.]*"):
+                write_text(place / manifest.USERS / record.name, record.read_text(encoding="utf-8"))
+        shutil.rmtree(old)
+
+    def _damaged(self, key: str) -> Path:
+        """A new place for what is damaged."""
+        parent = self.root / "damaged"
+        parent.mkdir(parents=True, exist_ok=True)
+        return parent / f"{key}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+
+    def _compute(self, compute: Callable[[Path], None], files: Path) -> None:
+        try:
+            compute(files)
+        except OSError as error:
+            inside = error.filename is not None and Path(os.fsdecode(error.filename)).is_relative_to(self.root)
+            # A write that fails names no file; only the store is written to here.
+            if error.errno in _OF_THE_DISK and (inside or (error.filename is None and error.errno in _FULL)):
+                raise self._sentence(error) from error
+            raise
+        except Exception as error:
+            # safetensors tells of the system's errors in the words of Rust: "... Os { code: 28, kind: StorageFull, ..."
+            code = re.search(r"\bOs \{ code: (\d+)|\(os error (\d+)\)", str(error))
+            if type(error).__name__ == "SafetensorError" and code and int(code[1] or code[2]) in _OF_THE_DISK:
+                number = int(code[1] or code[2])
+                raise self._sentence(OSError(number, os.strerror(number))) from error
+            raise
+
+    @contextmanager
+    def _sentences(self, done: str = "written") -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in _OF_THE_DISK:
+                raise
+            raise self._sentence(error, done) from error
+
+    def _sentence(self, error: OSError, done: str = "written") -> StoreError:
+        advice = "free some space, or choose another" if error.errno in _FULL else "choose another"
+        kept = "nothing that was computed before is lost; " if done == "written" else ""
+        return StoreError(
+            f"store {self.root}: cannot be {done}: {error.strerror}; {kept}{advice} with --store or $SRFRAMEWORK_STORE"
+        )
+
+    def _directories(self, name: str) -> list[Path]:
+        with self._sentences("read"):
+            return _directories(self.root / name)
+
+
+def _directories(path: Path) -> list[Path]:
+    """The directories in one, by name; not those in the middle of something, which have a dot in their names."""
+    try:
+        return sorted(each for each in path.iterdir() if "." not in each.name and each.is_dir())
+    except FileNotFoundError:
+        return []
+
+
+def _old(place: Path) -> Path:
+    return place.with_name(f"{place.name}.old")
+
+
+def _begin(draft: Path, kind: str, what: str) -> float:
+    """Make the draft, or take it up; what it took so far, in seconds."""
+    (draft / manifest.FILES).mkdir(parents=True, exist_ok=True)
+    seconds = _spent(draft)
+    write_json(draft / _DRAFT, {"kind": kind, "what": what, "seconds": seconds, "since": time.time()})
+    return seconds
+
+
+def _end(draft: Path, kind: str, what: str, seconds: float) -> None:
+    write_json(draft / _DRAFT, {"kind": kind, "what": what, "seconds": seconds})
+
+
+def _spent(draft: Path) -> float:
+    """Seconds of all attempts; one that was killed lasted until it last wrote a file."""
+    said = _said(draft)
+    seconds = float(said.get("seconds", 0.0))
+    if "since" in said:
+        seconds += max(0.0, _changed(draft / manifest.FILES) - float(said["since"]))
+    return seconds
+
+
+def _said(draft: Path) -> dict[str, Any]:
+    try:
+        said = json.loads((draft / _DRAFT).read_text(encoding="utf-8"))
+        return {
+            name: value
+            for name, value in said.items()
+            if isinstance(value, str if name in ("kind", "what") else (int, float))
+        }
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def _changed(path: Path) -> float:
+    """When anything in a directory was last written, in seconds since 1970."""
+    return max((stat.st_mtime for stat in _stats(path)), default=0.0)
+
+
+def _stats(path: Path) -> Iterator[os.stat_result]:
+    for folder, _, names in os.walk(path):
+        for each in (folder, *(os.path.join(folder, name) for name in names)):
+            with contextlib.suppress(OSError):  # a process may be working there
+                yield os.lstat(each)
+
+
+def _remains(path: Path, key: str) -> Remains:
+    said = _said(path)
+    with contextlib.suppress(Damaged):
+        entry = manifest.read(path)
+        said = {"kind": entry.kind, "what": entry.what, "seconds": entry.seconds} if entry is not None else said
+    return Remains(
+        key=key,
+        kind=said.get("kind", ""),
+        what=said.get("what", ""),
+        changed=datetime.fromtimestamp(_changed(path), UTC),
+        seconds=_spent(path) if "since" in said else float(said.get("seconds", 0.0)),
+        path=path,
+        bytes=sum(stat.st_size for stat in _stats(path) if not S_ISDIR(stat.st_mode)),
+    )

@@ -1,0 +1,87 @@
+"""The directory of a sweep.
+
+::
+
+    SWEEP/
+      sweep.json    the report of each run that is done, in the order of the cells
+      SLUG/         the run of a cell
+      logs/         the progress of each task, where several processes work
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from srframework.errors import UsageError
+from srframework.files import write_json, write_text
+from srframework.identity import digest
+from srframework.runs import check_vacant, is_finished, make_directory, slug
+from srframework.sweep import Cell
+
+LOGS = "logs"
+
+
+class SweepDirectory:
+    """A directory that is new, empty, or of the same cells; it may be of fewer, when cells were added since.
+
+    Args:
+        path: Where it is; made by :meth:`make`.
+        cells: Of the sweep.
+
+    Raises:
+        UsageError: It holds something else; says what differs.
+    """
+
+    def __init__(self, path: Path, cells: Sequence[Cell]) -> None:
+        self.path, self._cells = path, cells
+        if path.is_dir():
+            self._check()
+        elif path.exists():
+            raise UsageError(f"--out {path}: expected a directory, got a file")
+
+    def _check(self) -> None:
+        slugs = [cell.slug for cell in self._cells]
+        try:
+            found = [each for each in sorted(self.path.iterdir()) if not each.name.startswith(".")]
+            others = [each for each in found if each.name not in (*slugs, LOGS, "sweep.json")]
+            runs = [each.name for each in others if (each / "recipe.toml").is_file()]
+        except OSError as error:
+            raise UsageError(f"--out {self.path}: the directory cannot be read: {error.strerror}") from error
+        if runs:
+            more = f", and {len(runs) - 1} more" if len(runs) > 1 else ""
+            got = f"got one of another, with the run {runs[0]}{more}, which this one has not"
+            raise UsageError(
+                f"--out {self.path}: expected a new or an empty directory, or one of the same sweep, {got}"
+            )
+        if others:
+            raise UsageError(f"--out {self.path}: expected a new or an empty directory, got one that is not empty")
+        for cell in self._cells:
+            check_vacant(self.path / cell.slug, "recipe.toml", cell.recipe.to_toml())
+
+    @classmethod
+    def default_path(cls, cells: Sequence[Cell]) -> Path:
+        """``runs/<recipe>-<hash of all cells>``, under the current directory: the same for the same sweep."""
+        every = [[cell.slug, cell.recipe.table()] for cell in cells]
+        return Path("runs") / f"{slug(cells[0].recipe.name)}-{digest(every)[:8]}"
+
+    def make(self) -> None:
+        """Make it, with the resolved recipe of each cell.
+
+        Raises:
+            UsageError: It cannot be made.
+        """
+        for cell in self._cells:
+            place = self.path / cell.slug
+            make_directory(place)
+            if not (place / "recipe.toml").exists():
+                write_text(place / "recipe.toml", cell.recipe.to_toml())
+
+    def finished(self) -> list[int]:
+        """The cells, counted from 0, whose run is finished."""
+        return [number for number, cell in enumerate(self._cells) if is_finished(self.path / cell.slug)]
+
+    def write(self, reports: Sequence[Mapping[str, Any]]) -> None:
+        """Write sweep.json."""
+        write_json(self.path / "sweep.json", reports)

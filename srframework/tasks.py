@@ -1,0 +1,108 @@
+"""The cells of a sweep -> tasks: one for each stage that differs, however many cells have it, and one for each run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from srframework.identity import signatures
+from srframework.schedule import Task
+from srframework.sweep import Cell
+from srframework.work import Work
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """What is to be done for a sweep.
+
+    Attributes:
+        cells: Of the sweep.
+        out: Its directory, with ``SLUG/recipe.toml`` for each cell.
+        store: Where stages are kept.
+        blocked: Plugins not to load.
+        logs: Whether each task writes its progress into a file of its own.
+    """
+
+    cells: Sequence[Cell]
+    out: Path
+    store: Path
+    blocked: tuple[str, ...] = ()
+    logs: bool = True
+
+    @cached_property
+    def signatures(self) -> list[dict[str, str]]:
+        """Of each cell, what tells its stages from others."""
+        return [signatures(cell.recipe) for cell in self.cells]
+
+    @cached_property
+    def _steps(self) -> dict[str, set[int]]:
+        """Signature -> steps inside the stage that some cell builds on."""
+        found: dict[str, set[int]] = {}
+        for cell, signs in zip(self.cells, self.signatures, strict=True):
+            for name, sign in signs.items():
+                found.setdefault(sign, set()).update(cell.recipe.steps_kept(name))
+        return found
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        """Signature -> the name of its task: the stage's in the first cell that has it, and the hash's first digits."""
+        found: dict[str, str] = {}
+        for signs in self.signatures:
+            for name, sign in signs.items():
+                found.setdefault(sign, f"{name}-{sign[:8]}")
+        return found
+
+    def stored(self, number: int) -> Task:
+        """Take a whole run from the store."""
+        return Task(self.cells[number].slug, self._work(number, None, stored_only=True))
+
+    def all(self, numbers: Sequence[int], every_stage: bool = True) -> list[Task]:
+        """The tasks of some of the cells, earlier cells first, each after those that it builds on.
+
+        Args:
+            numbers: The cells, counted from 0.
+            every_stage: Whether a stage of one cell alone is a task too, and not a part of its run: where
+                there is but one process, that saves it from reading the data once more.
+        """
+        uses = Counter(sign for number in numbers for sign in set(self.signatures[number].values()))
+        tasks: dict[str, Task] = {}
+        for number in numbers:
+            signs = self.signatures[number]
+            apart = [sign for sign in signs.values() if every_stage or uses[sign] > 1]
+            for stage in self.cells[number].recipe.stages:
+                sign = signs[stage.name]
+                if sign in apart and sign not in tasks:
+                    before = dict.fromkeys(signs[reference.stage] for _, reference in stage.references())
+                    needs = tuple(self._names[each] for each in before)
+                    tasks[sign] = Task(self._names[sign], self._work(number, stage.name), needs)
+            slug, needs = self.cells[number].slug, tuple(self._names[sign] for sign in dict.fromkeys(apart))
+            tasks[slug] = Task(slug, self._work(number, None), needs, self._work(number, None, stored_only=True))
+        return list(tasks.values())
+
+    def users(self, numbers: Sequence[int]) -> dict[str, list[int]]:
+        """The name of a task -> the cells among ``numbers`` that it is done for."""
+        found: dict[str, list[int]] = {}
+        for number in numbers:
+            found[self.cells[number].slug] = [number]
+            for sign in set(self.signatures[number].values()):
+                found.setdefault(self._names[sign], []).append(number)
+        return found
+
+    def _work(self, number: int, stage: str | None, stored_only: bool = False) -> Work:
+        place, signs = self.out / self.cells[number].slug, self.signatures[number]
+        name = place.name if stage is None else self._names[signs[stage]]
+        steps = {each: tuple(sorted(self._steps[sign])) for each, sign in signs.items() if self._steps[sign]}
+        return Work(
+            recipe=str(place / "recipe.toml"),
+            stage=stage,
+            out=str(place) if stage is None else None,
+            store=str(self.store),
+            blocked=self.blocked,
+            cwd=str(Path.cwd()),
+            log=str(self.out / "logs" / f"{name}.log") if self.logs else None,
+            stored_only=stored_only,
+            keep={} if stored_only else steps,  # what another cell wants is no part of this one's result
+        )

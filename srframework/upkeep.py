@@ -1,0 +1,159 @@
+"""The upkeep of the store: every file read again; what nobody needs removed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from srframework import manifest
+from srframework.manifest import Damaged
+from srframework.store import Entry, Remains, Store
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a reading of all files found.
+
+    Attributes:
+        whole: The entries that are as they were written.
+        damaged: Key and sentence of each that was not, and is set aside where the store can be written.
+    """
+
+    whole: list[Entry] = field(default_factory=list)
+    damaged: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something in the store that may be removed.
+
+    Attributes:
+        state: entry, draft or damaged.
+        key, kind, what: Of what it is, or was to be.
+        since: When it was whole, or was last written to.
+        bytes: Of its files.
+        path: Its directory.
+        why: Why it was removed, or who needs it.
+    """
+
+    state: str
+    key: str
+    kind: str
+    what: str
+    since: datetime
+    bytes: int
+    path: Path
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What was removed, and what would have been, were it not in use.
+
+    Attributes:
+        removed, kept: Oldest first.
+        bytes: Of all that is left.
+    """
+
+    removed: list[Item]
+    kept: list[Item]
+    bytes: int
+
+
+def verify(store: Store) -> Checked:
+    """Read every file of every entry; a damaged one is set aside, as :meth:`Store.get` does.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
+    found = Checked()
+    for key, place in store.places():
+        try:
+            entry = manifest.check(place, key, again=True)
+        except Damaged as damage:
+            found.damaged.append((key, str(damage)))
+            store.get(key)
+            continue
+        if entry is not None:
+            found.whole.append(entry)
+    return found
+
+
+def prune(store: Store, older_than: float | None, max_bytes: int | None, dry_run: bool) -> Pruned:
+    """Remove what is older than that, then the oldest until all fits.
+
+    An entry that an existing run refers to stays, and so does whatever a process works on.
+
+    Args:
+        store: The store.
+        older_than: Age in seconds of the youngest to go; None: none goes for its age.
+        max_bytes: Size of all, drafts and damaged ones included, to get down to; None: none goes for it.
+        dry_run: Remove nothing; say what would be.
+
+    Raises:
+        StoreError: The store cannot be written.
+    """
+    now = datetime.now(UTC)
+    items = sorted(_items(store), key=lambda item: (item.since, item.key))
+    size = sum(item.bytes for item in items)
+    removed: list[Item] = []
+    kept: list[Item] = []
+    for item in items:
+        age = (now - item.since).total_seconds()
+        if older_than is not None and age > older_than:
+            why = "age"
+        elif max_bytes is not None and size > max_bytes:
+            why = "size"
+        else:
+            continue
+        if needed := _remove(store, item, dry_run):
+            kept.append(_because(item, needed))
+        else:
+            removed.append(_because(item, why))
+            size -= item.bytes
+    if not dry_run:
+        _sweep(store)
+    return Pruned(removed, kept, size)
+
+
+def _items(store: Store) -> Iterator[Item]:
+    for each in store.entries():
+        yield Item("entry", each.key, each.kind, each.what, each.created, each.bytes, each.path)
+    for state, remains in (("draft", store.drafts()), ("damaged", store.damaged())):
+        for some in remains:
+            yield _remains(state, some)
+
+
+def _remains(state: str, some: Remains) -> Item:
+    return Item(state, some.key, some.kind, some.what, some.changed, some.bytes, some.path)
+
+
+def _because(item: Item, why: str) -> Item:
+    return Item(item.state, item.key, item.kind, item.what, item.since, item.bytes, item.path, why)
+
+
+def _remove(store: Store, item: Item, dry_run: bool) -> str:
+    """Remove it, unless it is needed; then, why it is."""
+    with store.writing(), store.lock(item.key, touch=not dry_run) as free:
+        if not free:
+            return "another process works on it"
+        entry = manifest.read(item.path) if item.state == "entry" else None
+        if entry is not None and (users := entry.users()):
+            return "used by " + ", ".join(str(user) for user in users)
+        if not dry_run and item.path.exists():
+            gone = item.path.with_name(f"{item.path.name}.gone")  # renamed first: never half an entry in its place
+            shutil.rmtree(gone, ignore_errors=True)
+            os.rename(item.path, gone)
+            shutil.rmtree(gone)
+    return ""
+
+
+def _sweep(store: Store) -> None:
+    """Remove what a prune was about to when it died."""
+    for pattern in ("entries/*/*.gone", "work/*.gone", "damaged/*.gone"):
+        for path in store.root.glob(pattern):
+            shutil.rmtree(path, ignore_errors=True)

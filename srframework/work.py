@@ -1,0 +1,106 @@
+"""A piece of a sweep, as a process is told to do it."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from srframework.errors import OF_THE_MACHINE, SRFrameworkError, refused
+from srframework.loading import load
+from srframework.plugins import discover
+from srframework.registry import Registry
+from srframework.report.reporter import Reporter
+
+
+@dataclass(frozen=True)
+class Work:
+    """One stage, or one whole run.
+
+    Attributes:
+        recipe: Path of a resolved recipe.
+        stage: See to this stage and those that it builds on, in the store alone; None: the whole run, into ``out``.
+        out: The run directory.
+        store: Where stages are kept.
+        blocked: Plugins not to load.
+        cwd: What relative paths are seen from.
+        log: File that progress is added to; None: this process's stderr.
+        stored_only: Compute nothing; what the store does not have is an error.
+        keep: Stage -> steps that other runs build on.
+    """
+
+    recipe: str
+    stage: str | None
+    out: str | None
+    store: str
+    blocked: tuple[str, ...]
+    cwd: str
+    log: str | None
+    stored_only: bool = False
+    keep: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of it.
+
+    Attributes:
+        report: Of a whole run, as ``run --json`` prints it.
+        error: A sentence, where it failed.
+        computed: The stages that were computed here, and their seconds.
+    """
+
+    report: dict[str, Any] | None = None
+    error: str | None = None
+    computed: Mapping[str, float] = field(default_factory=dict)
+
+
+def perform(work: Work) -> Outcome:
+    """Do it; what goes wrong is in the outcome, with a traceback in the log where it is no user's mistake."""
+    os.chdir(work.cwd)
+    with contextlib.ExitStack() as stack:
+        if work.log is None:
+            from srframework.report.progress import reporter
+
+            progress: Reporter = stack.enter_context(reporter())
+        else:
+            from srframework.report.progress import LineReporter
+
+            Path(work.log).parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(Path(work.log).open("a", encoding="utf-8"))
+            stack.enter_context(contextlib.redirect_stderr(file))
+            progress = LineReporter(file)
+        try:
+            return _performed(work, progress)
+        except Exception as error:  # noqa: BLE001 -- the rest of the sweep is to go on
+            if isinstance(error, SRFrameworkError):
+                said = str(error)
+            elif isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+                said = refused(error)
+            else:
+                said = f"{type(error).__name__}: {error}"
+                traceback.print_exc()
+            if work.log is not None:
+                progress.note(f"error: {said}")
+            return Outcome(error=said)
+
+
+def _performed(work: Work, progress: Reporter) -> Outcome:
+    from srframework.running import run_recipe
+
+    recipe = load(work.recipe, _registry(work.blocked))
+    if work.stage is not None:
+        recipe = recipe.only(work.stage)
+    out = None if work.out is None else Path(work.out)
+    ran = run_recipe(recipe, out, Path(work.store), progress, work.stored_only, work.keep)
+    return Outcome(ran.report, computed=ran.computed)
+
+
+@functools.cache
+def _registry(blocked: tuple[str, ...]) -> Registry:
+    return Registry(discover(blocked))

@@ -1,0 +1,255 @@
+"""`srframework results`, on run directories made by hand."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def rows(call):
+    """Call the command with --json; its rows, by stage and what varies."""
+
+    def rows(*args):
+        done = call("results", *args, "--json")
+        assert done.code == 0, done.err
+        return {(row["stage"], *row["settings"].values()): row for row in json.loads(done.out)}
+
+    return rows
+
+
+@pytest.fixture
+def swept(make_run):
+    """Two sparsities × three seeds; ``full`` is the same for both sparsities."""
+    for seed in (1, 2, 3):
+        for sparsity, srnet in ((0.5, 0.8), (0.7, 0.7)):
+            figures = {"full": (0.9, 0.1 * seed), "srnet": (srnet, srnet + 0.01 * seed)}
+            make_run(f"runs/s/seed={seed},sparsity={sparsity}", seed, figures, srnet__pruner__sparsity=sparsity)
+
+
+def test_rows_are_stage_by_what_varies_with_mean_and_sd_over_seeds(swept, rows):
+    found = rows()
+    assert list(found) == [("full",), ("srnet", 0.5), ("srnet", 0.7)]
+    assert found["srnet", 0.5]["settings"] == {"stages.srnet.pruner.sparsity": 0.5}
+    hans = found["srnet", 0.7]["ood"]["hans"]
+    assert hans["values"] == pytest.approx([0.71, 0.72, 0.73])
+    assert (hans["mean"], hans["sd"]) == (pytest.approx(0.72, abs=1e-12), pytest.approx(0.01, abs=1e-12))
+    assert found["srnet", 0.7]["sparsity"]["mean"] == pytest.approx(0.7)
+
+
+def test_a_stage_is_divided_only_by_what_it_builds_on_and_shared_runs_count_once(swept, rows):
+    full = rows()["full",]
+    assert (full["settings"], full["n"], full["seeds"]) == ({}, 3, [1, 2, 3])
+    assert len(full["runs"]) == 6
+    assert full["ood"]["hans"]["sd"] == pytest.approx(0.1, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("loss", "kept"),
+    [({"use": "std"}, [("full",)]), ({"use": "distill", "teacher": "srnet@100"}, [("full", 0.5), ("full", 0.7)])],
+)
+def test_a_teacher_counts_as_what_a_stage_builds_on(make_run, rows, loss, kept):
+    for sparsity in (0.5, 0.7):
+        make_run(f"runs/{sparsity}", srnet__pruner__sparsity=sparsity, srnet__weights="pretrained", full__loss=loss)
+    assert [key for key in rows() if key[0] == "full"] == kept
+
+
+def test_a_setting_of_the_whole_recipe_divides_every_stage(make_run, rows):
+    for layers in (2, 12):
+        make_run(f"runs/{layers}", backbone__layers=layers)
+    assert list(rows()) == [("full", 2), ("full", 12), ("srnet", 2), ("srnet", 12)]
+
+
+def test_the_name_of_the_recipe_varies_like_a_setting(make_run, rows):
+    make_run("runs/a", name="first")
+    make_run("runs/b", name="second")
+    assert rows()["full", "second"]["settings"] == {"recipe": "second"}
+
+
+def test_options_of_another_component_are_no_variation_but_an_option_left_out_is(make_run, call):
+    make_run("runs/a", srnet__pruner={"use": "mask", "sparsity": 0.5, "alpha": 2.0})
+    make_run("runs/b", srnet__pruner={"use": "imp", "sparsity": 0.5})
+    make_run("runs/c", srnet__pruner={"use": "imp", "sparsity": 0.5}, srnet__max_steps=10)
+    header = call("results", "--csv").out.splitlines()[0].split(",")
+    assert header[:3] == ["stages.srnet.pruner.use", "stages.srnet.max_steps", "stage"]
+
+
+def test_the_table_is_in_percent_with_short_headings(swept, call):
+    done = call("results", "--sort", "-OOD hans accuracy")
+    lines = [[cell.strip() for cell in line.replace("┃", "│").split("│")[1:-1]] for line in done.out.splitlines()]
+    cells = [line for line in lines if line]
+    assert cells[0] == ["pruner.sparsity", "stage", "sparsity", "ID accuracy", "OOD hans accuracy", "n"]
+    assert cells[1:] == [
+        ["0.5", "srnet", "50.00", "80.00 ± 0.00", "82.00 ± 1.00", "3"],
+        ["0.7", "srnet", "70.00", "70.00 ± 0.00", "72.00 ± 1.00", "3"],
+        ["", "full", "0.00", "90.00 ± 0.00", "20.00 ± 10.00", "3"],
+    ]
+    assert done.err == ""
+
+
+def test_one_seed_has_no_sd(make_run, call, rows):
+    make_run("runs/a")
+    assert rows()["full",]["id"] == {"mean": 0.9, "sd": None, "values": [0.9]}
+    assert "±" not in call("results").out.replace("mean ± standard", "")
+
+
+def test_levels_are_rows_only_where_asked_for(make_run, call):
+    make_run("runs/a", points={0.1: (0.6, 0.3), 0.25: (0.5, 0.2)})
+    names = [row["level"] for row in json.loads(call("results", "--levels", "--json").out)]
+    assert names == [None, 0.1, 0.25, None]
+    assert "srnet@0.25" in call("results", "--levels").out
+    assert "@" not in call("results").out
+
+
+def test_every_row_leads_to_run_recipe_and_versions(make_run, rows):
+    make_run("runs/deep/er/a", versions="0.1.7")
+    (record,) = rows()["srnet",]["runs"]
+    assert record == {
+        "run": "runs/deep/er/a",
+        "seed": 1,
+        "recipe": "runs/deep/er/a/recipe.toml",
+        "versions": {"srframework": "0.1.7", "torch": "2.13.0"},
+    }
+
+
+def test_runs_are_shown_under_their_row(swept, call):
+    assert call("results", "--runs").out.count("runs/s/seed=1,sparsity=0.5") == 2
+
+
+def test_csv_has_shares_and_full_keys(swept, call):
+    first, *_, last = csv.DictReader(io.StringIO(call("results", "--csv").out))
+    assert (first["stage"], first["stages.srnet.pruner.sparsity"], first["n"]) == ("full", "", "3")
+    assert float(last["ood.hans"]) == pytest.approx(0.72)
+    assert float(last["ood.hans sd"]) == pytest.approx(0.01)
+
+
+def test_latex_is_escaped(make_run, call):
+    make_run("runs/a", name="50% a_b & ~c")
+    make_run("runs/b", seed=2, name="plain")
+    assert call("results", "--latex", "--where", "stage=full").out.splitlines() == [
+        r"\begin{tabular}{llrrrr}",
+        r"\toprule",
+        r"recipe & stage & sparsity & ID accuracy & OOD hans accuracy & n \\",
+        r"\midrule",
+        r"50\% a\_b \& \textasciitilde{}c & full & $0.00$ & $90.00$ & $50.00$ & 1 \\",
+        r"plain & full & $0.00$ & $90.00$ & $50.00$ & 1 \\",
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("where", "kept"),
+    [
+        (["stage=srnet"], [("srnet", 0.5), ("srnet", 0.7)]),
+        (["stage!=srnet"], [("full",)]),
+        (["pruner.sparsity=0.70"], [("full",), ("srnet",)]),
+        (["stages.srnet.pruner.sparsity!=0.5", "seed=2"], [("full",), ("srnet",)]),
+        (["pruner.use=mask", "recipe=hand"], [("full",), ("srnet", 0.5), ("srnet", 0.7)]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value[0], str) else "",
+)
+def test_where_keeps_runs_and_stages(swept, rows, where, kept):
+    assert list(rows(*(word for each in where for word in ("--where", each)))) == kept
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["nowhere"], "nowhere: expected a directory with runs, got no such directory"),
+        (["file"], "file: expected a directory with runs, got a file"),
+        (["empty"], "no finished run under empty"),
+        (["--where", "sparsty=0.5"], "got 'sparsty'; did you mean 'sparsity'?"),
+        (["--where", "epochs=3"], "'epochs' may mean stages.full.epochs, stages.srnet.epochs"),
+        (["--where", "seed"], "expected KEY=VALUE or KEY!=VALUE"),
+        (["--where", "seed=7"], "--where seed=7: no run is left; there is 1, 2, 3"),
+        (["--where", "stage=srnt"], "no row is left; there is full, srnet; did you mean 'srnet'?"),
+        (["--sort", "hams"], "got 'hams'; did you mean 'hans'?"),
+        (["--sort", ""], "expected one of: pruner.sparsity, stage"),
+        (["--json", "--csv"], "expected at most one of"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_is_a_sentence(swept, work, call, args, said):
+    (work / "empty").mkdir()
+    (work / "file").write_text("")
+    done = call("results", *args)
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"recipe": "a"}', b"\xff", '{"recipe":"a","seed":1,"stages":[],"settings":{"name":"a"}}']
+)
+def test_a_damaged_file_is_a_warning_and_the_rest_goes_on(make_run, work, call, content):
+    make_run("runs/good")
+    path = make_run("runs/bad") / "results.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    done = call("results", "--json")
+    assert (done.code, len(json.loads(done.out))) == (0, 2)
+    (line,) = done.err.splitlines()
+    assert line.startswith("warning: runs/bad/results.json: expected ")
+
+
+def test_unfinished_runs_are_counted_and_hidden_directories_left_out(make_run, work, call):
+    make_run("runs/good")
+    make_run("runs/.store/x", seed=9)
+    stopped = make_run("runs/stopped", seed=2)
+    (stopped / "results.json").unlink()
+    (stopped / "run.json").write_text('{"state": "interrupted"}')
+    done = call("results", "--json")
+    assert [row["seeds"] for row in json.loads(done.out)] == [[1], [1]]
+    assert done.err == "1 unfinished: runs/stopped (interrupted)\n"
+
+
+def test_a_run_named_twice_counts_once_and_a_run_is_a_directory_of_runs(make_run, rows):
+    make_run("runs/a")
+    assert len(rows("runs", "runs/a", "runs/../runs")["full",]["runs"]) == 1
+    assert len(rows("runs/a")["full",]["runs"]) == 1
+
+
+def test_other_figures_of_the_same_settings_and_seed_are_told(make_run, call):
+    make_run("runs/a")
+    make_run("runs/b", figures={"full": (0.9, 0.5), "srnet": (0.81, 0.7)})
+    done = call("results", "--json")
+    assert [row["id"]["values"] for row in json.loads(done.out)] == [[0.9], [0.8]]
+    assert "gave other figures 1 time, such as in runs/a and runs/b" in done.err
+
+
+def test_a_longer_file_and_one_laid_out_otherwise_are_read_alike(make_run, rows):
+    make_run("runs/a", full__note="x" * 300_000)
+    other = make_run("runs/b", seed=2, full__note="x" * 300_000) / "results.json"
+    other.write_text(json.dumps(json.loads(other.read_text())))
+    assert rows()["srnet",]["seeds"] == [1, 2]
+
+
+def test_several_processes_find_what_one_does(make_run, work, monkeypatch):
+    from srframework.report import reading
+
+    for seed in range(40):
+        make_run(f"runs/{seed}", seed)
+
+    def found():
+        parts = reading.read(["runs"], levels=False)
+        return len(parts), sorted((run.path, run.seed, run.stages[1].id) for part in parts for run in part.runs)
+
+    alone, together = found(), []
+    monkeypatch.setattr(reading, "_ALONE", 5)
+    monkeypatch.setattr(reading.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    together = found()
+    assert len(alone[1]) == 40
+    assert together == (3, alone[1])
+
+
+def test_the_real_command_reads_and_imports_nothing_heavy(make_run, start):
+    make_run("runs/a")
+    assert start("results").code == 0
+    watch = "import sys; sys.argv[0] = 'srframework'\nfrom srframework.cli import main\ntry: main()\n"
+    watch += "finally: print([n for n in ('torch', 'transformers', 'datasets', 'numpy') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", watch, "results"], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,0 +1,416 @@
+"""`srframework sweep`: what is swept, where it goes on, what fails; in one process and in several."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import tomli
+
+RECIPE = """
+name = "Swept: all"
+schema = 1
+backbone = { use = "tiny", layers = 1, width = 16, heads = 2, intermediate = 16 }
+dataset = { use = "synthetic", train_size = 24, dev_size = 12, ood_size = 9 }
+training = { batch_size = 8, max_steps = 2 }
+
+[[stages]]
+name = "full"
+op = "train"
+loss = "std"
+
+[[stages]]
+name = "srnet"
+op = "prune"
+weights = "full"
+pruner = { use = "mask", sparsity = 0.5 }
+loss = "std"
+"""
+
+GRID = ("--grid", "seed=1,2", "--grid", "stages.srnet.pruner.sparsity=0.2,0.5")
+SLUGS = [f"seed={seed},sparsity={sparsity}" for seed in (1, 2) for sparsity in (0.2, 0.5)]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("sweep")
+    (path / "recipe.toml").write_text(RECIPE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def sweep(perform, home):
+    """Sweep the recipe in this process; ``jobs`` work elsewhere."""
+
+    def sweep(*args: str) -> SimpleNamespace:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("OMP_NUM_THREADS", "1")
+            done = perform("sweep", "recipe.toml", *args, cwd=home)
+        return SimpleNamespace(code=done.code, out=done.out, err=done.err, lines=done.err.splitlines())
+
+    return sweep
+
+
+def entries(store: Path, kind: str = "trained") -> dict[str, tuple[str, int]]:
+    """Key -> when it was made, and the inode, of the entries of a store."""
+    found = {}
+    for path in store.glob("entries/*/*/manifest.json"):
+        manifest = json.loads(path.read_text())
+        if manifest["kind"] == kind:
+            found[manifest["key"]] = manifest["created"], path.stat().st_ino
+    return found
+
+
+def reports(out: Path) -> list[dict]:
+    return json.loads((out / "sweep.json").read_text())
+
+
+def figures(found: list[dict]) -> list:
+    return [(report["values"], report["stages"]) for report in found]
+
+
+@pytest.fixture(scope="module")
+def alone(sweep, home):
+    """A finished sweep in one process."""
+    done = sweep(*GRID, "--out", "alone", "--store", "alone-store")
+    assert done.code == 0, done.err
+    return SimpleNamespace(**vars(done), place=home / "alone", store=home / "alone-store")
+
+
+@pytest.fixture(scope="module")
+def parallel(sweep, home):
+    """The same in two processes, with a store of its own."""
+    done = sweep(*GRID, "--out", "parallel", "--store", "parallel-store", "--jobs", "2", "--json")
+    assert done.code == 0, done.err
+    return SimpleNamespace(**vars(done), place=home / "parallel", store=home / "parallel-store")
+
+
+# -- what is done ------------------------------------------------------------------------------------
+
+
+def test_one_process_goes_from_run_to_run_and_writes_no_logs(alone):
+    starts = [line for line in alone.lines if line.startswith("run ")]
+    assert starts == [f"run {number} of 4: {slug.replace(',', ', ')}" for number, slug in enumerate(SLUGS, 1)]
+    assert sorted(path.name for path in alone.place.iterdir()) == sorted([*SLUGS, "sweep.json"])
+    labels = [line for line in alone.out.splitlines() if line.startswith(("seed=", "run directory"))]
+    assert labels == [line for slug in SLUGS for line in (slug.replace(",", ", "), f"run directory: alone/{slug}")]
+
+
+@pytest.mark.parametrize("how", ["alone", "parallel"])
+def test_a_stage_that_several_runs_share_is_computed_once(request, how):
+    done = request.getfixturevalue(how)
+    assert len(entries(done.store)) == 6  # 2 full, 4 srnet
+    (summary,) = (line for line in done.lines if line.startswith("4 runs: "))
+    assert summary.startswith("4 runs: 6 stages computed in ")
+    assert ", 2 taken from the store; wall time " in summary
+    assert done.lines[-1].endswith(" times the stages' own")
+
+
+def test_several_processes_come_to_the_same_bits_as_one(alone, parallel):
+    found = reports(parallel.place)
+    assert figures(found) == figures(reports(alone.place))
+    assert found == json.loads(parallel.out)
+    assert [report["run"] for report in found] == [f"parallel/{slug}" for slug in SLUGS]
+    weights = [f"{slug}/stages/srnet/model/model.safetensors" for slug in SLUGS]
+    assert [(parallel.place / path).read_bytes() for path in weights] == [
+        (alone.place / path).read_bytes() for path in weights
+    ]
+    assert entries(parallel.store).keys() == entries(alone.store).keys()
+
+
+def test_each_cell_is_a_run_directory_with_its_resolved_recipe(parallel):
+    for slug, report in zip(SLUGS, reports(parallel.place), strict=True):
+        place = parallel.place / slug
+        resolved = tomli.loads((place / "recipe.toml").read_text())
+        assert (resolved["seed"], resolved["stages"][1]["pruner"]["sparsity"]) == tuple(report["values"].values())
+        assert json.loads((place / "run.json").read_text())["state"] == "finished"
+        assert json.loads((place / "results.json").read_text())["stages"] == report["stages"]
+
+
+def test_several_processes_tell_when_tasks_start_and_end_and_log_the_rest(parallel):
+    started = [line.split()[1] for line in parallel.lines if line.startswith("started ")]
+    assert sum(name.startswith("full-") for name in started) == 2
+    assert sum(name.startswith("srnet-") for name in started) == 4
+    assert sum(name == "run" for name in started) == 4
+    assert [line.split()[1] for line in parallel.lines if line.startswith("done ")].count("run") == 4
+    (first,) = (line for line in parallel.lines if "(for seed=1, sparsity=0.2 and 1 more): " in line)
+    log = Path(first.rpartition(": ")[2])
+    assert log.parent == Path("parallel/logs")
+    assert "step 2/2" in (parallel.place.parent / log).read_text()
+    assert {f"{slug}.log" for slug in SLUGS} <= {path.name for path in (parallel.place / "logs").iterdir()}
+    assert "step 2/2" not in parallel.err
+
+
+def test_the_same_command_again_computes_nothing_and_says_the_same(sweep, parallel):
+    before = entries(parallel.store), (parallel.place / "sweep.json").read_text()
+    again = sweep(*GRID, "--out", "parallel", "--store", "parallel-store", "--jobs", "2", "--json")
+    assert (again.code, again.out) == (0, parallel.out)
+    assert (entries(parallel.store), (parallel.place / "sweep.json").read_text()) == before
+    assert again.lines[-1].startswith("4 runs: 0 stages computed in 0 s, 8 taken from the store; wall time ")
+
+
+def test_another_directory_takes_everything_from_the_store(sweep, alone):
+    before = entries(alone.store)
+    done = sweep(*GRID, "--out", "other", "--store", "alone-store", "--json")
+    assert (done.code, figures(json.loads(done.out))) == (0, figures(reports(alone.place)))
+    assert entries(alone.store) == before
+    assert done.lines[-1].startswith("4 runs: 0 stages computed in 0 s, 8 taken from the store")
+
+
+def test_cells_may_be_added_and_only_they_are_computed(sweep, home, alone):
+    first = sweep("--grid", "seed=1", *GRID[2:], "--out", "grown", "--store", "alone-store", "--json")
+    assert first.code == 0
+    grown = sweep("--grid", "seed=1,3", *GRID[2:], "--out", "grown", "--store", "alone-store", "--json")
+    assert [report["seed"] for report in json.loads(grown.out)] == [1, 1, 3, 3]
+    assert grown.lines[-1].startswith("4 runs: 3 stages computed in ")
+
+
+def test_what_was_damaged_in_a_finished_run_is_computed_again(sweep, home, alone):
+    again = ("--grid", "seed=4", "--out", "damaged", "--store", "damaged-store", "--json")
+    first = sweep(*again)
+    key = json.loads((home / "damaged/seed=4/run.json").read_text())["stages"]["srnet"]["trained"]
+    for file in (home / "damaged-store/entries" / key[:2] / key / "files").rglob("*.safetensors"):
+        content = bytearray(file.read_bytes())
+        content[-1] ^= 1
+        file.unlink()
+        file.write_bytes(content)
+    done = sweep(*again)
+    assert (done.code, done.out) == (0, first.out)
+    assert "warning: run 1 of 1: seed=4: finished before, and done again: " in done.err
+    assert done.lines[-1].startswith("1 runs: 1 stage computed in ")
+
+
+def test_without_out_the_directory_is_that_of_the_cells(sweep, home, alone):
+    def place(*grid: str) -> str:
+        (report, *_) = json.loads(sweep("--grid", *grid, "--store", "alone-store", "--json").out)
+        return report["run"]
+
+    first = place("seed=1")
+    assert first.startswith("runs/swept-all-")
+    assert first.endswith("/seed=1")
+    assert place("seed=1") == first
+    assert place("seed=2").split("/")[1] != first.split("/")[1]
+
+
+def test_keys_that_move_together(sweep, home):
+    pairs = "training.learning_rate=1e-3,1e-2 training.weight_decay=0.0,0.1"
+    done = sweep("--zip", pairs, "--out", "zip", "--store", "zip-store", "--json")
+    assert [report["values"] for report in json.loads(done.out)] == [
+        {"training.learning_rate": rate, "training.weight_decay": decay} for rate, decay in ((0.001, 0.0), (0.01, 0.1))
+    ]
+    assert sorted(path.name for path in (home / "zip").iterdir()) == [
+        *("learning_rate=0.001", "learning_rate=0.01", "sweep.json")
+    ]
+
+
+# -- what is refused ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (
+            [],
+            "recipe.toml: expected something to sweep: --grid, --zip, or a [sweep] in the recipe; "
+            "`srframework run` runs it once",
+        ),
+        (["--grid", "seed=1,x"], "--grid seed=1,x: seed: expected a valid integer, got 'x'"),
+        (
+            ["--grid", "seed=1", "--address", "here:1"],
+            "--address here:1: expected --launcher ray too, which it is for",
+        ),
+        (
+            ["--grid", "stages.srnet.weights=full@1,full@3"],
+            "stages.srnet.weights: 'full@3': expected a step of 'full', 1 to 2, got 3",
+        ),
+    ],
+)
+def test_what_is_wrong_is_a_sentence_and_nothing_is_written(sweep, home, args, said):
+    done = sweep(*args, "--out", "refused")
+    assert (done.code, done.out, done.err) == (2, "", f"error: {said}\n")
+    assert not (home / "refused").exists()
+
+
+def test_all_that_is_wrong_with_any_cell_comes_at_once(sweep):
+    done = sweep("--grid", "stages.srnet.weights=full@3,full@4,full@5", "--out", "refused")
+    assert done.err == "errors:\n" + "".join(
+        f"stages.srnet.weights: 'full@{step}': expected a step of 'full', 1 to 2, got {step}\n" for step in (3, 4, 5)
+    )
+
+
+def test_a_directory_of_another_sweep_is_refused_with_what_differs(sweep, home, alone):
+    before = reports(alone.place)
+    done = sweep(*GRID, "--set", "training.max_steps=3", "--out", "alone")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(
+        "error: --out alone/seed=1,sparsity=0.2: expected a new or an empty directory, or one of"
+    )
+    assert "stages.full.max_steps: 2 there, 3 here" in done.err
+    done = sweep("--grid", "seed=1", *GRID[2:], "--out", "alone")
+    assert done.err == (
+        "error: --out alone: expected a new or an empty directory, or one of the same sweep, got one of another, "
+        "with the run seed=2,sparsity=0.2, and 1 more, which this one has not\n"
+    )
+    assert reports(alone.place) == before
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: path.write_text("x"), "expected a directory, got a file"),
+        (
+            lambda path: (path.mkdir(), (path / "notes.txt").write_text("x")),
+            "expected a new or an empty directory, got one that is not empty",
+        ),
+    ],
+)
+def test_a_directory_that_is_something_else_is_refused(sweep, home, tmp_path, make, said):
+    make(tmp_path / "taken")
+    done = sweep("--grid", "seed=1", "--out", str(tmp_path / "taken"))
+    assert (done.code, done.err) == (2, f"error: --out {tmp_path / 'taken'}: {said}\n")
+
+
+def test_a_dry_run_says_how_many_stages_there_are_and_writes_nothing(sweep, home):
+    done = sweep(*GRID, "--dry-run", "--out", "dry")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines()[0] == "# 4 runs, 6 distinct stages instead of 8."
+    assert tomli.loads(done.out)["seed"] == 1
+    assert len(json.loads(sweep(*GRID, "--dry-run", "--json").out)["runs"]) == 4
+    assert not (home / "dry").exists()
+
+
+# -- what fails --------------------------------------------------------------------------------------
+
+DIVERGES = (
+    *("--set", "training.max_grad_norm=0", "--set", "training.max_steps=4"),
+    *("--grid", "stages.full.learning_rate=1e-3,1e30", "--grid", "stages.srnet.pruner.sparsity=0.2,0.5"),
+)
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_stage_that_fails_fails_the_runs_that_have_it_and_no_other(sweep, home, jobs):
+    out = f"diverges-{jobs}"
+    done = sweep(*DIVERGES, "--out", out, "--store", f"{out}-store", "--jobs", jobs, "--json")
+    assert done.code == 1
+    assert done.lines[-1] == f"error: 2 of 4 runs failed; {out}/sweep.json says why"
+    found = json.loads(done.out)
+    assert found == reports(home / out)
+    good, bad = found[:2], found[2:]
+    assert all("error" not in report for report in good)
+    for report in bad:
+        assert set(report) == {"values", "run", "error", "log"}
+        assert report["error"].startswith("the loss is ")
+        state = json.loads((home / report["run"] / "run.json").read_text())
+        assert (state["state"], state["error"]) == ("failed", report["error"])
+        label = f"learning_rate=1e+30, sparsity={report['values']['stages.srnet.pruner.sparsity']}"
+        assert f"error: {label}: {report['error']}" in done.lines
+        assert not (home / report["run"] / "results.json").exists()
+    logs = {report["log"] for report in bad}
+    if jobs == "1":
+        assert logs == {None}
+    else:
+        (log,) = logs  # the stage that failed has one, and it failed once
+        assert Path(log).name.startswith("full-")
+        assert "the loss is " in (home / log).read_text()
+    assert done.err.count(": the loss is ") == (2 if jobs == "1" else 3)
+    assert "Traceback" not in done.err
+
+
+# -- what is killed ----------------------------------------------------------------------------------
+
+LONG = ("--set", "training.max_steps=150", "--set", "training.eval_every=50", "--set", "training.checkpoint_steps=10")
+
+
+@pytest.fixture
+def start(home) -> Callable[..., subprocess.Popen[str]]:
+    """Start the command in a process, and a group of processes, of its own."""
+
+    def start(*args: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "srframework", "sweep", "recipe.toml", *LONG, *args],
+            cwd=home,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    return start
+
+
+def wait_for(home: Path, pattern: str) -> Path:
+    """Wait until there is such a file."""
+    end = time.monotonic() + 60
+    while not (found := sorted(home.glob(pattern))):
+        assert time.monotonic() < end, f"no {pattern}"
+        time.sleep(0.02)
+    return found[0]
+
+
+def workers(parent: int) -> list[int]:
+    """The processes that are spawned to work for another."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(path.read_text().rpartition(")")[2].split()[1]) == parent:
+                command = (path.parent / "cmdline").read_bytes()
+                found += [int(path.parent.name)] if b"spawn_main" in command else []
+        except OSError:
+            continue  # it has ended meanwhile
+    return found
+
+
+@pytest.fixture(scope="module")
+def undisturbed(sweep, home):
+    """What a sweep comes to that nobody kills."""
+    done = sweep(*LONG, "--grid", "seed=1,2", "--out", "undisturbed", "--store", "undisturbed-store", "--json")
+    assert done.code == 0, done.err
+    return figures(json.loads(done.out))
+
+
+def test_a_worker_that_is_killed_is_replaced_and_nothing_is_missing(home, start, undisturbed):
+    process = start("--grid", "seed=1,2", "--out", "killed", "--store", "killed-store", "--jobs", "2", "--json")
+    wait_for(home, "killed-store/work/*/**/*.safetensors")
+    for victim in workers(process.pid):
+        os.kill(victim, signal.SIGKILL)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert figures(json.loads(out)) == undisturbed
+    assert "the worker process was killed by signal 9 (out of memory?); it is started again" in err
+    assert "Traceback" not in err
+    assert "resource_tracker" not in err
+    assert any(
+        "from step" in path.read_text() or "goes on" in path.read_text() for path in (home / "killed/logs").iterdir()
+    )
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
+def test_a_sweep_that_is_stopped_leaves_no_process_and_goes_on_where_it_was(sweep, home, start, undisturbed, sign):
+    name = f"stopped-{sign.name}"
+    args = ("--grid", "seed=1,2", "--out", name, "--store", f"{name}-store", "--jobs", "2", "--json")
+    process = start(*args)
+    wait_for(home, f"{name}-store/work/*/**/*.safetensors")
+    left = workers(process.pid)
+    process.send_signal(sign)
+    out, err = process.communicate(timeout=60)
+    assert out == ""
+    if sign == signal.SIGINT:
+        assert process.returncode == 130
+        assert err.splitlines()[-1] == "interrupted"
+        assert "Traceback" not in err
+    end = time.monotonic() + 30
+    while any(Path(f"/proc/{worker}").exists() for worker in left):
+        assert time.monotonic() < end, "a worker is left"
+        time.sleep(0.05)
+    done = sweep(*LONG, *args)
+    assert done.code == 0, done.err
+    assert figures(json.loads(done.out)) == undisturbed

@@ -1,0 +1,174 @@
+"""Processes that do work, and what becomes of those that are killed. A recipe that is a pipe is work without end."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from srframework import launchers
+from srframework.launchers.here import Here
+from srframework.launchers.local import Local, _Worker, gpu_of
+from srframework.schedule import Died
+from srframework.work import Outcome, Work
+
+MISSING = "missing.toml: expected a file"
+
+
+@pytest.fixture
+def work(tmp_path):
+    """Work on a recipe: one that is not there, or, with ``endless``, one that is never read to its end."""
+    os.mkfifo(tmp_path / "endless.toml")
+
+    def work(endless: bool = False) -> Work:
+        name = "endless.toml" if endless else "missing.toml"
+        return Work(name, "full", None, "store", (), str(tmp_path), str(tmp_path / f"{name}.log"))
+
+    return work
+
+
+@pytest.fixture
+def local() -> Iterator[Local]:
+    launcher = Local(2, threads=1)
+    yield launcher
+    launcher.close()
+    assert not multiprocessing.active_children()
+
+
+def children() -> set[int]:
+    return {process.pid for process in multiprocessing.active_children() if process.pid is not None}
+
+
+def wait_until(happened) -> None:
+    end = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.02)
+
+
+def begun(work: Work) -> bool:
+    """Whether a worker is at it."""
+    assert work.log is not None
+    return Path(work.log).exists()
+
+
+def test_in_this_process_work_is_done_where_it_is_said_to_be(work, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    before = torch.get_num_threads()
+    launcher = Here(threads=before + 1)
+    launcher.submit("a", work())
+    ((name, outcome),) = launcher.wait()
+    assert torch.get_num_threads() == before + 1
+    torch.set_num_threads(before)
+    assert (name, launcher.slots) == ("a", 1)
+    assert outcome.error.startswith(MISSING)
+    launcher.close()
+
+
+def test_each_slot_is_a_process_that_is_used_again(local, work):
+    before = Path.cwd()
+    for _ in range(2):
+        local.submit("a", work())
+        local.submit("b", work())
+        ended = [*local.wait()]
+        ended += local.wait() if len(ended) == 1 else []
+        assert {name for name, _ in ended} == {"a", "b"}
+        assert all(isinstance(outcome, Outcome) and outcome.error.startswith(MISSING) for _, outcome in ended)
+    assert len(children()) == 2
+    assert Path.cwd() == before
+
+
+def test_a_worker_that_is_killed_takes_its_own_task_with_it_and_no_other(local, work):
+    local.submit("endless", work(endless=True))
+    (victim,) = children()
+    local.submit("short", work())
+    assert [name for name, _ in local.wait()] == ["short"]
+    wait_until(lambda: begun(work(endless=True)))
+    os.kill(victim, signal.SIGKILL)
+    assert local.wait() == [("endless", Died("the worker process was killed by signal 9 (out of memory?)"))]
+    local.submit("again", work())
+    ((name, outcome),) = local.wait()
+    assert (name, outcome.error.startswith(MISSING)) == ("again", True)
+
+
+def test_a_worker_that_is_asked_to_end_has_died_too(local, work):
+    local.submit("endless", work(endless=True))
+    (victim,) = children()
+    wait_until(lambda: begun(work(endless=True)))
+    os.kill(victim, signal.SIGTERM)
+    assert local.wait() == [("endless", Died("the worker process was told to stop by signal 15"))]
+
+
+def test_what_still_runs_is_stopped_at_once_when_the_launcher_is_closed(work):
+    launcher = Local(2, threads=1)
+    launcher.submit("endless", work(endless=True))
+    launcher.submit("short", work())
+    launcher.wait()
+    began = time.monotonic()
+    launcher.close()
+    assert not children()
+    assert time.monotonic() - began < 5
+
+
+PARENT = """
+import sys
+from srframework.launchers.local import Local
+from srframework.work import Work
+import multiprocessing
+
+if __name__ == "__main__":
+    launcher = Local(1, threads=1)
+    launcher.submit("endless", Work("endless.toml", "full", None, "store", (), sys.argv[1], "endless.toml.log"))
+    print(*[process.pid for process in multiprocessing.active_children()], flush=True)
+    launcher.wait()
+"""
+
+
+def test_workers_end_with_their_parent_even_if_that_is_killed(work, tmp_path):
+    (tmp_path / "parent.py").write_text(PARENT)
+    command = [sys.executable, str(tmp_path / "parent.py"), str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        worker = int(parent.stdout.readline())
+        wait_until(lambda: begun(work(endless=True)))
+        parent.kill()
+    wait_until(lambda: not Path(f"/proc/{worker}").exists())
+
+
+def test_a_worker_computes_with_the_threads_it_is_given():
+    before = multiprocessing.active_children()
+    worker = _Worker.start(0, 3)
+    try:
+        assert worker.executor.submit(torch.get_num_threads).result() == 3
+        names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+        assert [worker.executor.submit(os.getenv, name).result() for name in names] == ["3", "3"]
+    finally:
+        worker.executor.shutdown()
+    assert multiprocessing.active_children() == before
+
+
+@pytest.mark.parametrize(("said", "jobs", "threads"), [("3", 2, 3), ("", 2, 4), ("x", 3, 2), ("0", 100, 1)])
+def test_threads_are_those_of_the_environment_or_a_share_of_the_cpus(monkeypatch, said, jobs, threads):
+    monkeypatch.setattr(launchers, "cpus", lambda: 8)
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    assert launchers.threads_of_each(jobs) == threads
+
+
+def test_there_is_a_cpu():
+    assert 1 <= launchers.cpus() <= os.cpu_count()
+
+
+@pytest.mark.parametrize(
+    ("gpus", "visible", "given"),
+    [(1, None, "000"), (2, None, "010"), (2, "3, 5", "353"), (3, "GPU-a,GPU-b,GPU-c", ["GPU-a", "GPU-b", "GPU-c"])],
+)
+def test_each_slot_has_a_gpu_in_turn(gpus, visible, given):
+    assert [gpu_of(slot, gpus, visible) for slot in range(3)] == list(given)
