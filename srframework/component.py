@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
@@ -44,6 +44,21 @@ def _existing(path: str) -> str:
 
 InputFile = Annotated[str, AfterValidator(_existing)]
 """Type of an option that names a file to read; checked when the recipe is, before any work."""
+
+
+def input_files(options: type[Options]) -> list[str]:
+    """The options of a component that name files to read, whether or not they may be left out."""
+
+    def names_file(annotation: Any) -> bool:
+        marks = getattr(annotation, "__metadata__", ())
+        return any(_is_input_file(mark) for mark in marks) or any(names_file(part) for part in get_args(annotation))
+
+    fields = options.model_fields.items()
+    return [n for n, field in fields if any(map(_is_input_file, field.metadata)) or names_file(field.annotation)]
+
+
+def _is_input_file(mark: object) -> bool:
+    return isinstance(mark, AfterValidator) and mark.func is _existing
 
 
 class _NamesStage:

@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from srframework.component import input_files
 from srframework.recipe import PRETRAINED, Recipe, Reference, Stage, Use
 from srframework.training_options import PROGRESS
 
@@ -26,8 +27,13 @@ def digest(document: Any) -> str:
 
 
 def component(use: Use) -> dict[str, Any]:
-    """A component: which, of which version, with which options."""
-    return {**use.table(), "version": use.registered.plugin.version}
+    """A component: which, of which version, with which options; of a file to read, the content in place of its path."""
+    table = use.table()
+    for name in input_files(type(use.options)):
+        if isinstance(path := table.get(name), str):
+            with open(path, "rb") as file:
+                table[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return {**table, "version": use.registered.plugin.version}
 
 
 def stage_identity(

@@ -179,6 +179,7 @@ def check(place: Path, key: str, again: bool = False) -> Entry | None:
     try:
         looks = tuple(sorted(_look(path) for path in (place / NAME, *_content(entry.files)) if not path.is_dir()))
         if again or _checked.get(place.absolute()) != looks:
+            _checked.pop(place.absolute(), None)
             _compare(entry)
             _checked[place.absolute()] = looks
     except FileNotFoundError as error:

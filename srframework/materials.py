@@ -22,7 +22,7 @@ from srframework.prediction import figures, measures, predict, tokenize
 from srframework.recipe import Recipe, Stage
 
 _HELD: dict[str, Materials] = {}
-_MOST_HELD = 4
+_MOST_HELD = 2
 """A process that sees to many runs meets those of one seed again and again."""
 
 

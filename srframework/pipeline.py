@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -182,16 +182,16 @@ class Pipeline:
             self._reporter.stage_taken(stage.name, stage.formula(), number, count, trained.seconds)
         self._reporter.stage_finished(stage.name)
         final, points = read_figures(measured.files)
-        mine = {point: figures for point, figures in points.items() if point in self._points(stage)}
+        mine = {point: points[point] for point in self._points(stage, self._recipe.steps_kept(stage.name))}
         result = StageResult(stage.name, stage.op, self._materials.task.metric, final, mine)
         if self._directory is not None:
-            self._place(stage, trained, measured)
+            self._place(stage, [*mine], trained, measured)
             self._directory.write_result(result)
         return result
 
-    def _points(self, stage: Stage) -> list[str]:
-        """The points inside a stage that are kept, as far as it reaches them, in that order."""
-        steps, found = 0, {str(step): float(step) for step in self._steps_kept(stage)}
+    def _points(self, stage: Stage, kept: Iterable[int]) -> list[str]:
+        """The points inside a stage, in the order in which it reaches them: these steps, and every level."""
+        steps, found = 0, {str(step): float(step) for step in kept}
         for phase in self._plan[stage.name]:
             steps += phase.steps
             if phase.level is not None:
@@ -199,6 +199,7 @@ class Pipeline:
         return sorted(found, key=lambda point: found[point])
 
     def _steps_kept(self, stage: Stage) -> frozenset[int]:
+        """Of this recipe and of others, as far as the stage reaches them."""
         total = sum(phase.steps for phase in self._plan[stage.name])
         wanted = self._recipe.steps_kept(stage.name) | set(self._keep.get(stage.name, ()))
         return frozenset(step for step in wanted if step <= total)
@@ -207,7 +208,7 @@ class Pipeline:
         works_on = {**self._materials.identity(stage), "versions": _versions()}
         keys = {name: entry.key for name, entry in self._trained.items()}
         identity = stage_identity(self._recipe, stage, keys, works_on)
-        points = self._points(stage)
+        points = self._points(stage, self._steps_kept(stage))
 
         def compute(draft: Path) -> None:
             steps = sum(phase.steps for phase in self._plan[stage.name])
@@ -243,7 +244,7 @@ class Pipeline:
             "metric": self._materials.task.metric,
             "test": getattr(self._materials.task.test, "name", None),
         }
-        points = self._points(stage)
+        points = self._points(stage, self._steps_kept(stage))
         return self._obtain(
             stage,
             "measured",
@@ -281,14 +282,13 @@ class Pipeline:
         log_probs: np.ndarray = load_file(entry.files / _TAUGHT)["log_probs"]
         return log_probs
 
-    def _place(self, stage: Stage, trained: Entry, measured: Entry) -> None:
-        """Put into the run directory what the stage left, of its points those that the run has."""
+    def _place(self, stage: Stage, points: Sequence[str], trained: Entry, measured: Entry) -> None:
+        """Put into the run directory what the stage left, of the points inside it these."""
         assert self._directory is not None, "asked for where there is one"
-        mine = self._points(stage)
         for files in (trained.files, measured.files):
             for file in sorted(each for each in files.rglob("*") if each.is_file()):
                 inside = file.relative_to(files)
-                is_others = inside.parts[0] == "points" and inside.parts[1] not in mine
+                is_others = inside.parts[0] == "points" and inside.parts[1] not in points
                 if not is_others and inside.name != FIGURES:
                     self._directory.link(file, self._directory.at(Reference(stage.name)) / inside)
 

@@ -139,7 +139,7 @@ class Store:
             return entry, True
         with self._locked(key, what):
             with self._sentences():
-                self._recover(key)
+                self.recover(key)
                 entry = self._checked(key)
             if entry is not None and enough(entry.files):
                 return entry, True
@@ -285,13 +285,14 @@ class Store:
             self.set_aside(key, damage)
             return None
 
-    def _recover(self, key: str) -> None:
+    def recover(self, key: str) -> None:
         """Finish what a process was about when it died; the caller holds the lock."""
         place, draft = self.place(key), self.root / "work" / key
         old = _old(place)
         if old.exists():
             if place.exists():
-                self._take_over(old, place)
+                _copy_users(old, place)
+                shutil.rmtree(old)
             else:
                 os.rename(old, place)
                 sync(place.parent)
@@ -320,20 +321,14 @@ class Store:
         place.parent.mkdir(parents=True, exist_ok=True)
         old = _old(place)
         if place.exists():
+            _copy_users(place, draft)
             os.rename(place, old)
         os.rename(draft, place)
         for parent in (place.parent, place.parent.parent, self.root, draft.parent):
             sync(parent)
         if old.exists():
-            self._take_over(old, place)
-
-    def _take_over(self, old: Path, place: Path) -> None:
-        """Let the new entry have the old one's users; remove the old one."""
-        if (old / manifest.USERS).is_dir():
-            (place / manifest.USERS).mkdir(exist_ok=True)
-            for record in (old / manifest.USERS).glob("[!.]*"):
-                write_text(place / manifest.USERS / record.name, record.read_text(encoding="utf-8"))
-        shutil.rmtree(old)
+            _copy_users(old, place)  # those that came in between
+            shutil.rmtree(old)
 
     def _damaged(self, key: str) -> Path:
         """A new place for what is damaged."""
@@ -389,6 +384,13 @@ def _directories(path: Path) -> list[Path]:
 
 def _old(place: Path) -> Path:
     return place.with_name(f"{place.name}.old")
+
+
+def _copy_users(source: Path, target: Path) -> None:
+    if (source / manifest.USERS).is_dir():
+        (target / manifest.USERS).mkdir(exist_ok=True)
+        for record in (source / manifest.USERS).glob("[!.]*"):
+            write_text(target / manifest.USERS / record.name, record.read_text(encoding="utf-8"))
 
 
 def _begin(draft: Path, kind: str, what: str) -> float:

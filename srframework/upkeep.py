@@ -153,7 +153,12 @@ def _remove(store: Store, item: Item, dry_run: bool) -> str:
 
 
 def _sweep(store: Store) -> None:
-    """Remove what a prune was about to when it died."""
-    for pattern in ("entries/*/*.gone", "work/*.gone", "damaged/*.gone"):
-        for path in store.root.glob(pattern):
-            shutil.rmtree(path, ignore_errors=True)
+    """Finish what a process was about when it died: a removal, or putting a new entry in the place of an old one."""
+    with store.writing():
+        for pattern in ("entries/*/*.gone", "work/*.gone", "damaged/*.gone"):
+            for path in store.root.glob(pattern):
+                shutil.rmtree(path, ignore_errors=True)
+        for path in store.root.glob("entries/*/*.old"):
+            with store.lock(path.stem) as free:
+                if free:
+                    store.recover(path.stem)

@@ -97,9 +97,8 @@ def verify(store: Path, as_json: bool) -> None:
         damaged = [{"key": key, "error": sentence} for key, sentence in checked.damaged]
         print_json({"whole": [entry.key for entry in checked.whole], "damaged": damaged})
     else:
-        click.echo(
-            f"{kept.root}: {_count(len(checked.whole), 'entry is', 'entries are')} whole, {len(checked.damaged)} damaged"
-        )
+        whole = _count(len(checked.whole), "entry is", "entries are")
+        click.echo(f"{kept.root}: {whole} whole, {len(checked.damaged)} damaged")
     raise SystemExit(1 if checked.damaged else 0)
 
 

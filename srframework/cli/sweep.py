@@ -151,7 +151,7 @@ def run_sweep(
     try:
         directory.make()
         tasks = Tasks(cells, directory.path, store, tuple(app.blocked), logs=not alone)
-        telling = Telling(cells, directory, tasks, alone, as_json)
+        telling = Telling(cells, directory, tasks, alone, tables=launcher == "local" and not as_json)
         finished = directory.finished()
         schedule.run([tasks.stored(number) for number in finished], Here(threads), telling.of_finished(finished))
         rest = [number for number in range(len(cells)) if number not in telling.reports]
@@ -161,6 +161,8 @@ def run_sweep(
     reports = [telling.reports[number] for number in range(len(cells))]
     if as_json:
         print_json(reports)
+    else:
+        telling.print_tables()
     click.echo(telling.summary(time.monotonic() - started), err=True)
     if failed := [report for report in reports if "error" in report]:
         raise SRFrameworkError(f"{len(failed)} of {len(reports)} runs failed; {directory.path / 'sweep.json'} says why")

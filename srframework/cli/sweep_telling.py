@@ -25,17 +25,17 @@ class Telling:
         directory: Of the sweep.
         tasks: Of the sweep.
         alone: Whether this process does all the work, and tells of its progress itself.
-        as_json: Whether JSON is printed in the end, instead of a table for each run.
+        tables: Whether to print a table for each run that is done, as soon as those before it are.
 
     Attributes:
         reports: Cell -> its report, of those that are done.
     """
 
     def __init__(
-        self, cells: Sequence[Cell], directory: SweepDirectory, tasks: Tasks, alone: bool, as_json: bool
+        self, cells: Sequence[Cell], directory: SweepDirectory, tasks: Tasks, alone: bool, tables: bool
     ) -> None:
         self._cells, self._directory, self._tasks = cells, directory, tasks
-        self._alone, self._as_json = alone, as_json
+        self._alone, self._tables = alone, tables
         self.reports: dict[int, dict[str, Any]] = {}
         self._numbers = {cell.slug: number for number, cell in enumerate(cells)}
         self._users: dict[str, list[int]] = {}
@@ -64,6 +64,14 @@ class Telling:
         stages = f"{count} stage{'s' if count != 1 else ''} computed in {self._seconds:.0f} s"
         ratio = f", {wall / self._seconds:.2f} times the stages' own" if self._seconds else ""
         return f"{len(self._cells)} runs: {stages}, {taken} taken from the store; wall time {wall:.0f} s{ratio}"
+
+    def print_tables(self) -> None:
+        """Print a table for each run that is done, in the order of the cells; for none twice."""
+        while self._printed in self.reports:
+            if "error" not in (report := self.reports[self._printed]):
+                click.echo(self._cells[self._printed].label)
+                print_report(report, as_json=False)
+            self._printed += 1
 
     # -- events --------------------------------------------------------------------------------
 
@@ -98,16 +106,18 @@ class Telling:
         number = self._numbers.get(task.name)
         self._count(task, outcome)
         if outcome.error is not None:
-            self._logs[task.name] = next((self._logs[name] for name in task.needs if name in self._logs), task.work.log)
-        if number is not None and outcome.error is not None:
-            self._fail(number, outcome.error, self._logs[task.name])
-        elif number is not None:
-            self._report(number, outcome)
-        if self._alone or (number is not None and outcome.error is not None):
+            inherited = [self._logs[name] for name in task.needs if name in self._logs]
+            self._logs[task.name] = [*inherited, task.work.log][0]
+            if number is not None:
+                self._fail(number, outcome.error, self._logs[task.name])
+            elif not self._alone and not inherited:  # what builds on it fails with it, and only the runs tell of that
+                click.echo(f"failed {self._title(task)}: {outcome.error}", err=True)
             return
-        seconds = f" in {sum(outcome.computed.values()):.1f} s" if outcome.computed else ""
-        said = f"failed {self._title(task)}: {outcome.error}" if outcome.error else f"done {self._title(task)}{seconds}"
-        click.echo(said, err=True)
+        if not self._alone:
+            seconds = f" in {sum(outcome.computed.values()):.1f} s" if outcome.computed else ""
+            click.echo(f"done {self._title(task)}{seconds}", err=True)
+        if number is not None:
+            self._report(number, outcome)
 
     def _count(self, task: Task, outcome: Outcome) -> None:
         signs = self._tasks.signatures[self._users[task.name][0]]
@@ -137,8 +147,5 @@ class Telling:
     def _keep(self, number: int, report: dict[str, Any]) -> None:
         self.reports[number] = report
         self._directory.write([self.reports[each] for each in sorted(self.reports)])
-        while not self._as_json and self._printed in self.reports:  # in the order of the cells
-            if "error" not in (next_one := self.reports[self._printed]):
-                click.echo(self._cells[self._printed].label)
-                print_report(next_one, as_json=False)
-            self._printed += 1
+        if self._tables:
+            self.print_tables()

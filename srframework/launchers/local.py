@@ -6,6 +6,7 @@ import importlib
 import os
 import signal
 import threading
+import time
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -140,7 +141,9 @@ def _outlive() -> None:
     assert parent is not None, "this is a worker"
     parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
-    threading.Event().wait(PATIENCE)
+    end = time.monotonic() + PATIENCE
+    while _working.is_set() and time.monotonic() < end:
+        time.sleep(0.05)
     os._exit(1)
 
 

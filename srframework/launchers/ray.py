@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import sys
 from typing import Any
 
 from srframework.errors import UsageError
@@ -33,7 +35,7 @@ class OnRay:
         jobs: How many tasks at once; None for as many as the cluster takes.
         threads: Of each task, and the CPUs that it asks for.
 
-    Where the cluster has GPUs, a task asks for one.
+    Where the cluster has GPUs, a task asks for one. Until :meth:`close`, what is written to stdout goes to stderr.
 
     Raises:
         UsageError: Ray is not installed, or there is no such cluster.
@@ -58,6 +60,9 @@ class OnRay:
         except (ConnectionError, RuntimeError, ValueError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise UsageError(f"--address {address}: expected a Ray cluster, got none: {reason}") from error
+        # Ray tells of a worker that died on stdout, which is for results.
+        self._redirected = contextlib.redirect_stdout(sys.stderr)
+        self._redirected.__enter__()
         gpus = 1 if ray.cluster_resources().get("GPU") else 0
         self._remote = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=RETRIES)(_perform)
         self._threads = threads
@@ -91,6 +96,7 @@ class OnRay:
         if self._names:
             self._ray.wait(list(self._names), num_returns=len(self._names), timeout=PATIENCE)
         self._ray.shutdown()
+        self._redirected.__exit__(None, None, None)
 
 
 def _perform(work: Work, threads: int) -> Outcome:

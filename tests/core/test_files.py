@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from srframework.errors import UsageError
-from srframework.files import atomic_directory, atomic_file, write_json, write_text
+from srframework.files import atomic_directory, atomic_file, link_file, link_tree, write_json, write_text
 from srframework.loading import load
 from srframework.plugins import discover
 from srframework.recipe import Recipe
@@ -100,6 +101,147 @@ def test_json_is_indented_and_keeps_letters(tmp_path):
 def test_what_is_no_json_is_refused_and_nothing_is_written(tmp_path, value):
     with pytest.raises((ValueError, TypeError)):
         write_json(tmp_path / "a.json", {"a": value})
+    assert os.listdir(tmp_path) == []
+
+
+# -- power loss ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def steps(monkeypatch) -> list[tuple[str, str]]:
+    """What is asked of the disk, in order: brought to it, or renamed."""
+    done: list[tuple[str, str]] = []
+    fsync, replace_, rename = os.fsync, os.replace, os.rename
+
+    def noted_fsync(handle):
+        done.append(("fsync", Path(os.readlink(f"/proc/self/fd/{handle}")).name))
+        fsync(handle)
+
+    def noted(move):
+        def call(source, target):
+            done.append(("rename", Path(target).name))
+            move(source, target)
+
+        return call
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "replace", noted(replace_))
+    monkeypatch.setattr(os, "rename", noted(rename))
+    return done
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_the_name_after(tmp_path, steps):
+    write_text(tmp_path / "a", "x")
+    [(first, temporary), *rest] = steps
+    assert (first, temporary.startswith(".a.")) == ("fsync", True)
+    assert rest == [("rename", "a"), ("fsync", tmp_path.name)]
+
+
+def test_a_directory_is_on_the_disk_with_all_that_is_in_it_before_it_has_its_name(tmp_path, steps):
+    with atomic_directory(tmp_path / "model") as temporary:
+        (temporary / "sub").mkdir()
+        (temporary / "sub" / "file").write_text("x")
+        (temporary / "link").symlink_to("nowhere")
+    assert sorted(steps[:3]) == [("fsync", steps[0][1]), ("fsync", "file"), ("fsync", "sub")]
+    assert steps[3:] == [("rename", "model"), ("fsync", tmp_path.name)]
+
+
+@pytest.mark.parametrize(("number", "raised"), [(errno.EINVAL, False), (errno.EIO, True), (errno.ENOSPC, True)])
+def test_a_disk_that_cannot_is_an_error_and_one_that_knows_no_fsync_of_this_is_none(
+    tmp_path, monkeypatch, number, raised
+):
+    def fsync(_handle):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    if raised:
+        with pytest.raises(OSError, match=re.escape(os.strerror(number))):
+            write_text(tmp_path / "a", "x")
+    else:
+        write_text(tmp_path / "a", "x")
+    assert os.listdir(tmp_path) == ([] if raised else ["a"])
+
+
+# -- one file at two paths -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tree(tmp_path) -> Path:
+    """A directory with two files, one of them deeper."""
+    path = tmp_path / "tree"
+    (path / "model").mkdir(parents=True)
+    (path / "model" / "weights").write_bytes(bytes(1000))
+    (path / "result.json").write_text("{}")
+    return path
+
+
+def _contents(path: Path) -> dict[str, bytes]:
+    return {str(each.relative_to(path)): each.read_bytes() for each in sorted(path.rglob("*")) if each.is_file()}
+
+
+def test_a_tree_is_linked_and_what_else_is_in_the_target_stays(tmp_path, tree):
+    target = tmp_path / "deep" / "target"
+    (target / "model").mkdir(parents=True)
+    (target / "model" / "other").write_text("stays")
+    (target / "result.json").write_text("old")
+    link_tree(tree, target)
+    assert _contents(target) == _contents(tree) | {"model/other": b"stays"}
+    assert (target / "model" / "weights").samefile(tree / "model" / "weights")
+    assert sorted(os.listdir(target)) == ["model", "result.json"]
+
+
+def test_what_is_the_same_file_already_is_left_alone(tmp_path, tree, monkeypatch):
+    link_tree(tree, tmp_path / "target")
+
+    def refuse(*_):
+        raise AssertionError("nothing is to be done")
+
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os, "replace", refuse)
+    link_tree(tree, tmp_path / "target")
+    assert _contents(tmp_path / "target") == _contents(tree)
+
+
+@pytest.mark.parametrize("number", [errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP])
+def test_where_links_are_impossible_files_are_copied(tmp_path, tree, monkeypatch, number):
+    def link(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", link)
+    link_tree(tree, tmp_path / "target")
+    assert _contents(tmp_path / "target") == _contents(tree)
+    assert not (tmp_path / "target" / "result.json").samefile(tree / "result.json")
+
+
+def test_another_error_of_the_disk_is_no_reason_to_copy_and_leaves_nothing_behind(tmp_path, tree, monkeypatch):
+    def link(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "link", link)
+    (tmp_path / "target").mkdir()
+    with pytest.raises(OSError, match="No space left"):
+        link_file(tree / "result.json", tmp_path / "target" / "result.json")
+    assert os.listdir(tmp_path / "target") == []
+
+
+def test_a_symbolic_link_in_the_target_gives_way_to_the_file(tmp_path, tree):
+    link = tmp_path / "link"
+    link.symlink_to(tree / "result.json")
+    link_file(tree / "result.json", link)
+    assert not link.is_symlink()
+    assert link.samefile(tree / "result.json")
+
+
+def test_a_symbolic_link_in_the_source_is_copied_as_what_it_points_to(tmp_path, tree):
+    (tree / "link").symlink_to("result.json")
+    link_tree(tree, tmp_path / "target")
+    assert not (tmp_path / "target" / "link").is_symlink()
+    assert (tmp_path / "target" / "link").read_text() == "{}"
+
+
+def test_a_source_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match="gone"):
+        link_file(tmp_path / "gone", tmp_path / "target")
     assert os.listdir(tmp_path) == []
 
 

@@ -30,7 +30,9 @@ PRUNERS = {
     "random": lambda: RandomPruning(OneShotOptions(sparsity=0.5)),
     "mask": lambda: MaskTraining(MaskOptions(sparsity=0.7, refresh_every=None)),
     "mask, soft": lambda: MaskTraining(MaskOptions(sparsity=0.7, init="soft", refresh_every=3)),
-    "mask, cubic": lambda: MaskTraining(MaskOptions(sparsity=0.7, schedule="cubic", initial_sparsity=0.2, refresh_every=2)),
+    "mask, cubic": lambda: MaskTraining(
+        MaskOptions(sparsity=0.7, schedule="cubic", initial_sparsity=0.2, refresh_every=2)
+    ),
 }
 OPTIONS = {"max_steps": 12, "eval_every": 5, "log_every": 2, "gradient_accumulation": 2, "warmup_steps": 3}
 

@@ -1,0 +1,250 @@
+"""`srframework compare`, on run directories made by hand."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+LABELS = [0, 1] * 50
+SAID = {"A": [0] * 60 + [1] * 40, "B": [0, 1] * 40 + [0] * 20}
+"""Right in 50 of 100, and in 90."""
+
+
+def right(said) -> float:
+    return float(np.mean(np.asarray(said) == LABELS))
+
+
+@pytest.fixture
+def pair(make_run):
+    """A, an earlier srnet, and B, a better one; predictions of srnet on dev and hans."""
+
+    def pair(**of_b):
+        for name, more in (("A", {}), ("B", of_b)):
+            figures = {"full": (0.9, 0.5), "srnet": (right(SAID[name]), right(SAID["A"]))}
+            said = {"srnet": {"dev": (LABELS, SAID[name]), "hans": (LABELS, SAID["A"])}}
+            make_run(name, **{"figures": figures, "said": said} | more)
+
+    return pair
+
+
+@pytest.fixture
+def compared(call):
+    """Call the command with --json; its document, and the figures by stage, level and kind."""
+
+    def compared(*args):
+        done = call("compare", *args, "--json")
+        assert done.code == 0, done.err
+        document = json.loads(done.out)
+        return document, {(row["stage"], row["level"], row["kind"]): row for row in document["figures"]}
+
+    return compared
+
+
+def test_a_difference_has_its_interval_over_examples(pair, compared):
+    pair()
+    document, rows = compared("A", "B")
+    row = rows["srnet", None, "id"]
+    assert (row["a"], row["b"], row["split"], row["examples"]) == (0.5, 0.9, "dev", 100)
+    assert row["difference"] == pytest.approx(0.4)
+    # Differences of ±1 or 0 an example: sd √((p₊ + p₋ − d²) / N), normal within a point or so.
+    change = np.equal(SAID["B"], LABELS).astype(int) - np.equal(SAID["A"], LABELS)
+    sd = np.std(change) / 10
+    assert row["interval"] == pytest.approx([0.4 - 1.96 * sd, 0.4 + 1.96 * sd], abs=0.015)
+    assert rows["srnet", None, "ood"]["interval"] == [0.0, 0.0]
+    assert (row["seeds_interval"], document["common_seeds"], document["resamples"]) == (None, [1], 10_000)
+
+
+def test_it_says_the_same_every_time_and_the_number_of_resamples_is_the_users(pair, compared):
+    pair()
+    again, few = compared("A", "B")[0], compared("A", "B", "--resamples", "100")[0]
+    assert compared("A", "B")[0] == again
+    assert few["resamples"] == 100
+    assert few["figures"] != again["figures"]
+
+
+def test_what_differs_in_recipe_versions_and_data_is_said(pair, compared):
+    prints = {"dev": {"examples": 100, "sha256": "b" * 64}}
+    pair(srnet__pruner__sparsity=0.7, srnet__max_steps=5, name="other", versions="0.2.0", data=prints)
+    document, _ = compared("A", "B")
+    assert document["recipe"] == [
+        {"key": "name", "a": "hand", "b": "other"},
+        {"key": "stages.srnet.pruner.sparsity", "a": 0.5, "b": 0.7},
+        {"key": "stages.srnet.max_steps", "a": None, "b": 5},
+    ]
+    assert document["versions"] == [{"key": "srframework", "a": "0.1.0", "b": "0.2.0"}]
+    assert document["data"] == [{"key": "dev", "a": None, "b": "100 examples, bbbbbbbbbbbb…"}]
+
+
+def test_the_table_shows_points_and_intervals(pair, call):
+    pair(srnet__pruner__sparsity=0.7)
+    done = call("compare", "A", "B")
+    assert done.code == 0
+    lines = [line.split() for line in done.out.splitlines()]
+    assert ["stages.srnet.pruner.sparsity", "0.5", "0.7"] in lines
+    assert "versions: the same" in done.out
+    (row,) = [line for line in done.out.splitlines() if "srnet" in line and "ID dev accuracy" in line]
+    assert [cell.strip() for cell in row.split("│")[3:6]] == ["50.00", "90.00", "+40.00"]
+    assert "(1) no interval: no predictions: A/stages/full/predictions/dev.safetensors" in done.out
+
+
+def test_levels_that_both_have_are_compared(make_run, compared):
+    for name, levels in (("A", {0.1: "A", 0.25: "A"}), ("B", {0.25: "B", 0.4: "B"})):
+        points = {level: (right(SAID[said]), 0.5) for level, said in levels.items()}
+        said = {f"srnet@{level}": {"dev": (LABELS, SAID[each])} for level, each in levels.items()}
+        make_run(name, points=points, said=said)
+    rows = compared("A", "B")[1]
+    assert [level for stage, level, kind in rows if stage == "srnet" and kind == "id"] == [0.25, None]
+    assert rows["srnet", 0.25, "id"]["difference"] == pytest.approx(0.4)
+    assert rows["srnet", 0.25, "id"]["interval"] is not None
+
+
+@pytest.fixture
+def seeds(make_run):
+    """Both sides over several seeds, with figures of srnet on dev alone; ``labels``: of each seed."""
+
+    def seeds(of_a, of_b, labels=lambda _: LABELS):
+        for name, chosen in (("A", of_a), ("B", of_b)):
+            for seed in chosen:
+                said = np.where(
+                    np.arange(100) < (50 if name == "A" else 60 + 5 * seed), labels(seed), 1 - np.array(labels(seed))
+                )
+                figure = float(np.mean(said == labels(seed)))
+                figures = {"srnet": (figure, 0.5)}
+                make_run(f"{name}/{seed}", seed, figures=figures, said={"srnet": {"dev": (labels(seed), said)}})
+
+    return seeds
+
+
+@pytest.mark.parametrize("labels", [lambda _: LABELS, lambda seed: np.roll(LABELS, seed)], ids=["one set", "several"])
+def test_several_seeds_are_paired_by_seed(seeds, compared, labels):
+    seeds((1, 2, 3), (2, 3, 4), labels)
+    document, rows = compared("A", "B")
+    row = rows["srnet", None, "id"]
+    assert document["common_seeds"] == [2, 3]
+    assert (row["a"], row["b"]) == (pytest.approx(0.5), pytest.approx((0.7 + 0.75) / 2))
+    assert row["seeds_interval"] == pytest.approx([0.2, 0.25])
+    assert row["interval"][0] < 0.225 < row["interval"][1]
+    # Rolled by 2 the labels are the same again, by 3 they are not.
+    assert row["examples"] == (100 if labels(2) is LABELS else 200)
+
+
+def test_without_a_common_seed_all_runs_are_compared_where_the_examples_are_the_same(seeds, call, compared):
+    seeds((1,), (2, 3))
+    row = compared("A", "B")[1]["srnet", None, "id"]
+    assert (row["b"], row["seeds_interval"]) == (pytest.approx(0.725), None)
+    assert row["interval"] is not None
+    assert "No common seed: the means of all runs are compared." in call("compare", "A", "B").out
+
+
+def test_without_a_common_seed_and_with_other_examples_there_is_no_interval(seeds, compared):
+    seeds((1,), (2,), lambda seed: np.roll(LABELS, seed))
+    assert compared("A", "B")[1]["srnet", None, "id"]["note"] == "the examples are not the same in A and B"
+
+
+@pytest.mark.parametrize(
+    ("of_b", "note"),
+    [
+        (
+            {"said": {"srnet": {"dev": (LABELS[::-1], SAID["B"][::-1])}}},
+            "the examples of seed 1 are not the same in A and B",
+        ),
+        (
+            {"said": {"srnet": {"dev": ([0, 1], [0, 1])}}, "figures": {"srnet": (1.0, 0.5)}},
+            "the examples of seed 1 are not",
+        ),
+        ({"said": {}}, "no predictions: B/stages/srnet/predictions/dev.safetensors"),
+        ({"figures": {"srnet": (0.3, 0.5)}}, "the predictions give accuracy 0.900000, results.json says 0.300000"),
+        ({"said": {"srnet": {"dev": (LABELS, [0])}}}, "expected as many labels as predictions, got (100,) and (1,)"),
+    ],
+    ids=["other labels", "fewer", "none", "other figure", "other shape"],
+)
+def test_why_there_is_no_interval_is_said_and_the_figures_stand(pair, compared, of_b, note):
+    pair(**of_b)
+    row = compared("A", "B")[1]["srnet", None, "id"]
+    assert (row["interval"], row["examples"]) == (None, None)
+    assert note in row["note"]
+    assert row["difference"] == pytest.approx(row["b"] - row["a"])
+
+
+def test_a_damaged_predictions_file_is_said(pair, work, compared):
+    pair()
+    (work / "B/stages/srnet/predictions/dev.safetensors").write_bytes(b"x" * 20)
+    assert "dev.safetensors: expected predictions" in compared("A", "B")[1]["srnet", None, "id"]["note"]
+
+
+def test_the_fingerprints_of_the_data_count_even_where_the_labels_are_alike(make_run, compared):
+    for name in "AB":
+        data = {"dev": {"examples": 100, "sha256": name * 64}}
+        figures = {"srnet": (0.5, 0.5)}
+        make_run(name, figures=figures, said={"srnet": {"dev": (LABELS, SAID["A"])}}, data=data)
+    document, rows = compared("A", "B")
+    assert rows["srnet", None, "id"]["note"] == "the examples of seed 1 are not the same in A and B"
+    assert [each["key"] for each in document["data"]] == ["dev"]
+
+
+@pytest.mark.parametrize(("metric", "interval"), [("f1", True), ("hans/lexical", False)])
+def test_f1_has_an_interval_and_what_needs_more_than_labels_has_none(make_run, compared, metric, interval):
+    # Weighted F1 of A: half true, class 0 said 60 times with 30 hits, class 1 40 times with 20.
+    figures = {"srnet": ((2 * 30 / 110 + 2 * 20 / 90) / 2, 0.5)}
+    for name in "AB":
+        make_run(name, figures=figures, said={"srnet": {"dev": (LABELS, SAID["A"])}}, metric=metric)
+    row = compared("A", "B")[1]["srnet", None, "id"]
+    assert (row["interval"] == [0.0, 0.0]) == interval
+    assert row["note"] == (
+        None if interval else f"{metric} cannot be had from predicted labels alone, as accuracy and f1 can"
+    )
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        (["A", "nowhere"], 2, "nowhere: expected a directory with runs, got no such directory"),
+        (["A", "stopped"], 2, "stopped: expected a finished run, or a directory of several; got none, 1 unfinished"),
+        (["A", "damaged"], 1, "damaged/results.json: expected the results of a run"),
+        (
+            ["A", "other"],
+            2,
+            "no stage and metric in common: A has full (accuracy), srnet (accuracy); other has full (f1)",
+        ),
+        (
+            ["swept", "A"],
+            2,
+            "swept: expected runs that differ in their seed alone, got 2 with several values of backbone.layers",
+        ),
+        (["twice", "A"], 2, "twice: expected one run a seed, got twice/a and twice/b of 1"),
+        (["A"], 2, "Missing argument 'B'"),
+        (["A", "A", "--resamples", "0"], 2, "0 is not in the range x>=100"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_compared_is_a_sentence(make_run, work, call, args, code, said):
+    make_run("A")
+    (make_run("stopped") / "results.json").unlink()
+    (make_run("damaged") / "results.json").write_text("{")
+    make_run("other", figures={"full": (0.5, 0.5)}, metric="f1")
+    for layers in (2, 12):
+        make_run(f"swept/{layers}", backbone__layers=layers)
+    for name in "ab":
+        make_run(f"twice/{name}")
+    done = call("compare", *args)
+    assert (done.code, done.out) == (code, "")
+    assert said in done.err
+
+
+def test_what_is_left_out_is_a_warning(seeds, make_run, call):
+    seeds((1,), (1,))
+    (make_run("B/stopped", 2) / "results.json").unlink()
+    (make_run("B/damaged", 3) / "results.json").write_text("{")
+    done = call("compare", "A", "B")
+    assert done.code == 0
+    assert "warning: B/damaged/results.json: expected" in done.err
+    assert "warning: B/stopped: unfinished" in done.err
+
+
+def test_the_real_command(pair, start):
+    pair()
+    done = start("compare", "A", "B", "--resamples", "1000")
+    assert (done.code, done.err) == (0, "")
+    assert "+40.00" in done.out

@@ -1,0 +1,207 @@
+"""`srframework store`: what is kept, whether it is whole, what may go."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from srframework.cli.store import size_text, time_text
+from srframework.store import Store
+
+KEY, OTHER = "ab" * 32, "cd" * 32
+
+
+@pytest.fixture
+def home(tmp_path) -> Path:
+    """A directory with a store in its usual place: 4000 bytes that a run uses, 1500 that none does."""
+    store = Store(tmp_path / "runs" / ".store")
+    for key, kind, size in ((KEY, "trained", 4000), (OTHER, "measured", 1500)):
+        store.obtain(key, kind, "SRNet", {}, lambda draft, size=size: _write(draft, size))
+    run = tmp_path / "runs" / "a"
+    run.mkdir()
+    (run / "run.json").write_text(json.dumps({"state": "finished", "stages": {"srnet": {"trained": KEY}}}))
+    store.use(store.get(KEY), run)
+    return tmp_path
+
+
+def _write(draft: Path, size: int) -> None:
+    (draft / "a").write_bytes(bytes(size))
+
+
+def _damage(home: Path, key: str = OTHER) -> Path:
+    path = home / "runs" / ".store" / "entries" / key[:2] / key / "files" / "a"
+    path.write_bytes(b"short")
+    return path
+
+
+def test_list_says_what_there_is_who_uses_it_and_how_much_it_is(perform, home):
+    done = perform("store", "list", cwd=home)
+    assert (done.code, done.err) == (0, "")
+    head, *rows, total = (re.split(r"\s{2,}", line.strip()) for line in done.out.splitlines())
+    assert head == ["key", "state", "kind", "what", "size", "age", "took", "runs"]
+    run = str(home / "runs" / "a")
+    assert [[row[0], *row[1:5], *row[7:]] for row in rows] == [
+        ["abababababab", "entry", "trained", "SRNet", "4.0 KB", run],
+        ["cdcdcdcdcdcd", "entry", "measured", "SRNet", "1.5 KB"],
+    ]
+    assert re.fullmatch(r"runs/\.store: 2 entries, 5\.5 KB, computed in \d\.\d s", total[0])
+
+
+def test_list_json_has_everything(perform, home):
+    _damage(home)
+    assert perform("store", "verify", cwd=home).code == 1
+    rows = json.loads(perform("store", "list", "--json", cwd=home).out)
+    assert [(row["state"], row["key"], row["kind"], row["what"], row["runs"]) for row in rows] == [
+        ("entry", KEY, "trained", "SRNet", [str(home / "runs" / "a")]),
+        ("damaged", OTHER, "measured", "SRNet", []),
+    ]
+    assert rows[0]["bytes"] == 4000
+
+
+@pytest.mark.parametrize("arguments", [["--store", "elsewhere"], []])
+def test_an_empty_store_is_said_to_be(perform, tmp_path, monkeypatch, arguments):
+    monkeypatch.setenv("SRFRAMEWORK_STORE", "elsewhere")
+    (tmp_path / "elsewhere").mkdir()
+    assert perform("store", "list", *arguments, cwd=tmp_path).out == "elsewhere: empty\n"
+    assert perform("store", "list", "--json", *arguments, cwd=tmp_path).out == "[]\n"
+
+
+def test_verify_says_that_all_is_whole(perform, home):
+    done = perform("store", "verify", cwd=home)
+    assert (done.code, done.out, done.err) == (0, "runs/.store: 2 entries are whole, 0 damaged\n", "")
+
+
+def test_verify_sets_damaged_ones_aside_and_fails(perform, home):
+    path = _damage(home)
+    done = perform("store", "verify", cwd=home)
+    assert (done.code, done.out) == (1, "runs/.store: 1 entry is whole, 1 damaged\n")
+    said = f"warning: store runs/.store: {path.relative_to(home)}: expected 1500 bytes, got 5; it is set aside as "
+    assert done.err.startswith(said)
+    assert not path.exists()
+    assert perform("store", "verify", cwd=home).code == 0
+
+
+def test_verify_json(perform, home):
+    _damage(home)
+    done = perform("store", "verify", "--json", cwd=home)
+    assert done.code == 1
+    said = json.loads(done.out)
+    assert said["whole"] == [KEY]
+    [damaged] = said["damaged"]
+    assert damaged["key"] == OTHER
+    assert damaged["error"].endswith("files/a: expected 1500 bytes, got 5")
+
+
+def test_prune_removes_what_no_run_uses_and_says_what_it_kept_because_of_whom(perform, home):
+    would = perform("store", "prune", "--max-size", "0KB", "--dry-run", cwd=home)
+    assert would.out.splitlines() == [
+        "would remove cdcdcdcdcdcd measured SRNet (1.5 KB), for its size",
+        f"kept abababababab trained SRNet (4.0 KB): used by {home / 'runs' / 'a'}",
+        "runs/.store: 1 would be removed, 1.5 KB; 4.0 KB left",
+    ]
+    assert would.err == "4.0 KB is more than 0KB: the rest is in use\n"
+    done = perform("store", "prune", "--max-size", "0KB", cwd=home)
+    assert done.code == 0
+    assert done.out.startswith("removed cdcdcdcdcdcd measured SRNet (1.5 KB), for its size\n")
+    store = Store(home / "runs" / ".store")
+    assert [entry.key for entry in store.entries()] == [KEY]
+    shutil.rmtree(home / "runs" / "a")
+    said = json.loads(perform("store", "prune", "--older-than", "0s", "--json", cwd=home).out)
+    assert [(item["key"], item["state"], item["why"], item["bytes"]) for item in said["removed"]] == [
+        (KEY, "entry", "age", 4000)
+    ]
+    assert (said["kept"], said["bytes"], said["dry_run"]) == ([], 0, False)
+    assert list(store.entries()) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "left"),
+    [
+        ("--older-than", "30d", 2),
+        ("--older-than", "12 h", 2),
+        ("--older-than", "0.5min", 2),
+        ("--older-than", "0w", 1),
+        ("--max-size", "5500B", 2),
+        ("--max-size", "5.5kb", 2),
+        ("--max-size", "20GB", 2),
+        ("--max-size", "5KiB", 1),
+        ("--max-size", "0.001 MB", 1),
+    ],
+)
+def test_ages_and_sizes_have_units(perform, home, option, value, left):
+    assert perform("store", "prune", option, value, cwd=home).code == 0
+    assert len(list(Store(home / "runs" / ".store").entries())) == left
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "expected --older-than AGE, --max-size SIZE or both, got neither"),
+        (["--older-than", "30"], "--older-than: expected a number and one of s, min, h, d, w, y, like 30d, got '30'"),
+        (["--older-than", "mins"], "like 30d, got 'mins'"),
+        (["--older-than", "5mins"], "like 30d, got '5mins'; did you mean '5min'?"),
+        (["--older-than", "-1d"], "like 30d, got '-1d'"),
+        (["--max-size", "20"], "TiB, like 20GB, got '20'"),
+        (["--max-size", "20GiBs"], "got '20GiBs'; did you mean '20GiB'?"),
+        (["--max-size", "nanGB"], "got 'nanGB'"),
+        (["--older-than", "9" * 400 + "d"], "--older-than: expected a number"),
+    ],
+)
+def test_what_prune_cannot_take_is_said_and_nothing_is_removed(perform, home, arguments, said):
+    done = perform("store", "prune", *arguments, cwd=home)
+    assert done.code == 2
+    assert done.out == ""
+    assert said in done.err
+    assert len(list(Store(home / "runs" / ".store").entries())) == 2
+
+
+@pytest.mark.parametrize("command", [["list"], ["verify"], ["prune", "--older-than", "1d"]])
+def test_a_store_that_is_not_there_is_bad_usage_and_is_not_made(call, command):
+    done = call("store", *command, "--store", "gone")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "error: store gone: there is none; name another with --store or $SRFRAMEWORK_STORE\n"
+
+
+def test_a_file_in_the_place_of_a_store_is_bad_usage(call, work):
+    (work / "file").touch()
+    done = call("store", "list", "--store", "file")
+    assert done.code == 2
+    assert "file" in done.err
+
+
+def test_the_group_says_what_it_can_do(start):
+    done = start("store", "--help")
+    assert done.code == 0
+    assert {"list", "verify", "prune"} <= set(re.findall(r"^  (\w+) ", done.out, re.MULTILINE))
+
+
+def test_listing_imports_nothing_that_takes_long(home):
+    code = (
+        "import sys\nfrom srframework.cli import cli\n"
+        "cli.main(['store', 'list'], standalone_mode=False)\n"
+        "print(sorted({'torch', 'numpy', 'datasets', 'transformers'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=home, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 KB"), (1_500_000, "1.5 MB"), (2 * 10**10, "20.0 GB"), (10**12, "1.0 TB")],
+)
+def test_a_size_as_a_person_says_it(count, text):
+    assert size_text(count) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-1, "0.0 s"), (0.25, "0.2 s"), (59.9, "59.9 s"), (60, "1.0 min"), (5400, "1.5 h"), (86400 * 40, "40.0 d")],
+)
+def test_a_time_as_a_person_says_it(seconds, text):
+    assert time_text(seconds) == text

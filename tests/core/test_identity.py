@@ -1,0 +1,125 @@
+"""What a stage's hash hangs on, and what not."""
+
+from __future__ import annotations
+
+import pytest
+
+from srframework import identity
+from srframework.component import InputFile, Options, input_files
+from srframework.loading import load
+from srframework.plugins import discover
+from srframework.registry import Registry
+
+RECIPE = """
+name = "Told apart"
+schema = 1
+seed = 1
+backbone = { use = "tiny", layers = 1 }
+dataset = { use = "synthetic", train_size = 24 }
+training = { max_steps = 4 }
+
+[[stages]]
+name = "full"
+op = "train"
+loss = "std"
+
+[[stages]]
+name = "srnet"
+op = "prune"
+weights = "full"
+pruner = { use = "mask", sparsity = 0.5 }
+loss = "poe"
+
+[[stages]]
+name = "ticket"
+op = "train"
+mask = "srnet"
+loss = { use = "confreg", teacher = "full" }
+"""
+
+
+@pytest.fixture(scope="module")
+def registry():
+    return Registry(discover(()))
+
+
+@pytest.fixture
+def signatures(tmp_path, registry):
+    def signatures(*overrides, text=RECIPE, name="recipe.toml"):
+        (tmp_path / name).write_text(text)
+        return identity.signatures(load(tmp_path / name, registry, overrides))
+
+    return signatures
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "name=Another",
+        "description=Of something else",
+        *("training.log_every=1", "training.eval_ood=false"),
+        *("training.checkpoint_steps=1", "training.checkpoint_seconds=0"),
+        "training.epochs=7",  # max_steps counts
+    ],
+)
+def test_what_changes_nothing_is_not_in_it(signatures, override):
+    assert signatures(override) == signatures()
+
+
+@pytest.mark.parametrize(
+    ("override", "changed"),
+    [
+        ("seed=2", {"full", "srnet", "ticket"}),
+        ("backbone.layers=2", {"full", "srnet", "ticket"}),
+        ("dataset.train_size=48", {"full", "srnet", "ticket"}),
+        ("training.batch_size=8", {"full", "srnet", "ticket"}),
+        ("stages.full.max_steps=5", {"full", "srnet", "ticket"}),
+        ("stages.srnet.pruner.sparsity=0.6", {"srnet", "ticket"}),
+        ("stages.srnet.weights=full@2", {"srnet", "ticket"}),
+        ("stages.ticket.loss.teacher=full@2", {"ticket"}),
+        ("stages.ticket.learning_rate=1e-3", {"ticket"}),
+        ("bias={ use = 'bias-logistic', c = 1.0 }", {"srnet", "ticket"}),
+        ("evaluators=['accuracy', 'sparsity', 'f1']", {"full", "srnet", "ticket"}),
+    ],
+)
+def test_what_changes_a_stage_changes_it_and_all_that_build_on_it(signatures, override, changed):
+    before, after = signatures(), signatures(override)
+    assert {name for name in before if before[name] != after[name]} == changed
+
+
+def test_names_of_stages_and_stages_beside_it_do_not_count(signatures):
+    renamed = signatures(text=RECIPE.replace("full", "finetuned").replace("srnet", "found"))
+    assert list(renamed.values()) == list(signatures().values())
+    alone = RECIPE[: RECIPE.index('[[stages]]\nname = "srnet"')]
+    assert signatures(text=alone) == {"full": signatures()["full"]}
+
+
+def test_two_stages_that_say_the_same_are_one(signatures):
+    again = '[[stages]]\nname = "again"\nop = "train"\nloss = "std"\n'
+    found = signatures(text=RECIPE + again)
+    assert found["again"] == found["full"]
+
+
+def test_the_order_of_keys_does_not_count_and_the_hash_is_that_of_plain_json():
+    assert identity.digest({"b": [1, None], "a": "θ"}) == identity.digest({"a": "θ", "b": [1, None]})
+    # printf '{"a":"x"}' | sha256sum
+    assert identity.digest({"a": "x"}) == "bac82bcae3ff0e486fd02d6dce53dc6444bcbd21f6ab5dea0a69e86e8b723b7f"
+
+
+def test_of_a_file_to_read_the_content_counts_and_not_the_path(signatures, tmp_path):
+    def with_file(name, content):
+        (tmp_path / name).write_text(content)
+        return signatures(f"bias={{ use = 'bias-file', path = '{tmp_path / name}' }}")["srnet"]
+
+    assert with_file("a.jsonl", "[0.5]") == with_file("b.jsonl", "[0.5]")
+    assert with_file("a.jsonl", "[0.5]") != with_file("a.jsonl", "[0.6]")
+
+
+class _Files(Options):
+    needed: InputFile
+    perhaps: InputFile | None = None
+    word: str = ""
+
+
+def test_options_that_name_files_are_found_also_where_they_may_be_left_out():
+    assert input_files(_Files) == ["needed", "perhaps"]
