@@ -84,10 +84,17 @@ class Checkpoints:
         directory: Where they are; made when there is something to write. All processes see it.
         accelerator: The processes; the first of them writes what they share, each its own random streams.
         note: Told of a checkpoint that is damaged.
+        before: A step: checkpoints from there on are of no use; None for all are.
     """
 
-    def __init__(self, directory: Path, accelerator: Accelerator, note: Callable[[str], None] = lambda _: None) -> None:
-        self._directory, self._accelerator, self._note = directory, accelerator, note
+    def __init__(
+        self,
+        directory: Path,
+        accelerator: Accelerator,
+        note: Callable[[str], None] = lambda _: None,
+        before: int | None = None,
+    ) -> None:
+        self._directory, self._accelerator, self._note, self._before = directory, accelerator, note, before
 
     def save(self, step: int, snapshot: Callable[[], Snapshot]) -> None:
         """Write a checkpoint, then remove the oldest. ``snapshot`` is called in the first process alone."""
@@ -124,25 +131,37 @@ class Checkpoints:
             shutil.rmtree(self._directory / str(old))
 
     def latest(self) -> Snapshot | None:
-        """The newest that is whole, and made by as many processes; None where there is none.
+        """The newest that is whole, of use, and made by as many processes; None where there is none.
 
-        The random streams are kept back until :meth:`restore_streams`.
+        Those that are newer are removed. The random streams are kept back until :meth:`restore_streams`.
         """
-        if self._accelerator.is_main_process and self._directory.is_dir():
+        accelerator = self._accelerator
+        if accelerator.is_main_process and self._directory.is_dir():
             for unfinished in self._directory.glob(".*"):
                 shutil.rmtree(unfinished, ignore_errors=True)
-        self._accelerator.wait_for_everyone()
-        for step in reversed(self._steps()):
-            place = self._directory / str(step)
-            if problem := self._problem(place):
-                self._note(f"checkpoint {place}: {problem}; left out")
-                continue
-            with safe_open(place / "state.safetensors", framework="pt") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- no mapping
-                facts = json.loads(file.metadata()["facts"])
-            self._found = place
-            return Snapshot(tensors, facts)
-        return None
+        accelerator.wait_for_everyone()
+        steps = self._steps()
+        chosen = next((step for step in reversed(steps) if self._is_of_use(step)), None)
+        accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            for step in steps:
+                if chosen is None or step > chosen:
+                    shutil.rmtree(self._directory / str(step))
+        if chosen is None:
+            return None
+        self._found = self._directory / str(chosen)
+        with safe_open(self._found / "state.safetensors", framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- no mapping
+            return Snapshot(tensors, json.loads(file.metadata()["facts"]))
+
+    def _is_of_use(self, step: int) -> bool:
+        if self._before is not None and step >= self._before:
+            return False
+        place = self._directory / str(step)
+        problem = self._problem(place)
+        if problem is not None:
+            self._note(f"checkpoint {place}: {problem}; left out")
+        return problem is None
 
     def restore_streams(self) -> None:
         """Set the random streams of this process to those of the checkpoint that :meth:`latest` gave."""

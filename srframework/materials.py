@@ -23,11 +23,11 @@ from srframework.recipe import Recipe, Stage
 
 _HELD: dict[str, Materials] = {}
 _MOST_HELD = 2
-"""A process that sees to many runs meets those of one seed again and again."""
+"""A process that does many pieces of a sweep meets those of one seed again and again."""
 
 
-def materials(recipe: Recipe, accelerator: Accelerator) -> Materials:
-    """Those of a recipe; the same object for recipes that differ in their stages alone.
+def held_materials(recipe: Recipe, accelerator: Accelerator) -> Materials:
+    """Those of a recipe; the same object for recipes that differ in their stages alone, until :func:`let_go`.
 
     Raises:
         SRFrameworkError: The data or the model are not as they should be.
@@ -40,6 +40,11 @@ def materials(recipe: Recipe, accelerator: Accelerator) -> Materials:
             del _HELD[next(iter(_HELD))]
         _HELD[key] = Materials(recipe, accelerator)
     return _HELD[key]
+
+
+def let_go() -> None:
+    """Read anew whatever is asked for from now on."""
+    _HELD.clear()
 
 
 class Materials:

@@ -22,13 +22,13 @@ from srframework.files import atomic_file
 from srframework.identity import component, digest, stage_identity
 from srframework.manifest import Entry
 from srframework.masks import Mask
-from srframework.materials import Materials, materials
+from srframework.materials import Materials, held_materials
 from srframework.measuring import FIGURES, measure, read_figures
 from srframework.points import Plan, check_points, plan
 from srframework.recipe import PRETRAINED, Recipe, Reference, Stage
 from srframework.report.reporter import Reporter
 from srframework.runs import RunDirectory, StageResult
-from srframework.stage_training import LOG, MASK, StageTraining, point_in
+from srframework.stage_training import LOG, MASK, StageTraining, point_in, steps_in
 from srframework.store import Store
 
 PATIENCE = timedelta(days=30)
@@ -51,6 +51,7 @@ class Pipeline:
         reporter: Who is told of the progress.
         stored_only: Compute nothing.
         keep: Stage -> further steps to be kept, at which stages of other recipes start.
+        held: Whether data and models that another recipe of this process has read will do.
 
     Attributes:
         bias_report: How good the bias model is by itself; None where no stage needs one.
@@ -69,8 +70,10 @@ class Pipeline:
         reporter: Reporter | None = None,
         stored_only: bool = False,
         keep: Mapping[str, Iterable[int]] | None = None,
+        held: bool = False,
     ) -> None:
         self._recipe, self._store, self._stored_only, self._keep = recipe, store, stored_only, keep or {}
+        self._held = held
         self._accelerator = Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)])
         self.is_first = self._accelerator.is_main_process
         self._reporter = (reporter if self.is_first else None) or Reporter()
@@ -89,7 +92,7 @@ class Pipeline:
         recipe = self._recipe
         for stage in recipe.stages:  # what cannot be built is told before any stage, not after hours
             stage.loss.build()
-        self._materials: Materials = materials(recipe, self._accelerator)
+        self._materials = (held_materials if self._held else Materials)(recipe, self._accelerator)
         for note in self._materials.task.notes:
             self._reporter.note(note)
         self._plan = self._planned()
@@ -198,17 +201,19 @@ class Pipeline:
                 found[f"{phase.level:g}"] = steps + 0.5
         return sorted(found, key=lambda point: found[point])
 
-    def _steps_kept(self, stage: Stage) -> frozenset[int]:
+    def _steps_kept(self, stage: Stage, key: str) -> frozenset[int]:
         """Of this recipe and of others, as far as the stage reaches them."""
         total = sum(phase.steps for phase in self._plan[stage.name])
         wanted = self._recipe.steps_kept(stage.name) | set(self._keep.get(stage.name, ()))
-        return frozenset(step for step in wanted if step <= total)
+        there = self._store.get(key)
+        return frozenset(step for step in wanted if step <= total) | (steps_in(there.files) if there else frozenset())
 
     def _train(self, stage: Stage, number: int) -> tuple[Entry, bool]:
         works_on = {**self._materials.identity(stage), "versions": _versions()}
         keys = {name: entry.key for name, entry in self._trained.items()}
         identity = stage_identity(self._recipe, stage, keys, works_on)
-        points = self._points(stage, self._steps_kept(stage))
+        kept = self._steps_kept(stage, digest(identity))
+        points = self._points(stage, kept)
 
         def compute(draft: Path) -> None:
             steps = sum(phase.steps for phase in self._plan[stage.name])
@@ -222,7 +227,7 @@ class Pipeline:
                 network=self._start(stage.weights),
                 mask=Mask.load(self._at(stage.mask) / MASK) if stage.mask is not None else None,
                 teacher_log_probs=taught,
-                steps_kept=self._steps_kept(stage),
+                steps_kept=kept,
                 accelerator=self._accelerator,
                 reporter=self._reporter,
             )
@@ -244,7 +249,7 @@ class Pipeline:
             "metric": self._materials.task.metric,
             "test": getattr(self._materials.task.test, "name", None),
         }
-        points = self._points(stage, self._steps_kept(stage))
+        points = self._points(stage, self._steps_kept(stage, trained.key))
         return self._obtain(
             stage,
             "measured",

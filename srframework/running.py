@@ -38,8 +38,11 @@ def run_recipe(
     reporter: Reporter,
     stored_only: bool = False,
     keep: Mapping[str, Iterable[int]] | None = None,
+    held: bool = False,
 ) -> Ran:
     """Run one recipe into the directory ``out``, or, without one, into the store alone.
+
+    The other arguments are those of :class:`srframework.pipeline.Pipeline`.
 
     Raises:
         SRFrameworkError: See :meth:`srframework.pipeline.Pipeline.run`.
@@ -47,7 +50,7 @@ def run_recipe(
     transformers.utils.logging.set_verbosity_error()  # the progress display is ours
     transformers.utils.logging.disable_progress_bar()
     datasets.disable_progress_bars()
-    pipeline = Pipeline(recipe, Store(store, reporter.note), out, reporter, stored_only, keep)
+    pipeline = Pipeline(recipe, Store(store, reporter.note), out, reporter, stored_only, keep, held)
     results = pipeline.run()
     report = {"run": str(out), "recipe": recipe.name, "seed": recipe.seed}
     report |= {"stages": [result.to_json() for result in results]}

@@ -44,6 +44,11 @@ def point_in(stage: Path, point: str | None) -> Path:
     return stage if point is None else stage / "points" / point
 
 
+def steps_in(stage: Path) -> frozenset[int]:
+    """The steps that a stage's directory keeps."""
+    return frozenset(int(point.name) for point in stage.glob("points/*") if point.name.isdecimal())
+
+
 @dataclass(frozen=True)
 class StageTraining:
     """One stage, with all that it starts from.
@@ -86,7 +91,13 @@ class StageTraining:
             seed=self.seed,
             accelerator=self.accelerator,
             steps_kept=self.steps_kept,
-            checkpoints=Checkpoints(directory / "checkpoints", self.accelerator, self.reporter.note),
+            # An earlier attempt may have been another recipe's, which wanted other steps.
+            checkpoints=Checkpoints(
+                directory / "checkpoints",
+                self.accelerator,
+                self.reporter.note,
+                before=min(self.steps_kept - steps_in(directory), default=None),
+            ),
         )
         for checkpoint in training.run(self._events(directory / LOG)):
             if self.accelerator.is_main_process:

@@ -97,7 +97,7 @@ def _performed(work: Work, progress: Reporter) -> Outcome:
     if work.stage is not None:
         recipe = recipe.only(work.stage)
     out = None if work.out is None else Path(work.out)
-    ran = run_recipe(recipe, out, Path(work.store), progress, work.stored_only, work.keep)
+    ran = run_recipe(recipe, out, Path(work.store), progress, work.stored_only, work.keep, held=True)
     return Outcome(ran.report, computed=ran.computed)
 
 

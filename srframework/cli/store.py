@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from srframework.cli.context import json_option, print_json, print_rows, store_option
-from srframework.errors import UsageError, nearest
+from srframework.errors import UsageError, nearest, shorten
 
 if TYPE_CHECKING:
     from srframework.store import Store
@@ -143,13 +143,13 @@ def _open(root: Path) -> Store:
 
 
 def _measure(option: str, text: str, units: Mapping[str, int], example: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", text.strip(), re.ASCII)
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)\s*([A-Za-z]*)", text.strip(), re.ASCII)
     names = {unit.lower(): factor for unit, factor in units.items()}
     if match is None or match[2].lower() not in names:
         near = nearest(match[2], units) if match and match[2] else None
         hint = f"; did you mean {match[1] + near!r}?" if match and near else ""
         choices = ", ".join(units)
-        raise UsageError(f"{option}: expected a number and one of {choices}, like {example}, got {text!r}{hint}")
+        raise UsageError(f"{option}: expected a number and one of {choices}, like {example}, got {shorten(text)}{hint}")
     return float(match[1]) * names[match[2].lower()]
 
 

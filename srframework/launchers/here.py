@@ -34,4 +34,7 @@ class Here:
         return [(name, perform(work))]
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Let go of data and models."""
+        from srframework.materials import let_go
+
+        let_go()

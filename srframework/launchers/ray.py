@@ -20,6 +20,7 @@ PATIENCE = 10.0
 """Seconds in which a task that is told to stop may put its things in order."""
 
 _QUIET = {
+    "RAY_COLOR_PREFIX": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what a future Ray does anyway, and warns about until then
 }

@@ -80,7 +80,7 @@ def test_a_sweep_on_ray_comes_to_the_same_bits_though_a_worker_is_killed(perform
     here = perform("sweep", "recipe.toml", *GRID, "--out", "here", "--store", "another", cwd=home)
     found, expected = json.loads(out), json.loads(here.out)
     assert [report["stages"] for report in found] == [report["stages"] for report in expected]
-    assert [report["run"] for report in found] == [f"ray/learning_rate={rate}" for rate in (0.001, 0.01)]
+    assert [report["run"] for report in found] == [f"ray/seed=1,learning_rate={rate}" for rate in (0.001, 0.01)]
 
 
 def test_without_ray_it_is_said_how_to_get_it(perform, home, monkeypatch):
