@@ -42,6 +42,9 @@ from srframework.recipe import Recipe, Reference
 from srframework.settings import differences
 
 
+_LOCK = ".lock"
+
+
 @dataclass(frozen=True)
 class Figures:
     """What was measured of one saved model.
@@ -115,7 +118,7 @@ class RunDirectory:
     def locked(self, waiting: str, note: Any) -> Iterator[None]:
         """Keep other processes from working in it; wait, and say so, where one does."""
         make_directory(self.path)
-        lock = FileLock(self.path / ".lock")
+        lock = FileLock(self.path / _LOCK)
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -127,17 +130,23 @@ class RunDirectory:
             lock.release()
 
     def begin(self, facts: Mapping[str, Any]) -> None:
-        """Write the resolved recipe, and what the run depends on.
+        """Write the resolved recipe, and what the run depends on; the caller has locked the directory.
 
         Raises:
             UsageError: The directory cannot be made.
         """
         make_directory(self.path)
+        self._tidy()
         write_text(self.path / "recipe.toml", self._recipe.to_toml())
         recipe = self._recipe
         self._facts = {"recipe": recipe.name, "seed": recipe.seed, **facts, "versions": _versions(recipe)}
         self._before = _read_state(self.path).get("stages", {})
         self.mark("running")
+
+    def _tidy(self) -> None:
+        """Remove what a process that was killed had not brought to its place."""
+        for left in [path for path in self.path.rglob(".*") if path.name != _LOCK]:
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
 
     def mark(self, state: str, error: str = "") -> None:
         """Say in run.json whether the run is running, finished, failed or interrupted."""
@@ -216,7 +225,7 @@ def check_vacant(path: Path, file: str, expected: str | None = None) -> None:
     try:
         if path.exists() and not path.is_dir():
             raise UsageError(f"--out {path}: expected a new or an empty directory, got a file")
-        if not path.is_dir() or not any(each.name != ".lock" for each in path.iterdir()):
+        if not path.is_dir() or not any(each.name != _LOCK for each in path.iterdir()):
             return
         found = (path / file).read_text(encoding="utf-8") if (path / file).is_file() else None
     except OSError as error:

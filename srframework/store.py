@@ -17,22 +17,20 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import json
 import os
 import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from stat import S_ISDIR
 from typing import TYPE_CHECKING, Any
 
-from srframework import manifest
+from srframework import drafts, manifest
+from srframework.drafts import Remains
 from srframework.errors import StoreError
-from srframework.files import sync, write_json, write_text
+from srframework.files import sync, write_text
 from srframework.manifest import Damaged
 from srframework.manifest import Entry as Entry
 
@@ -44,29 +42,6 @@ _OF_THE_DISK = (
     *_FULL,
     *(errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EIO, errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR),
 )
-_DRAFT = "draft.json"
-
-
-@dataclass(frozen=True)
-class Remains:
-    """A draft, or what was set aside because it is damaged.
-
-    Attributes:
-        key: Of what it is, or was to be.
-        kind, what: As of an entry; empty where that cannot be told.
-        changed: When anything in it was last written.
-        seconds: What it took to compute so far.
-        path: Its directory.
-        bytes: Of its files.
-    """
-
-    key: str
-    kind: str
-    what: str
-    changed: datetime
-    seconds: float
-    path: Path
-    bytes: int
 
 
 class Store:
@@ -145,17 +120,17 @@ class Store:
                 return entry, True
             draft = self.root / "work" / key
             with self._sentences():
-                seconds = _begin(draft, kind, what)
+                seconds = drafts.begin(draft, kind, what)
             started = time.monotonic()
             try:
                 self._compute(compute, self.draft(key))
             except BaseException:
                 with contextlib.suppress(OSError):
-                    _end(draft, kind, what, seconds + time.monotonic() - started)
+                    drafts.end(draft, kind, what, seconds + time.monotonic() - started)
                 raise
             with self._sentences():
                 spent = seconds + time.monotonic() - started
-                _end(draft, kind, what, spent)
+                drafts.end(draft, kind, what, spent)
                 manifest.write(draft, key, kind, what, spent, identity)
                 self._install(key)
                 done = manifest.check(self.place(key), key)
@@ -192,12 +167,12 @@ class Store:
     def drafts(self) -> Iterator[Remains]:
         """What was begun and is not whole, by key; perhaps in the hands of a process that works on it."""
         for path in self._directories("work"):
-            yield _remains(path, path.name)
+            yield drafts.remains(path, path.name)
 
     def damaged(self) -> Iterator[Remains]:
         """What was set aside, by key, then by time."""
         for path in self._directories("damaged"):
-            yield _remains(path, path.name.split("-")[0])
+            yield drafts.remains(path, path.name.split("-")[0])
 
     def verify(self) -> Checked:
         """Read every file of every entry; see :func:`srframework.upkeep.verify`."""
@@ -317,7 +292,7 @@ class Store:
                 if manifest.is_scratch(path, files):
                     shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
             folders[:] = [each for each in folders if Path(folder, each).exists()]
-        (draft / _DRAFT).unlink(missing_ok=True)
+        (draft / drafts.NAME).unlink(missing_ok=True)
         place.parent.mkdir(parents=True, exist_ok=True)
         old = _old(place)
         if place.exists():
@@ -391,64 +366,3 @@ def _copy_users(source: Path, target: Path) -> None:
         (target / manifest.USERS).mkdir(exist_ok=True)
         for record in (source / manifest.USERS).glob("[!.]*"):
             write_text(target / manifest.USERS / record.name, record.read_text(encoding="utf-8"))
-
-
-def _begin(draft: Path, kind: str, what: str) -> float:
-    """Make the draft, or take it up; what it took so far, in seconds."""
-    (draft / manifest.FILES).mkdir(parents=True, exist_ok=True)
-    seconds = _spent(draft)
-    write_json(draft / _DRAFT, {"kind": kind, "what": what, "seconds": seconds, "since": time.time()})
-    return seconds
-
-
-def _end(draft: Path, kind: str, what: str, seconds: float) -> None:
-    write_json(draft / _DRAFT, {"kind": kind, "what": what, "seconds": seconds})
-
-
-def _spent(draft: Path) -> float:
-    """Seconds of all attempts; one that was killed lasted until it last wrote a file."""
-    said = _said(draft)
-    seconds = float(said.get("seconds", 0.0))
-    if "since" in said:
-        seconds += max(0.0, _changed(draft / manifest.FILES) - float(said["since"]))
-    return seconds
-
-
-def _said(draft: Path) -> dict[str, Any]:
-    try:
-        said = json.loads((draft / _DRAFT).read_text(encoding="utf-8"))
-        return {
-            name: value
-            for name, value in said.items()
-            if isinstance(value, str if name in ("kind", "what") else (int, float))
-        }
-    except (OSError, ValueError, AttributeError):
-        return {}
-
-
-def _changed(path: Path) -> float:
-    """When anything in a directory was last written, in seconds since 1970."""
-    return max((stat.st_mtime for stat in _stats(path)), default=0.0)
-
-
-def _stats(path: Path) -> Iterator[os.stat_result]:
-    for folder, _, names in os.walk(path):
-        for each in (folder, *(os.path.join(folder, name) for name in names)):
-            with contextlib.suppress(OSError):  # a process may be working there
-                yield os.lstat(each)
-
-
-def _remains(path: Path, key: str) -> Remains:
-    said = _said(path)
-    with contextlib.suppress(Damaged):
-        entry = manifest.read(path)
-        said = {"kind": entry.kind, "what": entry.what, "seconds": entry.seconds} if entry is not None else said
-    return Remains(
-        key=key,
-        kind=said.get("kind", ""),
-        what=said.get("what", ""),
-        changed=datetime.fromtimestamp(_changed(path), UTC),
-        seconds=_spent(path) if "since" in said else float(said.get("seconds", 0.0)),
-        path=path,
-        bytes=sum(stat.st_size for stat in _stats(path) if not S_ISDIR(stat.st_mode)),
-    )

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from srframework import manifest
+from srframework.drafts import Remains
 from srframework.manifest import Damaged
-from srframework.store import Entry, Remains, Store
+from srframework.store import Entry, Store
 
 
 @dataclass(frozen=True)

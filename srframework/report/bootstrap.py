@@ -55,7 +55,8 @@ def weighted_f1(counts: Floats, labels: Ints, predicted: Ints) -> Floats:
         both = gold + counts @ said
         hits = counts @ (true & said)
         total += gold * np.divide(2 * hits, both, out=np.zeros_like(both), where=both > 0)
-    return total / counts.sum(axis=1)
+    f1: Floats = total / counts.sum(axis=1)
+    return f1
 
 
 METRICS: dict[str, Callable[[Floats, Ints, Ints], Floats]] = {"accuracy": accuracy, "f1": weighted_f1}
@@ -97,8 +98,8 @@ def _differences(
     labels, a, b = sorts[0], sorts[1 : 1 + len(sample.a)], sorts[1 + len(sample.a) :]
     parts: list[Floats] = []
     for counts in _counts(numbers, resamples, generator):
-        means = [sum(metric(counts, labels, predicted) for predicted in runs) / len(runs) for runs in (b, a)]
-        parts.append(means[0] - means[1])
+        of_a, of_b = (np.mean([metric(counts, labels, said) for said in runs], axis=0) for runs in (a, b))
+        parts.append(of_b - of_a)
     return np.concatenate(parts)
 
 

@@ -123,6 +123,7 @@ def _compare(
     of_b: Mapping[int, Figures],
     resamples: int,
 ) -> list[Compared]:
+    stage, level = place
     pairs = paired_seeds(a, b)
     seeds = [list(dict.fromkeys(column)) for column in zip(*pairs, strict=True)]
     common = set(a.runs) & set(b.runs)
@@ -147,9 +148,10 @@ def _compare(
         over = None
         if len(common) > 1:
             over = over_seeds([values[1][seed] - values[0][seed] for seed in seeds[0]], resamples)
-        means = [math.fsum(each.values()) / len(each) for each in values]
-        where = (*place, kind, names[0], metric)
-        rows.append(Compared(*where, *means, means[1] - means[0], interval, examples, over, note))
+        ends = (_mean(values[0]), _mean(values[1]))
+        rows.append(
+            Compared(stage, level, kind, names[0], metric, *ends, ends[1] - ends[0], interval, examples, over, note)
+        )
     return rows
 
 
@@ -196,6 +198,10 @@ def _predictions(path: Path, metric: str, figure: float) -> tuple[Ints, Ints]:
     if abs((got := point(metric, label, predicted)) - figure) > _NEAR:
         raise DataError(f"{path}: the predictions give {metric} {got:.6f}, results.json says {figure:.6f}")
     return label, predicted
+
+
+def _mean(values: Mapping[int, float]) -> float:
+    return math.fsum(values.values()) / len(values)
 
 
 def _value(figures: Figures, kind: str, split: str) -> float:

@@ -90,7 +90,7 @@ def state(path: str) -> str:
 def _roots(directories: Sequence[str | os.PathLike[str]]) -> list[str]:
     """The directories, less those inside another of them."""
     roots: dict[Path, str] = {}
-    for directory in map(os.fspath, directories):
+    for directory in [os.fspath(each) for each in directories]:
         if not os.path.isdir(directory):
             what = "a file" if os.path.exists(directory) else "no such directory"
             raise UsageError(f"{directory}: expected a directory with runs, got {what}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -14,6 +15,8 @@ from types import SimpleNamespace
 
 import pytest
 import tomli
+
+from srframework.work import Outcome
 
 RECIPE = """
 name = "Swept: all"
@@ -325,6 +328,24 @@ def test_a_stage_that_fails_fails_the_runs_that_have_it_and_no_other(sweep, home
 
 
 # -- what is killed ----------------------------------------------------------------------------------
+
+
+def test_an_interrupt_ends_the_sweep_and_what_is_finished_is_on_disk(sweep, home, monkeypatch):
+    here, seen = importlib.import_module("srframework.launchers.here"), []
+
+    def interrupted(work):
+        path = home / "interrupted/sweep.json"
+        seen.append([each["values"] for each in json.loads(path.read_text())] if path.exists() else None)
+        if "seed=3" in work.recipe:
+            raise KeyboardInterrupt
+        return Outcome({"run": work.out, "stages": []})
+
+    monkeypatch.setattr(here, "perform", interrupted)
+    done = sweep("--grid", "seed=1,2,3,4", "--out", "interrupted", "--json")
+    assert (done.code, done.out) == (130, "")
+    assert seen == [None, [{"seed": 1}], [{"seed": 1}, {"seed": 2}]]
+    assert [report["values"] for report in reports(home / "interrupted")] == [{"seed": 1}, {"seed": 2}]
+
 
 LONG = ("--set", "training.max_steps=60", "--set", "training.eval_every=30", "--set", "training.checkpoint_steps=5")
 

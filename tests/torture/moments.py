@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 MOMENTS = ("training", "evaluation", "checkpoint", "prune", "result", "store", "run directory")
 """Optimizer steps; batches of an evaluation; files of a checkpoint; what a pruner does; files of a stage's result
@@ -96,7 +96,7 @@ class Watch:
             self._around(pruner, name, "prune")
         for module in (safetensors.numpy, safetensors.torch):
             module.serialize_file = self._writing(module.serialize_file)
-        os.fsync = self._syncing(os.fsync)
+        os.fsync = self._sync
         sys.addaudithook(self._audited)
 
     def _reached(self, moment: str | None, said: str, harm: Callable[[], object] | None = None) -> None:
@@ -176,13 +176,10 @@ class Watch:
         if set(mode) & set("wax"):  # a bare os.open has no mode, and only makes the file
             self._reached(moment, f"in the middle of writing {path}", functools.partial(_half, path, mode))
 
-    def _syncing(self, fsync: Callable[[int], None]) -> Callable[[int], None]:
-        def syncing(handle: int) -> None:
-            path = _seen_from(handle, "")
-            self._reached(self._moment(path), f"before os.fsync {path}")
-            fsync(handle)
-
-        return syncing
+    def _sync(self, file: int | IO[Any]) -> None:
+        """Instead of os.fsync: what a process wrote outlives it, if not the machine."""
+        path = _seen_from(file if isinstance(file, int) else file.fileno(), "")
+        self._reached(self._moment(path), f"before os.fsync {path}")
 
     def _writing(self, serialize: Callable[..., None]) -> Callable[..., None]:
         """Of safetensors, whose writing Python does not see."""
@@ -208,5 +205,5 @@ def _seen_from(handle: int, path: str) -> str:
     if handle < 0 or os.path.isabs(path):
         return path
     with suppress(OSError):
-        return os.path.join(os.readlink(f"/proc/self/fd/{handle}"), path)
+        return os.path.join(os.readlink(f"/proc/self/fd/{handle}"), path).rstrip("/")
     return path
