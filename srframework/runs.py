@@ -41,7 +41,6 @@ from srframework.identity import digest
 from srframework.recipe import Recipe, Reference
 from srframework.settings import differences
 
-
 _LOCK = ".lock"
 
 
