@@ -5,7 +5,7 @@ BIN := .venv/bin
 SOURCES := srframework plugins tests benchmarks
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help quickstart test test-slow check format clean
+.PHONY: help quickstart test test-slow torture check format clean
 
 help:  ## Say what there is to make.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -18,6 +18,9 @@ test: .venv/.test  ## Set up with the test extras, run the tests.
 
 test-slow: .venv/.test  ## Run the tests that take minutes, and they alone.
 	$(BIN)/python -m pytest -m slow
+
+torture: .venv/.test  ## Kill a run 300 times, and see that it ends the same.
+	$(BIN)/python tests/torture/harness.py --kills 300
 
 check: test .venv/.check  ## Run the tests, ruff and mypy: what CI runs.
 	$(BIN)/ruff format --check $(SOURCES)

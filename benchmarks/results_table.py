@@ -1,6 +1,6 @@
 """How fast `srframework results` tabulates very many runs, as a ratio to reading their files plainly.
 
-Run by hand, on an idle machine with room for 2.5 GB in a temporary directory and in memory::
+Run by hand, on an idle machine with room for 1 GB in a temporary directory and in memory::
 
     .venv/bin/python benchmarks/results_table.py [--runs N] [--seeds N] [--repeats N] [--directory DIRECTORY]
 
@@ -27,9 +27,6 @@ from srframework.loading import load
 from srframework.plugins import discover
 from srframework.registry import Registry
 
-BLOCKS = ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense")
-MATRICES = [f"bert.encoder.layer.{n}.{b}" for n in (0, 1) for b in (*BLOCKS, "intermediate.dense", "output.dense")]
-
 
 def main() -> None:
     """Make the runs up, measure, and print the times."""
@@ -51,7 +48,7 @@ def main() -> None:
             start = time.perf_counter()
             out = subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout
             times["srframework results"].append(time.perf_counter() - start)
-            files = list(Path(place).glob("*/*/results.json"))
+            files = list(Path(place).glob("*/*/summary.json"))
             start = time.perf_counter()
             for file in files:
                 json.loads(file.read_bytes())
@@ -64,7 +61,7 @@ def main() -> None:
 
 
 def make_up(place: Path, runs: int, seeds: int) -> int:
-    """Write the runs, a folder for each thousand; give the size of a results.json in bytes."""
+    """Write the runs, a folder for each thousand; give the size of a summary.json in bytes."""
     generator = random.Random(1)
     recipe = load("quickstart", Registry(discover())).table()
     size = 0
@@ -76,7 +73,7 @@ def make_up(place: Path, runs: int, seeds: int) -> int:
         rows = list(stages(recipe, generator))
         report = {"run": str(directory), "recipe": recipe["name"], "seed": seed, "stages": rows}
         text = json.dumps(report | {"settings": recipe | {"seed": seed}}, indent=2) + "\n"
-        (directory / "results.json").write_text(text)
+        (directory / "summary.json").write_text(text)
         size = len(text)
     return size
 
@@ -95,9 +92,7 @@ def stages(recipe: dict[str, Any], generator: random.Random) -> Iterator[dict[st
 def figures(sparsity: float, generator: random.Random) -> dict[str, Any]:
     """Those of one model."""
     dev, ood = round(generator.random(), 3), round(generator.random(), 3)
-    model = {"sparsity": sparsity, "entries": 278912.0} | {f"sparsity/{name}": sparsity for name in MATRICES}
-    evaluations = {"dev": {"accuracy": dev}, "reversed": {"accuracy": ood}, "model": model}
-    return {"sparsity": sparsity, "id": dev, "ood": {"reversed": ood}, "also": {}, "evaluations": evaluations}
+    return {"sparsity": sparsity, "id": dev, "ood": {"reversed": ood}, "also": {}}
 
 
 if __name__ == "__main__":

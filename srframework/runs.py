@@ -5,7 +5,8 @@
     RUN/
       recipe.toml               the resolved recipe: every option said; runs again as it is
       run.json                  state, versions, plugins, data fingerprints, machine; the key of each stage in the store
-      results.json              what `run --json` prints, with the resolved recipe; only of a finished run
+      results.json              what `run --json` prints; only of a finished run
+      summary.json              its figures and its resolved recipe, for `srframework results`
       bias.json                 how good the bias model is by itself; only where a loss has one
       stages/NAME/
         model/                  plain transformers: config, tokenizer, safetensors
@@ -152,7 +153,7 @@ class RunDirectory:
         said = {"state": state, **({"error": error} if error else {}), **self._facts, "stages": self._stages}
         write_json(self.path / "run.json", said)
         if state != "finished":
-            (self.path / "results.json").unlink(missing_ok=True)
+            _withdraw(self.path)
 
     def at(self, reference: Reference) -> Path:
         """Where the stage, or the point in it, is kept."""
@@ -188,9 +189,24 @@ class RunDirectory:
             write_json(self.at(Reference(result.name, point)) / "result.json", asdict(figures))
 
     def finish(self, report: Mapping[str, Any]) -> None:
-        """Write results.json; the run is finished."""
-        write_json(self.path / "results.json", {**report, "settings": self._recipe.table()})
+        """Write results.json and summary.json; the run is finished."""
+        write_json(self.path / "results.json", report)
+        head = {key: report[key] for key in ("run", "recipe", "seed")}
+        stages = [_brief(stage) for stage in report["stages"]]
+        write_json(self.path / "summary.json", {**head, "stages": stages, "settings": self._recipe.table()})
         self.mark("finished")
+
+
+def _brief(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A stage's row, or a level's, less what only its own run is asked for."""
+    brief = {key: value for key, value in row.items() if key != "evaluations"}
+    return brief | {"levels": [_brief(level) for level in row["levels"]]} if "levels" in row else brief
+
+
+def _withdraw(path: Path) -> None:
+    """Take away what only a finished run has."""
+    for name in ("results.json", "summary.json"):
+        (path / name).unlink(missing_ok=True)
 
 
 def slug(name: str) -> str:
@@ -246,7 +262,7 @@ def mark_failed(path: Path, error: str) -> None:
     """Say in run.json that a run failed, whatever state it is in."""
     make_directory(path)
     write_json(path / "run.json", {**_read_state(path), "state": "failed", "error": error})
-    (path / "results.json").unlink(missing_ok=True)
+    _withdraw(path)
 
 
 def is_finished(path: Path) -> bool:

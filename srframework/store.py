@@ -143,6 +143,7 @@ class Store:
         record = entry.path / manifest.USERS / hashlib.sha256(path.encode()).hexdigest()[:16]
         for _ in range(5):
             try:
+                _tidy(record.parent)  # another that is just written is written again
                 if record.exists():
                     return
                 record.parent.mkdir(exist_ok=True)  # never the entry itself
@@ -293,6 +294,7 @@ class Store:
                     shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
             folders[:] = [each for each in folders if Path(folder, each).exists()]
         (draft / drafts.NAME).unlink(missing_ok=True)
+        _tidy(draft)
         place.parent.mkdir(parents=True, exist_ok=True)
         old = _old(place)
         if place.exists():
@@ -355,6 +357,12 @@ def _directories(path: Path) -> list[Path]:
         return sorted(each for each in path.iterdir() if "." not in each.name and each.is_dir())
     except FileNotFoundError:
         return []
+
+
+def _tidy(folder: Path) -> None:
+    """Remove the files in it that a process that was killed had not brought to their names."""
+    for left in folder.glob(".*"):
+        left.unlink(missing_ok=True)
 
 
 def _old(place: Path) -> Path:

@@ -196,7 +196,7 @@ def _predictions(path: Path, metric: str, figure: float) -> tuple[Ints, Ints]:
     if label.ndim != 1 or label.shape != predicted.shape or not len(label):
         raise DataError(f"{path}: expected as many labels as predictions, got {label.shape} and {predicted.shape}")
     if abs((got := point(metric, label, predicted)) - figure) > _NEAR:
-        raise DataError(f"{path}: the predictions give {metric} {got:.6f}, results.json says {figure:.6f}")
+        raise DataError(f"{path}: the predictions give {metric} {got:.6f}, summary.json says {figure:.6f}")
     return label, predicted
 
 

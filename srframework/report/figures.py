@@ -1,4 +1,4 @@
-"""results.json, as far as the table of results reads it: fast, for there may be very many."""
+"""summary.json, as far as the table of results reads it: fast, for there may be very many."""
 
 from __future__ import annotations
 

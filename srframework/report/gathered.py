@@ -44,7 +44,7 @@ class Gathered:
     Attributes:
         runs: The finished ones, by path.
         unfinished: Directories of the others.
-        damaged: A sentence for each results.json that cannot be used.
+        damaged: A sentence for each summary.json that cannot be used.
     """
 
     runs: list[Run] = field(default_factory=list)
@@ -70,7 +70,7 @@ def gather(directories: Sequence[str | os.PathLike[str]], levels: bool = False) 
             for each in part.runs:
                 settings = every[each.text]
                 if isinstance(settings, str):
-                    gathered.damaged.append(f"{each.path}/results.json: {settings}")
+                    gathered.damaged.append(f"{each.path}/summary.json: {settings}")
                 else:
                     gathered.runs.append(Run(each.path, each.seed, settings, each.stages))
             gathered.unfinished += part.unfinished

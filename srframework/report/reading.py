@@ -1,4 +1,4 @@
-"""The results.json of every run under some directories; where there are very many, in several processes."""
+"""The summary.json of every run under some directories; where there are very many, in several processes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _ALONE = 2000
 """Runs that one process reads before others help: to start those takes as long."""
 
 _ROOM = 1 << 18
-"""Bytes of a results.json that are read at once; a longer one is given more room."""
+"""Bytes of a summary.json that are read at once; a longer one is given more room."""
 
 AnyStage = TypeVar("AnyStage", bound=StageFigures)
 
 
 class _Results(msgspec.Struct, Generic[AnyStage]):
-    """A results.json."""
+    """A summary.json."""
 
     recipe: str
     seed: int
@@ -44,7 +44,7 @@ class Part(msgspec.Struct, Generic[AnyStage], array_like=True):
         runs: The finished ones.
         texts: Their settings as JSON, less the seed, each once.
         unfinished: Directories of the others.
-        damaged: A sentence for each results.json that cannot be used.
+        damaged: A sentence for each summary.json that cannot be used.
     """
 
     runs: list[Read[AnyStage]] = []
@@ -95,7 +95,7 @@ def _read(waiting: list[str], levels: bool, most: int | None = None) -> Part[Any
         try:
             results = decoder.decode(content)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            part.damaged.append(f"{path}/results.json: expected the results of a run; {error}")
+            part.damaged.append(f"{path}/summary.json: expected the results of a run; {error}")
             continue
         text = _without_seed(bytes(results.settings), results.seed)
         place = places.setdefault(text, len(places))
@@ -113,12 +113,12 @@ def _without_seed(text: bytes, seed: int) -> bytes:
 
 
 def _walk(waiting: list[str]) -> Iterator[tuple[str, memoryview | None]]:
-    """Each run: its directory, and, until the next, what is in results.json; None for one that is not finished."""
+    """Each run: its directory, and, until the next, what is in summary.json; None for one that is not finished."""
     buffer = memoryview(bytearray(_ROOM))
     while waiting:
         path = waiting.pop()
         try:  # to open a file that is there is cheaper than to look at what is there
-            file = os.open(f"{path}/results.json", os.O_RDONLY)
+            file = os.open(f"{path}/summary.json", os.O_RDONLY)
         except FileNotFoundError:
             pass
         else:

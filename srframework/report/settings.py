@@ -28,7 +28,7 @@ class Settings:
 
     @classmethod
     def of(cls, table: Mapping[str, Any]) -> Settings:
-        """From a recipe's table, as results.json has it."""
+        """From a recipe's table, as summary.json has it."""
         values = flat({key: value for key, value in table.items() if key not in APART})
         stages = {stage["name"]: stage for stage in table["stages"]}
         return cls(str(table["name"]), values, {name: _builds_on(name, stages) for name in stages})

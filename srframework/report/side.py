@@ -37,7 +37,7 @@ class Side:
 
         Raises:
             UsageError: There is no finished run, or there is more than one experiment.
-            DataError: The only run's results.json is damaged.
+            DataError: The only run's summary.json is damaged.
         """
         found = gather([path], levels=True)
         if not found.runs:

@@ -139,7 +139,8 @@ def make_run(work) -> Callable[..., Path]:
         place.mkdir(parents=True)
         report = {"run": str(path), "recipe": settings["name"], "seed": seed, "stages": rows, "settings": settings}
         facts = {"state": "finished", "versions": {"srframework": versions, "torch": "2.13.0"}, "data": data or {}}
-        (place / "results.json").write_text(json.dumps(report, indent=2) + "\n")
+        for name in ("results.json", "summary.json"):
+            (place / name).write_text(json.dumps(report, indent=2) + "\n")
         (place / "run.json").write_text(json.dumps(facts))
         for name, splits in (said or {}).items():
             stage, at, level = name.partition("@")

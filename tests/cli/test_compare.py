@@ -155,7 +155,7 @@ def test_without_a_common_seed_and_with_other_examples_there_is_no_interval(seed
             "the examples of seed 1 are not",
         ),
         ({"said": {}}, "no predictions: B/stages/srnet/predictions/dev.safetensors"),
-        ({"figures": {"srnet": (0.3, 0.5)}}, "the predictions give accuracy 0.900000, results.json says 0.300000"),
+        ({"figures": {"srnet": (0.3, 0.5)}}, "the predictions give accuracy 0.900000, summary.json says 0.300000"),
         ({"said": {"srnet": {"dev": (LABELS, [0])}}}, "expected as many labels as predictions, got (100,) and (1,)"),
     ],
     ids=["other labels", "fewer", "none", "other figure", "other shape"],
@@ -202,7 +202,7 @@ def test_f1_has_an_interval_and_what_needs_more_than_labels_has_none(make_run, c
     [
         (["A", "nowhere"], 2, "nowhere: expected a directory with runs, got no such directory"),
         (["A", "stopped"], 2, "stopped: expected a finished run, or a directory of several; got none, 1 unfinished"),
-        (["A", "damaged"], 1, "damaged/results.json: expected the results of a run"),
+        (["A", "damaged"], 1, "damaged/summary.json: expected the results of a run"),
         (
             ["A", "other"],
             2,
@@ -221,8 +221,8 @@ def test_f1_has_an_interval_and_what_needs_more_than_labels_has_none(make_run, c
 )
 def test_what_cannot_be_compared_is_a_sentence(make_run, work, call, args, code, said):
     make_run("A")
-    (make_run("stopped") / "results.json").unlink()
-    (make_run("damaged") / "results.json").write_text("{")
+    (make_run("stopped") / "summary.json").unlink()
+    (make_run("damaged") / "summary.json").write_text("{")
     make_run("other", figures={"full": (0.5, 0.5)}, metric="f1")
     for layers in (2, 12):
         make_run(f"swept/{layers}", backbone__layers=layers)
@@ -235,11 +235,11 @@ def test_what_cannot_be_compared_is_a_sentence(make_run, work, call, args, code,
 
 def test_what_is_left_out_is_a_warning(seeds, make_run, call):
     seeds((1,), (1,))
-    (make_run("B/stopped", 2) / "results.json").unlink()
-    (make_run("B/damaged", 3) / "results.json").write_text("{")
+    (make_run("B/stopped", 2) / "summary.json").unlink()
+    (make_run("B/damaged", 3) / "summary.json").write_text("{")
     done = call("compare", "A", "B")
     assert done.code == 0
-    assert "warning: B/damaged/results.json: expected" in done.err
+    assert "warning: B/damaged/summary.json: expected" in done.err
     assert "warning: B/stopped: unfinished" in done.err
 
 

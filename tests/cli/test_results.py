@@ -188,19 +188,19 @@ def test_what_cannot_be_is_a_sentence(swept, work, call, args, said):
 )
 def test_a_damaged_file_is_a_warning_and_the_rest_goes_on(make_run, work, call, content):
     make_run("runs/good")
-    path = make_run("runs/bad") / "results.json"
+    path = make_run("runs/bad") / "summary.json"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     done = call("results", "--json")
     assert (done.code, len(json.loads(done.out))) == (0, 2)
     (line,) = done.err.splitlines()
-    assert line.startswith("warning: runs/bad/results.json: expected ")
+    assert line.startswith("warning: runs/bad/summary.json: expected ")
 
 
 def test_unfinished_runs_are_counted_and_hidden_directories_left_out(make_run, work, call):
     make_run("runs/good")
     make_run("runs/.store/x", seed=9)
     stopped = make_run("runs/stopped", seed=2)
-    (stopped / "results.json").unlink()
+    (stopped / "summary.json").unlink()
     (stopped / "run.json").write_text('{"state": "interrupted"}')
     done = call("results", "--json")
     assert [row["seeds"] for row in json.loads(done.out)] == [[1], [1]]
@@ -223,7 +223,7 @@ def test_other_figures_of_the_same_settings_and_seed_are_told(make_run, call):
 
 def test_a_longer_file_and_one_laid_out_otherwise_are_read_alike(make_run, rows):
     make_run("runs/a", full__note="x" * 300_000)
-    other = make_run("runs/b", seed=2, full__note="x" * 300_000) / "results.json"
+    other = make_run("runs/b", seed=2, full__note="x" * 300_000) / "summary.json"
     other.write_text(json.dumps(json.loads(other.read_text())))
     assert rows()["srnet",]["seeds"] == [1, 2]
 

@@ -23,6 +23,8 @@ LIGHT = [
     ["validate", "quickstart"],
     ["validate", "sick-hans"],
     ["run", "--help"],
+    ["sweep", "--help"],
+    ["store", "prune", "--help"],
 ]
 
 WATCH = f"""

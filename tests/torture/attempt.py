@@ -108,35 +108,39 @@ def _be_the_run(place: Path, log: Path, arguments: Sequence[str], watch: Watch, 
             code = end.code
         if not (modules := place / "modules").exists():
             modules.write_text("\n".join(sys.modules), encoding="utf-8")
-    except BaseException:
-        traceback.print_exc()
     finally:
+        if sys.exc_info()[0] is not None:
+            traceback.print_exc()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code if isinstance(code, int) else 0)
 
 
-def _break_streams() -> None:
-    from srframework.checkpoints import Checkpoints
-
-    Checkpoints.restore_streams = lambda self: None  # type: ignore[method-assign]
+def _nothing(*_args: object) -> None:
+    """Instead of what is broken."""
 
 
 def _break_checkpoints() -> None:
     from srframework.checkpoints import Checkpoints
 
-    Checkpoints.latest = lambda self: None  # type: ignore[method-assign]
+    Checkpoints.latest = _nothing  # type: ignore[method-assign,assignment]
 
 
-def _break_pruner() -> None:
-    from srf_pruners.mask import MaskTraining
+def _break_optimizer() -> None:
+    from srframework import training
 
-    MaskTraining.restore = lambda self, state: None  # type: ignore[method-assign]
+    training.restore_optimizer = _nothing  # type: ignore[assignment]
+
+
+def _break_streams() -> None:
+    from srframework.checkpoints import Checkpoints
+
+    Checkpoints.restore_streams = _nothing  # type: ignore[method-assign]
 
 
 BROKEN: dict[str, Callable[[], None]] = {
-    "streams": _break_streams,
     "checkpoints": _break_checkpoints,
-    "pruner": _break_pruner,
+    "optimizer": _break_optimizer,
+    "streams": _break_streams,
 }
 """Resumes that do not work, which the harness is to notice."""

@@ -18,14 +18,19 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}  # before torch is there
+os.environ |= {
+    "OMP_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_OFFLINE": "1",
+}  # before torch is there
 
 from attempt import BROKEN, KINDS, Attempt, Kill, Wrong, attempt
-from leavings import Leavings, differences, leavings, remains
+from leavings import Leavings, damage, differences, leavings, remains
 from moments import Shared
 
 CHECKPOINT_STEPS = 2
@@ -60,17 +65,34 @@ class Told:
 
     Attributes:
         kills: By kind.
-        moments: What exactly the killed processes were about to do.
         runs: By scenario.
         resumes: Starts after a kill; ``went_on`` of them from a checkpoint.
         redone: Optimizer steps that were taken again.
+        noticed: Each of the broken resumes that was seen to be broken, and by what.
         wrong: What is not as it should be.
     """
 
     kills: Counter[str] = field(default_factory=Counter)
-    moments: Counter[str] = field(default_factory=Counter)
     runs: Counter[str] = field(default_factory=Counter)
     resumes: int = 0
+    went_on: int = 0
+    redone: int = 0
+    noticed: dict[str, str] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Run:
+    """One run, from its start to its end by itself.
+
+    Attributes:
+        kills: What each kill hit.
+        went_on: How many of the resumes went on from a checkpoint.
+        redone: Optimizer steps that were taken again.
+        wrong: What is not as it should be; empty for nothing.
+    """
+
+    kills: list[str] = field(default_factory=list)
     went_on: int = 0
     redone: int = 0
     wrong: list[str] = field(default_factory=list)
@@ -82,11 +104,11 @@ class Torture:
     Args:
         home: An empty directory.
         seed: Of the kills.
-        broken: Which part of the resume to break, of :data:`attempt.BROKEN`; None for none.
+        kinds: Of the kills.
     """
 
-    def __init__(self, home: Path, seed: int, broken: str | None = None) -> None:
-        self._home, self._random, self._broken = home, random.Random(seed), broken
+    def __init__(self, home: Path, seed: int, kinds: Sequence[str] = KINDS) -> None:
+        self._home, self._random, self._kinds = home, random.Random(seed), kinds
         self._shared, self.told, self._due = Shared(), Told(), list[str]()
         stores = {name: self._before(name) for name in SCENARIOS}
         self._whole = {name: self._uninterrupted(name, store) for name, store in stores.items()}
@@ -112,63 +134,89 @@ class Torture:
         print(f"uninterrupted, {scenario}: {whole.steps} steps, {whole.seconds:.1f} s; moments: {passed}", flush=True)
         return Whole(store, whole, left)
 
+    def check_itself(self) -> None:
+        """See to it that a resume that is broken is noticed."""
+        scenario = list(SCENARIOS)[-1]
+        last_but_one = self._whole[scenario].attempt.counts["training"] - 3
+        for broken in BROKEN:
+            kills: list[Kill | None] = [("training", last_but_one), None]
+            place = self._home / f"broken-{broken}"
+            run = self._run(scenario, place, lambda _, kills=kills: kills.pop(0), broken)
+            if run.wrong:
+                self.told.noticed[broken] = run.wrong[0]
+                print(f"a resume without its {broken} is noticed: {run.wrong[0]}", flush=True)
+                shutil.rmtree(place)
+            else:
+                self.told.wrong.append(f"{place}: expected a resume without its {broken} to be noticed, it was not")
+
     def torture(self, kills: int) -> None:
         """Run until so many kills have hit, and the last run is at its end."""
-        while self.told.kills.total() < kills:
-            scenario = list(SCENARIOS)[self.told.runs.total() % len(SCENARIOS)]
-            place = self._home / f"run-{self.told.runs.total() + 1}"
-            try:
-                wrong = self._run(scenario, place, kills)
-            except Wrong as error:
-                wrong = [str(error)]
-            self.told.runs[scenario] += 1
-            if wrong:
-                self.told.wrong += [f"{place}: {each}" for each in wrong]
-                print("\n".join(["DIFFERS", *wrong[:20]]), flush=True)
+        told = self.told
+        while told.kills.total() < kills:
+            scenario = list(SCENARIOS)[told.runs.total() % len(SCENARIOS)]
+            place, before = self._home / f"run-{told.runs.total() + 1}", told.kills.total()
+            whole = self._whole[scenario].attempt
+
+            def kill(hit: int, whole: Attempt = whole, before: int = before) -> Kill | None:
+                return self._kill(whole, hit) if before + hit < kills else None
+
+            run = self._run(scenario, place, kill, None)
+            told.runs[scenario] += 1
+            told.resumes += len(run.kills)
+            told.went_on += run.went_on
+            told.redone += run.redone
+            state = "DIFFERS" if run.wrong else "equal"
+            print(f"{place.name}, {scenario}: {len(run.kills)} kills, {run.redone} steps again, {state}", flush=True)
+            if run.wrong:
+                told.wrong += [f"{place}: {each}" for each in [*run.wrong, "after kills: " + "; ".join(run.kills)]]
+                print("  " + "\n  ".join(run.wrong[:20]), flush=True)
             else:
                 shutil.rmtree(place)
 
-    def _run(self, scenario: str, place: Path, kills: int) -> list[str]:
-        """One run, killed until it ends by itself; what is wrong with it."""
-        whole, told, done = self._whole[scenario], self.told, list[str]()
+    def _run(self, scenario: str, place: Path, kill: Callable[[int], Kill | None], broken: str | None) -> Run:
+        """One run; ``kill`` is asked for the next kill, with how many there were."""
+        whole, run, steps = self._whole[scenario], Run(), 0
         _begin(place, whole.store)
-        steps = 0
-        while True:
-            kill = self._kill(whole.attempt) if told.kills.total() < kills else None
-            ran = attempt(place, [], self._shared, kill, self._broken)
-            steps += ran.steps
-            told.resumes += bool(done)
-            told.went_on += bool(done) and ran.goes_on
-            if not ran.killed:
-                break
-            assert kill is not None, "it is not killed without"
-            self._due.remove(kill[0])
-            told.kills[kill[0]] += 1
-            what = ran.killed.replace(str(place), ".")
-            told.moments[f"{kill[0]}: {what.split(' /')[0].split(' ./')[0]}"] += 1
-            done.append(what)
-            print(f"kill {told.kills.total()}/{kills} of {place.name}, {kill[0]}: {what}", flush=True)
-        left = leavings(place)
-        redone = steps - whole.attempt.steps
-        told.redone += redone
-        wrong = differences(whole.left, left)
-        if not 0 <= redone <= CHECKPOINT_STEPS * len(done):
-            wrong.append(f"expected at most {CHECKPOINT_STEPS} steps again for each of {len(done)} kills, got {redone}")
-        print(f"{place.name}, {scenario}: {len(done)} kills, {redone} steps again, {len(wrong)} wrong", flush=True)
-        return [*wrong, "after kills: " + "; ".join(done)] if wrong else []
+        try:
+            while True:
+                wanted = kill(len(run.kills))
+                ran = attempt(place, [], self._shared, wanted, broken)
+                steps += ran.steps
+                run.went_on += bool(run.kills) and ran.goes_on
+                if not ran.killed:
+                    break
+                assert wanted is not None, "it is not killed without"
+                what = f"{wanted[0]}: {ran.killed.replace(str(place), '.')}"
+                run.kills.append(what)
+                if broken is None:
+                    self._hit(wanted[0], what)
+                run.wrong += damage(place)  # nothing in the store is ever half of itself
+        except Wrong as error:
+            run.wrong.append(str(error))
+            return run
+        run.redone = steps - whole.attempt.steps
+        run.wrong += damage(place) + differences(whole.left, leavings(place))
+        if not 0 <= run.redone <= CHECKPOINT_STEPS * len(run.kills):
+            expected = f"at most {CHECKPOINT_STEPS} steps again for each of {len(run.kills)} kills"
+            run.wrong.append(f"expected {expected}, got {run.redone}")
+        return run
 
-    def _kill(self, whole: Attempt) -> Kill:
-        """The next one: each kind in turn, in random order, at any of its moments, half of the time at an early one."""
+    def _hit(self, kind: str, what: str) -> None:
+        if kind in self._due:
+            self._due.remove(kind)
+        self.told.kills[kind] += 1
+        print(f"kill {self.told.kills.total()}, {what}", flush=True)
+
+    def _kill(self, whole: Attempt, hit: int) -> Kill:
+        """The next kill of a run that was killed ``hit`` times: each kind in turn, in random order; first at any of its
+        moments, then rather at an early one, since not all of the run is left."""
         if not self._due:
-            self._due = self._random.sample(KINDS, len(KINDS))
-        kind = self._due[0]
-        share = self._random.random()
+            self._due = self._random.sample(self._kinds, len(self._kinds))
+        kind, share = self._due[0], self._random.random()
         if kind == "time":
-            return kind, share * whole.seconds
+            return kind, 0.8 * whole.seconds * (share**2 if hit else share)
         count = max(whole.counts[kind], 1)
-        if self._random.random() < 0.5:
-            return kind, 1 + int(share * count)
-        return kind, max(1, int(count**share))
+        return kind, max(1, int(count**share)) if hit else 1 + int(share * count)
 
 
 def _begin(place: Path, store: Path | None) -> None:
@@ -199,6 +247,7 @@ def _table(told: Told, seconds: float) -> str:
     lines += [f"  {scenario}: {count}" for scenario, count in told.runs.items()]
     lines += [f"{'resumes':<16}{told.resumes:>6}", f"  from a checkpoint: {told.went_on}"]
     lines += [f"{'steps again':<16}{told.redone:>6}  {told.redone / max(told.resumes, 1):.2f} a resume"]
+    lines += [f"broken resumes that were noticed: {', '.join(told.noticed) or 'none'}"]
     lines += ["all equal" if not told.wrong else "NOT EQUAL:\n" + "\n".join(told.wrong[:50])]
     return "\n".join(lines)
 
@@ -209,11 +258,12 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=20, help="how many are to hit")
     parser.add_argument("--seed", type=int, default=1, help="of the kills")
     parser.add_argument("--json", type=Path, help="write what was measured there too")
-    parser.add_argument("--broken", choices=sorted(BROKEN), help="break that part of the resume, which is to be noticed")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, metavar="KIND", help=", ".join(KINDS))
     options = parser.parse_args()
     started = time.monotonic()
     home = Path(tempfile.mkdtemp(prefix="torture-")).resolve()
-    torture = Torture(home, options.seed, options.broken)
+    torture = Torture(home, options.seed, options.kinds)
+    torture.check_itself()
     torture.torture(options.kills)
     told, seconds = torture.told, time.monotonic() - started
     if not told.went_on and told.resumes >= len(KINDS):

@@ -1,4 +1,4 @@
-"""What a run left behind, as a value to compare: of files their SHA-256, of JSON what does not tell of time and place."""
+"""What a run left behind, as a value to compare: of each file its SHA-256, without what tells of time and place."""
 
 from __future__ import annotations
 
@@ -47,6 +47,13 @@ def remains(found: Leavings) -> Iterator[str]:
         of_no_use = parts[:2] in (["store", "work"], ["store", "damaged"]) and len(parts) > 2
         if of_no_use or any(each.startswith(".") or each.endswith((".old", ".gone")) for each in parts):
             yield f"{path}: expected nothing, got it"
+
+
+def damage(place: Path) -> list[str]:
+    """What a reading of the whole store finds; a sentence for each entry that is not as it was written."""
+    from srframework.store import Store
+
+    return [sentence for _, sentence in Store(place / "store").verify().damaged]
 
 
 def _content(path: Path, place: Path) -> str:
