@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import json
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import tomli
+
+import srframework.launchers.here
+from srframework.work import Outcome
 
 RECIPE = """
 name = "Swept: all"
@@ -115,13 +119,15 @@ def test_without_out_the_runs_are_under_one_directory_that_names_no_seed(perform
     first, second = (report["run"].split("/") for report in json.loads(done.out))
     assert (first[0], first[2], second[2]) == ("runs", "seed=7", "seed=8")
     assert first[1] == second[1]
-    assert first[1].startswith("swept-all-20")
+    assert re.fullmatch("swept-all-[0-9a-f]{8}", first[1])
 
 
-def test_a_sweep_never_goes_into_a_directory_that_is_not_empty(perform, swept):
-    done = perform("run", "recipe.toml", "--out", "out", cwd=swept.home)
+def test_a_sweep_never_goes_into_a_directory_of_something_else(perform, swept):
+    (swept.home / "mine").mkdir()
+    (swept.home / "mine" / "thesis.tex").write_text("")
+    done = perform("run", "recipe.toml", "--out", "mine", cwd=swept.home)
     assert (done.code, done.out) == (2, "")
-    assert done.err == "error: --out out: expected a new or an empty directory, got one that is not empty\n"
+    assert done.err == "error: --out mine: expected a new or an empty directory, got one that is not empty\n"
 
 
 RATES = ("--set", "sweep={ training = { learning_rate = [1e-3, 1e30, 1e-2] } }", "--set", "training.max_grad_norm=0")
@@ -156,7 +162,8 @@ def test_a_cell_that_fails_is_told_of_at_once_and_in_the_end_by_the_exit_code(fa
 
 def test_the_report_of_a_cell_that_fails_says_why(failing):
     good, bad, last = failing.reports
-    assert set(bad) == {"values", "run", "error"}
+    assert set(bad) == {"values", "run", "error", "log"}
+    assert bad["log"] is None  # one process tells of its progress itself
     assert bad["values"] == {"training.learning_rate": 1e30}
     assert bad["run"] == "failing/learning_rate=1e+30"
     assert bad["error"].startswith("the loss is ")
@@ -177,14 +184,16 @@ def test_as_text_a_cell_that_fails_has_no_table(perform, swept):
 def test_what_is_finished_is_on_disk_after_each_run(perform, swept, monkeypatch):
     seen = []
 
-    def interrupted(recipe, out):
-        path = out.parent / "sweep.json"
+    def interrupted(work):
+        path = Path(work.out).parent / "sweep.json"
         seen.append([each["values"] for each in json.loads(path.read_text())] if path.exists() else None)
-        if recipe.seed == 3:
+        seed = tomli.loads(Path(work.recipe).read_text())["seed"]
+        if seed == 3:
             raise KeyboardInterrupt
-        return {"run": str(out), "recipe": recipe.name, "seed": recipe.seed, "stages": []}
+        return Outcome({"run": work.out, "recipe": "Swept: all", "seed": seed, "stages": []})
 
-    monkeypatch.setattr(importlib.import_module("srframework.cli.run"), "run_recipe", interrupted)
+    monkeypatch.chdir(swept.home)
+    monkeypatch.setattr(srframework.launchers.here, "perform", interrupted)
     seeds = ("--set", "sweep={ seed = [1, 2, 3, 4] }", "--json")
     done = perform("run", "recipe.toml", "--out", "interrupted", *seeds, cwd=swept.home)
     assert (done.code, done.out) == (130, "")

@@ -23,11 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-os.environ |= {
-    "OMP_NUM_THREADS": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-    "HF_HUB_OFFLINE": "1",
-}  # before torch is there
+# Before torch is there; a process of one thread alone can be forked.
+os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
 
 from attempt import BROKEN, KINDS, Attempt, Kill, Wrong, attempt
 from leavings import Leavings, damage, differences, leavings, remains
@@ -170,6 +167,8 @@ class Torture:
             if run.wrong:
                 told.wrong += [f"{place}: {each}" for each in [*run.wrong, "after kills: " + "; ".join(run.kills)]]
                 print("  " + "\n  ".join(run.wrong[:20]), flush=True)
+                if not run.kills:
+                    break  # it does not even run
             else:
                 shutil.rmtree(place)
 
@@ -262,7 +261,11 @@ def main() -> int:
     options = parser.parse_args()
     started = time.monotonic()
     home = Path(tempfile.mkdtemp(prefix="torture-")).resolve()
-    torture = Torture(home, options.seed, options.kinds)
+    try:
+        torture = Torture(home, options.seed, options.kinds)
+    except Wrong as error:
+        print(error, file=sys.stderr)
+        return 1
     torture.check_itself()
     torture.torture(options.kills)
     told, seconds = torture.told, time.monotonic() - started
