@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -48,7 +49,10 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8, atomically."""
+    """Write ``text`` as UTF-8, atomically; a file that says so already is left as it is."""
+    with contextlib.suppress(OSError):
+        if path.read_bytes() == text.encode():
+            return
     with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

@@ -140,8 +140,12 @@ class RunDirectory:
         write_text(self.path / "recipe.toml", self._recipe.to_toml())
         recipe = self._recipe
         self._facts = {"recipe": recipe.name, "seed": recipe.seed, **facts, "versions": _versions(recipe)}
-        self._before = _read_state(self.path).get("stages", {})
-        self.mark("running")
+        before = _read_state(self.path)
+        self._stages = before.get("stages", {})
+        if before != json.loads(
+            json.dumps(self._said("finished"))
+        ):  # else it stays finished, unless a stage is another
+            self.mark("running")
 
     def _tidy(self) -> None:
         """Remove what a process that was killed had not brought to its place."""
@@ -150,10 +154,12 @@ class RunDirectory:
 
     def mark(self, state: str, error: str = "") -> None:
         """Say in run.json whether the run is running, finished, failed or interrupted."""
-        said = {"state": state, **({"error": error} if error else {}), **self._facts, "stages": self._stages}
-        write_json(self.path / "run.json", said)
+        write_json(self.path / "run.json", self._said(state, error))
         if state != "finished":
             _withdraw(self.path)
+
+    def _said(self, state: str, error: str = "") -> dict[str, Any]:
+        return {"state": state, **({"error": error} if error else {}), **self._facts, "stages": self._stages}
 
     def at(self, reference: Reference) -> Path:
         """Where the stage, or the point in it, is kept."""
@@ -162,8 +168,10 @@ class RunDirectory:
 
     def refer(self, stage: str, kind: str, key: str) -> None:
         """Say in run.json that the run uses an entry of the store."""
-        place = self.at(Reference(stage))
-        if kind == "trained" and self._before.get(stage, {}).get(kind, key) != key and place.exists():
+        place, before = self.at(Reference(stage)), self._stages.get(stage, {}).get(kind)
+        if before == key:
+            return
+        if kind == "trained" and before is not None and place.exists():
             shutil.rmtree(place)  # what another version of a plugin made of the same recipe
         self._stages.setdefault(stage, {})[kind] = key
         self.mark("running")

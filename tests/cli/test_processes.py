@@ -36,8 +36,9 @@ loss = "std"
 name = "srnet"
 op = "prune"
 weights = "full"
-pruner = { use = "mask", sparsity = 0.5, schedule = "cubic", initial_sparsity = 0.1, refresh_every = 4 }
+pruner = { use = "mask", sparsity = 0.1, schedule = "cubic", initial_sparsity = 0.05, refresh_every = 4 }
 loss = "poe"
+learning_rate = 1e-3
 checkpoint_steps = 3
 max_steps = 16
 eval_every = 8
@@ -186,7 +187,7 @@ def test_nothing_is_written_twice(both):
 def test_two_processes_find_the_mask_that_one_finds(alone, both, place):
     ours, theirs = (Mask.load(run.out / "stages" / place / "mask.safetensors") for run in (alone, both))
     assert ours.digest() == theirs.digest()
-    assert ours.sparsity > 0.1
+    assert ours.sparsity > 0.09
 
 
 @pytest.mark.parametrize("stage", STAGES)

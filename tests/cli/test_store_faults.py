@@ -1,12 +1,12 @@
-"""Full disks, damaged stores, and runs that meet in one store: `srframework run` loses nothing, and does nothing twice."""
+"""Full disks, damaged stores, runs that meet in one store: `srframework run` loses nothing, and does nothing twice."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -15,8 +15,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-
-from srframework import Mask
 
 RECIPE = """
 name = "Faults"
@@ -120,7 +118,7 @@ def go(perform, here, good) -> Callable[..., SimpleNamespace]:
 
 @pytest.fixture
 def disk(tmp_path) -> Iterator[Callable[[str], Path]]:
-    """A disk of its own, of as many KiB as it is given, in the working directory; given again, it is of another size."""
+    """Mount a disk of its own, with these options, in the working directory; called again, give it others."""
     path = tmp_path / "disk"
 
     def mount(options: str) -> Path:
@@ -138,7 +136,8 @@ def disk(tmp_path) -> Iterator[Callable[[str], Path]]:
         yield mount
     finally:
         if path.is_mount():
-            subprocess.run(["umount", str(path)], check=True)
+            # Lazily: this process may still have weights mapped that it read from there.
+            subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 
 # -- disks that fill up ----------------------------------------------------------------------------
@@ -148,10 +147,17 @@ def bytes_of(store: Path) -> int:
     return sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize("share", [0.02, 0.1, 0.25, 0.45, 0.7, 0.95])
-def test_a_store_on_a_disk_that_fills_up_goes_on_when_there_is_space(go, good, disk, here, share):
-    """At 0.02 there is room for the first lines, then for a checkpoint or two, at last for nearly everything."""
-    disk(f"size={int(share * bytes_of(good.store)) // 4096 * 4}k")
+@pytest.mark.parametrize(
+    ("share", "has_checkpoint"),
+    [(0.0, False), (0.3, False), (0.5, True), (1.12, True), (1.24, True), (1.5, True), (1.9, True), (2.03, True)],
+)
+def test_a_store_on_a_disk_that_fills_up_goes_on_when_there_is_space(go, good, disk, here, share, has_checkpoint):
+    """The space is a share of what all stages take in the end; of each, checkpoints take more while it is computed.
+
+    It fills up at the first lines; at the first checkpoint; at the second; at a point's model; at its
+    tokenizer; at the third; at the end of the first stage; at the end of the last.
+    """
+    disk(f"size={max(1, int(share * bytes_of(good.store)) // 4096) * 4}k")
     first = go("out", "disk/store")
     assert first.code == 1
     said = "cannot be written: No space left on device; nothing that was computed before is lost; free some space, or"
@@ -162,9 +168,11 @@ def test_a_store_on_a_disk_that_fills_up_goes_on_when_there_is_space(go, good, d
     assert not (here / "out" / "results.json").exists()
     whole = {path.parent.name for path in (here / "disk" / "store" / "entries").glob("*/*/manifest.json")}
     assert whole < {path.parent.name for path in (good.store / "entries").glob("*/*/manifest.json")}
+    assert has_checkpoint == bool(list((here / "disk" / "store").glob("work/*/files/checkpoints/[1-9]*/sums.json")))
     disk("size=64m")
     second = go("out", "disk/store")
     assert second.code == 0, second.err
+    assert has_checkpoint == bool(re.search(r": goes on from the checkpoint at step [2468]\n", second.err))
     assert "damaged" not in second.err
     assert len(second.taken) == len(whole & trained(good.store))
     assert json.loads((here / "out" / "run.json").read_text())["state"] == "finished"
@@ -178,21 +186,7 @@ def trained(store: Path) -> set[str]:
     return {manifest["key"] for manifest in manifests if manifest["kind"] == "trained"}
 
 
-def test_the_disk_of_a_store_fills_up_in_the_middle_of_a_stage_which_goes_on_from_its_checkpoint(go, disk, here, good):
-    sizes = [share / 40 for share in range(4, 40)]
-    for share in sizes:
-        disk(f"size={int(share * bytes_of(good.store)) // 4096 * 4}k")
-        if (done := go("out", "disk/store")).code == 0:
-            break
-        if list((here / "disk" / "store").glob("work/*/files/checkpoints/[1-9]*/sums.json")):
-            disk("size=64m")
-            done = go("out", "disk/store")
-            assert re.search(r": goes on from the checkpoint at step [2468]\n", done.err), done.err
-            return
-    pytest.fail(f"none of {len(sizes)} sizes left a checkpoint")
-
-
-@pytest.mark.parametrize("pages", [1, 24, 120])
+@pytest.mark.parametrize("pages", [1, 6, 24, 120])
 def test_a_run_directory_on_a_full_disk_is_a_sentence_and_elsewhere_the_stages_are_taken(go, disk, here, pages):
     disk(f"size={4 * pages}k")
     first = go("disk/out", "store")
@@ -317,14 +311,14 @@ def test_of_two_runs_at_the_same_time_each_stage_is_computed_by_one(here, good):
     assert not list((here / "store" / "work").iterdir())
 
 
-LONG = ["--set", "stages.full.max_steps=400", "--set", "training.checkpoint_steps=10"]
+LONG = ["--set", "stages.full.max_steps=60", "--set", "training.checkpoint_steps=5"]
 
 
-def test_a_run_waits_for_another_one_s_stage_and_goes_on_with_it_when_that_is_killed(here):
+def test_a_run_waits_for_another_one_s_stage_and_goes_on_with_it_when_that_is_killed(here, perform):
     first = started(run("--out", "a", "--store", "store", *LONG), here)
     try:
         wait_for(here / "store", first)
-        os.kill(first.pid, 19)  # SIGSTOP: it holds the stage, and does not get on with it
+        first.send_signal(signal.SIGSTOP)  # it holds the stage, and does not get on with it
         second = started(run("--out", "b", "--store", "store", *LONG), here)
         try:
             assert second.stderr is not None
@@ -343,22 +337,12 @@ def test_a_run_waits_for_another_one_s_stage_and_goes_on_with_it_when_that_is_ki
     assert second.returncode == 0, err
     went_on = re.search(r"full: goes on from the checkpoint at step (\d+)", err)
     assert went_on, err
-    assert 10 <= int(went_on[1]) < 400
+    assert 5 <= int(went_on[1]) < 60
     assert taken(err) == []
-    third = subprocess.run(
-        run("--out", "c", "--store", "another", *LONG),
-        cwd=here,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
+    third = perform("run", "recipe.toml", "--json", "--out", "c", "--store", "another", *LONG, cwd=here)
+    assert third.code == 0, third.err
     assert content(here / "b") == content(here / "c")
-    assert json.loads(printed)["stages"] == json.loads(third.stdout)["stages"]
-    masks = [Mask.load(here / out / "stages" / "imp" / "mask.safetensors").digest() for out in ("b", "c")]
-    assert masks[0] == masks[1]
+    assert json.loads(printed)["stages"] == json.loads(third.out)["stages"]
     facts = json.loads((here / "a" / "run.json").read_text())
     assert facts["state"] == "running"  # it had no time to say otherwise
-    with contextlib.suppress(FileNotFoundError):
-        assert not list((here / "store" / "damaged").iterdir())
+    assert not (here / "store" / "damaged").exists()
