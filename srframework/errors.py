@@ -5,6 +5,7 @@
     SRFrameworkError            exit code 1: the run failed
     ├── DataError               a data file is not what the options say it is
     ├── BackboneError           a model or tokenizer cannot be loaded or pruned
+    ├── RunDirectoryError       a run directory cannot be written
     ├── StoreError              the stage store cannot be written or read
     ├── UsageError              exit code 2: bad usage
     │   ├── RecipeError         one or more problems in a recipe
@@ -36,6 +37,10 @@ class DataError(SRFrameworkError):
 
 class BackboneError(SRFrameworkError):
     """A model or tokenizer cannot be loaded, or has no structure that can be pruned."""
+
+
+class RunDirectoryError(SRFrameworkError):
+    """A run directory cannot be written; says why, and what to do about it."""
 
 
 class StoreError(SRFrameworkError):

@@ -119,7 +119,7 @@ class Pipeline:
                 raise
             except BaseException as error:
                 said = str(error) if isinstance(error, SRFrameworkError) else f"{type(error).__name__}: {error}"
-                with contextlib.suppress(OSError):  # of a full disk the error itself tells
+                with contextlib.suppress(OSError, SRFrameworkError):  # of a full disk the error itself tells
                     directory.mark("failed", said)
                 raise
 

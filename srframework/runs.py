@@ -22,27 +22,49 @@ What comes from the store is linked to it where the file system can, and else co
 
 from __future__ import annotations
 
+import functools
 import json
 import platform
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import tomli
 from filelock import FileLock, Timeout
 
-from srframework.errors import UsageError
+from srframework.errors import OF_THE_MACHINE, RunDirectoryError, UsageError
 from srframework.files import link_file, write_json, write_text
 from srframework.identity import digest
 from srframework.recipe import Recipe, Reference
 from srframework.settings import differences
 
 _LOCK = ".lock"
+
+
+_Method = TypeVar("_Method", bound=Callable[..., None])
+
+
+def _writes(method: _Method) -> _Method:
+    """A method of a run directory that writes into it; what the file system refuses becomes a sentence."""
+
+    @functools.wraps(method)
+    def write(self: RunDirectory, *arguments: Any) -> None:
+        try:
+            method(self, *arguments)
+        except OSError as error:
+            if error.errno not in OF_THE_MACHINE:
+                raise
+            raise RunDirectoryError(
+                f"run directory {self.path}: cannot be written: {error.strerror}; the stages that were computed are in "
+                "the store; free some space, or choose another directory with --out"
+            ) from error
+
+    return cast("_Method", write)
 
 
 @dataclass(frozen=True)
@@ -129,11 +151,12 @@ class RunDirectory:
         finally:
             lock.release()
 
+    @_writes
     def begin(self, facts: Mapping[str, Any]) -> None:
         """Write the resolved recipe, and what the run depends on; the caller has locked the directory.
 
         Raises:
-            UsageError: The directory cannot be made.
+            RunDirectoryError: The directory cannot be written, as all that write into it do.
         """
         make_directory(self.path)
         self._tidy()
@@ -142,16 +165,15 @@ class RunDirectory:
         self._facts = {"recipe": recipe.name, "seed": recipe.seed, **facts, "versions": _versions(recipe)}
         before = _read_state(self.path)
         self._stages = before.get("stages", {})
-        if before != json.loads(
-            json.dumps(self._said("finished"))
-        ):  # else it stays finished, unless a stage is another
-            self.mark("running")
+        if before != json.loads(json.dumps(self._said("finished"))):
+            self.mark("running")  # else it stays finished, unless a stage is another
 
     def _tidy(self) -> None:
         """Remove what a process that was killed had not brought to its place."""
         for left in [path for path in self.path.rglob(".*") if path.name != _LOCK]:
             shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
 
+    @_writes
     def mark(self, state: str, error: str = "") -> None:
         """Say in run.json whether the run is running, finished, failed or interrupted."""
         write_json(self.path / "run.json", self._said(state, error))
@@ -166,6 +188,7 @@ class RunDirectory:
         stage = self.path / "stages" / reference.stage
         return stage if reference.point is None else stage / "points" / reference.point
 
+    @_writes
     def refer(self, stage: str, kind: str, key: str) -> None:
         """Say in run.json that the run uses an entry of the store."""
         place, before = self.at(Reference(stage)), self._stages.get(stage, {}).get(kind)
@@ -176,26 +199,31 @@ class RunDirectory:
         self._stages.setdefault(stage, {})[kind] = key
         self.mark("running")
 
+    @_writes
     def follow(self, stage: str, log: Path) -> None:
         """Show the log of a stage while it is computed."""
         log.touch()
         self.link(log, self.at(Reference(stage)) / log.name)
 
+    @_writes
     def link(self, file: Path, place: Path) -> None:
         """Have a file of the store at ``place`` too."""
         place.parent.mkdir(parents=True, exist_ok=True)
         link_file(file, place)
 
+    @_writes
     def write_bias(self, report: Mapping[str, Any]) -> None:
         """Write how good the bias model is by itself."""
         write_json(self.path / "bias.json", report)
 
+    @_writes
     def write_result(self, result: StageResult) -> None:
         """Write the figures of a finished stage, and of the points inside it."""
         write_json(self.at(Reference(result.name)) / "result.json", result.to_json())
         for point, figures in result.points.items():
             write_json(self.at(Reference(result.name, point)) / "result.json", asdict(figures))
 
+    @_writes
     def finish(self, report: Mapping[str, Any]) -> None:
         """Write results.json and summary.json; the run is finished."""
         write_json(self.path / "results.json", report)

@@ -72,7 +72,10 @@ class Store:
         """
         with self._sentences("read"):
             try:
-                return manifest.check(self.place(key), key)
+                found = manifest.check(self.place(key), key)
+                if _old(self.place(key)).exists():
+                    self._put_right(key)
+                return found
             except Damaged as damage:
                 said = damage
             try:
@@ -253,6 +256,12 @@ class Store:
         finally:
             lock.release()
 
+    def _put_right(self, key: str) -> None:
+        """Finish what a process was about when it died, unless one is about it now, or the store cannot be written."""
+        with contextlib.suppress(OSError), self.lock(key) as free:
+            if free:
+                self.recover(key)
+
     def _checked(self, key: str) -> Entry | None:
         """As :meth:`get`; the caller holds the lock."""
         try:
@@ -323,9 +332,11 @@ class Store:
                 raise self._sentence(error) from error
             raise
         except Exception as error:
-            # safetensors tells of the system's errors in the words of Rust: "... Os { code: 28, kind: StorageFull, ..."
+            # safetensors and tokenizers tell of the system's errors in the words of Rust, the latter by a bare
+            # Exception: "... Os { code: 28, kind: StorageFull, ...", "No space left on device (os error 28)"
             code = re.search(r"\bOs \{ code: (\d+)|\(os error (\d+)\)", str(error))
-            if type(error).__name__ == "SafetensorError" and code and int(code[1] or code[2]) in _OF_THE_DISK:
+            of_rust = type(error) is Exception or type(error).__name__ == "SafetensorError"
+            if of_rust and code and int(code[1] or code[2]) in _OF_THE_DISK:
                 number = int(code[1] or code[2])
                 raise self._sentence(OSError(number, os.strerror(number))) from error
             raise
