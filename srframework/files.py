@@ -17,10 +17,19 @@ _NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOT
 """What a file system says that cannot link: another device, none of its kind, too many of one file."""
 
 
+_TEMPORARY = ".srframework-"
+"""How the names of all temporary files and directories begin."""
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether it is something that a process has not brought to its name, or never will, since it was killed."""
+    return path.name.startswith(_TEMPORARY)
+
+
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path``, which becomes ``path`` if the block ends well; power may fail at any time."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f"{_TEMPORARY}{path.name[:100]}.", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -37,7 +46,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 def atomic_directory(path: Path) -> Iterator[Path]:
     """A temporary directory beside ``path``, which becomes ``path`` if the block ends well; power may fail at any
     time."""
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY}{path.name[:100]}.", dir=path.parent))
     try:
         yield temporary
         os.chmod(temporary, 0o777 & ~_umask())
@@ -121,7 +130,7 @@ def _same(source: Path, target: Path) -> bool:
 
 
 def _linked(source: Path, target: Path) -> bool:
-    with tempfile.TemporaryDirectory(prefix=f".{target.name[:100]}.", dir=target.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=f"{_TEMPORARY}{target.name[:100]}.", dir=target.parent) as folder:
         temporary = Path(folder, target.name)
         try:
             os.link(source, temporary)

@@ -68,7 +68,7 @@ def stage_identity(
         "pruner": None if stage.pruner is None else component(stage.pruner),
         "loss": loss,
         "training": training,
-        "evaluators": [component(use) for use in recipe.evaluators],
+        "evaluators": [component(use) for use in recipe.evaluators] if stage.training.keep == "best" else None,
         "works_on": works_on,
     }
 

@@ -6,13 +6,13 @@
       manifest.json   {"key", "kind", "what", "created", "seconds", "identity", "files": {path: {"bytes", "sha256"}},
                        "digest"}
       files/          the content
-      users/          a file for each run that uses it: the run's directory
 
 ``digest`` is the SHA-256 of the rest of the manifest, as JSON with sorted keys and no spaces.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -26,7 +26,6 @@ from srframework.files import sync, write_json
 
 NAME = "manifest.json"
 FILES = "files"
-USERS = "users"
 SCRATCH = "checkpoints"
 """What a stage keeps in ``files/`` only while it works: this directory, and whatever begins with a dot."""
 
@@ -65,25 +64,28 @@ class Entry:
         return self.path / FILES
 
     def users(self) -> list[Path]:
-        """The directories of the runs that use it: still there, and run.json says so, or that the run is going on."""
-        return sorted(run for run in self._recorded() if _refers(run, self.key))
+        """The directories of the runs that use it; see :func:`users`."""
+        return users(self.path.parents[2], self.key)
 
-    def _recorded(self) -> Iterator[Path]:
-        try:
-            records = sorted((self.path / USERS).glob("[!.]*"))
-        except OSError:
-            return
-        for record in records:
-            try:
-                yield Path(record.read_text(encoding="utf-8").strip())
-            except (OSError, ValueError):
-                continue
+
+def users_place(root: Path, key: str) -> Path:
+    """Where a store keeps a file for each run that uses, or waits for, an entry: with the run's directory in it."""
+    return root / "users" / key[:2] / key
+
+
+def users(root: Path, key: str) -> list[Path]:
+    """The directories of the runs that use an entry: still there, and run.json says so, or that the run goes on."""
+    found = []
+    for record in users_place(root, key).glob("[!.]*"):
+        with contextlib.suppress(OSError, ValueError):
+            found.append(Path(record.read_text(encoding="utf-8").strip()))
+    return sorted(run for run in found if _refers(run, key))
 
 
 def _refers(run: Path, key: str) -> bool:
     try:
         text = (run / "run.json").read_text(encoding="utf-8")
-        return key in text or json.loads(text).get("state") == "running"  # a run says what it took when it has it
+        return key in text or json.loads(text).get("state") in ("waiting", "running")
     except PermissionError:
         return True  # of somebody else: rather keep too much
     except (OSError, ValueError, AttributeError):

@@ -62,6 +62,11 @@ class Materials:
         self._tokenized: dict[tuple[str, int], datasets.Dataset] = {}
         self._fingerprints: dict[str, str] = {}
 
+    @property
+    def reported(self) -> Split:
+        """The split of the ID figure."""
+        return self.task.test or self.task.dev
+
     @cached_property
     def pretrained(self) -> Network:
         """θ_pt, which stays as it was loaded."""
@@ -156,12 +161,11 @@ class Materials:
 
     def identity(self, stage: Stage) -> dict[str, Any]:
         """What a stage works on: what counts of the data, θ_pt, and what the bias model says of its examples."""
-        task = self.task
+        chooses = [self.fingerprint(self.task.dev), self.task.metric]
         return {
             "pretrained": self._of_pretrained,
             "train": [self.fingerprint(split) for split in self.trained_on(stage)],
-            "dev": self.fingerprint(task.dev),
-            "metric": task.metric,
+            "chooses": chooses if stage.training.keep == "best" else None,
             "bias": arrays_fingerprint(self.bias_log_probs(stage)) if stage.needs_bias else None,
             "processes": self._accelerator.num_processes,
         }

@@ -71,10 +71,9 @@ def _measured(stage: Stage, place: Path, materials: Materials, accelerator: Acce
         evaluations[split.name] = materials.figures(predictions)
     if measured := materials.measures(network):
         evaluations["model"] = measured
-    reported = task.test or task.dev
     return Figures(
         sparsity=masks.sparsity(network.matrices(COUNTED_PARTS)),
-        id=materials.metric(evaluations[reported.name]),
+        id=materials.metric(evaluations[materials.reported.name]),
         ood={split.name: materials.metric(evaluations[split.name]) for split in task.ood},
         also={split.name: materials.metric(evaluations[split.name]) for split in task.also},
         evaluations=evaluations,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
-from accelerate.utils import broadcast
+from accelerate.utils import DistributedType, GradientAccumulationPlugin, broadcast
 from safetensors.numpy import load_file, save_file
 
 from srframework.contracts import Network, Split
@@ -34,6 +34,12 @@ from srframework.store import Store
 PATIENCE = timedelta(days=30)
 """How long processes wait for the first of them, which may itself wait for another run's stage."""
 
+_DISTRIBUTED = (
+    *(DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU),
+    *(DistributedType.MULTI_XPU, DistributedType.MULTI_NPU, DistributedType.MULTI_HPU),
+)
+"""How processes may work together: each has the whole model, as masks over whole matrices need."""
+
 _TAUGHT = "log_probs.safetensors"
 
 
@@ -52,9 +58,9 @@ class Pipeline:
         stored_only: Compute nothing.
         keep: Stage -> further steps to be kept, at which stages of other recipes start.
         held: Whether data and models that another recipe of this process has read will do.
+        users: Further run directories for which what is computed is to stay in the store.
 
     Attributes:
-        bias_report: How good the bias model is by itself; None where no stage needs one.
         computed: Seconds that each stage took that was computed here.
         is_first: Whether this is the first of the processes that work together, or the only one.
 
@@ -71,19 +77,30 @@ class Pipeline:
         stored_only: bool = False,
         keep: Mapping[str, Iterable[int]] | None = None,
         held: bool = False,
+        users: Sequence[Path] = (),
     ) -> None:
         self._recipe, self._store, self._stored_only, self._keep = recipe, store, stored_only, keep or {}
-        self._held = held
-        self._accelerator = Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)])
+        self._out, self._held, self._users = out, held, [*users, *([out] if out is not None else [])]
+        self._accelerator = Accelerator(
+            # Said, since else the environment says it: what is in no recipe must not change what comes out.
+            mixed_precision="no",
+            dynamo_backend="no",
+            gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
+        )
+        if self._accelerator.distributed_type not in _DISTRIBUTED:
+            got = self._accelerator.distributed_type.value
+            raise UsageError(f"accelerate: expected processes with a whole model each (DDP), got {got}")
         self.is_first = self._accelerator.is_main_process
         self._reporter = (reporter if self.is_first else None) or Reporter()
         self._directory = RunDirectory(out, recipe) if out is not None and self.is_first else None
-        self.bias_report: dict[str, Any] | None = None
+        self._bias_report: dict[str, Any] | None = None
         self.computed: dict[str, float] = {}
         self._trained: dict[str, Entry] = {}
 
-    def run(self) -> list[StageResult]:
-        """Run every stage; each result is in the store before the next stage begins.
+    def run(self) -> dict[str, Any]:
+        """Run every stage, each result in the store before the next stage begins; give the report, as ``run --json``
+        prints it.
 
         Raises:
             NotStored: A stage is to be taken from the store, and is not there.
@@ -100,7 +117,14 @@ class Pipeline:
         self._check_claim()
         with self._begun():
             self._fit_bias()
-            return [self._stage(stage, number) for number, stage in enumerate(recipe.stages, 1)]
+            results = [self._stage(stage, number) for number, stage in enumerate(recipe.stages, 1)]
+            report = {"run": str(self._out), "recipe": recipe.name, "seed": recipe.seed}
+            report |= {"stages": [result.to_json() for result in results]}
+            if self._bias_report is not None:
+                report["bias"] = self._bias_report
+            if self._directory is not None:
+                self._directory.finish(report, self._materials.reported.name)
+            return report
 
     @contextlib.contextmanager
     def _begun(self) -> Iterator[None]:
@@ -122,11 +146,6 @@ class Pipeline:
                 with contextlib.suppress(OSError, SRFrameworkError):  # of a full disk the error itself tells
                     directory.mark("failed", said)
                 raise
-
-    def finish(self, report: Mapping[str, Any]) -> None:
-        """Write the report; the run is finished."""
-        if self._directory is not None:
-            self._directory.finish(report)
 
     # -- before the first stage ----------------------------------------------------------------
 
@@ -168,9 +187,9 @@ class Pipeline:
         for stage in needing:
             self._materials.bias_log_probs(stage)  # what it does not know is told before any stage, not after hours
         if needing:
-            self.bias_report = self._materials.bias_report
-            if self._directory is not None and self.bias_report is not None:
-                self._directory.write_bias(self.bias_report)
+            self._bias_report = self._materials.bias_report
+            if self._directory is not None and self._bias_report is not None:
+                self._directory.write_bias(self._bias_report)
 
     # -- one stage -----------------------------------------------------------------------------
 
@@ -201,21 +220,30 @@ class Pipeline:
                 found[f"{phase.level:g}"] = steps + 0.5
         return sorted(found, key=lambda point: found[point])
 
-    def _steps_kept(self, stage: Stage, key: str) -> frozenset[int]:
-        """Of this recipe and of others, as far as the stage reaches them."""
+    def _steps_kept(self, stage: Stage) -> frozenset[int]:
+        """Of this recipe and of others of the sweep, as far as the stage reaches them."""
         total = sum(phase.steps for phase in self._plan[stage.name])
         wanted = self._recipe.steps_kept(stage.name) | set(self._keep.get(stage.name, ()))
-        there = self._store.get(key)
-        return frozenset(step for step in wanted if step <= total) | (steps_in(there.files) if there else frozenset())
+        return frozenset(step for step in wanted if step <= total)
+
+    def _and_those_in(self, kept: frozenset[int], entry: Entry | None) -> frozenset[int]:
+        """The steps, and those that an entry has; what the first process finds counts for all."""
+        steps = sorted(kept | steps_in(entry.files)) if entry is not None else sorted(kept)
+        if self._accelerator.num_processes > 1:
+            count = broadcast(torch.tensor([len(steps)], device=self._accelerator.device)).item()
+            padded = [*steps, *[0] * int(count)][: int(count)]
+            steps = broadcast(torch.tensor([padded], dtype=torch.int64, device=self._accelerator.device))[0].tolist()
+        return frozenset(steps)
 
     def _train(self, stage: Stage, number: int) -> tuple[Entry, bool]:
         works_on = {**self._materials.identity(stage), "versions": _versions()}
         keys = {name: entry.key for name, entry in self._trained.items()}
         identity = stage_identity(self._recipe, stage, keys, works_on)
-        kept = self._steps_kept(stage, digest(identity))
-        points = self._points(stage, kept)
+        points = self._points(stage, self._steps_kept(stage))
 
         def compute(draft: Path) -> None:
+            # What it is computed anew for, since it has not all that is wanted, is not to lose what it has.
+            kept = self._and_those_in(self._steps_kept(stage), self._store.get(digest(identity)))
             steps = sum(phase.steps for phase in self._plan[stage.name])
             self._reporter.stage_started(stage.name, stage.formula(), number, len(self._recipe.stages), steps)
             if self._directory is not None:
@@ -247,9 +275,9 @@ class Pipeline:
             "splits": [[s.name, self._materials.fingerprint(s), s.labels, s.collapse] for s in splits],
             "evaluators": [component(use) for use in self._recipe.evaluators],
             "metric": self._materials.task.metric,
-            "test": getattr(self._materials.task.test, "name", None),
+            "reported": self._materials.reported.name,
         }
-        points = self._points(stage, self._steps_kept(stage, trained.key))
+        points = self._points(stage, self._and_those_in(self._steps_kept(stage), trained))
         return self._obtain(
             stage,
             "measured",
@@ -321,6 +349,8 @@ class Pipeline:
             found = self._store.get(key)
             assert found is not None, "the first process has just finished it"
             return found, False
+        if self._directory is not None:
+            self._directory.refer(stage.name, said or kind, key)
         if self._stored_only:
             found = self._store.get(key)
             if found is None or not enough(found.files):
@@ -333,11 +363,10 @@ class Pipeline:
                 compute(draft)
                 self._accelerator.wait_for_everyone()
 
-            found, was_there = self._store.obtain(key, kind, stage.formula(), identity, with_the_others, enough)
+            found, was_there = self._store.obtain(
+                key, kind, stage.formula(), identity, with_the_others, enough, self._users
+            )
             self._tell(False)
-        if self._directory is not None:
-            self._directory.refer(stage.name, said or kind, key)
-            self._store.use(found, self._directory.path)
         return found, was_there
 
     def _tell(self, computing: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ def run_recipe(
     stored_only: bool = False,
     keep: Mapping[str, Iterable[int]] | None = None,
     held: bool = False,
+    users: Sequence[Path] = (),
 ) -> Ran:
     """Run one recipe into the directory ``out``, or, without one, into the store alone.
 
@@ -50,11 +51,6 @@ def run_recipe(
     transformers.utils.logging.set_verbosity_error()  # the progress display is ours
     transformers.utils.logging.disable_progress_bar()
     datasets.disable_progress_bars()
-    pipeline = Pipeline(recipe, Store(store, reporter.note), out, reporter, stored_only, keep, held)
-    results = pipeline.run()
-    report = {"run": str(out), "recipe": recipe.name, "seed": recipe.seed}
-    report |= {"stages": [result.to_json() for result in results]}
-    if pipeline.bias_report is not None:
-        report["bias"] = pipeline.bias_report
-    pipeline.finish(report)
+    pipeline = Pipeline(recipe, Store(store, reporter.note), out, reporter, stored_only, keep, held, users)
+    report = pipeline.run()
     return Ran(report, pipeline.computed, pipeline.is_first)

@@ -38,7 +38,7 @@ import tomli
 from filelock import FileLock, Timeout
 
 from srframework.errors import OF_THE_MACHINE, RunDirectoryError, UsageError
-from srframework.files import link_file, write_json, write_text
+from srframework.files import is_temporary, link_file, write_json, write_text
 from srframework.identity import digest
 from srframework.recipe import Recipe, Reference
 from srframework.settings import differences
@@ -127,6 +127,7 @@ class RunDirectory:
     def __init__(self, path: Path, recipe: Recipe) -> None:
         self.path, self._recipe = path, recipe
         check_vacant(path, "recipe.toml", recipe.to_toml())
+        self._is_finished = False
         self._facts: dict[str, Any] = {}
         self._stages: dict[str, dict[str, str]] = {}
 
@@ -165,17 +166,23 @@ class RunDirectory:
         self._facts = {"recipe": recipe.name, "seed": recipe.seed, **facts, "versions": _versions(recipe)}
         before = _read_state(self.path)
         self._stages = before.get("stages", {})
-        if before != json.loads(json.dumps(self._said("finished"))):
-            self.mark("running")  # else it stays finished, unless a stage is another
+        self._is_finished = before.get("state") == "finished"
+        if not self._is_finished:
+            self.mark("running")
 
     def _tidy(self) -> None:
-        """Remove what a process that was killed had not brought to its place."""
-        for left in [path for path in self.path.rglob(".*") if path.name != _LOCK]:
+        """Remove what a process that was killed had not brought to its name."""
+        for left in [path for path in (*self.path.glob(".*"), *self.path.glob("stages/**/.*")) if is_temporary(path)]:
             shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
 
     @_writes
     def mark(self, state: str, error: str = "") -> None:
-        """Say in run.json whether the run is running, finished, failed or interrupted."""
+        """Say in run.json whether the run is running, finished, failed or interrupted.
+
+        A run that was finished before stays so while each of its stages is what it was.
+        """
+        if self._is_finished and state != "finished":
+            return
         write_json(self.path / "run.json", self._said(state, error))
         if state != "finished":
             _withdraw(self.path)
@@ -190,10 +197,11 @@ class RunDirectory:
 
     @_writes
     def refer(self, stage: str, kind: str, key: str) -> None:
-        """Say in run.json that the run uses an entry of the store."""
+        """Say in run.json that the run uses an entry of the store, or waits for it."""
         place, before = self.at(Reference(stage)), self._stages.get(stage, {}).get(kind)
         if before == key:
             return
+        self._is_finished = False
         if kind == "trained" and before is not None and place.exists():
             shutil.rmtree(place)  # what another version of a plugin made of the same recipe
         self._stages.setdefault(stage, {})[kind] = key
@@ -224,10 +232,10 @@ class RunDirectory:
             write_json(self.at(Reference(result.name, point)) / "result.json", asdict(figures))
 
     @_writes
-    def finish(self, report: Mapping[str, Any]) -> None:
-        """Write results.json and summary.json; the run is finished."""
+    def finish(self, report: Mapping[str, Any], id_split: str) -> None:
+        """Write results.json and summary.json; the run is finished. ``id_split``: of which split the ID figure is."""
         write_json(self.path / "results.json", report)
-        head = {key: report[key] for key in ("run", "recipe", "seed")}
+        head = {**{key: report[key] for key in ("run", "recipe", "seed")}, "id_split": id_split}
         stages = [_brief(stage) for stage in report["stages"]]
         write_json(self.path / "summary.json", {**head, "stages": stages, "settings": self._recipe.table()})
         self.mark("finished")
@@ -276,9 +284,9 @@ def check_vacant(path: Path, file: str, expected: str | None = None) -> None:
     try:
         if path.exists() and not path.is_dir():
             raise UsageError(f"--out {path}: expected a new or an empty directory, got a file")
-        if not path.is_dir() or not any(each.name != _LOCK for each in path.iterdir()):
+        if not path.is_dir() or all(each.name == _LOCK or is_temporary(each) for each in path.iterdir()):
             return
-        found = (path / file).read_text(encoding="utf-8") if (path / file).is_file() else None
+        found = (path / file).read_text(encoding="utf-8", errors="replace") if (path / file).is_file() else None
     except OSError as error:
         raise UsageError(f"--out {path}: the directory cannot be read: {error.strerror}") from error
     if found is None:
@@ -295,10 +303,18 @@ def check_vacant(path: Path, file: str, expected: str | None = None) -> None:
 
 
 def mark_failed(path: Path, error: str) -> None:
-    """Say in run.json that a run failed, whatever state it is in."""
+    """Say in run.json that a run failed, unless it was finished before."""
     make_directory(path)
+    if is_finished(path):
+        return
     write_json(path / "run.json", {**_read_state(path), "state": "failed", "error": error})
     _withdraw(path)
+
+
+def mark_waiting(path: Path) -> None:
+    """Say in run.json that a run is to come, so that what is computed for it stays; one that was begun is left."""
+    if not (path / "run.json").exists():
+        write_json(path / "run.json", {"state": "waiting"})
 
 
 def is_finished(path: Path) -> bool:

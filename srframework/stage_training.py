@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -167,8 +168,16 @@ def _cut(log: Path, step: int) -> None:
     if log.exists():
         with log.open("rb") as file:
             for line in file:
-                if not line.endswith(b"\n") or json.loads(line)["step"] > step:
+                if not line.endswith(b"\n") or _step_of(line) > step:
                     break
                 kept += len(line)
     with log.open("ab"):
         os.truncate(log, kept)
+
+
+def _step_of(line: bytes) -> float:
+    """Of a line of a log; infinity where it cannot be told, since the line is damaged."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, TypeError, KeyError):
+        return math.inf

@@ -4,6 +4,7 @@
 
     STORE/
       entries/<key[:2]>/<key>/   whole results; see manifest.py
+      users/<key[:2]>/<key>/     a file for each run that uses it, or waits for it: the run's directory
       work/<key>/                a draft: what was written so far; a killed process's is gone on with
       locks/<key>.lock           held while the result is computed; free again when its holder dies
       damaged/<key>-<time>/      what was not as it had been written
@@ -21,7 +22,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,11 +56,6 @@ class Store:
     def __init__(self, root: Path, note: Callable[[str], None] = lambda _: None) -> None:
         self.root = root
         self.note = note
-
-    @staticmethod
-    def default_path() -> Path:
-        """``$SRFRAMEWORK_STORE``, or ``runs/.store`` under the current directory."""
-        return Path(os.environ.get("SRFRAMEWORK_STORE") or Path("runs", ".store"))
 
     def get(self, key: str) -> Entry | None:
         """The entry, seen to be whole; None where there is none.
@@ -96,6 +92,7 @@ class Store:
         identity: Mapping[str, Any],
         compute: Callable[[Path], None],
         enough: Callable[[Path], bool] = lambda _: True,
+        users: Sequence[Path] = (),
     ) -> tuple[Entry, bool]:
         """The entry, and whether it was there already; computed where it was not, by one process at a time.
 
@@ -108,16 +105,18 @@ class Store:
                 there; files whose names begin with a dot, and all in ``checkpoints/``, are removed at the end.
             enough: Whether an entry's files hold what is wanted. One that does not is computed again,
                 and stays until the new one takes its place.
+            users: The directories of the runs that ask for it; from here on it stays for them.
 
         Raises:
             StoreError: The store cannot be written. What was computed stays, and is gone on with.
         """
-        entry = self.get(key)
-        if entry is not None and enough(entry.files):
+        if (entry := self._only_read(key)) is not None and enough(entry.files):
             return entry, True
         with self._locked(key, what):
             with self._sentences():
                 self.recover(key)
+                for run in users:
+                    self.use(key, run)
                 entry = self._checked(key)
             if entry is not None and enough(entry.files):
                 return entry, True
@@ -140,22 +139,25 @@ class Store:
                 assert done is not None, "it was just renamed to there, under the lock"
                 return done, False
 
-    def use(self, entry: Entry, run: Path) -> None:
-        """Record that a run directory uses the entry; a store that cannot be written is left as it is."""
+    def use(self, key: str, run: Path) -> None:
+        """Record that a run directory uses an entry, or waits for it, as far as the store can be written; the caller
+        holds the lock of the key."""
         path = str(run.resolve())
-        record = entry.path / manifest.USERS / hashlib.sha256(path.encode()).hexdigest()[:16]
-        for _ in range(5):
-            try:
-                _tidy(record.parent)  # another that is just written is written again
-                if record.exists():
-                    return
-                record.parent.mkdir(exist_ok=True)  # never the entry itself
-                write_text(record, path + "\n")
-                return
-            except FileNotFoundError:  # another process just puts a new entry into its place
-                time.sleep(0.02)
-            except OSError:
-                return
+        record = manifest.users_place(self.root, key) / hashlib.sha256(path.encode()).hexdigest()[:16]
+        with contextlib.suppress(OSError):
+            record.parent.mkdir(parents=True, exist_ok=True)
+            _tidy(record.parent)
+            write_text(record, path + "\n")
+
+    def _only_read(self, key: str) -> Entry | None:
+        """The entry of a store that cannot be written, where nobody removes anything either; else None."""
+        try:
+            with self.lock(key):
+                return None
+        except OSError as error:
+            if error.errno not in _OF_THE_DISK:
+                raise
+            return self.get(key)
 
     def entries(self) -> Iterator[Entry]:
         """Every entry, by key; their content is not read. What has a damaged manifest is left out, and said."""
@@ -276,7 +278,6 @@ class Store:
         old = _old(place)
         if old.exists():
             if place.exists():
-                _copy_users(old, place)
                 shutil.rmtree(old)
             else:
                 os.rename(old, place)
@@ -307,13 +308,11 @@ class Store:
         place.parent.mkdir(parents=True, exist_ok=True)
         old = _old(place)
         if place.exists():
-            _copy_users(place, draft)
             os.rename(place, old)
         os.rename(draft, place)
         for parent in (place.parent, place.parent.parent, self.root, draft.parent):
             sync(parent)
         if old.exists():
-            _copy_users(old, place)  # those that came in between
             shutil.rmtree(old)
 
     def _damaged(self, key: str) -> Path:
@@ -378,10 +377,3 @@ def _tidy(folder: Path) -> None:
 
 def _old(place: Path) -> Path:
     return place.with_name(f"{place.name}.old")
-
-
-def _copy_users(source: Path, target: Path) -> None:
-    if (source / manifest.USERS).is_dir():
-        (target / manifest.USERS).mkdir(exist_ok=True)
-        for record in (source / manifest.USERS).glob("[!.]*"):
-            write_text(target / manifest.USERS / record.name, record.read_text(encoding="utf-8"))

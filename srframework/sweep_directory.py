@@ -17,7 +17,7 @@ from typing import Any
 from srframework.errors import UsageError
 from srframework.files import write_json, write_text
 from srframework.identity import digest
-from srframework.runs import check_vacant, is_finished, make_directory, slug
+from srframework.runs import check_vacant, is_finished, make_directory, mark_waiting, slug
 from srframework.sweep import Cell
 
 LOGS = "logs"
@@ -77,6 +77,7 @@ class SweepDirectory:
             make_directory(place)
             if not (place / "recipe.toml").exists():
                 write_text(place / "recipe.toml", cell.recipe.to_toml())
+            mark_waiting(place)
 
     def finished(self) -> list[int]:
         """The cells, counted from 0, whose run is finished."""

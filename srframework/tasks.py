@@ -77,7 +77,8 @@ class Tasks:
                 if sign in apart and sign not in tasks:
                     before = dict.fromkeys(signs[reference.stage] for _, reference in stage.references())
                     needs = tuple(self._names[each] for each in before)
-                    tasks[sign] = Task(self._names[sign], self._work(number, stage.name), needs)
+                    users = [each for each in numbers if sign in self.signatures[each].values()]
+                    tasks[sign] = Task(self._names[sign], self._work(number, stage.name, users=users), needs)
             slug, needs = self.cells[number].slug, tuple(self._names[sign] for sign in dict.fromkeys(apart))
             tasks[slug] = Task(slug, self._work(number, None), needs, self._work(number, None, stored_only=True))
         return list(tasks.values())
@@ -91,7 +92,7 @@ class Tasks:
                 found.setdefault(self._names[sign], []).append(number)
         return found
 
-    def _work(self, number: int, stage: str | None, stored_only: bool = False) -> Work:
+    def _work(self, number: int, stage: str | None, stored_only: bool = False, users: Sequence[int] = ()) -> Work:
         place, signs = self.out / self.cells[number].slug, self.signatures[number]
         name = place.name if stage is None else self._names[signs[stage]]
         steps = {each: tuple(sorted(self._steps[sign])) for each, sign in signs.items() if self._steps[sign]}
@@ -104,5 +105,6 @@ class Tasks:
             cwd=str(Path.cwd()),
             log=str(self.out / "logs" / f"{name}.log") if self.logs else None,
             stored_only=stored_only,
+            users=tuple(str(self.out / self.cells[each].slug) for each in users),
             keep={} if stored_only else steps,  # what another cell wants is no part of this one's result
         )

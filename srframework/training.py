@@ -114,13 +114,14 @@ class Training:
             SRFrameworkError: The loss is no finite number, or the processes disagree on the mask; says at which step.
         """
         options, pruner, accelerator = self.options, self.pruner, self.accelerator
-        # Of its own for each process: each has examples of its own to drop out of.
-        set_seed((self.seed + accelerator.process_index) % 2**32)
+        set_seed(self.seed)
         total = steps_in(options, len(self.examples), accelerator.num_processes)
         plain = self.network.model.to(accelerator.device)
         self._plain, self._names = plain, list(plain.state_dict())
         pruner.attach(self.network, total)
         self.debiaser.attach(self._watch_hidden())
+        if accelerator.num_processes > 1:  # one draw for what all share; to drop out each has examples of its own
+            set_seed((self.seed + accelerator.process_index) % 2**32)
         model = accelerator.prepare_model(plain)
         model.train()
         phases = pruner.phases(total)

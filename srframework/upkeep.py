@@ -87,7 +87,8 @@ def verify(store: Store) -> Checked:
 def prune(store: Store, older_than: float | None, max_bytes: int | None, dry_run: bool) -> Pruned:
     """Remove what is older than that, then the oldest until all fits.
 
-    An entry that an existing run refers to stays, and so does whatever a process works on.
+    An entry that an existing run refers to stays, as does a draft that one waits for, and whatever a process
+    works on.
 
     Args:
         store: The store.
@@ -142,14 +143,15 @@ def _remove(store: Store, item: Item, dry_run: bool) -> str:
     with store.writing(), store.lock(item.key, touch=not dry_run) as free:
         if not free:
             return "another process works on it"
-        entry = manifest.read(item.path) if item.state == "entry" else None
-        if entry is not None and (users := entry.users()):
+        if item.state != "damaged" and (users := manifest.users(store.root, item.key)):
             return "used by " + ", ".join(str(user) for user in users)
         if not dry_run and item.path.exists():
             gone = item.path.with_name(f"{item.path.name}.gone")  # renamed first: never half an entry in its place
             shutil.rmtree(gone, ignore_errors=True)
             os.rename(item.path, gone)
             shutil.rmtree(gone)
+            if not (store.place(item.key).exists() or store.draft(item.key).exists()):
+                shutil.rmtree(manifest.users_place(store.root, item.key), ignore_errors=True)
     return ""
 
 

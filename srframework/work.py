@@ -32,6 +32,7 @@ class Work:
         log: File that progress is added to; None: this process's stderr.
         stored_only: Compute nothing; what the store does not have is an error.
         keep: Stage -> steps that other runs build on.
+        users: Run directories for which what is computed is to stay in the store.
     """
 
     recipe: str
@@ -43,6 +44,7 @@ class Work:
     log: str | None
     stored_only: bool = False
     keep: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    users: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ def _performed(work: Work, progress: Reporter) -> Outcome:
     if work.stage is not None:
         recipe = recipe.only(work.stage)
     out = None if work.out is None else Path(work.out)
-    ran = run_recipe(recipe, out, Path(work.store), progress, work.stored_only, work.keep, held=True)
+    users = [Path(user) for user in work.users]
+    ran = run_recipe(recipe, out, Path(work.store), progress, work.stored_only, work.keep, held=True, users=users)
     return Outcome(ran.report, computed=ran.computed)
 
 

@@ -26,7 +26,7 @@ def home(tmp_path) -> Path:
     run = tmp_path / "runs" / "a"
     run.mkdir()
     (run / "run.json").write_text(json.dumps({"state": "finished", "stages": {"srnet": {"trained": KEY}}}))
-    store.use(store.get(KEY), run)
+    store.use(KEY, run)
     return tmp_path
 
 

@@ -133,7 +133,7 @@ def steps(monkeypatch) -> list[tuple[str, str]]:
 def test_a_file_is_on_the_disk_before_it_has_its_name_and_the_name_after(tmp_path, steps):
     write_text(tmp_path / "a", "x")
     [(first, temporary), *rest] = steps
-    assert (first, temporary.startswith(".a.")) == ("fsync", True)
+    assert (first, temporary.startswith(".srframework-a.")) == ("fsync", True)
     assert rest == [("rename", "a"), ("fsync", tmp_path.name)]
 
 

@@ -109,12 +109,6 @@ def test_the_layout_on_the_disk(store):
     assert os.listdir(store.root / "work") == []
 
 
-def test_the_default_place(monkeypatch):
-    monkeypatch.delenv("SRFRAMEWORK_STORE", raising=False)
-    assert Store.default_path() == Path("runs/.store")
-    monkeypatch.setenv("SRFRAMEWORK_STORE", "/elsewhere")
-    assert Store.default_path() == Path("/elsewhere")
-
 
 def test_looking_into_a_store_that_is_not_there_makes_nothing(store):
     assert store.get(KEY) is None
@@ -197,7 +191,7 @@ def _interrupted(draft: Path) -> None:
 
 def test_an_entry_that_does_not_hold_enough_is_computed_again_and_keeps_its_users(store, tmp_path):
     entry, _ = obtain(store)
-    store.use(entry, make_run(tmp_path / "run"))
+    store.use(entry.key, make_run(tmp_path / "run"))
 
     def more(draft: Path) -> None:
         assert os.listdir(draft) == []
@@ -371,15 +365,15 @@ def test_users_are_the_runs_that_exist_and_mention_the_key(store, tmp_path):
     broken.mkdir()
     (broken / "run.json").write_text("{")
     for run in (*used, *used, elsewhere, gone, broken):
-        store.use(entry, run)
+        store.use(entry.key, run)
     assert entry.users() == sorted(used)
-    assert len(os.listdir(entry.path / "users")) == 5
+    assert len(os.listdir(manifest.users_place(store.root, entry.key))) == 5
 
 
 def test_a_user_of_what_is_gone_does_not_make_half_an_entry(store, tmp_path):
     entry, _ = obtain(store)
     store.prune(older_than=0)
-    store.use(entry, tmp_path)
+    store.use(entry.key, tmp_path)
     assert not entry.path.exists()
     assert entry.users() == []
 
@@ -498,7 +492,7 @@ for crash_at in range(1000):
     store = Store(place)
     if again:
         store.obtain("ab" * 32, "trained", "SRNet", {}, lambda draft: (draft / "old").write_text("old") and None)
-        store.use(store.get("ab" * 32), root / "run")
+        store.use("ab" * 32, root / "run")
     if not dies(place, crash_at):
         break
     dies(place, crash_at // 2)  # and a second time, in what then goes on
@@ -515,7 +509,7 @@ for crash_at in range(1000):
         "before": calls,
         "there": was_there,
         "files": sorted(path.name for path in entry.files.iterdir()),
-        "users": len(list((entry.path / "users").glob("[!.]*"))) if again else 1,
+        "users": len(list((manifest.users_place(store.root, entry.key)).glob("[!.]*"))) if again else 1,
         "damaged": len(list(store.damaged())),
         "left": sorted(os.listdir(place / "work")) + sorted(os.listdir(entry.path.parent)),
         "whole": store.verify().damaged == [],
@@ -633,7 +627,7 @@ def test_a_store_that_can_only_be_read_serves_what_it_has(small_disk, notes, tmp
     manifest._checked.clear()
     assert store.get(KEY) == kept
     assert obtain(store, compute=fail) == (kept, True)
-    store.use(kept, make_run(tmp_path / "run"))
+    store.use(kept.key, make_run(tmp_path / "run"))
     assert kept.users() == []
     assert notes == []
     assert store.get(OTHER) is None
@@ -730,7 +724,7 @@ def test_the_oldest_goes_first(aged, older_than, max_bytes, left):
 
 def test_what_a_run_refers_to_stays_until_the_run_is_removed(aged, tmp_path):
     run = make_run(tmp_path / "run", "1" * 64)
-    aged.use(next(aged.entries()), run)
+    aged.use(next(aged.entries()).key, run)
     done = aged.prune(max_bytes=3000)
     assert [item.key[0] for item in done.removed] == ["2", "3"]
     assert [(item.key[0], item.why) for item in done.kept] == [("1", f"used by {run}")]
