@@ -94,7 +94,7 @@ class Checkpoints:
         note: Callable[[str], None] = lambda _: None,
         before: int | None = None,
     ) -> None:
-        self._directory, self._accelerator, self._note, self._before = directory, accelerator, note, before
+        self._directory, self._accelerator, self.note, self._before = directory, accelerator, note, before
 
     def save(self, step: int, snapshot: Callable[[], Snapshot]) -> None:
         """Write a checkpoint, then remove the oldest. ``snapshot`` is called in the first process alone."""
@@ -160,7 +160,7 @@ class Checkpoints:
         place = self._directory / str(step)
         problem = self._problem(place)
         if problem is not None:
-            self._note(f"checkpoint {place}: {problem}; left out")
+            self.note(f"checkpoint {place}: {problem}; left out")
         return problem is None
 
     def restore_streams(self) -> None:

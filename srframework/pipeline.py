@@ -93,7 +93,7 @@ class Pipeline:
             raise UsageError(f"accelerate: expected processes with a whole model each (DDP), got {got}")
         self.is_first = self._accelerator.is_main_process
         self._reporter = (reporter if self.is_first else None) or Reporter()
-        self._directory = RunDirectory(out, recipe) if out is not None and self.is_first else None
+        self._directory = RunDirectory(out, recipe, self._reporter.note) if out is not None and self.is_first else None
         self._bias_report: dict[str, Any] | None = None
         self.computed: dict[str, float] = {}
         self._trained: dict[str, Entry] = {}
@@ -133,8 +133,7 @@ class Pipeline:
         if directory is None:
             yield
             return
-        waiting = f"waiting for another process that works in {directory.path}"
-        with directory.locked(waiting, self._reporter.note):
+        with directory.locked():
             directory.begin(self._facts())
             try:
                 yield

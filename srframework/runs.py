@@ -119,33 +119,35 @@ class RunDirectory:
     Args:
         path: Must not exist, be empty, or be a run of ``recipe``.
         recipe: What is run.
+        note: Told when the results of a finished run are replaced.
 
     Raises:
         UsageError: It is none of these; says what differs.
     """
 
-    def __init__(self, path: Path, recipe: Recipe) -> None:
-        self.path, self._recipe = path, recipe
+    def __init__(self, path: Path, recipe: Recipe, note: Callable[[str], None] = lambda _: None) -> None:
+        self.path, self._recipe, self._note = path, recipe, note
         check_vacant(path, "recipe.toml", recipe.to_toml())
         self._is_finished = False
         self._facts: dict[str, Any] = {}
         self._stages: dict[str, dict[str, str]] = {}
 
     @classmethod
-    def default_path(cls, recipe: Recipe) -> Path:
+    def default_path(cls, recipe: Recipe, processes: int = 1) -> Path:
         """``runs/<recipe>-<seed>-<hash of the resolved recipe>``, under the current directory: the same for the same
-        recipe, so that it goes on there."""
-        return Path("runs") / f"{slug(recipe.name)}-{recipe.seed}-{digest(recipe.table())[:8]}"
+        recipe, so that it goes on there; with ``-<n>-processes`` where there are several, of which each has a batch."""
+        several = f"-{processes}-processes" if processes > 1 else ""
+        return Path("runs") / f"{slug(recipe.name)}-{recipe.seed}-{digest(recipe.table())[:8]}{several}"
 
     @contextmanager
-    def locked(self, waiting: str, note: Any) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Keep other processes from working in it; wait, and say so, where one does."""
         make_directory(self.path)
         lock = FileLock(self.path / _LOCK)
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            note(waiting)
+            self._note(f"waiting for another process that works in {self.path}")
             lock.acquire()
         try:
             yield
@@ -197,10 +199,18 @@ class RunDirectory:
 
     @_writes
     def refer(self, stage: str, kind: str, key: str) -> None:
-        """Say in run.json that the run uses an entry of the store, or waits for it."""
+        """Say in run.json that the run uses an entry of the store, or waits for it.
+
+        Where it used another, what comes of that one is removed, and the run is no longer finished.
+        """
         place, before = self.at(Reference(stage)), self._stages.get(stage, {}).get(kind)
         if before == key:
             return
+        if self._is_finished:
+            self._note(
+                f"run directory {self.path}: stages.{stage} is not what it was when this run was finished (other "
+                "versions, data or number of processes); its results are replaced"
+            )
         self._is_finished = False
         if kind == "trained" and before is not None and place.exists():
             shutil.rmtree(place)  # what another version of a plugin made of the same recipe

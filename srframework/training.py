@@ -21,6 +21,7 @@ from srframework.checkpoints import Checkpoints, Snapshot, optimizer_state, rest
 from srframework.contracts import Debiaser, LossInputs, Network, Phase, Pruner
 from srframework.errors import SRFrameworkError
 from srframework.masks import Mask
+from srframework.signals import HeldSignals
 from srframework.training_options import TrainingOptions, steps_in
 
 
@@ -133,44 +134,47 @@ class Training:
         stream = iter(batches)
         events.on_start(at.step)
         self._saved = time.monotonic()
-        for number, phase in list(enumerate(phases))[at.phase :]:
-            if snapshot is None:
-                pruner.begin(phase, at.step)
-                self._agree(at.step)
-            at.phase = number
-            start = sum(before.steps for before in phases[:number])
-            end = start + phase.steps
-            parameters = [*pruner.parameters(), *self.debiaser.parameters()]
-            optimizer, schedule = self._optimizer(parameters, phase)
-            if snapshot is not None:
-                restore_optimizer(snapshot, optimizer, schedule)
-                if self.checkpoints is not None:
-                    self.checkpoints.restore_streams()  # last: what is made draws from them
-                snapshot = None
-            while at.step < end:
-                at.loss_sum += self._backward(model, stream, at, planned)
-                at.losses += 1
-                pruner.before_step(at.step)
-                self._clip(parameters)
-                rate = schedule.get_last_lr()[0]
-                self._set_epsilon(optimizer, at.step - start + 1)
-                optimizer.step()
-                schedule.step()
-                optimizer.zero_grad()
-                at.step += 1
-                pruner.after_step(at.step)
-                if pruner.changes_mask(at.step):
+        with self._signals() as signals:
+            for number, phase in list(enumerate(phases))[at.phase :]:
+                if snapshot is None:
+                    pruner.begin(phase, at.step)
                     self._agree(at.step)
-                self._tell(events, at, rate, at.step == end, planned)
-                if at.step in self.steps_kept:
-                    yield self._checkpoint_between(at.step)
-                if self._is_due(at.step):
-                    self._save(at, batches, optimizer, schedule)
-            if not phase.steps:
-                pruner.refresh(at.step)  # else it was refreshed after the last of them
-            if phase.level is not None:
-                yield self._checkpoint(at.step, f"{phase.level:g}")
-            accelerator.free_memory()  # else it keeps the optimizer of every phase, and the model of every stage
+                at.phase = number
+                start = sum(before.steps for before in phases[:number])
+                end = start + phase.steps
+                parameters = [*pruner.parameters(), *self.debiaser.parameters()]
+                optimizer, schedule = self._optimizer(parameters, phase)
+                if snapshot is not None:
+                    restore_optimizer(snapshot, optimizer, schedule)
+                    if self.checkpoints is not None:
+                        self.checkpoints.restore_streams()  # last: what is made draws from them
+                    snapshot = None
+                while at.step < end:
+                    at.loss_sum += self._backward(model, stream, at, planned)
+                    at.losses += 1
+                    pruner.before_step(at.step)
+                    self._clip(parameters)
+                    rate = schedule.get_last_lr()[0]
+                    self._set_epsilon(optimizer, at.step - start + 1)
+                    optimizer.step()
+                    schedule.step()
+                    optimizer.zero_grad()
+                    at.step += 1
+                    pruner.after_step(at.step)
+                    if pruner.changes_mask(at.step):
+                        self._agree(at.step)
+                    self._tell(events, at, rate, at.step == end, planned)
+                    if at.step in self.steps_kept:
+                        yield self._checkpoint_between(at.step)
+                    if self._is_due(at.step) or signals.held:
+                        self._save(at, batches, optimizer, schedule)
+                    if signals.held:
+                        signals.deliver()
+                if not phase.steps:
+                    pruner.refresh(at.step)  # else it was refreshed after the last of them
+                if phase.level is not None:
+                    yield self._checkpoint(at.step, f"{phase.level:g}")
+                accelerator.free_memory()  # else it keeps the optimizer of every phase, and the model of every stage
         yield self._best[1] if self._best is not None else self._checkpoint(at.step, None)
 
     def _tell(self, events: Events, at: _Position, rate: float, is_end: bool, planned: int) -> None:
@@ -188,6 +192,11 @@ class Training:
             id_metric, ood_metrics = events.evaluate(self._plain)
             events.on_evaluation(step, id_metric, ood_metrics)
             self._remember_best(id_metric, step, planned)
+
+    def _signals(self) -> HeldSignals:
+        """Of one process; several do not get theirs after the same step."""
+        keeps = self.checkpoints is not None and self.accelerator.num_processes == 1
+        return HeldSignals(self.checkpoints.note if self.checkpoints is not None else print, holding=keeps)
 
     # -- going on ------------------------------------------------------------------------------
 

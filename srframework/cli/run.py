@@ -79,7 +79,8 @@ def run_recipe(recipe: Recipe, out: Path | None, store: Path) -> dict[str, Any] 
     from srframework.runs import RunDirectory
 
     with reporter() as progress:
-        ran = running.run_recipe(recipe, out or RunDirectory.default_path(recipe), store, progress)
+        place = out or RunDirectory.default_path(recipe, _processes())
+        ran = running.run_recipe(recipe, place, store, progress)
     return ran.report if ran.is_first else None
 
 
@@ -89,8 +90,14 @@ def one_process_only(what: str) -> None:
     Raises:
         UsageError: There are several.
     """
-    if (processes := os.environ.get("WORLD_SIZE", "1")) != "1":
+    if (processes := _processes()) != 1:
         raise UsageError(f"{what}: expected one process, got {processes}; `accelerate launch` is for one run at a time")
+
+
+def _processes() -> int:
+    """How many ``accelerate launch`` has started."""
+    said = os.environ.get("WORLD_SIZE", "")
+    return int(said) if said.isdecimal() else 1
 
 
 def print_report(report: dict[str, Any], as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import signal
@@ -39,11 +40,17 @@ class Local:
         self._busy: dict[Future[Outcome | Died], tuple[str, int]] = {}
 
     def submit(self, name: str, work: Work) -> None:
-        """Give the task to the first process that has none; it is started if need be."""
+        """Give the task to the first process that has none; it is started if need be, also in place of a dead one."""
         slot = self._idle.pop(0)
-        if slot not in self._workers:
-            self._workers[slot] = _Worker.start(slot, self._threads)
-        self._busy[self._workers[slot].executor.submit(_perform, work)] = name, slot
+        self._busy[self._begin(slot, work)] = name, slot
+
+    def _begin(self, slot: int, work: Work) -> Future[Outcome | Died]:
+        if slot in self._workers:
+            with contextlib.suppress(BrokenProcessPool):  # the process died since its last task: it takes none with it
+                return self._workers[slot].executor.submit(_perform, work)
+            self._workers.pop(slot).executor.shutdown()
+        self._workers[slot] = _Worker.start(slot, self._threads)
+        return self._workers[slot].executor.submit(_perform, work)
 
     def wait(self) -> list[tuple[str, Outcome | Died]]:
         """Wait for the first that ends."""

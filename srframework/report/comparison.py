@@ -136,7 +136,7 @@ def _compare(
             {seed: _value(figures[seed], kind, split) for seed in chosen}
             for figures, chosen in zip((of_a, of_b), seeds, strict=True)
         ]
-        names = [split or side.id_split(place[0]) for side in (a, b)]
+        names = [split or side.id_split for side in (a, b)]
         interval, examples, note = None, None, None
         try:
             if names[0] != names[1]:

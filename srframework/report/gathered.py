@@ -21,11 +21,12 @@ from srframework.report.settings import Settings
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A finished run."""
+    """A finished run; ``id_split``: of which split the ID figures are."""
 
     path: str
     seed: int
     settings: Settings
+    id_split: str
     stages: Sequence[StageFigures]
 
     def record(self) -> dict[str, Any]:
@@ -44,7 +45,7 @@ class Gathered:
     Attributes:
         runs: The finished ones, by path.
         unfinished: Directories of the others.
-        damaged: A sentence for each summary.json that cannot be used.
+        damaged: A sentence for each summary.json that cannot be used, and each directory that cannot be read.
     """
 
     runs: list[Run] = field(default_factory=list)
@@ -72,7 +73,7 @@ def gather(directories: Sequence[str | os.PathLike[str]], levels: bool = False) 
                 if isinstance(settings, str):
                     gathered.damaged.append(f"{each.path}/summary.json: {settings}")
                 else:
-                    gathered.runs.append(Run(each.path, each.seed, settings, each.stages))
+                    gathered.runs.append(Run(each.path, each.seed, settings, each.id_split, each.stages))
             gathered.unfinished += part.unfinished
             gathered.damaged += part.damaged
         gathered.runs.sort(key=lambda run: run.path)

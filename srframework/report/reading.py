@@ -26,6 +26,7 @@ class _Results(msgspec.Struct, Generic[AnyStage]):
     seed: int
     stages: list[AnyStage]
     settings: msgspec.Raw
+    id_split: str = ""
 
 
 class Read(msgspec.Struct, Generic[AnyStage], array_like=True, gc=False):
@@ -34,6 +35,7 @@ class Read(msgspec.Struct, Generic[AnyStage], array_like=True, gc=False):
     path: str
     seed: int
     text: int
+    id_split: str
     stages: list[AnyStage]
 
 
@@ -44,7 +46,7 @@ class Part(msgspec.Struct, Generic[AnyStage], array_like=True):
         runs: The finished ones.
         texts: Their settings as JSON, less the seed, each once.
         unfinished: Directories of the others.
-        damaged: A sentence for each summary.json that cannot be used.
+        damaged: A sentence for each summary.json that cannot be used, and each directory that cannot be read.
     """
 
     runs: list[Read[AnyStage]] = []
@@ -92,6 +94,9 @@ def _read(waiting: list[str], levels: bool, most: int | None = None) -> Part[Any
         if content is None:
             part.unfinished.append(path)
             continue
+        if isinstance(content, str):
+            part.damaged.append(content)
+            continue
         try:
             results = decoder.decode(content)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -99,7 +104,7 @@ def _read(waiting: list[str], levels: bool, most: int | None = None) -> Part[Any
             continue
         text = _without_seed(bytes(results.settings), results.seed)
         place = places.setdefault(text, len(places))
-        part.runs.append(Read(path, results.seed, place, results.stages))
+        part.runs.append(Read(path, results.seed, place, results.id_split, results.stages))
         if len(part.runs) == most:
             break
     part.texts = list(places)
@@ -112,29 +117,47 @@ def _without_seed(text: bytes, seed: int) -> bytes:
     return text.replace(b'\n    "seed": %d,' % seed, b"", 1) if text.startswith(b'{\n    "') else text
 
 
-def _walk(waiting: list[str]) -> Iterator[tuple[str, memoryview | None]]:
-    """Each run: its directory, and, until the next, what is in summary.json; None for one that is not finished."""
+def _walk(waiting: list[str]) -> Iterator[tuple[str, memoryview | str | None]]:
+    """Each run: its directory, and, until the next, what is in summary.json; None for one that is not finished.
+
+    What cannot be read is there too, with a sentence; what vanishes meanwhile is left out.
+    """
     buffer = memoryview(bytearray(_ROOM))
     while waiting:
         path = waiting.pop()
-        try:  # to open a file that is there is cheaper than to look at what is there
-            file = os.open(f"{path}/summary.json", os.O_RDONLY)
-        except FileNotFoundError:
+        try:
+            buffer, size = _content(f"{path}/summary.json", buffer)
+        except (FileNotFoundError, NotADirectoryError):
             pass
+        except OSError as error:
+            yield path, f"{path}/summary.json: expected the results of a run; it cannot be read: {error.strerror}"
+            continue
         else:
-            try:
-                size = os.readv(file, [buffer])
-                while size == len(buffer):
-                    buffer = memoryview(bytearray(2 * size))
-                    size = os.preadv(file, [buffer], 0)
-            finally:
-                os.close(file)
             yield path, buffer[:size]
             continue
-        with os.scandir(path) as entries:
-            here = list(entries)
+        try:
+            with os.scandir(path) as entries:
+                here = list(entries)
+            inner = [e.name for e in here if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)]
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            yield path, f"{path}: the directory cannot be read: {error.strerror}"
+            continue
         if any(entry.name == "run.json" for entry in here):
             yield path, None
             continue
-        inner = (e.name for e in here if not e.name.startswith(".") and e.is_dir(follow_symlinks=False))
         waiting += [f"{path.rstrip('/')}/{name}" for name in sorted(inner, reverse=True)]
+
+
+def _content(path: str, buffer: memoryview) -> tuple[memoryview, int]:
+    """What is in a file, at the start of the buffer or of a longer one, and how long it is."""
+    file = os.open(path, os.O_RDONLY)  # cheaper than to look first whether it is there
+    try:
+        size = os.readv(file, [buffer])
+        while size == len(buffer):
+            buffer = memoryview(bytearray(2 * size))
+            size = os.preadv(file, [buffer], 0)
+    finally:
+        os.close(file)
+    return buffer, size

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from srframework.settings import flat
+from srframework.training_options import PROGRESS
 
 APART = ("name", "schema", "seed", "description", "claim")
 """Keys of a recipe that are no settings: they are for people, or told apart from them."""
@@ -18,7 +19,8 @@ class Settings:
 
     Attributes:
         recipe: Its name.
-        values: By key, as a user writes an override: ``stages.srnet.pruner.sparsity``.
+        values: By key, as a user writes an override: ``stages.srnet.pruner.sparsity``; less the training options
+            that change nothing of what comes out.
         builds_on: Stage -> the stages that its result hangs on, itself included.
     """
 
@@ -29,12 +31,19 @@ class Settings:
     @classmethod
     def of(cls, table: Mapping[str, Any]) -> Settings:
         """From a recipe's table, as summary.json has it."""
-        values = flat({key: value for key, value in table.items() if key not in APART})
         stages = {stage["name"]: stage for stage in table["stages"]}
+        values = flat({key: value for key, value in table.items() if key not in APART})
+        for trained in ("training", *(f"stages.{name}" for name in stages)):
+            for option in PROGRESS:
+                values.pop(f"{trained}.{option}", None)
         return cls(str(table["name"]), values, {name: _builds_on(name, stages) for name in stages})
 
     def concerns(self, key: str, stage: str) -> bool:
-        """Whether a stage's result hangs on a key: its own, one of what it builds on, or of the whole recipe."""
+        """Whether a stage's result hangs on a key: its own, one of what it builds on, or of the whole recipe.
+
+        An option of ``[bias]`` is taken to concern every stage, for which losses need a bias model only their plugins
+        know, and none is loaded here.
+        """
         head, _, rest = key.partition(".")
         return head != "stages" or any(rest.startswith(f"{name}.") for name in self.builds_on.get(stage, ()))
 

@@ -80,11 +80,10 @@ class Side:
         """A table of every run.json, by seed; empty where it cannot be read."""
         return {seed: _table(Path(run.path) / "run.json", name) for seed, run in self.runs.items()}
 
-    def id_split(self, stage: str) -> str:
-        """The split of the ID figure: ``"test"`` where there is one, else ``"dev"``."""
-        every = json.loads((Path(self.first.path) / "results.json").read_text(encoding="utf-8"))["stages"]
-        evaluations = next(each for each in every if each["name"] == stage).get("evaluations", {})
-        return "test" if "test" in evaluations else "dev"
+    @property
+    def id_split(self) -> str:
+        """The split of the ID figures; where the run does not say, ``"dev"``."""
+        return self.first.id_split or "dev"
 
     def predictions_file(self, seed: int, place: Place, split: str) -> Path:
         """Where what a run says of a split is kept; the name is as :mod:`srframework.measuring` writes it."""

@@ -105,7 +105,16 @@ def make_run(work) -> Callable[..., Path]:
     """
 
     def make(
-        path, seed=1, figures=None, points=None, said=None, metric="accuracy", versions="0.1.0", data=None, **more
+        path,
+        seed=1,
+        figures=None,
+        points=None,
+        said=None,
+        metric="accuracy",
+        versions="0.1.0",
+        data=None,
+        id_split="dev",
+        **more,
     ):
         settings = {"name": "hand", "schema": 1, "seed": seed, "backbone": {"use": "srframework/tiny", "layers": 2}}
         settings |= {"dataset": {"use": "srframework/synthetic"}, "evaluators": [{"use": "srframework/accuracy"}]}
@@ -122,7 +131,7 @@ def make_run(work) -> Callable[..., Path]:
             table[last] = value
 
         def measured(sparsity, id_figure, ood):
-            evaluations = {"dev": {metric: id_figure}, "hans": {metric: ood}}
+            evaluations = {id_split: {metric: id_figure}, "hans": {metric: ood}}
             shares = {"sparsity": sparsity, "id": id_figure, "ood": {"hans": ood}, "also": {}}
             return {**shares, "evaluations": evaluations}
 
@@ -138,9 +147,10 @@ def make_run(work) -> Callable[..., Path]:
         place = work / path
         place.mkdir(parents=True)
         report = {"run": str(path), "recipe": settings["name"], "seed": seed, "stages": rows, "settings": settings}
+        summary = report | {"id_split": id_split}
         facts = {"state": "finished", "versions": {"srframework": versions, "torch": "2.13.0"}, "data": data or {}}
-        for name in ("results.json", "summary.json"):
-            (place / name).write_text(json.dumps(report, indent=2) + "\n")
+        for name, content in (("results.json", report), ("summary.json", summary)):
+            (place / name).write_text(json.dumps(content, indent=2) + "\n")
         (place / "run.json").write_text(json.dumps(facts))
         for name, splits in (said or {}).items():
             stage, at, level = name.partition("@")

@@ -77,6 +77,12 @@ def test_what_differs_in_recipe_versions_and_data_is_said(pair, compared):
     assert document["data"] == [{"key": "dev", "a": None, "b": "100 examples, bbbbbbbbbbbb…"}]
 
 
+def test_options_that_change_nothing_of_what_comes_out_are_no_difference(make_run, compared):
+    make_run("A", training={"epochs": 3, "log_every": 10, "checkpoint_seconds": 300.0})
+    make_run("B", training={"epochs": 3, "log_every": 1, "checkpoint_steps": 5}, srnet__eval_ood=False)
+    assert compared("A", "B")[0]["recipe"] == []
+
+
 def test_the_table_shows_points_and_intervals(pair, call):
     pair(srnet__pruner__sparsity=0.7)
     done = call("compare", "A", "B")
@@ -98,6 +104,22 @@ def test_levels_that_both_have_are_compared(make_run, compared):
     assert [level for stage, level, kind in rows if stage == "srnet" and kind == "id"] == [0.25, None]
     assert rows["srnet", 0.25, "id"]["difference"] == pytest.approx(0.4)
     assert rows["srnet", 0.25, "id"]["interval"] is not None
+
+
+@pytest.mark.parametrize(("said", "split"), [("test", "test"), (None, "dev")])
+def test_the_split_of_the_id_figure_is_what_summary_json_says_and_without_a_word_dev(
+    make_run, work, compared, said, split
+):
+    for name in "AB":
+        predictions = {"srnet": {split: (LABELS, SAID["A"])}}
+        place = make_run(name, figures={"srnet": (0.5, 0.5)}, said=predictions, id_split=split)
+        (place / "results.json").unlink()
+        if said is None:
+            summary = json.loads((place / "summary.json").read_text())
+            del summary["id_split"]
+            (place / "summary.json").write_text(json.dumps(summary))
+    row = compared("A", "B")[1]["srnet", None, "id"]
+    assert (row["split"], row["interval"], row["note"]) == (split, [0.0, 0.0], None)
 
 
 @pytest.fixture

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -69,6 +72,18 @@ def test_the_name_of_the_recipe_varies_like_a_setting(make_run, rows):
     make_run("runs/a", name="first")
     make_run("runs/b", name="second")
     assert rows()["full", "second"]["settings"] == {"recipe": "second"}
+
+
+def test_options_that_change_nothing_of_what_comes_out_do_not_vary(make_run, rows):
+    for seed, said in ((1, 10), (2, 1)):
+        make_run(f"runs/{seed}", seed, training={"epochs": 3, "log_every": said}, full__checkpoint_seconds=30.0 * said)
+    assert [(key, row["seeds"]) for key, row in rows().items()] == [(("full",), [1, 2]), (("srnet",), [1, 2])]
+
+
+def test_an_option_of_a_component_varies_even_under_the_name_of_one_of_those(make_run, rows):
+    for every in (1, 2):
+        make_run(f"runs/{every}", srnet__pruner={"use": "other", "log_every": every})
+    assert list(rows()) == [("full",), ("srnet", 1), ("srnet", 2)]
 
 
 def test_options_of_another_component_are_no_variation_but_an_option_left_out_is(make_run, call):
@@ -194,6 +209,65 @@ def test_a_damaged_file_is_a_warning_and_the_rest_goes_on(make_run, work, call, 
     assert (done.code, len(json.loads(done.out))) == (0, 2)
     (line,) = done.err.splitlines()
     assert line.startswith("warning: runs/bad/summary.json: expected ")
+
+
+@pytest.fixture
+def refuse(monkeypatch):
+    """Have the system refuse to list a directory, with an error's number."""
+
+    def refuse(path, number):
+        scan = os.scandir
+
+        def refused(place):
+            if place == path:
+                raise OSError(number, os.strerror(number), place)
+            return scan(place)
+
+        monkeypatch.setattr("srframework.report.reading.os.scandir", refused)
+
+    return refuse
+
+
+@pytest.mark.parametrize("levels", [[], ["--levels"]])
+def test_a_summary_that_is_a_directory_or_a_loop_is_a_warning_and_the_rest_goes_on(make_run, call, levels):
+    make_run("runs/good")
+    for name in "ab":
+        (make_run(f"runs/{name}") / "summary.json").unlink()
+    Path("runs/a/summary.json").mkdir()
+    Path("runs/b/summary.json").symlink_to("summary.json")
+    done = call("results", *levels, "--json")
+    assert (done.code, len(json.loads(done.out))) == (0, 2)
+    said = "summary.json: expected the results of a run; it cannot be read:"
+    reasons = {"a": os.strerror(errno.EISDIR), "b": os.strerror(errno.ELOOP)}
+    assert done.err.splitlines() == [f"warning: runs/{name}/{said} {why}" for name, why in reasons.items()]
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
+def test_a_directory_that_cannot_be_read_is_a_warning_and_the_rest_goes_on(make_run, work, call, refuse, number):
+    make_run("runs/good")
+    (work / "runs/closed").mkdir()
+    refuse("runs/closed", number)
+    done = call("results", "--json")
+    assert (done.code, len(json.loads(done.out))) == (0, 2)
+    assert done.err == f"warning: runs/closed: the directory cannot be read: {os.strerror(number)}\n"
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.ENOTDIR])
+def test_a_directory_that_vanishes_is_left_out(make_run, work, call, refuse, number):
+    make_run("runs/good")
+    (work / "runs/gone").mkdir()
+    refuse("runs/gone", number)
+    done = call("results", "--json")
+    assert (done.code, len(json.loads(done.out)), done.err) == (0, 2, "")
+
+
+def test_what_cannot_be_read_is_told_of_where_there_is_nothing_else(work, call, refuse):
+    (work / "runs").mkdir()
+    refuse("runs", errno.EACCES)
+    done = call("results")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"warning: runs: the directory cannot be read: {os.strerror(errno.EACCES)}\n")
+    assert "no finished run under runs" in done.err
 
 
 def test_unfinished_runs_are_counted_and_hidden_directories_left_out(make_run, work, call):

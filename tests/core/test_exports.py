@@ -16,6 +16,8 @@ CORE = {
     "accelerate",
     "click",
     "datasets",
+    "filelock",
+    "msgspec",
     "numpy",
     "pluggy",
     "pydantic",

@@ -107,6 +107,20 @@ def test_a_worker_that_is_asked_to_end_has_died_too(local, work):
     assert local.wait() == [("endless", Died("the worker process was told to stop by signal 15"))]
 
 
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "asked to end"])
+def test_a_worker_that_ends_while_it_has_nothing_to_do_is_replaced(local, work, how):
+    local.submit("before", work())
+    local.wait()
+    (victim,) = children()
+    os.kill(victim, how)
+    wait_until(lambda: local._workers[0].executor._broken)
+    local.submit("after", work())
+    ((name, outcome),) = local.wait()
+    assert (name, outcome.error.startswith(MISSING)) == ("after", True)
+    (another,) = children()
+    assert another != victim
+
+
 def test_what_still_runs_is_stopped_at_once_when_the_launcher_is_closed(work):
     launcher = Local(2, threads=1)
     launcher.submit("endless", work(endless=True))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import random
+import signal
 
 import numpy as np
 import pytest
@@ -97,6 +100,48 @@ def test_the_bits_are_those_of_a_training_that_was_never_stopped(run, tmp_path, 
     for each in went_on.checkpoints:
         assert_same(each, points[each.point])
     assert went_on.steps == [each for each in whole.steps if each[0] > went_on.started[0]]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_waits_for_a_checkpoint_after_the_step(run, tmp_path, monkeypatch, number):
+    def stop(done, before_step):
+        before_step(done)
+        if done == 7:
+            os.kill(os.getpid(), number)
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    whole, told, pruner = run(PRUNERS["imp"]()), [], PRUNERS["imp"]()
+    pruner.before_step = functools.partial(stop, before_step=pruner.before_step)
+    before = signal.signal(number, stopped)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(pruner, checkpoints=checkpoints(tmp_path, told.append))
+        assert signal.getsignal(number) is stopped
+    finally:
+        signal.signal(number, before)
+    assert told == ["stopping: a checkpoint is written after this step; once more stops at once"]
+    went_on = run(PRUNERS["imp"](), checkpoints=checkpoints(tmp_path))
+    assert went_on.started == [8]
+    assert_same(went_on.final, whole.final)
+
+
+def test_a_second_signal_does_not_wait(run, tmp_path):
+    def stop(done):
+        if done == 7:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    pruner = PRUNERS["none"]()
+    pruner.before_step = stop
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(pruner, checkpoints=checkpoints(tmp_path))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert checkpoints(tmp_path).latest() is None
 
 
 @pytest.mark.parametrize("seconds", [0, 1e-9, 3600])

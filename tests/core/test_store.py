@@ -109,7 +109,6 @@ def test_the_layout_on_the_disk(store):
     assert os.listdir(store.root / "work") == []
 
 
-
 def test_looking_into_a_store_that_is_not_there_makes_nothing(store):
     assert store.get(KEY) is None
     assert [*store.entries(), *store.drafts(), *store.damaged()] == []
