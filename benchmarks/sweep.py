@@ -77,7 +77,7 @@ class Sweep:
     @cached_property
     def own_seconds(self) -> float:
         """The sum of what was trained and measured, each by itself."""
-        return sum(manifest["seconds"] for manifest in self.manifests)
+        return sum(float(manifest["seconds"]) for manifest in self.manifests)
 
     def outcome(self) -> dict[str, Any]:
         """The rows of each results.json, and each model, mask and file of predictions, by its path in the sweep."""

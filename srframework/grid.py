@@ -49,9 +49,9 @@ def axis_of(flag: str, refuse: Refuse) -> Axis:
     """
     name, _, text = flag.partition(" ")
     found: list[Swept] = []
-    for part in _split(text, " ") if name == "--zip" else [text]:
+    for part in split(text, " ") if name == "--zip" else [text]:
         key, equals, values = part.partition("=")
-        keys, words = tuple(key.strip().split(".")), list(_split(values, ","))
+        keys, words = tuple(key.strip().split(".")), list(split(values, ","))
         if not part and name == "--zip":
             continue
         if not equals or not all(keys):
@@ -75,7 +75,7 @@ def axis_of(flag: str, refuse: Refuse) -> Axis:
     return tuple(found)
 
 
-def _split(text: str, separator: str) -> Iterator[str]:
+def split(text: str, separator: str) -> Iterator[str]:
     """The parts of ``text``, without the space around them; a separator in quotes or brackets separates nothing."""
     ends = [-1, *_separators(text, separator), len(text)]
     for start, end in itertools.pairwise(ends):

@@ -15,6 +15,8 @@ from srframework.errors import shorten
 if TYPE_CHECKING:
     from srframework.report.comparison import Compared, Difference
 
+_WHERE = "Only the runs of {} with that setting, recipe or seed, as `results --where`. Repeatable."
+
 
 @click.command()
 @click.argument("a")
@@ -22,9 +24,15 @@ if TYPE_CHECKING:
 @click.option(
     "--resamples", type=click.IntRange(min=100), default=10_000, show_default=True, help="Resamples of the bootstrap."
 )
+@click.option("--a", "of_a", multiple=True, metavar="KEY=VALUE", help=_WHERE.format("A"))
+@click.option("--b", "of_b", multiple=True, metavar="KEY=VALUE", help=_WHERE.format("B"))
 @json_option
-def compare(a: str, b: str, resamples: int, as_json: bool) -> None:
+def compare(a: str, b: str, resamples: int, of_a: tuple[str, ...], of_b: tuple[str, ...], as_json: bool) -> None:
     """Compare A with B: run directories, or directories of runs that differ in their seed alone.
+
+    Of other directories --a and --b choose the runs. For example, two cells of a sweep over their seeds:
+
+    `srframework compare runs/sweep runs/sweep --a sparsity=0.5 --b sparsity=0.7`
 
     Says what differs in the resolved recipes, versions and data; and, of every stage and level that both
     have, the figures, their difference B − A, and its 95 % interval by the paired bootstrap: over
@@ -34,7 +42,7 @@ def compare(a: str, b: str, resamples: int, as_json: bool) -> None:
     from srframework.report import comparison
     from srframework.report.side import Side
 
-    left, right = Side.read(a), Side.read(b)
+    left, right = Side.read(a, of_a, "--a"), Side.read(b, of_b, "--b")
     for sentence in (*left.warnings, *right.warnings):
         click.echo(f"warning: {sentence}", err=True)
     rows = comparison.compare_sides(left, right, resamples)
@@ -50,11 +58,9 @@ def compare(a: str, b: str, resamples: int, as_json: bool) -> None:
         head |= {name: [asdict(each) for each in found] for name, found in differences.items()}
         print_json({**head, "figures": [row.to_json() for row in rows]})
         return
-    for name, side in (("A", left), ("B", right)):
-        seeds = ", ".join(map(str, side.runs))
-        click.echo(
-            f"{name}: {side.path} ({side.first.settings.recipe}; seed{'s' if len(side.runs) > 1 else ''} {seeds})"
-        )
+    for name, side, where in (("A", left, of_a), ("B", right, of_b)):
+        seeds = f"seed{'s' if len(side.runs) > 1 else ''} {', '.join(map(str, side.runs))}"
+        click.echo(f"{name}: {' '.join([side.path, *where])} ({side.first.settings.recipe}; {seeds})")
     if not common:
         click.echo("No common seed: the means of all runs are compared.")
     elif len(common) < max(len(left.runs), len(right.runs)):

@@ -15,9 +15,10 @@ from srframework.errors import UsageError
     "--where",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Only runs with that setting or seed, or that stage; != for all others. Repeatable.",
+    help="Only runs with that setting, recipe or seed, or that stage or level (imp@0.3); KEY=A,B for any of them, != "
+    "for all others. A heading of the table will do for a KEY; training.KEY means every stage. Repeatable.",
 )
-@click.option("--sort", metavar="COLUMN", help="Sort by a column; -COLUMN for the highest first.")
+@click.option("--sort", metavar="COLUMN", help="Sort by a column, such as ID or OOD; -COLUMN for the highest first.")
 @click.option("--runs", is_flag=True, help="Show the run directories of each row.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, figures as shares.")
 @click.option("--latex", "as_latex", is_flag=True, help="Print a LaTeX table, for the package booktabs.")
@@ -42,12 +43,13 @@ def results(
     from srframework.report import formats
     from srframework.report.columns import columns, ordered
     from srframework.report.gathered import gather
-    from srframework.report.selection import conditions, select_rows, select_runs
+    from srframework.report.selection import conditions, select_rows, select_runs, wants_levels
     from srframework.report.summary import summarise
 
     if as_csv + as_latex + as_json > 1 or (runs and as_csv + as_latex + as_json):
         raise UsageError("expected at most one of --json, --csv, --latex, --runs")
     places = directories or ("runs",)
+    levels = levels or wants_levels(where)
     found = gather(places, levels)
     for sentence in found.damaged:
         click.echo(f"warning: {sentence}", err=True)

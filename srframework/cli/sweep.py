@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -87,7 +88,7 @@ def sweep(
     Each stage is computed once, however many runs have it, and is kept in the store. The same command
     goes on where an earlier one was stopped, whatever stopped it; a run that fails stops no other.
 
-    For example: `srframework sweep sick-hans --grid seed=1,2,3 --grid stages.srnet.pruner.sparsity=0.2,0.5 --jobs 4`.
+    For example: `srframework sweep quickstart --grid seed=1,2,3 --grid stages.srnet.pruner.sparsity=0.5,0.7 --jobs 2`.
 
     Several processes share the CPUs; of several GPUs each process has one. On a Ray cluster, --out, --store
     and the data must be on a file system that all machines see under the same path. The progress of
@@ -164,6 +165,8 @@ def run_sweep(
     else:
         telling.print_tables()
     click.echo(telling.summary(time.monotonic() - started), err=True)
+    if any("error" not in report for report in reports):
+        click.echo(f"`srframework results {shlex.quote(str(directory.path))}` tabulates them", err=True)
     if failed := [report for report in reports if "error" in report]:
         raise SRFrameworkError(f"{len(failed)} of {len(reports)} runs failed; {directory.path / 'sweep.json'} says why")
 

@@ -62,8 +62,9 @@ class Telling:
         taken = len(used) - len(self._computed & set(used))
         count = len(self._computed)
         stages = f"{count} stage{'s' if count != 1 else ''} computed in {self._seconds:.0f} s"
-        ratio = f", {wall / self._seconds:.2f} times the stages' own" if self._seconds else ""
-        return f"{len(self._cells)} runs: {stages}, {taken} taken from the store; wall time {wall:.0f} s{ratio}"
+        ratio = f", {wall / self._seconds:.2f} × the time of the stages" if self._seconds else ""
+        runs = f"{len(self._cells)} run{'s' if len(self._cells) != 1 else ''}"
+        return f"{runs}: {stages}, {taken} taken from the store; wall time {wall:.0f} s{ratio}"
 
     def print_tables(self) -> None:
         """Print a table for each run that is done, in the order of the cells; for none twice."""
@@ -115,7 +116,8 @@ class Telling:
             return
         if not self._alone:
             seconds = f" in {sum(outcome.computed.values()):.1f} s" if outcome.computed else ""
-            click.echo(f"done {self._title(task)}{seconds}", err=True)
+            taken = number is None and not outcome.computed
+            click.echo(f"{'taken from the store:' if taken else 'done'} {self._title(task)}{seconds}", err=True)
         if number is not None:
             self._report(number, outcome)
 

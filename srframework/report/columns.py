@@ -47,7 +47,8 @@ class Column:
 
 
 def columns(keys: Sequence[str], rows: Sequence[Row]) -> list[Column]:
-    """All columns of these rows; a setting's heading is the shortest end of its key that is no other heading."""
+    """All columns of these rows; a setting's heading is the shortest end of its key that is no other heading, and
+    more than ``use``."""
     metrics = list(dict.fromkeys(row.metric for row in rows))
     of = f" {metrics[0]}" if len(metrics) == 1 else ""
     fixed = [Column("stage", "stage", "stage")]
@@ -62,6 +63,16 @@ def columns(keys: Sequence[str], rows: Sequence[Row]) -> list[Column]:
     return [Column(key, _heading(key, shown, taken), "setting") for key in shown] + fixed
 
 
+def words(column: Column, among: Sequence[Column]) -> list[str]:
+    """What a user may call a column, the usual name first: ``OOD`` where there is but one such, else ``hans``."""
+    if not column.split:
+        return ["ID", column.heading] if column.kind == "id" else [column.heading, column.key]
+    before = "OOD " if column.kind == "ood" else ""
+    names = [column.split, column.heading, column.key, f"{before}{column.split}"]
+    only = before and sum(each.kind == "ood" for each in among) == 1
+    return ["OOD", *names] if only else names
+
+
 def ordered(rows: Sequence[Row], by: str, among: Sequence[Column]) -> list[Row]:
     """The rows by a column, ``-`` before its name for descending; those without a value last.
 
@@ -69,13 +80,14 @@ def ordered(rows: Sequence[Row], by: str, among: Sequence[Column]) -> list[Row]:
         UsageError: No such column; names them, and the nearest.
     """
     descending, name = by.startswith("-"), by.removeprefix("-")
-    names = {said.lower(): column for column in reversed(among) for said in (column.split, column.heading, column.key)}
+    called = [(column, words(column, among)) for column in among]
+    names = {said.lower(): column for column, every in reversed(called) for said in every}
     column = names.get(name.lower()) if name else None
     if column is None:
-        headings = [each.heading for each in among]
-        near = nearest(name.lower(), [each for each in names if each])
+        usual = ", ".join(every[0] for _, every in called)
+        near = nearest(name.lower(), names)
         hint = f"; did you mean {near!r}?" if near else ""
-        raise UsageError(f"--sort {by}: expected one of: {', '.join(headings)}; got {name!r}{hint}")
+        raise UsageError(f"--sort {by}: expected one of: {usual}; got {name!r}{hint}")
 
     def place(row: Row) -> tuple[Any, ...]:
         value = column.value(row)
@@ -89,6 +101,6 @@ def _heading(key: str, keys: Sequence[str], taken: set[str]) -> str:
     parts = key.split(".")
     for length in range(1, len(parts)):
         short = ".".join(parts[-length:])
-        if short not in taken and not any(each.endswith(f".{short}") for each in keys if each != key):
+        if short not in (*taken, "use") and not any(each.endswith(f".{short}") for each in keys if each != key):
             return short
     return key

@@ -68,10 +68,14 @@ def recipe_differences(a: Side, b: Side) -> list[Difference]:
 
 
 def version_differences(a: Side, b: Side) -> list[Difference]:
-    """Of what the runs were made with; several, where the runs of a side are not alike."""
+    """Of what the runs were made with, and the number of processes; several, where the runs of a side are not alike."""
     tables: list[dict[str, Any]] = []
     for side in (a, b):
-        each = side.facts("versions").values()
+        machines = side.facts("machine")
+        each = [
+            {**versions, **({"processes": machines[seed]["processes"]} if "processes" in machines[seed] else {})}
+            for seed, versions in side.facts("versions").items()
+        ]
         names = dict.fromkeys(name for versions in each for name in versions)
         tables.append({name: ", ".join(dict.fromkeys(str(v[name]) for v in each if name in v)) for name in names})
     return _differences(*tables)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,8 @@ from urllib.parse import quote
 from srframework.errors import DataError, UsageError
 from srframework.report.figures import Figures, StageAndLevels
 from srframework.report.gathered import Run, gather
-from srframework.report.summary import varying
+from srframework.report.selection import conditions, select_runs
+from srframework.report.summary import RECIPE, varying
 
 Place = tuple[str, float | None]
 """A stage, and a level inside it or None for its end."""
@@ -32,11 +34,16 @@ class Side:
     warnings: Sequence[str] = ()
 
     @classmethod
-    def read(cls, path: str) -> Side:
+    def read(cls, path: str, where: Sequence[str] = (), option: str = "--a") -> Side:
         """A run's directory, or one of several that differ in their seed alone.
 
+        Args:
+            path: The directory.
+            where: Which of its runs are meant, as for :func:`~srframework.report.selection.conditions`.
+            option: What the user writes those with.
+
         Raises:
-            UsageError: There is no finished run, or there is more than one experiment.
+            UsageError: There is no finished run, or none that is meant, or there is more than one experiment.
             DataError: The only run's summary.json is damaged.
         """
         found = gather([path], levels=True)
@@ -45,14 +52,16 @@ class Side:
                 raise DataError(found.damaged[0])
             why = f", {len(found.unfinished)} unfinished" if found.unfinished else ""
             raise UsageError(f"{path}: expected a finished run, or a directory of several; got none{why}")
-        if keys := varying(dict.fromkeys(run.settings for run in found.runs)):
+        chosen = select_runs(found.runs, conditions(where, found.runs, option))
+        if keys := varying(dict.fromkeys(run.settings for run in chosen)):
             more = f" and {len(keys) - 3} more" if keys[3:] else ""
             raise UsageError(
-                f"{path}: expected runs that differ in their seed alone, got {len(found.runs)} with several values of "
-                f"{', '.join(keys[:3])}{more}; name one of them, or a directory of like ones"
+                f"{path}: expected runs that differ in their seed alone, got {len(chosen)} with several values of "
+                f"{', '.join(keys[:3])}{more}; choose with {option} {_example(keys[0], chosen)}, or name one of them, "
+                "or a directory of like ones"
             )
         runs: dict[int, Run] = {}
-        for run in found.runs:
+        for run in chosen:
             if run.seed in runs:
                 raise UsageError(
                     f"{path}: expected one run a seed, got {runs[run.seed].path} and {run.path} of {run.seed}"
@@ -91,6 +100,13 @@ class Side:
         folder = Path(self.runs[seed].path) / "stages" / stage
         folder = folder if level is None else folder / "points" / f"{level:g}"
         return folder / "predictions" / f"{quote(split, safe=' ')}.safetensors"
+
+
+def _example(key: str, runs: Sequence[Run]) -> str:
+    """A condition that some of the runs meet, as it is written in a shell."""
+    values = (run.settings.recipe if key == RECIPE else run.settings.values.get(key) for run in runs)
+    value = next(value for value in values if value is not None)
+    return shlex.quote(f"{key}={value if isinstance(value, str) else json.dumps(value)}")
 
 
 def _table(path: Path, name: str) -> Mapping[str, Any]:
