@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -39,6 +39,7 @@ class Item:
         bytes: Of its files.
         path: Its directory.
         why: Why it was removed, or who needs it.
+        runs: The directories of the runs that need it.
     """
 
     state: str
@@ -49,6 +50,7 @@ class Item:
     bytes: int
     path: Path
     why: str = ""
+    runs: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,9 +115,9 @@ def prune(store: Store, older_than: float | None, max_bytes: int | None, dry_run
         else:
             continue
         if needed := _remove(store, item, dry_run):
-            kept.append(_because(item, needed))
+            kept.append(needed)
         else:
-            removed.append(_because(item, why))
+            removed.append(replace(item, why=why))
             size -= item.bytes
     if not dry_run:
         _sweep(store)
@@ -134,17 +136,13 @@ def _remains(state: str, some: Remains) -> Item:
     return Item(state, some.key, some.kind, some.what, some.changed, some.bytes, some.path)
 
 
-def _because(item: Item, why: str) -> Item:
-    return Item(item.state, item.key, item.kind, item.what, item.since, item.bytes, item.path, why)
-
-
-def _remove(store: Store, item: Item, dry_run: bool) -> str:
-    """Remove it, unless it is needed; then, why it is."""
+def _remove(store: Store, item: Item, dry_run: bool) -> Item | None:
+    """Remove it, unless it is needed; then, the same with who needs it."""
     with store.writing(), store.lock(item.key, touch=not dry_run) as free:
         if not free:
-            return "another process works on it"
+            return replace(item, why="another process works on it")
         if item.state != "damaged" and (users := manifest.users(store.root, item.key)):
-            return "used by " + ", ".join(str(user) for user in users)
+            return replace(item, why=f"used by {', '.join(map(str, users))}", runs=tuple(users))
         if not dry_run and item.path.exists():
             gone = item.path.with_name(f"{item.path.name}.gone")  # renamed first: never half an entry in its place
             shutil.rmtree(gone, ignore_errors=True)
@@ -152,7 +150,7 @@ def _remove(store: Store, item: Item, dry_run: bool) -> str:
             shutil.rmtree(gone)
             if not (store.place(item.key).exists() or store.draft(item.key).exists()):
                 shutil.rmtree(manifest.users_place(store.root, item.key), ignore_errors=True)
-    return ""
+    return None
 
 
 def _sweep(store: Store) -> None:

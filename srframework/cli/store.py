@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from srframework.cli.context import json_option, print_json, print_rows, store_o
 from srframework.errors import UsageError, nearest, shorten
 
 if TYPE_CHECKING:
-    from srframework.store import Store
+    from srframework.store import Entry, Store
     from srframework.upkeep import Item
 
 _AGES = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
@@ -33,20 +33,26 @@ def store_group() -> None:
 @json_option
 def list_entries(store: Path, as_json: bool) -> None:
     """List the results in the store, with what each took and which runs use it; then drafts and damaged ones."""
+    if not store.exists():
+        click.echo("[]" if as_json else f"{store}: nothing is kept there yet")
+        return
     kept = _open(store)
+    entries = sorted(kept.entries(), key=lambda entry: entry.created)
+    seeds = _seeds(entries)
     rows: list[dict[str, Any]] = [
         {
             "state": "entry",
             "key": each.key,
             "kind": each.kind,
             "what": each.what,
+            "seed": seeds.get(each.key),
             "bytes": each.bytes,
             "created": each.created.isoformat(),
             "seconds": each.seconds,
             "runs": [str(run) for run in each.users()],
             "path": str(each.path),
         }
-        for each in sorted(kept.entries(), key=lambda entry: entry.created)
+        for each in entries
     ]
     for state, found in (("draft", kept.drafts()), ("damaged", kept.damaged())):
         rows += [
@@ -55,6 +61,7 @@ def list_entries(store: Path, as_json: bool) -> None:
                 "key": each.key,
                 "kind": each.kind,
                 "what": each.what,
+                "seed": None,
                 "bytes": each.bytes,
                 "created": each.changed.isoformat(),
                 "seconds": each.seconds,
@@ -72,18 +79,18 @@ def list_entries(store: Path, as_json: bool) -> None:
             "state": row["state"],
             "kind": row["kind"],
             "what": row["what"],
+            "seed": row["seed"],
             "size": size_text(row["bytes"]),
             "age": _age(row["created"]),
             "took": time_text(row["seconds"]),
-            "runs": ", ".join(row["runs"]),
+            "runs": ", ".join(map(_from_here, row["runs"])),
         }
         for row in rows
     ]
     if rows:
-        print_rows(shown, False, ("key", "state", "kind", "what", "size", "age", "took", "runs"))
+        print_rows(shown, False, ("key", "state", "kind", "what", "seed", "size", "age", "took", "runs"))
     total = f"{size_text(sum(row['bytes'] for row in rows))}, computed in {time_text(sum(r['seconds'] for r in rows))}"
-    entries = sum(row["state"] == "entry" for row in rows)
-    click.echo(f"{kept.root}: {_count(entries, 'entry', 'entries')}, {total}" if rows else f"{kept.root}: empty")
+    click.echo(f"{kept.root}: {_count(len(entries), 'entry', 'entries')}, {total}" if rows else f"{kept.root}: empty")
 
 
 @store_group.command()
@@ -125,8 +132,7 @@ def prune(store: Path, older_than: str | None, max_size: str | None, dry_run: bo
         return
     for item in done.removed:
         click.echo(f"{'would remove' if dry_run else 'removed'} {_said(item)}, for its {item.why}")
-    for item in done.kept:
-        click.echo(f"kept {_said(item)}: {item.why}")
+    _tell_kept(done.kept)
     freed = size_text(sum(item.bytes for item in done.removed))
     verb = "would be removed" if dry_run else "removed"
     click.echo(f"{kept.root}: {len(done.removed)} {verb}, {freed}; {size_text(done.bytes)} left")
@@ -139,7 +145,45 @@ def _open(root: Path) -> Store:
 
     if not root.is_dir():
         raise UsageError(f"store {root}: there is none; name another with --store or $SRFRAMEWORK_STORE")
+    try:
+        here = [each.name for each in root.iterdir()]
+    except OSError as error:
+        raise UsageError(f"store {root}: the directory cannot be read: {error.strerror}") from error
+    # A store has locks/ as soon as there is anything in it; work/ alone is what many a directory has.
+    if here and not {"entries", "locks"} & set(here):
+        raise UsageError(
+            f"store {root}: expected a store, with entries/ and locks/, got a directory without; "
+            "name another with --store or $SRFRAMEWORK_STORE"
+        )
     return Store(root, note=lambda text: click.echo(f"warning: {text}", err=True))
+
+
+def _seeds(entries: Sequence[Entry]) -> dict[str, int]:
+    """Key -> seed of what was trained, and of what was computed of that."""
+    found = {each.key: each.identity["seed"] for each in entries if "seed" in each.identity}
+    for each in entries:
+        of = each.identity.get("trained", each.identity.get("teacher"))
+        of = of[0] if isinstance(of, list) and of else of
+        if isinstance(of, str) and of in found:
+            found[each.key] = found[of]
+    return found
+
+
+def _from_here(run: str) -> str:
+    """A path as seen from the current directory, where it is below that."""
+    path, here = Path(run), Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else run
+
+
+def _tell_kept(items: Sequence[Item]) -> None:
+    """How many stayed, and for how many runs; each is only in the JSON."""
+    used, busy = ([item for item in items if bool(item.runs) == needed] for needed in (True, False))
+    runs = len({run for item in used for run in item.runs})
+    reasons = ((used, f"in use by {_count(runs, 'run', 'runs')}"), (busy, "in the hands of another process"))
+    for each, why in reasons:
+        if each:
+            size = size_text(sum(item.bytes for item in each))
+            click.echo(f"kept {len(each)}, {size}: {why}; --json says which")
 
 
 def _measure(option: str, text: str, units: Mapping[str, int], example: str) -> float:
@@ -154,7 +198,8 @@ def _measure(option: str, text: str, units: Mapping[str, int], example: str) -> 
 
 
 def _row(item: Item) -> dict[str, Any]:
-    return asdict(item) | {"since": item.since.isoformat(), "path": str(item.path)}
+    paths = {"path": str(item.path), "runs": [str(run) for run in item.runs]}
+    return asdict(item) | {"since": item.since.isoformat()} | paths
 
 
 def _said(item: Item) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -233,8 +234,14 @@ def test_f1_has_an_interval_and_what_needs_more_than_labels_has_none(make_run, c
         (
             ["swept", "A"],
             2,
-            "swept: expected runs that differ in their seed alone, got 2 with several values of backbone.layers",
+            "swept: expected runs that differ in their seed alone, got 2 with several values of backbone.layers; "
+            "choose with --a backbone.layers=12, or name one of them, or a directory of like ones",
         ),
+        (["A", "swept"], 2, "choose with --b backbone.layers=12,"),
+        (["A", "named"], 2, "choose with --b 'recipe=a b',"),
+        (["swept", "A", "--a", "layers=3"], 2, "error: --a layers=3: no run is left; there is 12, 2"),
+        (["A", "swept", "--b", "layer=2"], 2, "--b layer=2: expected 'seed', 'recipe' or a setting of the runs, got"),
+        (["A", "A", "--b", "stage=full"], 2, "--b stage=full: expected 'seed', 'recipe' or a setting of the runs"),
         (["twice", "A"], 2, "twice: expected one run a seed, got twice/a and twice/b of 1"),
         (["A"], 2, "Missing argument 'B'"),
         (["A", "A", "--resamples", "0"], 2, "0 is not in the range x>=100"),
@@ -250,9 +257,59 @@ def test_what_cannot_be_compared_is_a_sentence(make_run, work, call, args, code,
         make_run(f"swept/{layers}", backbone__layers=layers)
     for name in "ab":
         make_run(f"twice/{name}")
+        make_run(f"named/{name}", name=f"{name} b")
     done = call("compare", *args)
     assert (done.code, done.out) == (code, "")
     assert said in done.err
+
+
+@pytest.fixture
+def swept(make_run):
+    """Two sparsities × three seeds in one directory; ``srnet`` is 0.8 + seed / 100, or 0.1 less."""
+    for seed in (1, 2, 3):
+        for sparsity, srnet in ((0.5, 0.8), (0.7, 0.7)):
+            figures = {"full": (0.9, 0.5), "srnet": (srnet + 0.01 * seed, 0.6)}
+            make_run(f"sweep/{sparsity}-{seed}", seed, figures, srnet__pruner__sparsity=sparsity)
+
+
+@pytest.mark.parametrize("key", ["stages.srnet.pruner.sparsity", "sparsity"])
+def test_two_cells_of_one_sweep_are_compared_over_their_seeds(swept, call, compared, key):
+    cells = ("sweep", "sweep", "--a", f"{key}=0.5", "--b", f"{key}=0.7")
+    document, rows = compared(*cells)
+    assert document["common_seeds"] == [1, 2, 3]
+    assert document["recipe"] == [{"key": "stages.srnet.pruner.sparsity", "a": 0.5, "b": 0.7}]
+    row = rows["srnet", None, "id"]
+    assert (row["a"], row["b"]) == (pytest.approx(0.82), pytest.approx(0.72))
+    assert row["seeds_interval"] == pytest.approx([-0.1, -0.1])
+    assert call("compare", *cells).out.splitlines()[:2] == [
+        f"A: sweep {key}=0.5 (hand; seeds 1, 2, 3)",
+        f"B: sweep {key}=0.7 (hand; seeds 1, 2, 3)",
+    ]
+
+
+def test_conditions_of_a_side_are_all_to_be_met(swept, compared):
+    document, _ = compared(
+        "sweep", "sweep", "--a", "sparsity=0.5", "--a", "seed!=2", "--b", "sparsity=0.7", "--b", "seed=3,1"
+    )
+    assert document["common_seeds"] == [1, 3]
+
+
+def test_the_help_has_an_example_that_works(swept, call, work, start):
+    text = " ".join(start("compare", "--help").out.split())
+    words = re.search(r"`srframework (compare [^`]*)`", text)[1].split()
+    (work / "runs").mkdir()
+    (work / "sweep").rename(work / "runs/sweep")
+    assert call(*words).code == 0
+
+
+def test_the_number_of_processes_is_said_where_it_differs(make_run, work, compared):
+    for name, seed, processes in (("A/1", 1, 1), ("A/2", 2, 1), ("B/1", 1, 2), ("B/2", 2, 4), ("C", 1, None)):
+        place = make_run(name, seed) / "run.json"
+        machine = {"machine": {"processes": processes}} if processes else {}
+        place.write_text(json.dumps(json.loads(place.read_text()) | machine))
+    assert compared("A", "B")[0]["versions"] == [{"key": "processes", "a": "1", "b": "2, 4"}]
+    assert compared("A/1", "A/2")[0]["versions"] == []
+    assert compared("A/1", "C")[0]["versions"] == [{"key": "processes", "a": "1", "b": None}]
 
 
 def test_what_is_left_out_is_a_warning(seeds, make_run, call):

@@ -21,8 +21,9 @@ KEY, OTHER = "ab" * 32, "cd" * 32
 def home(tmp_path) -> Path:
     """A directory with a store in its usual place: 4000 bytes that a run uses, 1500 that none does."""
     store = Store(tmp_path / "runs" / ".store")
-    for key, kind, size in ((KEY, "trained", 4000), (OTHER, "measured", 1500)):
-        store.obtain(key, kind, "SRNet", {}, lambda draft, size=size: _write(draft, size))
+    of = ((KEY, "trained", 4000, {"seed": 7}), (OTHER, "measured", 1500, {"trained": KEY}))
+    for key, kind, size, identity in of:
+        store.obtain(key, kind, "SRNet", identity, lambda draft, size=size: _write(draft, size))
     run = tmp_path / "runs" / "a"
     run.mkdir()
     (run / "run.json").write_text(json.dumps({"state": "finished", "stages": {"srnet": {"trained": KEY}}}))
@@ -44,11 +45,10 @@ def test_list_says_what_there_is_who_uses_it_and_how_much_it_is(perform, home):
     done = perform("store", "list", cwd=home)
     assert (done.code, done.err) == (0, "")
     head, *rows, total = (re.split(r"\s{2,}", line.strip()) for line in done.out.splitlines())
-    assert head == ["key", "state", "kind", "what", "size", "age", "took", "runs"]
-    run = str(home / "runs" / "a")
-    assert [[row[0], *row[1:5], *row[7:]] for row in rows] == [
-        ["abababababab", "entry", "trained", "SRNet", "4.0 KB", run],
-        ["cdcdcdcdcdcd", "entry", "measured", "SRNet", "1.5 KB"],
+    assert head == ["key", "state", "kind", "what", "seed", "size", "age", "took", "runs"]
+    assert [[row[0], *row[1:6], *row[8:]] for row in rows] == [
+        ["abababababab", "entry", "trained", "SRNet", "7", "4.0 KB", "runs/a"],
+        ["cdcdcdcdcdcd", "entry", "measured", "SRNet", "7", "1.5 KB"],
     ]
     assert re.fullmatch(r"runs/\.store: 2 entries, 5\.5 KB, computed in \d\.\d s", total[0])
 
@@ -57,11 +57,23 @@ def test_list_json_has_everything(perform, home):
     _damage(home)
     assert perform("store", "verify", cwd=home).code == 1
     rows = json.loads(perform("store", "list", "--json", cwd=home).out)
-    assert [(row["state"], row["key"], row["kind"], row["what"], row["runs"]) for row in rows] == [
-        ("entry", KEY, "trained", "SRNet", [str(home / "runs" / "a")]),
-        ("damaged", OTHER, "measured", "SRNet", []),
+    assert [(row["state"], row["key"], row["kind"], row["what"], row["seed"], row["runs"]) for row in rows] == [
+        ("entry", KEY, "trained", "SRNet", 7, [str(home / "runs" / "a")]),
+        ("damaged", OTHER, "measured", "SRNet", None, []),
     ]
     assert rows[0]["bytes"] == 4000
+
+
+def test_a_run_elsewhere_has_its_whole_path_and_a_key_of_no_seed_has_none(perform, home, tmp_path_factory):
+    store = Store(home / "runs" / ".store")
+    taught = {"ef" * 32: {"teacher": [KEY, "10"]}, "01" * 32: {"teacher": [None, None]}, "23" * 32: {"teacher": ["x"]}}
+    for key, identity in taught.items():
+        store.obtain(key, "taught", "log p_t", identity, lambda draft: _write(draft, 1))
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    done = perform("store", "list", "--store", str(store.root), cwd=elsewhere)
+    assert re.search(rf"^abababababab .* {home / 'runs' / 'a'}$", done.out.replace("  \n", "\n"), re.MULTILINE)
+    rows = json.loads(perform("store", "list", "--json", cwd=home).out)
+    assert {row["key"][:2]: row["seed"] for row in rows} == {"ab": 7, "cd": 7, "ef": 7, "01": None, "23": None}
 
 
 @pytest.mark.parametrize("arguments", [["--store", "elsewhere"], []])
@@ -102,7 +114,7 @@ def test_prune_removes_what_no_run_uses_and_says_what_it_kept_because_of_whom(pe
     would = perform("store", "prune", "--max-size", "0KB", "--dry-run", cwd=home)
     assert would.out.splitlines() == [
         "would remove cdcdcdcdcdcd measured SRNet (1.5 KB), for its size",
-        f"kept abababababab trained SRNet (4.0 KB): used by {home / 'runs' / 'a'}",
+        "kept 1, 4.0 KB: in use by 1 run; --json says which",
         "runs/.store: 1 would be removed, 1.5 KB; 4.0 KB left",
     ]
     assert would.err == "4.0 KB is more than 0KB: the rest is in use\n"
@@ -118,6 +130,29 @@ def test_prune_removes_what_no_run_uses_and_says_what_it_kept_because_of_whom(pe
     ]
     assert (said["kept"], said["bytes"], said["dry_run"]) == ([], 0, False)
     assert list(store.entries()) == []
+
+
+def test_what_prune_kept_is_summed_up_and_each_is_in_the_json(perform, home):
+    store, runs = Store(home / "runs" / ".store"), [home / "runs" / name for name in "ab"]
+    runs[1].mkdir()
+    (runs[1] / "run.json").write_text(json.dumps({"state": "finished", "stages": {"srnet": [KEY, OTHER]}}))
+    for key in (KEY, OTHER):
+        store.use(key, runs[1])
+    draft = "ef" * 32
+    (store.root / "work" / draft / "files").mkdir(parents=True)
+    with store.lock(draft):
+        done = perform("store", "prune", "--older-than", "0s", cwd=home)
+        said = json.loads(perform("store", "prune", "--older-than", "0s", "--json", cwd=home).out)
+    assert done.out.splitlines() == [
+        "kept 2, 5.5 KB: in use by 2 runs; --json says which",
+        "kept 1, 0 B: in the hands of another process; --json says which",
+        "runs/.store: 0 removed, 0 B; 5.5 KB left",
+    ]
+    assert {item["key"]: (item["runs"], item["why"]) for item in said["kept"]} == {
+        KEY: ([str(run) for run in runs], f"used by {runs[0]}, {runs[1]}"),
+        OTHER: ([str(runs[1])], f"used by {runs[1]}"),
+        draft: ([], "another process works on it"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -161,7 +196,27 @@ def test_what_prune_cannot_take_is_said_and_nothing_is_removed(perform, home, ar
     assert len(list(Store(home / "runs" / ".store").entries())) == 2
 
 
-@pytest.mark.parametrize("command", [["list"], ["verify"], ["prune", "--older-than", "1d"]])
+def test_in_a_store_that_is_not_there_nothing_is_kept_yet(call):
+    done = call("store", "list", "--store", "gone")
+    assert (done.code, done.out, done.err) == (0, "gone: nothing is kept there yet\n", "")
+    assert call("store", "list", "--json", "--store", "gone").out == "[]\n"
+
+
+@pytest.mark.parametrize("command", [["list"], ["verify"], ["prune", "--older-than", "0s"]])
+def test_a_directory_that_is_no_store_is_bad_usage_and_nothing_in_it_is_touched(call, work, command):
+    place = work / "project" / "work" / ("ab" * 32)
+    place.mkdir(parents=True)
+    (place / "thesis.tex").write_text("x")
+    done = call("store", *command, "--store", "project")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        "error: store project: expected a store, with entries/ and locks/, got a directory without; "
+        "name another with --store or $SRFRAMEWORK_STORE\n"
+    )
+    assert (place / "thesis.tex").exists()
+
+
+@pytest.mark.parametrize("command", [["verify"], ["prune", "--older-than", "1d"]])
 def test_a_store_that_is_not_there_is_bad_usage_and_is_not_made(call, command):
     done = call("store", *command, "--store", "gone")
     assert (done.code, done.out) == (2, "")

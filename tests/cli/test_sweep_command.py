@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -111,10 +112,9 @@ def test_one_process_goes_from_run_to_run_and_writes_no_logs(alone):
 def test_a_stage_that_several_runs_share_is_computed_once(request, how):
     done = request.getfixturevalue(how)
     assert len(entries(done.store)) == 6  # 2 full, 4 srnet
-    (summary,) = (line for line in done.lines if line.startswith("4 runs: "))
-    assert summary.startswith("4 runs: 6 stages computed in ")
-    assert ", 2 taken from the store; wall time " in summary
-    assert done.lines[-1].endswith(" times the stages' own")
+    said = r"4 runs: 6 stages computed in \d+ s, 2 taken from the store; wall time \d+ s, "
+    assert re.fullmatch(said + r"\d+\.\d\d × the time of the stages", done.lines[-2])
+    assert done.lines[-1] == f"`srframework results {how}` tabulates them"
 
 
 def test_several_processes_come_to_the_same_bits_as_one(alone, parallel):
@@ -157,7 +157,7 @@ def test_the_same_command_again_computes_nothing_and_says_the_same(sweep, parall
     again = sweep(*GRID, "--out", "parallel", "--store", "parallel-store", "--jobs", "2", "--json")
     assert (again.code, again.out) == (0, parallel.out)
     assert (entries(parallel.store), (parallel.place / "sweep.json").read_text()) == before
-    assert again.lines[-1].startswith("4 runs: 0 stages computed in 0 s, 8 taken from the store; wall time ")
+    assert again.lines[-2].startswith("4 runs: 0 stages computed in 0 s, 8 taken from the store; wall time ")
 
 
 def test_another_directory_takes_everything_from_the_store(sweep, alone):
@@ -165,7 +165,28 @@ def test_another_directory_takes_everything_from_the_store(sweep, alone):
     done = sweep(*GRID, "--out", "other", "--store", "alone-store", "--json")
     assert (done.code, figures(json.loads(done.out))) == (0, figures(reports(alone.place)))
     assert entries(alone.store) == before
-    assert done.lines[-1].startswith("4 runs: 0 stages computed in 0 s, 8 taken from the store")
+    assert done.lines[-2].startswith("4 runs: 0 stages computed in 0 s, 8 taken from the store")
+
+
+def test_several_processes_say_of_each_stage_whether_it_was_in_the_store(sweep, alone, parallel):
+    done = sweep("--grid", "seed=1,5", *GRID[2:], "--out", "an other", "--store", "alone-store", "--jobs", "2")
+    told = [line.rpartition(" in ")[0] or line for line in done.lines if line.startswith(("done ", "taken "))]
+    names = [re.sub("-[0-9a-f]{8}$", "", line) for line in told]
+    assert sorted(name for name in names if not name.startswith("done run ")) == [
+        *["done full", "done srnet", "done srnet"],
+        *[f"taken from the store: {name}" for name in ("full", "srnet", "srnet")],
+    ]
+    assert sum(name.startswith("done run ") for name in names) == 4
+    assert done.lines[-1] == "`srframework results 'an other'` tabulates them"
+    assert "taken from the store: " not in parallel.err
+
+
+def test_the_help_has_an_example_that_works(perform, home):
+    text = " ".join(perform("sweep", "--help", cwd=home).out.split())
+    words = re.search(r"`srframework (sweep [^`]*)`", text)[1].split()
+    done = perform(*words, "--dry-run", cwd=home)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("# 6 runs, ")
 
 
 def test_cells_may_be_added_and_only_they_are_computed(sweep, home, alone):
@@ -173,7 +194,7 @@ def test_cells_may_be_added_and_only_they_are_computed(sweep, home, alone):
     assert first.code == 0
     grown = sweep("--grid", "seed=1,3", *GRID[2:], "--out", "grown", "--store", "alone-store", "--json")
     assert [report["seed"] for report in json.loads(grown.out)] == [1, 1, 3, 3]
-    assert grown.lines[-1].startswith("4 runs: 3 stages computed in ")
+    assert grown.lines[-2].startswith("4 runs: 3 stages computed in ")
 
 
 def test_what_was_damaged_in_a_finished_run_is_computed_again(sweep, home, alone):
@@ -188,7 +209,7 @@ def test_what_was_damaged_in_a_finished_run_is_computed_again(sweep, home, alone
     done = sweep(*again)
     assert (done.code, done.out) == (0, first.out)
     assert "warning: run 1 of 1: seed=4: finished before, and done again: " in done.err
-    assert done.lines[-1].startswith("1 runs: 1 stage computed in ")
+    assert done.lines[-2].startswith("1 run: 1 stage computed in ")
 
 
 def test_without_out_the_directory_is_that_of_the_cells(sweep, home, alone):
