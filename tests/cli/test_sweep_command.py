@@ -84,7 +84,7 @@ def figures(found: list[dict]) -> list:
 @pytest.fixture(scope="module")
 def alone(sweep, home):
     """A finished sweep in one process."""
-    done = sweep(*GRID, "--out", "alone", "--store", "alone-store")
+    done = sweep(*GRID, "--threads", "1", "--out", "alone", "--store", "alone-store")
     assert done.code == 0, done.err
     return SimpleNamespace(**vars(done), place=home / "alone", store=home / "alone-store")
 
