@@ -20,7 +20,7 @@ SEEDS = (1, 2, 3)
 
 def quickstart(out: Path, seed: int) -> dict:
     command = [str(Path(sys.executable).parent / "srframework"), "run", "quickstart", "--json"]
-    command += ["--out", str(out), "--set", f"seed={seed}"]
+    command += ["--out", str(out), "--store", str(out.with_suffix(".store")), "--set", f"seed={seed}"]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "2"})
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
