@@ -70,8 +70,9 @@ def test_a_sweep_on_ray_comes_to_the_same_bits_though_a_worker_is_killed(perform
         os.kill(victim, signal.SIGKILL)
         out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
-    assert err.splitlines()[-1].startswith("2 runs: ")
-    others = [line for line in err.splitlines() if not line.startswith(("started ", "done ", "2 runs: "))]
+    told = ("started ", "done ", "taken from the store: ", "2 runs: ", "`srframework results ")
+    assert err.splitlines()[-2].startswith("2 runs: ")
+    others = [line for line in err.splitlines() if not line.startswith(told)]
     assert all("raylet" in line or "worker" in line for line in others), err  # what Ray says of the one that was killed
     manifests = [json.loads(path.read_text()) for path in home.glob("runs/.store/entries/*/*/manifest.json")]
     assert sum(manifest["kind"] == "trained" for manifest in manifests) == 3  # full once, more twice
