@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -388,6 +389,7 @@ class Pipeline:
         return self._materials.load(self._at(weights) / "model")
 
 
+@functools.cache
 def _versions() -> dict[str, str]:
     """Of what computes."""
     return {name: version(name) for name in ("srframework", "accelerate", "tokenizers", "torch", "transformers")}

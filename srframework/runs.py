@@ -345,5 +345,10 @@ def _versions(recipe: Recipe) -> dict[str, str]:
     uses += [use for stage in recipe.stages for use in (stage.loss, stage.pruner) if use is not None]
     uses += [recipe.bias] if recipe.bias is not None else []
     plugins = {use.registered.plugin.dist: use.registered.plugin.version for use in uses}
-    libraries = ("accelerate", "datasets", "numpy", "safetensors", "scikit-learn", "torch", "transformers")
-    return {"python": platform.python_version(), **plugins, **{name: version(name) for name in libraries}}
+    return {"python": platform.python_version(), **plugins, **_of_libraries()}
+
+
+@functools.cache
+def _of_libraries() -> dict[str, str]:
+    names = ("accelerate", "datasets", "numpy", "safetensors", "scikit-learn", "torch", "transformers")
+    return {name: version(name) for name in names}

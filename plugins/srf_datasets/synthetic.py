@@ -102,5 +102,5 @@ def _others(label: int) -> list[int]:
 
 def cue_features(split: Split) -> np.ndarray:
     """``(N, 3)``, float64: which cue word opens the claim, one-hot; all 0 where none does."""
-    first = [text.partition(" ")[0] for text in split.examples["text_b"]]
+    first = [text.partition(" ")[0] for text in split.examples["text_b"][:]]
     return np.array([[word == cue for cue in CUES] for word in first], dtype=np.float64)
