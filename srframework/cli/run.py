@@ -62,11 +62,17 @@ def run(
 
 
 def check_cells(cells: Sequence[Cell]) -> None:
-    """Refuse what is said of points inside stages in any cell, as far as that can be told by now."""
+    """Refuse what is said of points inside stages in any cell, as far as that can be told by now; all at once."""
     from srframework.points import check_early
 
+    problems: dict[str, None] = {}
     for cell in cells:
-        check_early(cell.recipe)
+        try:
+            check_early(cell.recipe)
+        except UsageError as error:
+            problems[str(error)] = None
+    if problems:
+        raise UsageError("\n".join(problems))
 
 
 def run_recipe(recipe: Recipe, out: Path | None, store: Path) -> dict[str, Any] | None:

@@ -12,13 +12,12 @@ import click
 from srframework import schedule
 from srframework.cli.context import App, json_option, print_json, store_option
 from srframework.cli.plan import print_plan
-from srframework.cli.run import one_process_only, set_option
+from srframework.cli.run import check_cells, one_process_only, set_option
 from srframework.cli.sweep_telling import Telling
 from srframework.errors import SRFrameworkError, UsageError
 from srframework.identity import signatures
 from srframework.launchers import threads_of_each
 from srframework.launchers.here import Here
-from srframework.points import check_early
 from srframework.sweep import Cell, load_cells
 
 LAUNCHERS = ("local", "ray")
@@ -103,7 +102,7 @@ def sweep(
         raise UsageError(f"{recipe}: {expected}")
     if address is not None and launcher != "ray":
         raise UsageError(f"--address {address}: expected --launcher ray too, which it is for")
-    _check_early(cells)
+    check_cells(cells)
     if not dry_run:
         run_sweep(app, cells, out, store, jobs, threads, launcher, address, as_json)
         return
@@ -181,15 +180,3 @@ def _launcher(name: str, jobs: int | None, threads: int | None, address: str | N
     from srframework.launchers.local import Local
 
     return Local(jobs, threads or threads_of_each(jobs))
-
-
-def _check_early(cells: Sequence[Cell]) -> None:
-    """Refuse what is said of points inside stages in any cell, as far as that can be told by now; all at once."""
-    problems: dict[str, None] = {}
-    for cell in cells:
-        try:
-            check_early(cell.recipe)
-        except UsageError as error:
-            problems[str(error)] = None
-    if problems:
-        raise UsageError("\n".join(problems))
