@@ -66,15 +66,15 @@ class Local:
         return ended
 
     def close(self) -> None:
-        """Tell all processes to stop, and see that they do."""
+        """Stop all processes: ask them first, and kill those that do not end within :data:`PATIENCE`."""
         for _, slot in self._busy.values():
             self._workers[slot].process.terminate()
-        for worker in self._workers.values():
-            worker.executor.shutdown(wait=False, cancel_futures=True)
-        for worker in self._workers.values():
-            worker.process.join(PATIENCE)
-            worker.process.kill()
-            worker.executor.shutdown()
+        killers = [threading.Timer(PATIENCE, worker.process.kill) for worker in self._workers.values()]
+        for killer in killers:
+            killer.start()
+        for worker, killer in zip(self._workers.values(), killers, strict=True):
+            worker.executor.shutdown(cancel_futures=True)
+            killer.cancel()
         self._workers.clear()
         self._busy.clear()
 

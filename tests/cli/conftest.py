@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,41 @@ import pytest
 from safetensors.numpy import save_file
 
 from srframework.cli import main
+
+PAUSE = """
+import os
+import sys
+import time
+from pathlib import Path
+
+def pause(event, arguments):
+    if event == "os.rename" and (place := Path(os.fsdecode(arguments[1]))).parent.name == "checkpoints":
+        earlier = [name for name in os.listdir(place.parent) if name.isdecimal()]
+        while earlier and os.path.exists(os.environ["PAUSE_FILE"]):
+            time.sleep(0.01)
+
+sys.addaudithook(pause)
+"""
+"""What each process runs first: while the file is there, no stage gets past its second checkpoint."""
+
+
+class Pause:
+    """Stops commands in the middle of a stage, so that a test can kill them there however busy the machine is.
+
+    Attributes:
+        variables: For the environment of the command; the processes that it starts have them too.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self._file = place / "pause"
+        self._file.touch()
+        (place / "sitecustomize.py").write_text(PAUSE)
+        paths = [str(place), *filter(None, [os.environ.get("PYTHONPATH")])]
+        self.variables = {"PYTHONPATH": os.pathsep.join(paths), "PAUSE_FILE": str(self._file)}
+
+    def end(self) -> None:
+        """Let every process go on."""
+        self._file.unlink()
 
 
 @dataclass(frozen=True)
@@ -35,6 +71,24 @@ def work(tmp_path, monkeypatch) -> Path:
     path.mkdir()
     monkeypatch.chdir(path)
     return path
+
+
+@pytest.fixture
+def pause(tmp_path_factory) -> Pause:
+    """Stop the commands that are started with its ``variables`` at the second checkpoint of a stage."""
+    return Pause(tmp_path_factory.mktemp("pause"))
+
+
+@pytest.fixture(scope="session")
+def wait_until() -> Callable[..., None]:
+    """Wait until something has happened, however long that takes on a busy machine, while a process runs."""
+
+    def wait_until(happened: Callable[[], object], process: subprocess.Popen[str]) -> None:
+        while not happened():
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
+
+    return wait_until
 
 
 @pytest.fixture
@@ -70,7 +124,6 @@ def start(work) -> Callable[..., Done]:
             env=environment | {"PYTHONDONTWRITEBYTECODE": "1", **variables},
             capture_output=True,
             encoding="utf-8",
-            timeout=60,
             check=False,
         )
         assert "Traceback" not in done.stderr

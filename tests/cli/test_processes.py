@@ -8,7 +8,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -127,7 +126,6 @@ def start(command: list[str], cwd: Path, **variables: str) -> subprocess.Complet
         env=environment() | variables,
         capture_output=True,
         text=True,
-        timeout=120,
         check=False,
     )
 
@@ -142,8 +140,8 @@ def kill(process: subprocess.Popen[str]) -> None:
     for each in family:
         with contextlib.suppress(psutil.NoSuchProcess):
             each.kill()
-    process.communicate(timeout=30)
-    psutil.wait_procs(family[1:], timeout=30)
+    process.communicate()
+    psutil.wait_procs(family[1:])
 
 
 def log(run: Path, stage: str) -> list[dict]:
@@ -252,24 +250,20 @@ def test_a_second_launch_takes_every_stage_from_the_store(both, home):
     assert content(home / "second") == content(both.out)
 
 
-def test_killed_in_the_middle_of_a_stage_they_go_on_from_the_checkpoint_to_the_same_bits(both, home):
+def test_killed_in_the_middle_of_a_stage_they_go_on_from_the_checkpoint_to_the_same_bits(both, home, pause, wait_until):
     command = [*ONE_RECIPE_OF_TWO, "--out", "killed", "--store", "store-killed", "--json"]
     process = subprocess.Popen(
         launch("-m", "srframework", *command),
         cwd=home,
-        env=environment(),
+        env=environment() | pause.variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    work, deadline = home / "store-killed" / "work", time.monotonic() + 100
     try:
-        while not list(work.glob("*/files/checkpoints/[1-9]*")) and time.monotonic() < deadline:
-            assert process.poll() is None, process.communicate()[1]
-            time.sleep(0.002)
+        wait_until(lambda: list(home.glob("store-killed/work/*/files/checkpoints/[1-9]*")), process)
     finally:
         kill(process)
-    assert list(work.glob("*/files/checkpoints/[1-9]*"))
     assert json.loads((home / "killed" / "run.json").read_text())["state"] == "running"
     done = together(*command, cwd=home)
     assert done.returncode == 0, done.stderr

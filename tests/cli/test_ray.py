@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -55,20 +54,20 @@ def ray_worker() -> int | None:
 @pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="Ray is not installed: pip install 'srframework[ray]'"
 )
-def test_a_sweep_on_ray_comes_to_the_same_bits_though_a_worker_is_killed(perform, home, monkeypatch):
+def test_a_sweep_on_ray_comes_to_the_same_bits_though_a_worker_is_killed(perform, home, monkeypatch, pause, wait_until):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     command = [sys.executable, "-m", "srframework", "sweep", "recipe.toml", *GRID, "--launcher", "ray", "--out", "ray"]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+    environment |= pause.variables
     with subprocess.Popen(
         command, cwd=home, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        end = time.monotonic() + 60
-        while (victim := ray_worker()) is None or not list(home.glob("runs/.store/work/*/**/[0-9]*/sums.json")):
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < end, "no worker came to a checkpoint"
-            time.sleep(0.02)
+        wait_until(lambda: list(home.glob("runs/.store/work/*/**/[0-9]*/sums.json")), process)
+        victim = ray_worker()
+        assert victim is not None
         os.kill(victim, signal.SIGKILL)
-        out, err = process.communicate(timeout=120)
+        pause.end()
+        out, err = process.communicate()
     assert process.returncode == 0, err
     told = ("started ", "done ", "taken from the store: ", "2 runs: ", "`srframework results ")
     assert err.splitlines()[-2].startswith("2 runs: ")

@@ -375,11 +375,11 @@ LONG = ("--set", "training.max_steps=60", "--set", "training.eval_every=30", "--
 def start(home) -> Callable[..., subprocess.Popen[str]]:
     """Start the command in a process, and a group of processes, of its own."""
 
-    def start(*args: str) -> subprocess.Popen[str]:
+    def start(*args: str, **variables: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "srframework", "sweep", "recipe.toml", *LONG, *args],
             cwd=home,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            env=os.environ | {"OMP_NUM_THREADS": "1", **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -389,15 +389,6 @@ def start(home) -> Callable[..., subprocess.Popen[str]]:
         )
 
     return start
-
-
-def wait_for(home: Path, pattern: str) -> Path:
-    """Wait until there is such a file."""
-    end = time.monotonic() + 60
-    while not (found := sorted(home.glob(pattern))):
-        assert time.monotonic() < end, f"no {pattern}"
-        time.sleep(0.02)
-    return found[0]
 
 
 def workers(parent: int) -> list[int]:
@@ -421,12 +412,14 @@ def undisturbed(sweep, home):
     return figures(json.loads(done.out))
 
 
-def test_a_worker_that_is_killed_is_replaced_and_nothing_is_missing(home, start, undisturbed):
-    process = start("--grid", "seed=1,2", "--out", "killed", "--store", "killed-store", "--jobs", "2", "--json")
-    wait_for(home, "killed-store/work/*/**/[0-9]*/sums.json")
+def test_a_worker_that_is_killed_is_replaced_and_nothing_is_missing(home, start, undisturbed, pause, wait_until):
+    args = ("--grid", "seed=1,2", "--out", "killed", "--store", "killed-store", "--jobs", "2", "--json")
+    process = start(*args, **pause.variables)
+    wait_until(lambda: list(home.glob("killed-store/work/*/**/[0-9]*/sums.json")), process)
     for victim in workers(process.pid):
         os.kill(victim, signal.SIGKILL)
-    out, err = process.communicate(timeout=120)
+    pause.end()
+    out, err = process.communicate()
     assert process.returncode == 0, err
     assert figures(json.loads(out)) == undisturbed
     assert "the worker process was killed by signal 9 (out of memory?); it is started again" in err
@@ -437,22 +430,23 @@ def test_a_worker_that_is_killed_is_replaced_and_nothing_is_missing(home, start,
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
-def test_a_sweep_that_is_stopped_leaves_no_process_and_goes_on_where_it_was(sweep, home, start, undisturbed, sign):
+def test_a_sweep_that_is_stopped_leaves_no_process_and_goes_on_where_it_was(
+    sweep, home, start, undisturbed, pause, wait_until, sign
+):
     name = f"stopped-{sign.name}"
     args = ("--grid", "seed=1,2", "--out", name, "--store", f"{name}-store", "--jobs", "2", "--json")
-    process = start(*args)
-    wait_for(home, f"{name}-store/work/*/**/[0-9]*/sums.json")
+    process = start(*args, **pause.variables)
+    wait_until(lambda: list(home.glob(f"{name}-store/work/*/**/[0-9]*/sums.json")), process)
     left = workers(process.pid)
     process.send_signal(sign)
-    out, err = process.communicate(timeout=60)
+    pause.end()
+    out, err = process.communicate()
     assert out == ""
     if sign == signal.SIGINT:
         assert process.returncode == 130
         assert err.splitlines()[-1] == "interrupted"
         assert "Traceback" not in err
-    end = time.monotonic() + 30
     while any(Path(f"/proc/{worker}").exists() for worker in left):
-        assert time.monotonic() < end, "a worker is left"
         time.sleep(0.05)
     done = sweep(*LONG, *args)
     assert done.code == 0, done.err

@@ -156,7 +156,6 @@ def srframework(tmp_path) -> Callable[..., subprocess.CompletedProcess[str]]:
             env=environment,
             capture_output=True,
             encoding="utf-8",
-            timeout=60,
             check=False,
         )
         assert "Traceback" not in done.stderr

@@ -81,13 +81,14 @@ def make_run(path: Path, key: str = KEY, **facts) -> Path:
 
 def test_what_is_computed_once_is_there_the_next_time(store, notes):
     assert store.get(KEY) is None
+    before = datetime.now(UTC)
     entry, was_there = obtain(store)
     assert not was_there
     assert names(entry.files) == ["model/weights", "result.json"]
     assert sorted(os.listdir(entry.files)) == ["model", "result.json"]
     assert (entry.key, entry.kind, entry.what, entry.identity) == (KEY, "trained", "SRNet", {"seed": 1})
     assert entry.bytes == len(TEXT) + 2
-    assert timedelta(0) <= datetime.now(UTC) - entry.created < timedelta(minutes=1)
+    assert before - timedelta(seconds=1) <= entry.created <= datetime.now(UTC)
     assert obtain(store, compute=fail) == (entry, True)
     assert store.get(KEY) == entry
     assert list(store.entries()) == [entry]
@@ -144,6 +145,7 @@ def test_what_was_begun_is_gone_on_with(store, error):
         time.sleep(0.05)
         raise error
 
+    began = time.monotonic()
     with pytest.raises(error):
         obtain(store, compute=begin)
     [draft] = store.drafts()
@@ -158,7 +160,7 @@ def test_what_was_begun_is_gone_on_with(store, error):
 
     entry, was_there = obtain(store, compute=go_on)
     assert not was_there
-    assert 0.1 <= entry.seconds < 5
+    assert 0.1 <= entry.seconds <= time.monotonic() - began
     assert list(store.drafts()) == []
 
 
@@ -171,7 +173,9 @@ def test_seconds_of_a_killed_attempt_last_until_it_last_wrote(store):
         os.utime(path, (1030.0, 1030.0))
     [left] = store.drafts()
     assert left.seconds == pytest.approx(40.0)
-    assert obtain(store)[0].seconds == pytest.approx(40.0, abs=5)
+    began = time.monotonic()
+    seconds = obtain(store)[0].seconds
+    assert 40.0 <= seconds + 1e-6 <= 40.0 + time.monotonic() - began + 1e-6
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"seconds": "many"}'])
@@ -390,9 +394,7 @@ def compute(draft):
         calls.write("x")
     (draft / "a").write_text("half")
     print("computing", flush=True)
-    if mode == "hang":
-        time.sleep(60)
-    while not (root.parent / "go").exists():
+    while mode == "hang" or not (root.parent / "go").exists():
         time.sleep(0.01)
     (draft / "a").write_text("whole")
 
@@ -414,8 +416,8 @@ def start() -> Iterator:
 
     yield start
     for process in started:
-        process.kill()
-        process.communicate()
+        with process:
+            process.kill()
 
 
 def test_of_several_processes_one_computes_and_the_others_wait_for_it(store, start, tmp_path):
@@ -424,7 +426,7 @@ def test_of_several_processes_one_computes_and_the_others_wait_for_it(store, sta
     waiting = "note: waiting for another process that computes SRNet\n"
     assert sorted(first) == ["computing\n", waiting, waiting, waiting]
     (tmp_path / "go").touch()
-    last = [process.communicate(timeout=60)[0] for process in processes]
+    last = [process.communicate()[0] for process in processes]
     assert (tmp_path / "calls").read_text() == "x"
     assert last == ["False whole\n" if line == "computing\n" else "True whole\n" for line in first]
 
@@ -521,7 +523,7 @@ print(json.dumps(seen))
 @pytest.mark.parametrize("mode", ["new", "again"])
 def test_a_crash_before_any_step_loses_nothing_and_takes_nothing_half_for_whole(tmp_path, mode):
     command = [sys.executable, "-c", CRASHES, str(tmp_path), mode]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)
     assert len(seen) > 20

@@ -26,7 +26,6 @@ def told(tmp_path_factory):
         text=True,
         env={**os.environ, "TMPDIR": str(home)},
         check=False,
-        timeout=900,
     )
     assert (home / "told.json").exists(), done.stdout + done.stderr
     return json.loads((home / "told.json").read_text()) | {
