@@ -11,14 +11,14 @@ import json
 import math
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import Tensor
 
 from srframework.errors import BackboneError, shorten
 
@@ -108,9 +108,12 @@ class ModelDirectory:
 
         Raises:
             BackboneError: There are no such files, or one is damaged or holds what is no weight (quantised numbers,
-                integers); names file and tensor.
+                integers, NaN); names file and tensor.
         """
-        return {name: tensors.get_tensor(name).to(torch.float32, copy=True) for name, tensors in self._weights()}
+        read = {name: tensors.get_tensor(name).to(torch.float32, copy=True) for name, tensors in self._weights()}
+        if (found := not_finite(read)) is not None:
+            raise BackboneError(f"{self.path}: expected finite weights, got {found}")
+        return read
 
     def _weights(self) -> Iterator[tuple[str, Any]]:
         """The name of every weight, with the open file that has it."""
@@ -161,9 +164,9 @@ class ModelDirectory:
         return [home, repository / "blobs"] if is_snapshot else [home]
 
 
-def first_not_finite(model: nn.Module) -> str | None:
-    """Which weight of a model has NaN or an infinity among its entries, and how many; None where all are finite."""
-    for name, tensor in model.state_dict().items():
+def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """Which is the first that has NaN or an infinity among its entries, and how many; None where all are finite."""
+    for name, tensor in tensors.items():
         if not tensor.is_floating_point() or math.isfinite(tensor.sum().item()):
             continue
         if count := int((~torch.isfinite(tensor)).sum()):  # of finite entries the sum may still be none

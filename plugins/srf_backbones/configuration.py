@@ -7,13 +7,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedConfig
-from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+from transformers import CONFIG_MAPPING, PreTrainedConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 
 from srframework import BackboneError, ModelDirectory, nearest
 
-CONFIG = "config.json"
+CONFIG, _ADAPTER = "config.json", "adapter_config.json"
 
 _SIZES = {
     "hidden_size": ("hidden_size", "dim", "d_model", "n_embd"),
@@ -74,7 +73,7 @@ def read_configuration(directory: ModelDirectory) -> dict[str, Any]:
     kind = said.get("model_type")
     if not isinstance(kind, str):
         raise BackboneError(f"Unrecognized model: {where}: model_type: expected a string such as 'bert', {_got(kind)}")
-    if kind not in CONFIG_MAPPING_NAMES or kind not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
+    if kind not in CONFIG_MAPPING or kind not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
         near = nearest(kind, MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES)
         hint = f"; did you mean {near!r}?" if near else ""
         raise BackboneError(
@@ -87,8 +86,12 @@ def read_configuration(directory: ModelDirectory) -> dict[str, Any]:
             raise BackboneError(f"{where}: {key}: expected {expected}, {_got(said[key])}")
     for key, number in _not_finite(said):
         raise BackboneError(f"{where}: {key}: expected a finite number, got {number}")
+    if directory.file(_ADAPTER) is not None:
+        raise BackboneError(f"{directory.path / _ADAPTER}: expected no adapter, which would change the model; merge it")
     _check_sizes(where, said)
     _check_shares(where, said)
+    if said.get("pad_token_id") is not None:
+        _check_padding(where, said["pad_token_id"], said.get("vocab_size"))
     return said
 
 
@@ -133,10 +136,14 @@ def check_padding(directory: ModelDirectory, config: PreTrainedConfig) -> None:
     Raises:
         BackboneError: It is out of range, or no number.
     """
-    token, words = getattr(config, "pad_token_id", None), getattr(config, "vocab_size", 0)
-    if type(token) is not int or not 0 <= token < words:
-        where = f"{directory.path / CONFIG}: pad_token_id"
-        raise BackboneError(f"{where}: expected a token in [0, {words - 1}], {_got(token)}")
+    words = getattr(config, "vocab_size", None)
+    _check_padding(directory.path / CONFIG, getattr(config, "pad_token_id", None), words)
+
+
+def _check_padding(where: Path, token: Any, words: int | None) -> None:
+    if type(token) is not int or token < 0 or (words is not None and token >= words):
+        most = "the last" if words is None else words - 1
+        raise BackboneError(f"{where}: pad_token_id: expected a token in [0, {most}], {_got(token)}")
 
 
 def stored_labels(directory: ModelDirectory, said: Mapping[str, Any]) -> list[str]:

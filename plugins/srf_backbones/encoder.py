@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, AutoConfig, PreTrainedConfig, PreTrainedModel
@@ -72,7 +72,7 @@ class HuggingFaceEncoder(Backbone):
             weights = directory.weights()
             with _of_transformers(str(directory.path)), torch.random.fork_rng():
                 torch.manual_seed(seed)
-                model, loaded = architecture.from_pretrained(
+                read: Any = architecture.from_pretrained(
                     None,  # else it looks for further files, and follows what they name
                     config=config,
                     state_dict=weights,
@@ -80,6 +80,7 @@ class HuggingFaceEncoder(Backbone):
                     ignore_mismatched_sizes=True,  # a checkpoint that was fine-tuned with other labels
                     output_loading_info=True,
                 )
+        model, loaded = read
         model.name_or_path = self.options.path
         network = Network(model, tokenizer, prunable)
         absent = {*loaded["missing_keys"], *(name for name, *_ in loaded["mismatched_keys"])}
@@ -136,10 +137,11 @@ class HuggingFaceEncoder(Backbone):
 
 def _architecture(directory: ModelDirectory, config: PreTrainedConfig) -> type[PreTrainedModel]:
     try:
-        return MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
+        found: Any = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
     except (KeyError, ImportError) as error:
         expected = "expected an encoder for classification such as bert or roberta"
         raise BackboneError(f"{directory.path / CONFIG}: {expected}, got {config.model_type!r}") from error
+    return cast("type[PreTrainedModel]", found[0] if isinstance(found, tuple) else found)
 
 
 def _outline(

@@ -1,4 +1,4 @@
-"""Where a model is: a local directory, or a copy of what the Hugging Face hub has, of which only safe files are taken."""
+"""Where a model is: a local directory, or a copy of one on the Hugging Face hub, less all files that may be unsafe."""
 
 from __future__ import annotations
 

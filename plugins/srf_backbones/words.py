@@ -28,7 +28,7 @@ _DROPPED = {
     *("processor_class", "is_local", "local_files_only", "subfolder", "token", "revision", "trust_remote_code"),
     *("files_loaded", "added_tokens", "post_processor", "tokenizer_padding", "tokenizer_truncation", "config"),
 }
-"""Keys that name files or code, or that are no settings; whatever begins with ``_``, or ends as below, is dropped too."""
+"""Keys that name files or code, or are no settings; whatever begins with ``_``, or ends as below, is dropped too."""
 
 _ENDS = ("_file", "_files", "_path", "_dir", "_kwargs")
 
