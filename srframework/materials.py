@@ -148,7 +148,7 @@ class Materials:
 
     def measures(self, network: Network) -> dict[str, float]:
         """What the recipe's evaluators say of the weights."""
-        return measures(self._evaluators, network.matrices())
+        return measures(self._evaluators, network.counted())
 
     def metric(self, evaluation: Mapping[str, float]) -> float:
         """The task's metric among the figures of a split.
