@@ -28,6 +28,7 @@ from srframework.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from srframework.masks import Mask
+    from srframework.model_directory import ModelDirectory
     from srframework.pruning import FixedMask
 
 __version__ = "0.1.0"
@@ -46,6 +47,7 @@ __all__ = [
     "InputFile",
     "LossInputs",
     "Mask",
+    "ModelDirectory",
     "Network",
     "Options",
     "Phase",
@@ -61,7 +63,11 @@ __all__ = [
     "nearest",
 ]
 
-_HEAVY = {"FixedMask": "srframework.pruning", "Mask": "srframework.masks"}
+_HEAVY = {
+    "FixedMask": "srframework.pruning",
+    "Mask": "srframework.masks",
+    "ModelDirectory": "srframework.model_directory",
+}
 
 
 def __getattr__(name: str) -> Any:

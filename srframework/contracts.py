@@ -32,6 +32,12 @@ PARTS = ("encoder", "pooler", "classifier")
 """The parts of a model whose matrices may be pruned: the Transformer layers, the pooler, and what
 is on top."""
 
+COUNTED_PARTS = ("encoder", "classifier")
+"""The parts whose matrices are the denominator of a model's sparsity (section 3.1): never the pooler, pruned or not."""
+
+SPARSITY = "zeros among the entries of the encoder's and the classifier's matrices"
+"""What ``sparsity`` says of a model, wherever it is told."""
+
 
 # -- backbone ------------------------------------------------------------------------------------
 
@@ -55,6 +61,10 @@ class Network:
         """The weights of the prunable modules of these parts, by the name of the module."""
         chosen = [name for name, part in self.prunable.items() if part in parts]
         return {name: cast("nn.Parameter", self.model.get_submodule(name).weight) for name in chosen}
+
+    def counted(self) -> dict[str, nn.Parameter]:
+        """The matrices over whose entries the sparsity of the model is counted: those of :data:`COUNTED_PARTS`."""
+        return self.matrices(COUNTED_PARTS)
 
 
 class Backbone(ABC):
@@ -365,5 +375,6 @@ class Evaluator(ABC):
         return {}
 
     def measure(self, matrices: Mapping[str, Tensor]) -> dict[str, float]:
-        """Figures of the model's prunable weight matrices, by the name of their module."""
+        """Figures of the weights of a model: of the encoder's and the classifier's matrices, over which its sparsity
+        is counted, by the name of their module; the pooler's is not among them."""
         return {}

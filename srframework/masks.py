@@ -68,7 +68,8 @@ class Mask(Mapping[str, Tensor]):
 
     @property
     def sparsity(self) -> float:
-        """Share of the entries of its own matrices that it prunes, in [0, 1]; 0 if it has none."""
+        """Share of the entries of its own matrices that it prunes, in [0, 1]; 0 if it has none. A model's sparsity
+        has another denominator, :meth:`srframework.Network.counted`, whatever matrices a mask is over."""
         return self.pruned / self.entries if self.entries else 0.0
 
     def agreement(self, other: Mask) -> float:

@@ -15,9 +15,10 @@ from transformers import PreTrainedModel
 
 from srframework.bias import FittedBias
 from srframework.contracts import Backbone, Evaluator, Network, Predictions, Split, TaskData
-from srframework.errors import DataError, PluginError
+from srframework.errors import BackboneError, DataError, PluginError
 from srframework.fingerprint import arrays_fingerprint, network_fingerprint, split_fingerprint
 from srframework.identity import component, digest
+from srframework.model_directory import ModelDirectory
 from srframework.prediction import figures, measures, predict, tokenize
 from srframework.recipe import Recipe, Stage
 
@@ -77,8 +78,22 @@ class Materials:
         return self._backbone.load(self.task.labels, self._recipe.seed)
 
     def load(self, saved: Path) -> Network:
-        """A saved model, from disk: what is measured is what a user will load."""
-        model: PreTrainedModel = type(self.pretrained.model).from_pretrained(saved)
+        """A saved model, from disk: what is measured is what a user will load.
+
+        Raises:
+            BackboneError: It is damaged, or lacks a weight.
+        """
+        like = self.pretrained.model
+        read: Any = type(like).from_pretrained(
+            None,  # else it looks for further files, and follows what they name
+            config=like.config,
+            state_dict=ModelDirectory(saved).weights(),
+            dtype=like.dtype,
+            output_loading_info=True,
+        )
+        model, loaded = read
+        if lost := sorted(loaded["missing_keys"]):
+            raise BackboneError(f"{saved}: expected every weight of the model, got none for {lost[0]}")
         return dataclasses.replace(self.pretrained, model=model)
 
     @cached_property
@@ -133,7 +148,7 @@ class Materials:
 
     def measures(self, network: Network) -> dict[str, float]:
         """What the recipe's evaluators say of the weights."""
-        return measures(self._evaluators, network.matrices())
+        return measures(self._evaluators, network.counted())
 
     def metric(self, evaluation: Mapping[str, float]) -> float:
         """The task's metric among the figures of a split.

@@ -30,9 +30,6 @@ from srframework.stage_training import point_in
 
 FIGURES = "figures.json"
 
-COUNTED_PARTS = ("encoder", "classifier")
-"""The parts whose prunable matrices are the denominator of a model's sparsity (section 3.1)."""
-
 
 def measure(
     stage: Stage, trained: Path, points: Iterable[str], materials: Materials, accelerator: Accelerator, into: Path
@@ -72,7 +69,7 @@ def _measured(stage: Stage, place: Path, materials: Materials, accelerator: Acce
     if measured := materials.measures(network):
         evaluations["model"] = measured
     return Figures(
-        sparsity=masks.sparsity(network.matrices(COUNTED_PARTS)),
+        sparsity=masks.sparsity(network.counted()),
         id=materials.metric(evaluations[materials.reported.name]),
         ood={split.name: materials.metric(evaluations[split.name]) for split in task.ood},
         also={split.name: materials.metric(evaluations[split.name]) for split in task.also},

@@ -25,6 +25,7 @@ from srframework.manifest import Entry
 from srframework.masks import Mask
 from srframework.materials import Materials, held_materials
 from srframework.measuring import FIGURES, measure, read_figures
+from srframework.model_checks import check_model
 from srframework.points import Plan, check_points, plan
 from srframework.recipe import PRETRAINED, Recipe, Reference, Stage
 from srframework.report.reporter import Reporter
@@ -116,6 +117,7 @@ class Pipeline:
         self._plan = self._planned()
         check_points(recipe, self._plan)
         self._check_claim()
+        check_model(recipe, self._materials)
         with self._begun():
             self._fit_bias()
             results = [self._stage(stage, number) for number, stage in enumerate(recipe.stages, 1)]

@@ -72,7 +72,7 @@ class Figures:
     """What was measured of one saved model.
 
     Attributes:
-        sparsity: Zeros among the entries of the encoder's and the classifier's prunable matrices,
+        sparsity: Zeros among the entries of the encoder's and the classifier's matrices,
             as a share in [0, 1].
         id: The task's metric on the ID test split, or, where there is none, on the dev split.
         ood: The same on each OOD split.

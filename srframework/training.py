@@ -21,6 +21,7 @@ from srframework.checkpoints import Checkpoints, Snapshot, optimizer_state, rest
 from srframework.contracts import Debiaser, LossInputs, Network, Phase, Pruner
 from srframework.errors import SRFrameworkError
 from srframework.masks import Mask
+from srframework.model_directory import not_finite
 from srframework.signals import HeldSignals
 from srframework.training_options import TrainingOptions, steps_in
 
@@ -112,13 +113,17 @@ class Training:
         points that were reached before it are not yielded again.
 
         Raises:
-            SRFrameworkError: The loss is no finite number, or the processes disagree on the mask; says at which step.
+            SRFrameworkError: The weights or the loss are no finite numbers, or the processes disagree on the mask; says
+                at which step, and what of it came first.
         """
         options, pruner, accelerator = self.options, self.pruner, self.accelerator
         set_seed(self.seed)
         total = steps_in(options, len(self.examples), accelerator.num_processes)
         plain = self.network.model.to(accelerator.device)
         self._plain, self._names = plain, list(plain.state_dict())
+        if (found := not_finite(plain.state_dict())) is not None:
+            raise SRFrameworkError(f"expected finite weights at the start of the stage, got {found}")
+        self._first_not_finite = torch.zeros(4, dtype=torch.int64, device=accelerator.device)
         pruner.attach(self.network, total)
         self.debiaser.attach(self._watch_hidden())
         if accelerator.num_processes > 1:  # one draw for what all share; to drop out each has examples of its own
@@ -316,6 +321,7 @@ class Training:
                 hidden = None if self._hidden is None else self._hidden.float()
                 inputs = LossInputs(logits.float(), labels, **known, hidden=hidden, progress=at.step / planned)
                 loss = self.debiaser.loss(inputs) / count
+                self._watch(loss, inputs, at.step + 1)
                 self.accelerator.backward(loss)
             total += loss.detach()
         for own in self.debiaser.parameters():  # which the model, and so DDP, does not know of
@@ -340,12 +346,38 @@ class Training:
         total = self.accelerator.reduce(at.loss_sum, "mean") if self.accelerator.num_processes > 1 else at.loss_sum
         loss: float = total.item() / max(at.losses, 1)
         if not math.isfinite(loss):
-            rate = self.options.learning_rate
-            raise SRFrameworkError(
-                f"the loss is {loss} at step {at.step}; expected a finite number (learning_rate is {rate:g}, "
-                f"max_grad_norm {self.options.max_grad_norm:g}; a lower learning rate is the usual remedy)"
-            )
+            raise SRFrameworkError(f"the loss is {loss} at step {at.step}; expected a finite number ({self._cause()})")
         return loss
+
+    def _watch(self, loss: Tensor, inputs: LossInputs, step: int) -> None:
+        """Remember, on the device, the first step whose loss is not finite, and which of its inputs are not."""
+
+        def is_bad(tensor: Tensor | None) -> Tensor:
+            finite = loss.new_ones((), dtype=torch.bool) if tensor is None else tensor.detach().isfinite().all()
+            return (~finite).to(self._first_not_finite)
+
+        seen = [is_bad(each) for each in (inputs.logits, inputs.bias_log_probs, inputs.teacher_log_probs)]
+        now = torch.stack([is_bad(loss) * step, *seen])
+        self._first_not_finite = torch.where(
+            (self._first_not_finite[0] == 0) & (now[0] > 0), now, self._first_not_finite
+        )
+
+    def _cause(self) -> str:
+        """Of a loss that is no finite number, by what came first."""
+        step, logits, bias, teacher = self._first_not_finite.tolist()
+        is_first = step == 1  # before it no weight was changed, and all were finite
+        if logits and is_first:
+            return "at step 1 the model itself gives logits that are not finite, from finite weights"
+        if not logits and (bias or teacher):
+            whose = "bias model" if bias else "teacher"
+            return f"the {whose} gives log-probabilities that are not finite for the examples of step {step}"
+        if not logits and is_first:
+            return f"at step 1 the loss, {type(self.debiaser).__name__}, makes it of finite logits"
+        return self._remedy()
+
+    def _remedy(self) -> str:
+        rate, norm = self.options.learning_rate, self.options.max_grad_norm
+        return f"learning_rate is {rate:g}, max_grad_norm {norm:g}; a lower learning rate is the usual remedy"
 
     def _remember_best(self, metric: float, step: int, total: int) -> None:
         first = round((self.options.best_after or 0) * total, 6)  # 0.55 * 100 is a little more than 55
@@ -360,6 +392,8 @@ class Training:
         weights = {name: _tensor(self._plain, name).detach().to("cpu", copy=True) for name in self._names}
         for name, matrix in mask.items():
             weights[f"{name}.weight"].masked_fill_(~matrix, 0.0)  # a kept -0.0 apart, pruned is +0.0
+        if (found := not_finite(weights)) is not None:
+            raise SRFrameworkError(f"expected finite weights after step {step}, got {found} ({self._remedy()})")
         return Checkpoint(step, point, weights, mask)
 
     def _checkpoint_between(self, step: int) -> Checkpoint:

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from srf_backbones.classifier import settle_classifier
+from srf_backbones.configuration import (
+    CONFIG,
+    check_padding,
+    make_configuration,
+    one_line,
+    read_configuration,
+    stored_labels,
+    transformer_shape,
+)
+from srf_backbones.hub import model_directory
 from srf_backbones.options import EncoderOptions
 from srf_backbones.structure import matrix_entries, prunable_modules
-from srframework import Backbone, BackboneError, Network
-
-_UNLOADABLE = (
-    *(OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError),
-    *(SafetensorError, StrictDataclassError),
-)
-"""What transformers raises, depending on what is wrong with a directory or a name."""
+from srf_backbones.words import check_tokens, load_tokenizer
+from srframework import Backbone, BackboneError, ModelDirectory, Network
 
 _KNOWN_SIZES = {
     "bert-base-uncased": matrix_entries(12, 768, 3072),
@@ -31,12 +37,16 @@ _KNOWN_SIZES = {
 
 _DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 
+_SLACK = 10**7
+"""Entries that a model may have beyond four times those of its file: new layers on top."""
+
 
 class HuggingFaceEncoder(Backbone):
     """A pre-trained encoder from a directory or from the hub, with a new classifier; a checkpoint
     whose classifier has just our labels keeps it, in our order.
 
-    Weights are read from safetensors alone, in float32; code that comes with a model is never run.
+    Weights are read from safetensors alone, in float32; code that comes with a model is never run, and no file outside
+    its directory is opened, whatever its files name.
     """
 
     options: EncoderOptions
@@ -44,39 +54,38 @@ class HuggingFaceEncoder(Backbone):
     def load(self, labels: Sequence[str], seed: int) -> Network:
         """Load model and tokenizer; the classifier is drawn from ``seed``."""
         names = dict(enumerate(labels))
-        settings: dict[str, Any] = {
-            "num_labels": len(labels),
-            "id2label": names,
-            "label2id": {label: index for index, label in names.items()},
-        }
-        if self.options.dropout is not None:
-            settings |= dict.fromkeys(_DROPOUTS, self.options.dropout)
-        source = {"revision": self.options.revision or "main", "trust_remote_code": False}
-        path = self.options.path
-        try:
-            stored = AutoConfig.from_pretrained(path, **source).id2label
-            config = AutoConfig.from_pretrained(path, **source, **settings)
-            tokenizer = AutoTokenizer.from_pretrained(path, **source)
-            with torch.random.fork_rng():
+        settings: dict[str, Any] = {"id2label": names, "label2id": {label: index for index, label in names.items()}}
+        with self._named():
+            directory = model_directory(self.options.path, self.options.revision)
+            said = read_configuration(directory)
+            stored = stored_labels(directory, said)
+            config = make_configuration(directory, said, AutoConfig.for_model(said["model_type"]), settings)
+        self._set_dropout(config)
+        with self._named():
+            architecture = _architecture(directory, config)
+            entries = sum(math.prod(shape) for shape in directory.weight_shapes().values())
+            outline = _outline(directory, architecture, config, entries)
+        prunable = prunable_modules(outline)
+        with self._named():
+            check_padding(directory, config)
+            tokenizer = load_tokenizer(directory, config)
+            weights = directory.weights()
+            with _of_transformers(str(directory.path)), torch.random.fork_rng():
                 torch.manual_seed(seed)
-                model, loaded = AutoModelForSequenceClassification.from_pretrained(
-                    path,
+                read: Any = architecture.from_pretrained(
+                    None,  # else it looks for further files, and follows what they name
                     config=config,
+                    state_dict=weights,
                     dtype=torch.float32,
-                    use_safetensors=True,
                     ignore_mismatched_sizes=True,  # a checkpoint that was fine-tuned with other labels
                     output_loading_info=True,
-                    **source,
                 )
-        except _UNLOADABLE as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            where = "the directory" if Path(path).is_dir() else "no such directory; on the Hugging Face hub"
-            expected = "a directory with a model, or a name on the hub"
-            raise BackboneError(f"backbone.path: expected {expected}, got {path!r} ({where}): {reason}") from error
-        network = Network(model, tokenizer, prunable_modules(model))
+        model, loaded = read
+        model.name_or_path = self.options.path
+        network = Network(model, tokenizer, prunable)
         absent = {*loaded["missing_keys"], *(name for name, *_ in loaded["mismatched_keys"])}
         self._check(network, absent)
-        settle_classifier(network, [stored[index] for index in sorted(stored)], labels, absent, seed)
+        settle_classifier(network, stored, labels, absent, seed)
         return network
 
     def size(self) -> int | None:
@@ -85,21 +94,36 @@ class HuggingFaceEncoder(Backbone):
         if not Path(path).is_dir():
             return _KNOWN_SIZES.get(path)
         try:
-            config = AutoConfig.from_pretrained(path, trust_remote_code=False)
-        except _UNLOADABLE:
+            found = transformer_shape(read_configuration(ModelDirectory(Path(path))))
+        except BackboneError:
             return None
-        width, inner = getattr(config, "hidden_size", 0), getattr(config, "intermediate_size", 0)
-        layers = getattr(config, "num_hidden_layers", 0)
-        return matrix_entries(layers, width, inner) if layers and width and inner else None
+        return matrix_entries(*found) if found is not None else None
 
-    def _check(self, network: Network, absent: set[str]) -> None:
-        """Refuse what transformers lets pass; ``absent``: parameters that the checkpoint does not have."""
-        path, config = self.options.path, network.model.config
-        if self.options.dropout is not None and not all(hasattr(config, name) for name in _DROPOUTS):
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Say in an error of which model it is."""
+        try:
+            yield
+        except BackboneError as error:
+            path = self.options.path
+            where = "the directory" if Path(path).is_dir() else "no such directory; on the Hugging Face hub"
+            expected = "a directory with a model, or a name on the hub"
+            raise BackboneError(f"backbone.path: expected {expected}, got {path!r} ({where}): {error}") from error
+
+    def _set_dropout(self, config: PreTrainedConfig) -> None:
+        if self.options.dropout is None:
+            return
+        if not all(hasattr(config, name) for name in _DROPOUTS):
             raise BackboneError(
                 f"backbone.dropout: expected no dropout for a model of type {config.model_type!r}, whose "
                 f"configuration has no {' and '.join(_DROPOUTS)}; got {self.options.dropout}"
             )
+        for name in _DROPOUTS:
+            setattr(config, name, self.options.dropout)
+
+    def _check(self, network: Network, absent: set[str]) -> None:
+        """Refuse what transformers lets pass; ``absent``: parameters that the checkpoint does not have."""
+        path = self.options.path
         if set(network.tokenizer.get_vocab()) <= set(network.tokenizer.all_special_tokens):
             raise BackboneError(f"backbone.path: expected a model with its tokenizer, got {path!r}, which has no words")
         if lost := sorted(name for name in _encoder_parameters(network) if name in absent):
@@ -107,6 +131,46 @@ class HuggingFaceEncoder(Backbone):
                 f"backbone.path: expected the weights of {type(network.model.base_model).__name__}, got {path!r}, "
                 f"in which {len(lost)} of them are missing or of another shape, such as {lost[0]}"
             )
+        with self._named():
+            check_tokens(network.tokenizer)
+
+
+def _architecture(directory: ModelDirectory, config: PreTrainedConfig) -> type[PreTrainedModel]:
+    try:
+        found: Any = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
+    except (KeyError, ImportError) as error:
+        expected = "expected an encoder for classification such as bert or roberta"
+        raise BackboneError(f"{directory.path / CONFIG}: {expected}, got {config.model_type!r}") from error
+    return cast("type[PreTrainedModel]", found[0] if isinstance(found, tuple) else found)
+
+
+def _outline(
+    directory: ModelDirectory, architecture: type[PreTrainedModel], config: PreTrainedConfig, entries: int
+) -> PreTrainedModel:
+    """The model without memory for its weights.
+
+    Raises:
+        BackboneError: It cannot be made, or is far larger than the ``entries`` that there are weights for.
+    """
+    where = directory.path / CONFIG
+    with _of_transformers(str(where)), torch.device("meta"):
+        model = architecture(copy.deepcopy(config))
+    claimed = sum(parameter.numel() for parameter in model.parameters())
+    if claimed > 4 * entries + _SLACK:
+        expected = f"a model of about {entries} weights, as many as its files have"
+        raise BackboneError(f"{where}: expected {expected}, got sizes that make {claimed}")
+    return model
+
+
+@contextmanager
+def _of_transformers(where: str) -> Iterator[None]:
+    """Make a sentence of whatever the library raises, which has no base class for it."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise BackboneError(f"{where}: {one_line(error)}") from error
 
 
 def _encoder_parameters(network: Network) -> list[str]:

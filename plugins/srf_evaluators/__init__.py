@@ -38,7 +38,7 @@ def srframework_evaluators() -> list[Component]:
             name="sparsity",
             options=NoOptions,
             factory="srf_evaluators.sparsity:Sparsity",
-            summary="Zeros among the entries of each prunable matrix, and of all, counted.",
+            summary="Zeros among the entries of the encoder's and the classifier's matrices, each and all, counted.",
             source="§3.1",
         ),
     ]

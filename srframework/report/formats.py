@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.table import Table
 
+from srframework.contracts import SPARSITY
 from srframework.report.columns import NUMERIC, Column
 from srframework.report.summary import Row, Statistic
 
@@ -19,8 +20,8 @@ _ESCAPED |= {character: f"\\{character}" for character in "&%$#_{}"}
 
 def text_table(rows: Sequence[Row], columns: Sequence[Column], runs: bool = False) -> Table:
     """For a terminal; ``runs``: with the directories under each row."""
-    caption = "in percent: mean ± standard deviation over n seeds; sparsity: zeros among the entries of the encoder's "
-    table = Table(caption=caption + "and the classifier's prunable matrices", caption_justify="left")
+    caption = f"in percent: mean ± standard deviation over n seeds; sparsity: {SPARSITY}"
+    table = Table(caption=caption, caption_justify="left")
     for column in columns:
         table.add_column(column.heading, justify="right" if column.kind in NUMERIC else "left", overflow="fold")
     if runs:

@@ -7,6 +7,8 @@ from typing import Any
 
 from rich.table import Table
 
+from srframework.contracts import SPARSITY
+
 
 def results_table(stages: Sequence[Mapping[str, Any]]) -> Table:
     """The stages in the order in which they ran, each with the levels inside it; figures in percent."""
@@ -19,7 +21,7 @@ def results_table(stages: Sequence[Mapping[str, Any]]) -> Table:
         f"ID {metric}",
         *(f"{split} {metric}" for split in splits["also"]),
         *(f"OOD {split} {metric}" for split in splits["ood"]),
-        caption="in percent; sparsity: zeros among the entries of the encoder's and the classifier's prunable matrices",
+        caption=f"in percent; sparsity: {SPARSITY}",
         caption_justify="left",
     )
     for column in table.columns[2:]:

@@ -293,7 +293,7 @@ def test_a_real_encoder_is_loaded(minilm):
 # -- what is refused -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["no-such/model", "no-such-model", "a/b/c d", "/no/such/directory"])
+@pytest.mark.parametrize("name", ["no-such/model", "no-such-model"])
 def test_what_is_neither_a_directory_nor_on_the_hub_is_refused(monkeypatch, name):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     assert refused(name).startswith(expecting_a_model(name, "no such directory; on the Hugging Face hub"))

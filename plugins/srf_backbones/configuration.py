@@ -1,0 +1,226 @@
+"""config.json, as far as it is trusted: what it says of the shape of a model, never what it says to open or to run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers import CONFIG_MAPPING, PreTrainedConfig
+from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
+
+from srframework import BackboneError, ModelDirectory, nearest
+
+CONFIG, _ADAPTER = "config.json", "adapter_config.json"
+
+_SIZES = {
+    "hidden_size": ("hidden_size", "dim", "d_model", "n_embd"),
+    "num_hidden_layers": ("num_hidden_layers", "n_layers", "n_layer", "num_layers"),
+    "num_attention_heads": ("num_attention_heads", "n_heads", "n_head"),
+    "intermediate_size": ("intermediate_size", "hidden_dim", "n_inner"),
+    "vocab_size": ("vocab_size",),
+    "max_position_embeddings": ("max_position_embeddings", "n_positions"),
+    "type_vocab_size": ("type_vocab_size",),
+    "embedding_size": ("embedding_size",),
+    "num_hidden_groups": ("num_hidden_groups",),
+    "inner_group_num": ("inner_group_num",),
+}
+"""Whole numbers that make the shape of a model, each by the names that architectures have for it."""
+
+_MAY_BE_0 = {"type_vocab_size"}  # DeBERTa has none
+
+_MOST_LAYERS = 1000
+"""Layers are Python objects, made before any weight is looked at."""
+
+_MODULES = ("num_hidden_layers", "num_hidden_groups", "inner_group_num")
+
+_REFUSED = {
+    "quantization_config": None,
+    "compression_config": None,
+    "transformers_weights": "model.safetensors",
+    "configuration_files": None,
+    "fusion_config": None,
+    "is_decoder": False,
+    "add_cross_attention": False,
+    "is_encoder_decoder": False,
+}
+"""Keys by which other files would be read, or another model made, with the only value that is not refused."""
+
+_DROPPED = {
+    *("auto_map", "custom_pipelines", "name_or_path", "kernel_config", "distributed_config", "device_map"),
+    *("attn_implementation", "experts_implementation", "architectures", "transformers_version", "dtype", "torch_dtype"),
+    *("return_dict", "output_hidden_states", "output_attentions", "use_return_dict", "torchscript"),
+    *("chunk_size_feed_forward", "problem_type", "use_cache", "gguf_file", "id2label", "label2id", "num_labels"),
+    *("pruned_heads", "tie_encoder_decoder", "quantization", "tp_plan", "base_model_tp_plan", "generation_config"),
+}
+"""Keys that are ours to set, or that name files, code and kernels; whatever begins with ``_`` is dropped too."""
+
+
+def read_configuration(directory: ModelDirectory) -> dict[str, Any]:
+    """What config.json of a model directory says, checked.
+
+    Raises:
+        BackboneError: There is none, or it describes no encoder that can be made; names file and key.
+    """
+    where = directory.path / CONFIG
+    try:
+        said = directory.json(CONFIG)
+    except BackboneError as error:
+        raise BackboneError(f"Unrecognized model: {error}") from error
+    if said is None:
+        raise BackboneError(f"Unrecognized model: expected a {CONFIG}, got a directory without one")
+    kind = said.get("model_type")
+    if not isinstance(kind, str):
+        raise BackboneError(f"Unrecognized model: {where}: model_type: expected a string such as 'bert', {_got(kind)}")
+    if kind not in CONFIG_MAPPING or kind not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
+        near = nearest(kind, MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES)
+        hint = f"; did you mean {near!r}?" if near else ""
+        raise BackboneError(
+            f"{where}: expected an encoder for classification such as bert or roberta, "
+            f"got the model type `{kind[:60]}`{hint}"
+        )
+    for key, allowed in _REFUSED.items():
+        if said.get(key) not in (None, allowed):
+            expected = "no such key" if allowed is None else repr(allowed)
+            raise BackboneError(f"{where}: {key}: expected {expected}, {_got(said[key])}")
+    for key, number in _not_finite(said):
+        raise BackboneError(f"{where}: {key}: expected a finite number, got {number}")
+    if directory.file(_ADAPTER) is not None:
+        raise BackboneError(f"{directory.path / _ADAPTER}: expected no adapter, which would change the model; merge it")
+    _check_sizes(where, said)
+    _check_shares(where, said)
+    if said.get("pad_token_id") is not None:
+        _check_padding(where, said["pad_token_id"], said.get("vocab_size"))
+    return said
+
+
+def make_configuration(
+    directory: ModelDirectory, said: Mapping[str, Any], template: PreTrainedConfig, settings: Mapping[str, Any]
+) -> PreTrainedConfig:
+    """The configuration of transformers, with ``settings`` in place of what the file says.
+
+    Args:
+        directory: The model's.
+        said: What :func:`read_configuration` gave.
+        template: A configuration of that type of model.
+        settings: Attributes of the configuration.
+
+    Raises:
+        BackboneError: transformers refuses a value; with its reason.
+    """
+    fields, renamed = set(vars(template)), set(getattr(type(template), "attribute_map", ()))
+
+    def counts(key: str) -> bool:
+        is_ours = key in _DROPPED or key in _REFUSED or key.startswith("_") or "_implementation" in key
+        names_a_file = key.endswith(("_file", "_files", "_path", "_dir"))
+        # A key that is called like a method would take its place.
+        is_free = key in fields or key in renamed or not hasattr(template, key)
+        return not is_ours and not names_a_file and is_free and key != "model_type"
+
+    table = {key: value for key, value in said.items() if counts(key)} | dict(settings)
+    if type(template).sub_configs:
+        expected = "expected one encoder, got a model of several parts"
+        raise BackboneError(f"{directory.path / CONFIG}: {expected} ({', '.join(type(template).sub_configs)})")
+    try:
+        return type(template).from_dict(table)
+    except MemoryError:
+        raise
+    except Exception as error:  # of transformers and of its validators, which share no base
+        raise BackboneError(f"{directory.path / CONFIG}: {one_line(error)}") from error
+
+
+def check_padding(directory: ModelDirectory, config: PreTrainedConfig) -> None:
+    """Refuse a padding token that the embeddings have no row for.
+
+    Raises:
+        BackboneError: It is out of range, or no number.
+    """
+    words = getattr(config, "vocab_size", None)
+    _check_padding(directory.path / CONFIG, getattr(config, "pad_token_id", None), words)
+
+
+def _check_padding(where: Path, token: Any, words: int | None) -> None:
+    if type(token) is not int or token < 0 or (words is not None and token >= words):
+        most = "the last" if words is None else words - 1
+        raise BackboneError(f"{where}: pad_token_id: expected a token in [0, {most}], {_got(token)}")
+
+
+def stored_labels(directory: ModelDirectory, said: Mapping[str, Any]) -> list[str]:
+    """The labels that a configuration names, in the order of its outputs.
+
+    Raises:
+        BackboneError: ``id2label`` is no table from numbers to names.
+    """
+    named = said.get("id2label")
+    if named is None:
+        return []
+    where = f"{directory.path / CONFIG}: id2label"
+    expected = "expected a table from the numbers of outputs to names"
+    if not isinstance(named, dict):
+        raise BackboneError(f"{where}: {expected}, {_got(named)}")
+    try:
+        numbered = {int(index): name for index, name in named.items()}
+    except ValueError as error:
+        raise BackboneError(f"{where}: {expected}, {_got(named)}") from error
+    if not all(isinstance(name, str) for name in numbered.values()):
+        raise BackboneError(f"{where}: {expected}, {_got(named)}")
+    return [numbered[index] for index in sorted(numbered)]
+
+
+def transformer_shape(said: Mapping[str, Any]) -> tuple[int, int, int] | None:
+    """Layers, width and width of the feed-forward layers, where a configuration says all three."""
+    found = [next((said[n] for n in _SIZES[key] if n in said), 0) for key in _SHAPE]
+    return (found[0], found[1], found[2]) if all(found) else None
+
+
+_SHAPE = ("num_hidden_layers", "hidden_size", "intermediate_size")
+
+
+def _check_sizes(where: Path, said: Mapping[str, Any]) -> None:
+    sizes: dict[str, tuple[str, int]] = {}
+    for size, names in _SIZES.items():
+        for name in names:
+            value = said.get(name)
+            if value is None:
+                continue
+            least = 0 if size in _MAY_BE_0 else 1
+            if type(value) is not int or value < least:
+                raise BackboneError(f"{where}: {name}: expected a whole number of at least {least}, {_got(value)}")
+            if size in _MODULES and value > _MOST_LAYERS:
+                raise BackboneError(f"{where}: {name}: expected at most {_MOST_LAYERS}, {_got(value)}")
+            if value > 2**40:
+                raise BackboneError(f"{where}: {name}: expected less than 2^40, {_got(value)}")
+            sizes[size] = name, value
+    if "hidden_size" in sizes and "num_attention_heads" in sizes:
+        (wide, width), (many, heads) = sizes["hidden_size"], sizes["num_attention_heads"]
+        if width % heads:
+            raise BackboneError(f"{where}: {many}: expected a number that divides {wide} ({width}), got {heads}")
+
+
+def _check_shares(where: Path, said: Mapping[str, Any]) -> None:
+    for name, value in said.items():
+        if "dropout" in name and not isinstance(value, bool) and isinstance(value, int | float) and not 0 <= value < 1:
+            raise BackboneError(f"{where}: {name}: expected a share in [0, 1), {_got(value)}")
+        if name in ("layer_norm_eps", "layernorm_eps", "initializer_range") and (
+            isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1
+        ):
+            raise BackboneError(f"{where}: {name}: expected a number in [0, 1], {_got(value)}")
+
+
+def _not_finite(said: Any, at: str = "") -> Iterator[tuple[str, float]]:
+    if isinstance(said, float) and not math.isfinite(said):
+        yield at or "a value", said
+    inside = said.items() if isinstance(said, dict) else enumerate(said) if isinstance(said, list) else ()
+    for key, value in inside:
+        yield from _not_finite(value, f"{at}.{key}" if at else str(key))
+
+
+def _got(value: Any) -> str:
+    text = repr(value)
+    return f"got {text if len(text) <= 60 else text[:59] + '…'}"
+
+
+def one_line(error: object) -> str:
+    """An error, or a value, as a message shows it."""
+    return " ".join(str(error).split())[:600] or type(error).__name__

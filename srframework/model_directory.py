@@ -1,0 +1,184 @@
+"""The directory of a saved model: which files are read of it, and what is in them.
+
+A model directory may come from anybody. A file is opened only where it is a regular file of that very directory (or of
+the same repository in the Hugging Face cache, whose snapshots are links), whatever names it; weights are read from
+safetensors alone, and no pickle is.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from srframework.errors import BackboneError, shorten
+
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+
+_MOST_JSON = 256 * 2**20
+"""Bytes: the largest published tokenizer.json has a tenth of this."""
+
+_FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
+
+_NO_WEIGHTS = ("position_ids", "token_type_ids", "num_batches_tracked")
+"""Integers that old checkpoints have; a model computes them by itself."""
+
+
+class ModelDirectory:
+    """A saved model, as a backbone reads it.
+
+    Args:
+        path: The directory.
+
+    Attributes:
+        path: As it was given.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def file(self, name: str) -> Path | None:
+        """The regular file of this plain name, links resolved; None where there is none.
+
+        Raises:
+            BackboneError: It is a directory, a pipe or the like; or a link that leads elsewhere.
+        """
+        path = self.path / name
+        try:
+            mode = path.stat().st_mode
+        except FileNotFoundError:
+            if path.is_symlink():
+                raise BackboneError(f"{path}: expected a file, got a link to nothing") from None
+            return None
+        except OSError as error:
+            raise BackboneError(f"{path}: expected a file that can be read: {error.strerror or error}") from error
+        if not stat.S_ISREG(mode):
+            kind = "a directory" if stat.S_ISDIR(mode) else "a pipe, a socket or a device"
+            raise BackboneError(f"{path}: expected a file, got {kind}")
+        found = path.resolve()
+        if not any(found.is_relative_to(home) for home in self._homes()):
+            raise BackboneError(f"{path}: expected a file inside the directory, got a link to {found}")
+        return found
+
+    def json(self, name: str) -> dict[str, Any] | None:
+        """A JSON table; None where there is no such file.
+
+        Raises:
+            BackboneError: It is no regular file of the directory, no JSON, or no table; says what was found.
+        """
+        path, where = self.file(name), self.path / name
+        if path is None:
+            return None
+        try:
+            if (size := path.stat().st_size) > _MOST_JSON:
+                raise BackboneError(f"{where}: expected at most {_MOST_JSON} bytes, got {size}")
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise BackboneError(f"{where}: expected a file that can be read: {error.strerror or error}") from error
+        except RecursionError as error:
+            raise BackboneError(f"{where}: not a valid JSON file: nested too deeply") from error
+        except ValueError as error:
+            raise BackboneError(f"{where}: not a valid JSON file: {error}") from error
+        if not isinstance(value, dict):
+            raise BackboneError(f"{where}: expected a JSON table, got {shorten(value)}")
+        return value
+
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every weight, by its name, from the headers of the files.
+
+        Raises:
+            BackboneError: As :meth:`weights` does.
+        """
+        return {name: tuple(tensors.get_slice(name).get_shape()) for name, tensors in self._weights()}
+
+    def weights(self) -> dict[str, Tensor]:
+        """The weights by their names, in float32, in memory: a file that changes later changes nothing.
+
+        Read are ``model.safetensors``, or the files that ``model.safetensors.index.json`` names; nothing else, nothing
+        outside the directory, and never a pickle.
+
+        Raises:
+            BackboneError: There are no such files, or one is damaged or holds what is no weight (quantised numbers,
+                integers, NaN); names file and tensor.
+        """
+        read = {name: tensors.get_tensor(name).to(torch.float32, copy=True) for name, tensors in self._weights()}
+        if (found := not_finite(read)) is not None:
+            raise BackboneError(f"{self.path}: expected finite weights, got {found}")
+        return read
+
+    def _weights(self) -> Iterator[tuple[str, Any]]:
+        """The name of every weight, with the open file that has it."""
+        found = 0
+        for file in self._weight_files():
+            where = self._shown(file)
+            with _opened(where, file) as tensors:
+                for name in tensors.keys():  # noqa: SIM118 -- no mapping
+                    kind = tensors.get_slice(name).get_dtype()
+                    if kind in _FLOATS:
+                        found += 1
+                        yield name, tensors
+                    elif name.rpartition(".")[2] not in _NO_WEIGHTS:
+                        expected = "expected weights of type F32, F64, F16 or BF16"
+                        raise BackboneError(f"{where}: {shorten(name, 120)}: {expected}, got {kind}")
+        if not found:
+            raise BackboneError(f"{self.path}: expected weights, got files without any")
+
+    def _weight_files(self) -> list[Path]:
+        if (single := self.file(WEIGHTS)) is not None:
+            return [single]
+        index, where = self.json(INDEX), self.path / INDEX
+        if index is None:
+            expected = f"no file named {WEIGHTS}, and no {INDEX}; weights are read from safetensors alone"
+            raise BackboneError(f"{self.path}: {expected}")
+        named = index.get("weight_map")
+        if not isinstance(named, dict) or not named or not all(isinstance(each, str) for each in named.values()):
+            raise BackboneError(f"{where}: weight_map: expected a table from tensors to files, got {shorten(named)}")
+        files = []
+        for name in sorted(set(named.values())):
+            if not re.fullmatch(r"(?!\.)[^/\\\x00-\x1f]{1,240}\.safetensors", name):
+                expected = "expected files of this directory whose names end in .safetensors"
+                raise BackboneError(f"{where}: weight_map: {expected}, got {shorten(name)}")
+            if (file := self.file(name)) is None:
+                raise BackboneError(f"{where}: weight_map: expected files that are there, got {shorten(name)}")
+            files.append(file)
+        return files
+
+    def _shown(self, file: Path) -> Path:
+        """A file by the name that it has in the directory, not by that of the content to which a link leads."""
+        return next((each for each in sorted(self.path.iterdir()) if each.resolve() == file), file)
+
+    def _homes(self) -> list[Path]:
+        """Where the files may be: in the directory; of a snapshot in the hub's cache, among its blobs too."""
+        home = self.path.resolve()
+        repository = home.parent.parent
+        is_snapshot = home.parent.name == "snapshots" and repository.name.startswith("models--")
+        return [home, repository / "blobs"] if is_snapshot else [home]
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """Which is the first that has NaN or an infinity among its entries, and how many; None where all are finite."""
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point() or math.isfinite(tensor.sum().item()):
+            continue
+        if count := int((~torch.isfinite(tensor)).sum()):  # of finite entries the sum may still be none
+            kind = "NaN" if bool(tensor.isnan().any()) else "infinity"
+            return f"{kind} in {name} ({count} of its {tensor.numel()} entries are not finite)"
+    return None
+
+
+@contextmanager
+def _opened(where: Path, file: Path) -> Iterator[Any]:
+    try:
+        with safe_open(file, framework="pt") as tensors:
+            yield tensors
+    except (SafetensorError, OSError, ValueError, OverflowError) as error:
+        raise BackboneError(f"{where}: expected a whole safetensors file: {error}") from error
