@@ -127,6 +127,13 @@ class Sums:
                     os.rmdir(folder)
 
 
+def emptied(files: Path) -> Sums:
+    """For what is computed from its beginning: whatever an earlier attempt left is removed."""
+    for left in files.iterdir():
+        remove(left)
+    return Sums(files)
+
+
 def _unit(name: str) -> tuple[str, ...]:
     """What is of no use without a file: the point that it is of, or the model."""
     parts = tuple(name.split("/"))

@@ -14,8 +14,9 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from srframework.errors import NoFile
 
@@ -38,7 +39,7 @@ _KINDS = {
 }
 
 
-def open_file(path: Path | str) -> IO[bytes]:
+def open_file(path: Path | str) -> BufferedReader:
     """Open a regular file to read its bytes; never waits.
 
     Raises:
@@ -60,17 +61,16 @@ def _require_regular(found: os.stat_result, path: Path | str) -> None:
         raise NoFile(f"it is {kind}, not a file", path)
 
 
-def read_bytes(path: Path | str, most: int = MOST) -> bytes:
-    """What is in a regular file of at most so many bytes.
+def read_bytes(path: Path | str, most: int | None = MOST) -> bytes:
+    """What is in a regular file of at most so many bytes; None for any.
 
     Raises:
         OSError: It cannot be read, is no regular file, or is larger; ``strerror`` says which.
     """
     with open_file(path) as file:
-        content = file.read(most + 1) if os.fstat(file.fileno()).st_size <= most else None
-    if content is None or len(content) > most:
-        raise NoFile(f"it is larger than {most} bytes", path)
-    return content
+        if most is not None and os.fstat(file.fileno()).st_size > most:
+            raise NoFile(f"it is larger than {most} bytes", path)
+        return file.read()
 
 
 def read_text(path: Path | str, most: int = MOST) -> str:

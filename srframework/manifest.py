@@ -146,7 +146,11 @@ def write(
 
     Args:
         place: The entry's directory.
-        key, kind, what, seconds, identity: Of the entry.
+        key: Of the entry, as the next four.
+        kind: See :class:`Entry`.
+        what: What a person calls it.
+        seconds: What it took.
+        identity: What the key was made of.
         sums: Of every file of it, as it was written; None where that was not kept: of what is there now.
 
     Raises:

@@ -130,8 +130,8 @@ class Store:
                     said = damage
                     self.note(f"store {self.root}: {said}; it is computed again")
             raise StoreError(
-                f"store {self.root}: {said}; {what} was computed {_ATTEMPTS} times, and what was written was never what "
-                "is read: the disk or the memory may be faulty; choose another with --store or $SRFRAMEWORK_STORE"
+                f"store {self.root}: {said}; {what} was computed {_ATTEMPTS} times, and each time what is read is not "
+                "what was written: the disk or the memory may be faulty; choose another store with --store"
             )
 
     def _computed(
@@ -289,7 +289,7 @@ class Store:
 
     def _put_right(self, key: str) -> None:
         """Finish what a process was about when it died, unless one is about it now, or the store cannot be written."""
-        with contextlib.suppress(OSError), self.lock(key) as free:
+        with contextlib.suppress(OSError, StoreError), self.lock(key) as free:
             if free:
                 self.recover(key)
 
