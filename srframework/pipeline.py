@@ -29,6 +29,7 @@ from srframework.points import Plan, check_points, plan
 from srframework.recipe import PRETRAINED, Recipe, Reference, Stage
 from srframework.report.reporter import Reporter
 from srframework.runs import RunDirectory, StageResult
+from srframework.signals import shielded
 from srframework.stage_training import LOG, MASK, StageTraining, point_in, steps_in
 from srframework.store import Store
 
@@ -135,16 +136,15 @@ class Pipeline:
             yield
             return
         with directory.locked():
-            directory.begin(self._facts())
             try:
+                directory.begin(self._facts())
                 yield
-            except KeyboardInterrupt:
-                directory.mark("interrupted")
-                raise
             except BaseException as error:
+                state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
                 said = str(error) if isinstance(error, SRFrameworkError) else f"{type(error).__name__}: {error}"
-                with contextlib.suppress(OSError, SRFrameworkError):  # of a full disk the error itself tells
-                    directory.mark("failed", said)
+                # Of a full disk the error itself tells.
+                with shielded(), contextlib.suppress(OSError, SRFrameworkError):
+                    directory.mark(state, said if state == "failed" else "")
                 raise
 
     # -- before the first stage ----------------------------------------------------------------
