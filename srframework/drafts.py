@@ -248,7 +248,7 @@ def remains(path: Path, key: str) -> Remains:
         key=key,
         kind=said.get("kind", ""),
         what=said.get("what", ""),
-        changed=datetime.fromtimestamp(min(_changed(path), _LAST), UTC),
+        changed=datetime.fromtimestamp(max(0.0, min(_changed(path), _LAST)), UTC),
         seconds=_spent(path) if "since" in said else float(said.get("seconds", 0.0)),
         path=path,
         bytes=sum(stat.st_size for stat in _stats(path) if not S_ISDIR(stat.st_mode)),

@@ -70,14 +70,14 @@ def _writes(method: _Method) -> _Method:
 
     @functools.wraps(method)
     def write(self: RunDirectory, *arguments: Any) -> None:
-        with _sentences(self.path):
+        with sentences(self.path):
             method(self, *arguments)
 
     return cast("_Method", write)
 
 
 @contextmanager
-def _sentences(path: Path) -> Iterator[None]:
+def sentences(path: Path) -> Iterator[None]:
     """What the file system refuses in a run directory, or of what is linked to it, becomes a sentence."""
     try:
         yield
@@ -337,7 +337,10 @@ def check_vacant(path: Path, file: str, expected: str | None = None) -> None:
         raise UsageError(f"--out {path}: {path / file} cannot be read: {error.strerror}") from error
     if found != expected:
         try:
-            differing = differences(tomli.loads(found), tomli.loads(expected))
+            there, here = tomli.loads(found), tomli.loads(expected)
+            differing = differences(there, here)
+            if type(there.get("schema")) is int and there["schema"] > here["schema"]:
+                differing = [f"it was written by a newer srframework (schema {there['schema']})"]
         except (ValueError, TypeError, RecursionError):
             differing = [f"its {file} is no TOML"]
         told = "; ".join(differing[:3]) + (f"; and {len(differing) - 3} more" if len(differing) > 3 else "")
@@ -370,7 +373,7 @@ def mark_failed(path: Path, error: str) -> None:
     make_directory(path)
     if is_finished(path):
         return
-    with _sentences(path):
+    with sentences(path):
         write_json(path / "run.json", {**_read_state(path), "state": "failed", "error": error})
         _withdraw(path)
 
@@ -383,7 +386,7 @@ def make_waiting(path: Path, recipe: Recipe) -> None:
         RunDirectoryError: It cannot be written.
     """
     make_directory(path)
-    with _sentences(path):
+    with sentences(path):
         if not (path / "recipe.toml").exists():
             write_text(path / "recipe.toml", recipe.to_toml())
         if not os.path.lexists(path / "run.json"):
@@ -440,7 +443,7 @@ def locked(path: Path, check: Callable[[], None], note: Callable[[str], None] = 
     """
     make_directory(path)
     lock = FileLock(path / _LOCK, mode=0o666 & ~umask())
-    with _sentences(path):
+    with sentences(path):
         try:
             lock.acquire(timeout=0)
         except Timeout:

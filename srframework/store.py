@@ -36,6 +36,8 @@ from srframework.manifest import Entry as Entry
 if TYPE_CHECKING:
     from srframework.upkeep import Checked, Pruned
 
+_KEY = re.compile("[0-9a-z]{4,128}")
+
 _ATTEMPTS = 3
 """How often a result is computed that is no longer what was written when it is complete."""
 
@@ -199,6 +201,12 @@ class Store:
             if entry is not None and entry.key == key:
                 yield entry
 
+    def foreign(self) -> Iterator[Remains]:
+        """What other versions of srframework keep among the entries in another format, by key; left alone."""
+        for key, place in self.places():
+            if manifest.foreign(place):
+                yield drafts.remains(place, key)
+
     def drafts(self) -> Iterator[Remains]:
         """What was begun and is not whole, by key; perhaps in the hands of a process that works on it."""
         for path in self._directories("work"):
@@ -223,7 +231,7 @@ class Store:
 
     def place(self, key: str) -> Path:
         """Where the entry is, or would be."""
-        if not re.fullmatch(r"[0-9a-z]{4,128}", key):
+        if not _KEY.fullmatch(key):
             raise ValueError(f"expected a key in hexadecimal, got {key!r}")
         return self.root / "entries" / key[:2] / key
 
@@ -235,7 +243,8 @@ class Store:
         """Key and directory of whatever is among the entries, by key."""
         for shelf in self._directories("entries"):
             for path in _directories(shelf):
-                yield path.name, path
+                if _KEY.fullmatch(path.name):
+                    yield path.name, path
 
     @contextmanager
     def lock(self, key: str, touch: bool = True) -> Iterator[bool]:

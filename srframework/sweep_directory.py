@@ -17,7 +17,7 @@ from typing import Any
 from srframework.errors import UsageError
 from srframework.files import write_json
 from srframework.identity import digest
-from srframework.runs import check_vacant, is_finished, locked, make_waiting, slug
+from srframework.runs import check_vacant, is_finished, locked, make_waiting, sentences, slug
 from srframework.sweep import Cell
 
 LOGS = "logs"
@@ -82,5 +82,10 @@ class SweepDirectory:
         return [number for number, cell in enumerate(self._cells) if is_finished(self.path / cell.slug)]
 
     def write(self, reports: Sequence[Mapping[str, Any]]) -> None:
-        """Write sweep.json."""
-        write_json(self.path / "sweep.json", reports)
+        """Write sweep.json.
+
+        Raises:
+            RunDirectoryError: It cannot be written.
+        """
+        with sentences(self.path):
+            write_json(self.path / "sweep.json", reports)

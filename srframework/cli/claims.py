@@ -75,7 +75,7 @@ def claims(
     from srframework.files import write_json
     from srframework.identity import digest
     from srframework.points import check_early
-    from srframework.runs import locked, make_waiting
+    from srframework.runs import locked, make_waiting, sentences
 
     one_process_only("claims")
     tables = [recipe.table() for runs in recipes.values() for recipe in runs]
@@ -87,7 +87,8 @@ def claims(
     with locked(place, lambda: _check(place, places)):
         for run, recipe in places.items():
             make_waiting(run, recipe)
-        write_json(place / "claims.json", [])
+        with sentences(place):
+            write_json(place / "claims.json", [])
     rows, failed = _run(recipes, place, store)
     if as_json:
         print_json(rows)
@@ -142,6 +143,7 @@ def _place(place: Path, name: str, recipe: Recipe) -> Path:
 def _run(recipes: dict[str, list[Recipe]], place: Path, store: Path) -> tuple[list[dict[str, Any]], bool]:
     """A row for each claim; one that fails does not stop the rest, and what is done is on disk."""
     from srframework.files import write_json
+    from srframework.runs import sentences
 
     rows: list[dict[str, Any]] = []
     failed = False
@@ -162,7 +164,8 @@ def _run(recipes: dict[str, list[Recipe]], place: Path, store: Path) -> tuple[li
             click.echo(f"error: {name}: {error}", err=True)
             row |= {"verdict": "failed", "error": str(error), "figures": {}, "checks": {}}
         rows.append(row)
-        write_json(place / "claims.json", rows)
+        with sentences(place):
+            write_json(place / "claims.json", rows)
     return rows, failed
 
 

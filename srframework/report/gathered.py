@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from srframework.errors import UsageError
+from srframework.errors import UsageError, shorten
 from srframework.files import read_json
 from srframework.report.figures import StageFigures
 from srframework.report.reading import read
@@ -100,9 +100,21 @@ def _roots(directories: Sequence[str | os.PathLike[str]]) -> list[str]:
 def _settings(text: bytes) -> Settings | str:
     """The settings, or a sentence where they are none."""
     try:
-        return Settings.of(msgspec.json.decode(text))
-    except (KeyError, TypeError, AttributeError) as error:
-        return f"expected `settings` to be a resolved recipe; {type(error).__name__}: {error}"
+        table = msgspec.json.decode(text)
+        if (schema := table.get("schema", 1)) != 1:
+            return f"expected `settings` of schema 1, got {shorten(schema)}; a newer srframework wrote it"
+        _check_depth(table)
+        return Settings.of(table)
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
+        return f"expected `settings` to be a resolved recipe; {type(error).__name__}: {shorten(str(error))}"
+
+
+def _check_depth(value: Any, left: int = 50) -> None:
+    if not left:
+        raise ValueError("it is nested too deeply")
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            _check_depth(each, left - 1)
 
 
 @contextmanager
