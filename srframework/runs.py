@@ -428,7 +428,9 @@ def _stages_of(state: Mapping[str, Any]) -> dict[str, dict[str, str]]:
 
 
 @contextmanager
-def locked(path: Path, check: Callable[[], None], note: Callable[[str], None] = lambda _: None) -> Iterator[None]:
+def locked(
+    path: Path, check: Callable[[], None], note: Callable[[str], None] = lambda _: None, leave: bool = True
+) -> Iterator[None]:
     """Keep other processes from working in a directory, which is made; wait, and say so, where one does.
 
     Args:
@@ -436,6 +438,7 @@ def locked(path: Path, check: Callable[[], None], note: Callable[[str], None] = 
         check: Called while another process works there, and with the lock: raises where the directory is by then
             of other work.
         note: Told of the waiting.
+        leave: Whether the lock's file stays, by which others tell whether a process works there.
 
     Raises:
         UsageError: The directory cannot be made, or ``check`` refuses it.
@@ -454,10 +457,15 @@ def locked(path: Path, check: Callable[[], None], note: Callable[[str], None] = 
                     lock.acquire(timeout=_PATIENCE)
                 if not lock.is_locked:
                     check()
+    is_ours = False
     try:
         check()
+        is_ours = True
         yield
     finally:
+        if not (leave and is_ours):  # who waits for it finds that it has no name any more, and makes another
+            with contextlib.suppress(OSError):
+                (path / _LOCK).unlink()
         lock.release()
 
 

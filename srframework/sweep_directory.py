@@ -73,7 +73,7 @@ class SweepDirectory:
         Raises:
             UsageError: It cannot be made, or is by now of other work, that another process began.
         """
-        with locked(self.path, self._check):
+        with locked(self.path, self._check, leave=False):
             for cell in self._cells:
                 make_waiting(self.path / cell.slug, cell.recipe)
 

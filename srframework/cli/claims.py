@@ -75,7 +75,7 @@ def claims(
     from srframework.files import write_json
     from srframework.identity import digest
     from srframework.points import check_early
-    from srframework.runs import locked, make_waiting, sentences
+    from srframework.runs import locked, sentences
 
     one_process_only("claims")
     tables = [recipe.table() for runs in recipes.values() for recipe in runs]
@@ -84,12 +84,10 @@ def claims(
     _check(place, places)  # refuses what is not its own, before any work
     for recipe in places.values():
         check_early(recipe)
-    with locked(place, lambda: _check(place, places)):
-        for run, recipe in places.items():
-            make_waiting(run, recipe)
+    with locked(place, lambda: _check(place, places), lambda text: click.echo(text, err=True), leave=False):
         with sentences(place):
             write_json(place / "claims.json", [])
-    rows, failed = _run(recipes, place, store)
+        rows, failed = _run(recipes, place, store)
     if as_json:
         print_json(rows)
     else:
