@@ -6,6 +6,7 @@
       <step>/
         state.safetensors     weights, what pruner, loss and optimizer hold, the best so far; counters in the metadata
         rng-<rank>.safetensors  the random streams of one process
+        log                   what the stage's log said by then
         sums.json             SHA-256 of the files, by which a damaged checkpoint is known
 """
 
@@ -15,6 +16,7 @@ import contextlib
 import hashlib
 import json
 import random
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,12 +30,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from srframework.files import atomic_directory, write_json
+from srframework.files import atomic_directory, open_file, read_bytes, read_json, remove, write_json
 
 KEPT = 2
 """How many stay: should the newest be damaged, there is the one before it."""
 
 _SUMS = "sums.json"
+_STATE = "state.safetensors"
+_LOG = "log"
+_STREAMS = "rng-"
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,10 @@ class Checkpoints:
         directory: Where they are; made when there is something to write. All processes see it.
         accelerator: The processes; the first of them writes what they share, each its own random streams.
         note: Told of a checkpoint that is damaged.
-        before: A step: checkpoints from there on are of no use; None for all are.
+        has: Whether a point that is to be kept is there, by its name; see :meth:`require`.
+
+    Attributes:
+        log: What the stage's log says so far; saved with each checkpoint, and set by :meth:`latest`.
     """
 
     def __init__(
@@ -92,9 +100,19 @@ class Checkpoints:
         directory: Path,
         accelerator: Accelerator,
         note: Callable[[str], None] = lambda _: None,
-        before: int | None = None,
+        has: Callable[[str], bool] = lambda _: True,
     ) -> None:
-        self._directory, self._accelerator, self.note, self._before = directory, accelerator, note, before
+        self._directory, self._accelerator, self.note, self._has = directory, accelerator, note, has
+        self._before: int | None = None
+        self.log = bytearray()
+
+    def require(self, points: Mapping[str, int]) -> None:
+        """Say which points a training is to keep: what comes after one that is not there is of no use.
+
+        Args:
+            points: Name -> the first step after which a checkpoint does not lead to it any more.
+        """
+        self._before = min((step for name, step in points.items() if not self._has(name)), default=None)
 
     def save(self, step: int, snapshot: Callable[[], Snapshot]) -> None:
         """Write a checkpoint, then remove the oldest. ``snapshot`` is called in the first process alone."""
@@ -112,14 +130,15 @@ class Checkpoints:
         self._directory.mkdir(parents=True, exist_ok=True)
         place = self._directory / str(step)
         if place.exists():
-            shutil.rmtree(place)  # left by an attempt that went on from an older one
+            remove(place)  # left by an attempt that went on from an older one
         with atomic_directory(place) as temporary:
             # Copies: of tensors that share memory safetensors takes none.
             tensors = {
                 name: value.detach().to("cpu", copy=True).contiguous() for name, value in snapshot.tensors.items()
             }
             metadata = {"facts": json.dumps(snapshot.facts, allow_nan=False)}
-            save_file(tensors, temporary / "state.safetensors", metadata=metadata)
+            save_file(tensors, temporary / _STATE, metadata=metadata)
+            (temporary / _LOG).write_bytes(self.log)
             if streams.exists():
                 for file in sorted(streams.iterdir()):
                     file.replace(temporary / file.name)
@@ -128,7 +147,7 @@ class Checkpoints:
                 _save_streams(temporary / _streams_name(0))
             write_json(temporary / _SUMS, {file.name: _sum(file) for file in sorted(temporary.iterdir())})
         for old in self._steps()[:-KEPT]:
-            shutil.rmtree(self._directory / str(old))
+            remove(self._directory / str(old))
 
     def latest(self) -> Snapshot | None:
         """The newest that is whole, of use, and made by as many processes; None where there is none.
@@ -138,7 +157,7 @@ class Checkpoints:
         accelerator = self._accelerator
         if accelerator.is_main_process and self._directory.is_dir():
             for unfinished in self._directory.glob(".*"):
-                shutil.rmtree(unfinished, ignore_errors=True)
+                remove(unfinished)
         accelerator.wait_for_everyone()
         steps = self._steps()
         chosen = next((step for step in reversed(steps) if self._is_of_use(step)), None)
@@ -146,11 +165,12 @@ class Checkpoints:
         if accelerator.is_main_process:
             for step in steps:
                 if chosen is None or step > chosen:
-                    shutil.rmtree(self._directory / str(step))
+                    remove(self._directory / str(step))
         if chosen is None:
             return None
         self._found = self._directory / str(chosen)
-        with safe_open(self._found / "state.safetensors", framework="pt") as file:
+        self.log = bytearray(read_bytes(self._found / _LOG, most=None))
+        with safe_open(self._found / _STATE, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- no mapping
             return Snapshot(tensors, json.loads(file.metadata()["facts"]))
 
@@ -170,22 +190,23 @@ class Checkpoints:
     def _steps(self) -> list[int]:
         if not self._directory.is_dir():
             return []
-        return sorted(int(path.name) for path in self._directory.iterdir() if path.name.isdecimal())
+        names = (path.name for path in self._directory.iterdir())
+        return sorted(int(name) for name in names if re.fullmatch("[0-9]{1,18}", name) and str(int(name)) == name)
 
     def _problem(self, place: Path) -> str | None:
         try:
-            sums = json.loads((place / _SUMS).read_text(encoding="utf-8"))
-            wrong = [name for name, expected in sums.items() if _sum(place / name) != expected]
-        except (OSError, ValueError, AttributeError, SafetensorError) as error:
+            sums = read_json(place / _SUMS)
+            wrong = [name for name in {_STATE, _LOG, *sums} if _sum(place / name) != sums.get(name)]
+        except (OSError, ValueError, AttributeError, TypeError) as error:
             return f"expected a whole checkpoint, got one that cannot be read: {error}"
         if wrong:
-            return f"expected the {wrong[0]} that was written, got a damaged one"
-        made, here = len(sums) - 1, self._accelerator.num_processes
+            return f"expected the {min(wrong)} that was written, got a damaged one"
+        made, here = sum(name.startswith(_STREAMS) for name in sums), self._accelerator.num_processes
         return None if made == here else f"expected one of {here} process(es), got one of {made}"
 
 
 def _streams_name(rank: int) -> str:
-    return f"rng-{rank}.safetensors"
+    return f"{_STREAMS}{rank}.safetensors"
 
 
 def _save_streams(path: Path) -> None:
@@ -212,5 +233,5 @@ def _load_streams(path: Path) -> None:
 
 
 def _sum(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,7 +5,7 @@
     SRFrameworkError            exit code 1: the run failed
     ├── DataError               a data file is not what the options say it is
     ├── BackboneError           a model or tokenizer cannot be loaded or pruned
-    ├── RunDirectoryError       a run directory cannot be written
+    ├── RunDirectoryError       a run directory cannot be written, or what goes there not read
     ├── StoreError              the stage store cannot be written or read
     ├── UsageError              exit code 2: bad usage
     │   ├── RecipeError         one or more problems in a recipe
@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -107,13 +108,54 @@ class RecipeError(UsageError):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
-OF_THE_MACHINE = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS)
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""A disk has no room left."""
+
+OF_THE_MACHINE = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, *FULL, errno.EFBIG, errno.EIO, errno.ESTALE, errno.EBUSY),
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOLCK, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.ENOTCONN),
+    *(errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENXIO),
+    *(errno.ENODEV, errno.ETXTBSY, errno.EMLINK, errno.ENOTSUP, errno.EOVERFLOW),
+)
 """What the file system refuses, and no code of ours can mend."""
+
+_OF_WRITING = (*FULL, errno.EROFS, errno.EFBIG, errno.ETXTBSY, errno.EEXIST, errno.ENOTEMPTY, errno.EMLINK)
+
+
+class NoFile(OSError):
+    """What is to be read is no regular file, or too large; ``strerror`` says which."""
+
+    def __init__(self, what: str, path: str | os.PathLike[str]) -> None:
+        super().__init__(errno.ENOTSUP, what, os.fspath(path))
 
 
 def refused(error: OSError) -> str:
     """A sentence for an error that is one of :data:`OF_THE_MACHINE`."""
-    return f"{error.filename or 'a file'}: cannot be written: {error.strerror}"
+    return f"{os.fsdecode(error.filename) if _is_path(error) else 'a file'}: cannot be {deed(error)}: {error.strerror}"
+
+
+def deed(error: OSError, unknown: str = "read or written") -> str:
+    """``"read"`` or ``"written"``: which of the two an error of the file system is about.
+
+    Args:
+        error: The error.
+        unknown: What to give where neither the error nor the file that it names says it.
+    """
+    if isinstance(error, NoFile):
+        return "read"
+    if error.errno in _OF_WRITING:
+        return "written"
+    if error.errno in (errno.EACCES, errno.EPERM) and _is_path(error) and os.path.exists(error.filename):
+        needed = os.R_OK | (os.X_OK if os.path.isdir(error.filename) else 0)
+        if not os.access(error.filename, needed):
+            return "read"
+        if not os.access(error.filename, os.W_OK):
+            return "written"
+    return unknown
+
+
+def _is_path(error: OSError) -> bool:
+    return isinstance(error.filename, str | bytes | os.PathLike)
 
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:

@@ -7,22 +7,27 @@
                        "digest"}
       files/          the content
 
-``digest`` is the SHA-256 of the rest of the manifest, as JSON with sorted keys and no spaces.
+``digest`` is the SHA-256 of the rest of the manifest, as JSON with sorted keys and no spaces. A manifest with
+``"format"`` in it is of another layout than this one, which says none: it is nobody's here, and is left alone.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from stat import S_ISDIR, S_ISREG
+from typing import Any, NoReturn
 
-from srframework.files import sync, write_json
+from srframework.errors import NoFile
+from srframework.files import open_file, parse_json, read_text, sync, write_json
 
 NAME = "manifest.json"
 FILES = "files"
@@ -32,6 +37,23 @@ SCRATCH = "checkpoints"
 
 class Damaged(Exception):
     """An entry is not as it was written; the message says which file, what was expected, what is there."""
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Size and SHA-256 of a file, as it was written."""
+
+    bytes: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> Sum:
+        """Of what is in a file now.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        return cls(path.stat().st_size, _sha256(path))
 
 
 @dataclass(frozen=True)
@@ -73,39 +95,74 @@ def users_place(root: Path, key: str) -> Path:
     return root / "users" / key[:2] / key
 
 
+def user_record(root: Path, key: str, run: str) -> Path:
+    """The file for one run directory."""
+    return users_place(root, key) / hashlib.sha256(os.fsencode(run)).hexdigest()[:16]
+
+
 def users(root: Path, key: str) -> list[Path]:
-    """The directories of the runs that use an entry: still there, and run.json says so, or that the run goes on."""
+    """The directories of the runs that use an entry: still there, and run.json says so, or that the run goes on.
+
+    A record that is damaged stands for itself: of which run it is cannot be told, so that one counts as there.
+    """
     found = []
     for record in users_place(root, key).glob("[!.]*"):
-        with contextlib.suppress(OSError, ValueError):
-            found.append(Path(record.read_text(encoding="utf-8").strip()))
-    return sorted(run for run in found if _refers(run, key))
+        try:
+            run = read_text(record).removesuffix("\n")
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError):
+            found.append(record)
+            continue
+        if user_record(root, key, run).name != record.name:
+            found.append(record)
+        elif _refers(Path(run), key):
+            found.append(Path(run))
+    return sorted(found)
 
 
 def _refers(run: Path, key: str) -> bool:
     try:
-        text = (run / "run.json").read_text(encoding="utf-8")
-        return key in text or json.loads(text).get("state") in ("waiting", "running")
-    except PermissionError:
+        text = read_text(run / "run.json")
+        return key in text or parse_json(text).get("state") in ("waiting", "running")
+    except (FileNotFoundError, NotADirectoryError, NoFile):
+        return False
+    except OSError:
         return True  # of somebody else: rather keep too much
-    except (OSError, ValueError, AttributeError):
+    except (ValueError, AttributeError, TypeError):
         return False
 
 
-def write(place: Path, key: str, kind: str, what: str, seconds: float, identity: Mapping[str, Any]) -> None:
+def write(
+    place: Path,
+    key: str,
+    kind: str,
+    what: str,
+    seconds: float,
+    identity: Mapping[str, Any],
+    sums: Mapping[str, Sum] | None = None,
+) -> None:
     """Bring the content of ``place`` to the disk, then write its manifest; scratch is left out.
+
+    Args:
+        place: The entry's directory.
+        key: Of the entry, as the next four.
+        kind: See :class:`Entry`.
+        what: What a person calls it.
+        seconds: What it took.
+        identity: What the key was made of.
+        sums: Of every file of it, as it was written; None where that was not kept: of what is there now.
 
     Raises:
         ValueError: There is something that is neither a file nor a directory.
     """
     files = {}
-    for path in _content(place / FILES):
-        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+    for path in content(place / FILES):
+        if not (_is_file(path) or _is_directory(path)):
             raise ValueError(f"{path}: expected a file or a directory, got a link or a device")
         sync(path)
-        if path.is_file():
-            name = path.relative_to(place / FILES).as_posix()
-            files[name] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+        if sums is None and _is_file(path):
+            files[path.relative_to(place / FILES).as_posix()] = Sum.of(path)
     sync(place / FILES)
     manifest = {
         "key": key,
@@ -114,46 +171,95 @@ def write(place: Path, key: str, kind: str, what: str, seconds: float, identity:
         "created": datetime.now(UTC).isoformat(),
         "seconds": seconds,
         "identity": dict(identity),
-        "files": files,
+        "files": {
+            name: {"bytes": each.bytes, "sha256": each.sha256}
+            for name, each in sorted((files if sums is None else sums).items())
+        },
     }
     write_json(place / NAME, {**manifest, "digest": _digest(manifest)})
 
 
 def read(place: Path) -> Entry | None:
-    """The entry by its manifest, its content unseen; None where there is no manifest.
+    """The entry by its manifest, its content unseen; None where there is no manifest, or one of another format.
 
     Raises:
         Damaged: The manifest is not what was written.
     """
     manifest = _manifest(place)
-    if manifest is None:
+    if manifest is None or is_foreign(manifest):
         return None
-    return Entry(
-        key=manifest["key"],
-        kind=manifest["kind"],
-        what=manifest["what"],
-        created=datetime.fromisoformat(manifest["created"]),
-        seconds=manifest["seconds"],
-        identity=manifest["identity"],
-        path=place,
-        bytes=sum(file["bytes"] for file in manifest["files"].values()),
-    )
+    try:
+        return Entry(
+            key=_text(manifest["key"]),
+            kind=_text(manifest["kind"]),
+            what=_text(manifest["what"]),
+            created=_time(manifest["created"]),
+            seconds=_seconds(manifest["seconds"]),
+            identity=dict(manifest["identity"].items()),
+            path=place,
+            bytes=sum(each.bytes for each in _sums(manifest).values()),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise Damaged(f"{place / NAME}: expected the manifest of an entry, got another JSON object") from error
+
+
+def is_foreign(manifest: Mapping[str, Any]) -> bool:
+    """Whether a manifest is of another format than this one."""
+    return "format" in manifest
+
+
+def foreign(place: Path) -> bool:
+    """Whether a directory has a manifest of another format."""
+    with contextlib.suppress(Damaged):
+        return (manifest := _manifest(place)) is not None and is_foreign(manifest)
+    return False
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _time(value: Any) -> datetime:
+    time = datetime.fromisoformat(_text(value))
+    return time.astimezone(UTC) if time.tzinfo is not None else time.replace(tzinfo=UTC)
+
+
+def _seconds(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError
+    return float(value)
+
+
+def _sums(manifest: Mapping[str, Any]) -> dict[str, Sum]:
+    found = {}
+    for name, file in manifest["files"].items():
+        if type(file["bytes"]) is not int or not 0 <= file["bytes"] < 1 << 63:
+            raise TypeError
+        found[_text(name)] = Sum(file["bytes"], _text(file["sha256"]))
+    return found
 
 
 def _manifest(place: Path) -> dict[str, Any] | None:
     path = place / NAME
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except UnicodeDecodeError as error:
         raise Damaged(f"{path}: expected UTF-8, got {error.reason}") from error
+    except OSError as error:
+        if _is_damage(error):
+            raise Damaged(f"{path}: expected a manifest, which cannot be read: {error.strerror}") from error
+        raise
     try:
-        manifest = json.loads(text)
+        manifest = parse_json(text)
         said = manifest.pop("digest")
+        found = _digest(manifest)
     except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise Damaged(f"{path}: expected a JSON object with a digest, got {len(text)} characters without") from error
-    if said != (found := _digest(manifest)):
+    if said != found:
         raise Damaged(f"{path}: expected a content of SHA-256 {str(said)[:12]}, got {found[:12]}")
     return dict(manifest)
 
@@ -179,7 +285,8 @@ def check(place: Path, key: str, again: bool = False) -> Entry | None:
     if entry.key != key:
         raise Damaged(f"{place / NAME}: expected key {key[:12]}, got {entry.key[:12]}")
     try:
-        looks = tuple(sorted(_look(path) for path in (place / NAME, *_content(entry.files)) if not path.is_dir()))
+        paths = [place / NAME, *(path for path in content(entry.files) if not _is_directory(path))]
+        looks = tuple(sorted(_look(path, place) for path in paths))
         if again or _checked.get(place.absolute()) != looks:
             _checked.pop(place.absolute(), None)
             _compare(entry)
@@ -189,33 +296,69 @@ def check(place: Path, key: str, again: bool = False) -> Entry | None:
     return entry
 
 
+def moved(place: Path, target: Path) -> None:
+    """What this process found whole has another name now."""
+    if (looks := _checked.pop(place.absolute(), None)) is not None:
+        _checked[target.absolute()] = looks
+
+
 def _compare(entry: Entry) -> None:
     manifest = _manifest(entry.path)
-    expected = {} if manifest is None else manifest["files"]
-    found = {path.relative_to(entry.files).as_posix(): path for path in _content(entry.files) if not path.is_dir()}
+    expected = {} if manifest is None else _sums(manifest)
+    found = {path.relative_to(entry.files).as_posix(): path for path in content(entry.files)}
+    found = {name: path for name, path in found.items() if not _is_directory(path)}
     for name, file in expected.items():
-        path = entry.files / name
         if name not in found:
-            raise Damaged(f"{path}: expected a file of {file['bytes']} bytes, got none")
-        if (size := path.stat().st_size) != file["bytes"]:
-            raise Damaged(f"{path}: expected {file['bytes']} bytes, got {size}")
-        try:
-            if (sha256 := _sha256(path)) != file["sha256"]:
-                raise Damaged(f"{path}: expected SHA-256 {file['sha256'][:12]}, got {sha256[:12]}")
-        except PermissionError:
-            raise
-        except OSError as error:
-            raise Damaged(f"{path}: expected {file['bytes']} bytes, got: {error.strerror}") from error
+            raise Damaged(f"{entry.files / name}: expected a file of {file.bytes} bytes, got none")
+        compare(found[name], file)
     if extra := sorted(found.keys() - expected.keys()):
         raise Damaged(f"{found[extra[0]]}: expected no such file, got one")
 
 
-def _content(files: Path) -> Iterator[Path]:
+def compare(path: Path, expected: Sum) -> None:
+    """See that a file is as it was written.
+
+    Raises:
+        Damaged: It is not.
+        OSError: It cannot be read, which is no damage to it.
+    """
+    if not _is_file(path):
+        raise Damaged(f"{path}: expected a file of {expected.bytes} bytes, got something else")
+    if (size := path.stat().st_size) != expected.bytes:
+        raise Damaged(f"{path}: expected {expected.bytes} bytes, got {size}")
+    try:
+        sha256 = _sha256(path)
+    except OSError as error:
+        if _is_damage(error):
+            raise Damaged(f"{path}: expected {expected.bytes} bytes, got: {error.strerror}") from error
+        raise
+    if sha256 != expected.sha256:
+        raise Damaged(f"{path}: expected SHA-256 {expected.sha256[:12]}, got {sha256[:12]}")
+
+
+def _is_damage(error: OSError) -> bool:
+    """Whether what cannot be read is lost; not where this process may not, or has not the means to."""
+    return isinstance(error, NoFile) or error.errno in (errno.EIO, errno.ELOOP, errno.ENXIO, errno.EISDIR)
+
+
+def _is_file(path: Path) -> bool:
+    return S_ISREG(path.lstat().st_mode)
+
+
+def _is_directory(path: Path) -> bool:
+    return S_ISDIR(path.lstat().st_mode)
+
+
+def content(files: Path) -> Iterator[Path]:
     """Every file and directory under ``files`` that is no scratch, in a fixed order."""
-    for folder, folders, names in os.walk(files):
+    for folder, folders, names in os.walk(files, onerror=_raise):
         folders[:] = sorted(each for each in folders if not is_scratch(Path(folder, each), files))
         paths = (Path(folder, each) for each in sorted([*folders, *names]))
         yield from (path for path in paths if not is_scratch(path, files))
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error
 
 
 def is_scratch(path: Path, files: Path) -> bool:
@@ -223,13 +366,13 @@ def is_scratch(path: Path, files: Path) -> bool:
     return path.name.startswith(".") or path == files / SCRATCH
 
 
-def _look(path: Path) -> tuple[str, int, int, int]:
-    stat = path.stat()
-    return str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino
+def _look(path: Path, place: Path) -> tuple[str, int, int, int]:
+    stat = path.lstat()
+    return str(path.relative_to(place)), stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

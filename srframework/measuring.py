@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +21,8 @@ from safetensors.numpy import save_file
 
 from srframework import masks
 from srframework.contracts import Predictions
-from srframework.files import atomic_file, write_json
+from srframework.drafts import Sums, emptied
+from srframework.files import json_text, read_json
 from srframework.materials import Materials
 from srframework.recipe import Stage
 from srframework.runs import Figures
@@ -33,21 +33,24 @@ FIGURES = "figures.json"
 
 def measure(
     stage: Stage, trained: Path, points: Iterable[str], materials: Materials, accelerator: Accelerator, into: Path
-) -> None:
-    """Every figure of a trained stage, and of these points inside it."""
-    final = _measured(stage, trained, materials, accelerator, into)
+) -> Sums | None:
+    """Every figure of a trained stage, and of these points inside it; what was written, of the first process."""
+    sums = emptied(into) if accelerator.is_main_process else None
+    final = _measured(stage, trained, materials, accelerator, into, sums)
     of_points = {
-        point: _measured(stage, point_in(trained, point), materials, accelerator, point_in(into, point))
+        point: _measured(stage, point_in(trained, point), materials, accelerator, point_in(into, point), sums)
         for point in points
     }
-    if accelerator.is_main_process:
+    if sums is not None:
         figures = {"final": asdict(final), "points": {point: asdict(each) for point, each in of_points.items()}}
-        write_json(into / FIGURES, figures)
+        with sums.file(into / FIGURES) as file:
+            file.write_text(json_text(figures), encoding="utf-8")
+    return sums
 
 
 def read_figures(measured: Path) -> tuple[Figures, dict[str, Figures]]:
     """What :func:`measure` wrote: of the end, and of the points in the order in which they were reached."""
-    figures = json.loads((measured / FIGURES).read_text(encoding="utf-8"))
+    figures = read_json(measured / FIGURES)
     return Figures(**figures["final"]), {point: Figures(**each) for point, each in figures["points"].items()}
 
 
@@ -56,15 +59,17 @@ def predictions_file(place: Path, split: str) -> Path:
     return place / "predictions" / f"{quote(split, safe=' ')}.safetensors"
 
 
-def _measured(stage: Stage, place: Path, materials: Materials, accelerator: Accelerator, into: Path) -> Figures:
+def _measured(
+    stage: Stage, place: Path, materials: Materials, accelerator: Accelerator, into: Path, sums: Sums | None
+) -> Figures:
     task = materials.task
     network = materials.load(place / "model")
     model = network.model.to(accelerator.device)
     evaluations = {}
     for split in task.evaluated:
         predictions = Predictions(split, materials.logits(model, split, stage))
-        if accelerator.is_main_process:
-            _save(predictions, predictions_file(into, split.name))
+        if sums is not None:
+            _save(predictions, predictions_file(into, split.name), sums)
         evaluations[split.name] = materials.figures(predictions)
     if measured := materials.measures(network):
         evaluations["model"] = measured
@@ -77,12 +82,11 @@ def _measured(stage: Stage, place: Path, materials: Materials, accelerator: Acce
     )
 
 
-def _save(predictions: Predictions, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _save(predictions: Predictions, path: Path, sums: Sums) -> None:
     arrays = {
         "logits": predictions.logits,
         "predicted": np.asarray(predictions.predicted, dtype=np.int64),
         "label": np.asarray(predictions.gold, dtype=np.int64),
     }
-    with atomic_file(path) as temporary:
+    with sums.file(path) as temporary:
         save_file(arrays, temporary)

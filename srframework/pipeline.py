@@ -18,8 +18,8 @@ from accelerate.utils import DistributedType, GradientAccumulationPlugin, broadc
 from safetensors.numpy import load_file, save_file
 
 from srframework.contracts import Network, Split
+from srframework.drafts import Sums, emptied
 from srframework.errors import SRFrameworkError, UsageError
-from srframework.files import atomic_file
 from srframework.identity import component, digest, stage_identity
 from srframework.manifest import Entry
 from srframework.masks import Mask
@@ -30,6 +30,7 @@ from srframework.points import Plan, check_points, plan
 from srframework.recipe import PRETRAINED, Recipe, Reference, Stage
 from srframework.report.reporter import Reporter
 from srframework.runs import RunDirectory, StageResult
+from srframework.signals import shielded
 from srframework.stage_training import LOG, MASK, StageTraining, point_in, steps_in
 from srframework.store import Store
 
@@ -137,16 +138,15 @@ class Pipeline:
             yield
             return
         with directory.locked():
-            directory.begin(self._facts())
             try:
+                directory.begin(self._facts())
                 yield
-            except KeyboardInterrupt:
-                directory.mark("interrupted")
-                raise
             except BaseException as error:
+                state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
                 said = str(error) if isinstance(error, SRFrameworkError) else f"{type(error).__name__}: {error}"
-                with contextlib.suppress(OSError, SRFrameworkError):  # of a full disk the error itself tells
-                    directory.mark("failed", said)
+                # Of a full disk the error itself tells.
+                with shielded(), contextlib.suppress(OSError, SRFrameworkError):
+                    directory.mark(state, said if state == "failed" else "")
                 raise
 
     # -- before the first stage ----------------------------------------------------------------
@@ -243,7 +243,7 @@ class Pipeline:
         identity = stage_identity(self._recipe, stage, keys, works_on)
         points = self._points(stage, self._steps_kept(stage))
 
-        def compute(draft: Path) -> None:
+        def compute(draft: Path) -> Sums | None:
             # What it is computed anew for, since it has not all that is wanted, is not to lose what it has.
             kept = self._and_those_in(self._steps_kept(stage), self._store.get(digest(identity)))
             steps = sum(phase.steps for phase in self._plan[stage.name])
@@ -261,7 +261,7 @@ class Pipeline:
                 accelerator=self._accelerator,
                 reporter=self._reporter,
             )
-            training.into(draft)
+            return training.into(draft)
 
         taught = None if stage.teacher is None else self._taught(stage, stage.teacher)
         trained, was_there = self._obtain(
@@ -303,12 +303,14 @@ class Pipeline:
             "versions": _versions(),
         }
 
-        def compute(draft: Path) -> None:
+        def compute(draft: Path) -> Sums | None:
+            sums = emptied(draft) if self.is_first else None
             model = self._start(teacher).model.to(self._accelerator.device)
             logits = torch.from_numpy(self._materials.logits(model, split, stage))
-            if self.is_first:
-                with atomic_file(draft / _TAUGHT) as temporary:
+            if sums is not None:
+                with sums.file(draft / _TAUGHT) as temporary:
                     save_file({"log_probs": logits.log_softmax(dim=-1).numpy()}, temporary)
+            return sums
 
         entry, _ = self._obtain(stage, "taught", identity, compute, said=f"taught {split.name}")
         if self._directory is not None:
@@ -334,7 +336,7 @@ class Pipeline:
         stage: Stage,
         kind: str,
         identity: Mapping[str, Any],
-        compute: Callable[[Path], None],
+        compute: Callable[[Path], Sums | None],
         enough: Callable[[Path], bool] = lambda _files: True,
         said: str = "",
     ) -> tuple[Entry, bool]:
@@ -360,10 +362,11 @@ class Pipeline:
             was_there = True
         else:
 
-            def with_the_others(draft: Path) -> None:
+            def with_the_others(draft: Path) -> Sums | None:
                 self._tell(True)
-                compute(draft)
+                sums = compute(draft)
                 self._accelerator.wait_for_everyone()
+                return sums
 
             found, was_there = self._store.obtain(
                 key, kind, stage.formula(), identity, with_the_others, enough, self._users

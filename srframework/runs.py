@@ -22,13 +22,13 @@ What comes from the store is linked to it where the file system can, and else co
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import json
+import os
 import platform
 import re
-import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -37,13 +37,29 @@ from typing import Any, TypeVar, cast
 import tomli
 from filelock import FileLock, Timeout
 
-from srframework.errors import OF_THE_MACHINE, RunDirectoryError, UsageError
-from srframework.files import is_temporary, link_file, write_json, write_text
+from srframework.errors import FULL, OF_THE_MACHINE, RunDirectoryError, UsageError, deed, shorten
+from srframework.files import (
+    is_temporary,
+    link_file,
+    open_file,
+    read_bytes,
+    read_json,
+    remove,
+    umask,
+    write_json,
+    write_text,
+)
 from srframework.identity import digest
 from srframework.recipe import Recipe, Reference
 from srframework.settings import differences
 
 _LOCK = ".lock"
+
+FORMAT = 1
+"""Of run directories; run.json says ``"format"`` where it is another."""
+
+_PATIENCE = 1.0
+"""Seconds after which a process that waits for a directory looks again what is in it."""
 
 
 _Method = TypeVar("_Method", bound=Callable[..., None])
@@ -54,17 +70,30 @@ def _writes(method: _Method) -> _Method:
 
     @functools.wraps(method)
     def write(self: RunDirectory, *arguments: Any) -> None:
-        try:
+        with sentences(self.path):
             method(self, *arguments)
-        except OSError as error:
-            if error.errno not in OF_THE_MACHINE:
-                raise
-            raise RunDirectoryError(
-                f"run directory {self.path}: cannot be written: {error.strerror}; the stages that were computed are in "
-                "the store; free some space, or choose another directory with --out"
-            ) from error
 
     return cast("_Method", write)
+
+
+@contextmanager
+def sentences(path: Path) -> Iterator[None]:
+    """What the file system refuses in a run directory, or of what is linked to it, becomes a sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in OF_THE_MACHINE:
+            raise
+        named = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes | os.PathLike) else None
+        outside = named is not None and not named.absolute().is_relative_to(path.absolute())
+        if outside and deed(error, "read") == "read":
+            raise RunDirectoryError(f"{named}: cannot be read: {error.strerror}") from error
+        advice = "free some space, or choose" if error.errno in FULL else "choose"
+        inside = f"{named}: " if named is not None and not outside and error.errno not in FULL else ""
+        raise RunDirectoryError(
+            f"run directory {path}: cannot be {deed(error, 'written')}: {inside}{error.strerror}; the stages that were "
+            f"computed are in the store; {advice} another directory with --out"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -127,7 +156,7 @@ class RunDirectory:
 
     def __init__(self, path: Path, recipe: Recipe, note: Callable[[str], None] = lambda _: None) -> None:
         self.path, self._recipe, self._note = path, recipe, note
-        check_vacant(path, "recipe.toml", recipe.to_toml())
+        self._check()
         self._is_finished = False
         self._facts: dict[str, Any] = {}
         self._stages: dict[str, dict[str, str]] = {}
@@ -139,20 +168,17 @@ class RunDirectory:
         several = f"-{processes}-processes" if processes > 1 else ""
         return Path("runs") / f"{slug(recipe.name)}-{recipe.seed}-{digest(recipe.table())[:8]}{several}"
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other processes from working in it; wait, and say so, where one does."""
-        make_directory(self.path)
-        lock = FileLock(self.path / _LOCK)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            self._note(f"waiting for another process that works in {self.path}")
-            lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
+    def locked(self) -> AbstractContextManager[None]:
+        """Keep other processes from working in it; wait, and say so, where one does.
+
+        Raises:
+            UsageError: By then it is of another run.
+            RunDirectoryError: It cannot be locked.
+        """
+        return locked(self.path, self._check, self._note)
+
+    def _check(self) -> None:
+        check_vacant(self.path, "recipe.toml", self._recipe.to_toml())
 
     @_writes
     def begin(self, facts: Mapping[str, Any]) -> None:
@@ -167,7 +193,7 @@ class RunDirectory:
         recipe = self._recipe
         self._facts = {"recipe": recipe.name, "seed": recipe.seed, **facts, "versions": _versions(recipe)}
         before = _read_state(self.path)
-        self._stages = before.get("stages", {})
+        self._stages = _stages_of(before)
         self._is_finished = before.get("state") == "finished"
         if not self._is_finished:
             self.mark("running")
@@ -175,7 +201,7 @@ class RunDirectory:
     def _tidy(self) -> None:
         """Remove what a process that was killed had not brought to its name."""
         for left in [path for path in (*self.path.glob(".*"), *self.path.glob("stages/**/.*")) if is_temporary(path)]:
-            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+            remove(left)
 
     @_writes
     def mark(self, state: str, error: str = "") -> None:
@@ -185,6 +211,7 @@ class RunDirectory:
         """
         if self._is_finished and state != "finished":
             return
+        self._is_finished = state == "finished"
         write_json(self.path / "run.json", self._said(state, error))
         if state != "finished":
             _withdraw(self.path)
@@ -212,8 +239,8 @@ class RunDirectory:
                 "versions, data or number of processes); its results are replaced"
             )
         self._is_finished = False
-        if kind == "trained" and before is not None and place.exists():
-            shutil.rmtree(place)  # what another version of a plugin made of the same recipe
+        if kind == "trained" and before is not None:
+            remove(place)  # what another version of a plugin made of the same recipe
         self._stages.setdefault(stage, {})[kind] = key
         self.mark("running")
 
@@ -296,35 +323,74 @@ def check_vacant(path: Path, file: str, expected: str | None = None) -> None:
             raise UsageError(f"--out {path}: expected a new or an empty directory, got a file")
         if not path.is_dir() or all(each.name == _LOCK or is_temporary(each) for each in path.iterdir()):
             return
-        found = (path / file).read_text(encoding="utf-8", errors="replace") if (path / file).is_file() else None
+        is_there = (path / file).is_file()
     except OSError as error:
         raise UsageError(f"--out {path}: the directory cannot be read: {error.strerror}") from error
-    if found is None:
+    check_format(path)
+    if not is_there:
         raise UsageError(f"--out {path}: expected a new or an empty directory, got one that is not empty")
-    if expected is not None and found != expected:
+    if expected is None:
+        return
+    try:
+        found = read_bytes(path / file).decode("utf-8", errors="replace")
+    except OSError as error:
+        raise UsageError(f"--out {path}: {path / file} cannot be read: {error.strerror}") from error
+    if found != expected:
         try:
-            differing = differences(tomli.loads(found), tomli.loads(expected))
-        except tomli.TOMLDecodeError:
-            differing = ["its recipe.toml is no TOML"]
+            there, here = tomli.loads(found), tomli.loads(expected)
+            differing = differences(there, here)
+            if type(there.get("schema")) is int and there["schema"] > here["schema"]:
+                differing = [f"it was written by a newer srframework (schema {there['schema']})"]
+        except (ValueError, TypeError, RecursionError):
+            differing = [f"its {file} is no TOML"]
         told = "; ".join(differing[:3]) + (f"; and {len(differing) - 3} more" if len(differing) > 3 else "")
         raise UsageError(
             f"--out {path}: expected a new or an empty directory, or one of the same recipe, got one of another: {told}"
         )
 
 
+def check_format(path: Path) -> None:
+    """Refuse a run directory of another format.
+
+    Raises:
+        UsageError: It is of a later one, or its run.json says none that there is.
+    """
+    written = _read_state(path).get("format", FORMAT)
+    if type(written) is not int or written != FORMAT:
+        by = "a newer srframework" if type(written) is int and written > FORMAT else "no srframework that is known here"
+        raise UsageError(
+            f"--out {path}: expected a run directory of format {FORMAT}, got one that was written by {by} "
+            f"(format {shorten(written)})"
+        )
+
+
 def mark_failed(path: Path, error: str) -> None:
-    """Say in run.json that a run failed, unless it was finished before."""
+    """Say in run.json that a run failed, unless it was finished before.
+
+    Raises:
+        RunDirectoryError: The directory cannot be written.
+    """
     make_directory(path)
     if is_finished(path):
         return
-    write_json(path / "run.json", {**_read_state(path), "state": "failed", "error": error})
-    _withdraw(path)
+    with sentences(path):
+        write_json(path / "run.json", {**_read_state(path), "state": "failed", "error": error})
+        _withdraw(path)
 
 
-def mark_waiting(path: Path) -> None:
-    """Say in run.json that a run is to come, so that what is computed for it stays; one that was begun is left."""
-    if not (path / "run.json").exists():
-        write_json(path / "run.json", {"state": "waiting"})
+def make_waiting(path: Path, recipe: Recipe) -> None:
+    """Make the directory of a run that is to come, so that what is computed for it stays; one that was begun is left.
+
+    Raises:
+        UsageError: It cannot be made.
+        RunDirectoryError: It cannot be written.
+    """
+    make_directory(path)
+    with sentences(path):
+        if not (path / "recipe.toml").exists():
+            write_text(path / "recipe.toml", recipe.to_toml())
+        if not os.path.lexists(path / "run.json"):
+            write_json(path / "run.json", {"state": "waiting"})
 
 
 def is_finished(path: Path) -> bool:
@@ -332,12 +398,91 @@ def is_finished(path: Path) -> bool:
     return _read_state(path).get("state") == "finished"
 
 
+def read_state(path: Path) -> str | None:
+    """What run.json says of a run; ``"killed"`` where it says that it goes on, and no process works in the directory.
+
+    None where it cannot be read.
+    """
+    state = _read_state(path).get("state")
+    if state == "running" and not _is_locked(path):
+        return "killed"
+    return state if isinstance(state, str) else None
+
+
 def _read_state(path: Path) -> dict[str, Any]:
     try:
-        state = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        state = read_json(path / "run.json")
     except (OSError, ValueError):
         return {}
     return state if isinstance(state, dict) else {}
+
+
+def _stages_of(state: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Of run.json, stage -> kind -> key in the store; what is no such thing is left out."""
+    stages = state.get("stages")
+    return {
+        stage: {kind: key for kind, key in kinds.items() if isinstance(key, str)}
+        for stage, kinds in (stages.items() if isinstance(stages, dict) else ())
+        if isinstance(kinds, dict)
+    }
+
+
+@contextmanager
+def locked(
+    path: Path, check: Callable[[], None], note: Callable[[str], None] = lambda _: None, leave: bool = True
+) -> Iterator[None]:
+    """Keep other processes from working in a directory, which is made; wait, and say so, where one does.
+
+    Args:
+        path: The directory.
+        check: Called while another process works there, and with the lock: raises where the directory is by then
+            of other work.
+        note: Told of the waiting.
+        leave: Whether the lock's file stays, by which others tell whether a process works there.
+
+    Raises:
+        UsageError: The directory cannot be made, or ``check`` refuses it.
+        RunDirectoryError: It cannot be locked.
+    """
+    make_directory(path)
+    lock = FileLock(path / _LOCK, mode=0o666 & ~umask())
+    with sentences(path):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            check()
+            note(f"waiting for another process that works in {path}")
+            while not lock.is_locked:
+                with contextlib.suppress(Timeout):
+                    lock.acquire(timeout=_PATIENCE)
+                if not lock.is_locked:
+                    check()
+    is_ours = False
+    try:
+        check()
+        is_ours = True
+        yield
+    finally:
+        if not (leave and is_ours):  # who waits for it finds that it has no name any more, and makes another
+            with contextlib.suppress(OSError):
+                (path / _LOCK).unlink()
+        lock.release()
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether a process works in a directory; True where that cannot be told."""
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        with open_file(path / _LOCK) as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def _versions(recipe: Recipe) -> dict[str, str]:

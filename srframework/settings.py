@@ -13,7 +13,7 @@ def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in table.items():
         if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-            names = [item.get("name", item.get("use", str(number))) for number, item in enumerate(value)]
+            names = [str(item.get("name", item.get("use", number))) for number, item in enumerate(value)]
             value = dict(zip(names, value, strict=True))
         if isinstance(value, dict) and value:
             found |= flat(value, f"{prefix}{key}.")

@@ -1,4 +1,4 @@
-"""Signals that are to stop a training: held back until what it needs to go on is written."""
+"""Signals that are to stop a process: it puts its things in order first; a training writes what it needs to go on."""
 
 from __future__ import annotations
 
@@ -6,13 +6,43 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Ctrl-C, what a cluster sends before it kills, and what a terminal sends that is closed."""
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Have SIGTERM and SIGHUP interrupt this block as Ctrl-C does, where they would end the process at once."""
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in ENDING:
+            if number != signal.SIGINT and signal.getsignal(number) is signal.SIG_DFL:
+                before[number] = signal.signal(number, _terminate)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def shielded() -> Iterator[None]:
+    """Keep signals that are to stop this process until the end of the block, which is short."""
+    with HeldSignals(lambda _: None, hurry=False):
+        yield
+
 
 class HeldSignals:
-    """SIGINT (Ctrl-C) and SIGTERM (what a cluster sends before it kills), while this is entered.
+    """The signals of :data:`ENDING`, while this is entered.
 
     The first is kept until :meth:`deliver`; a second is delivered at once, since somebody is in a hurry. Nothing is
     held outside the main thread, where Python handles none.
@@ -20,16 +50,17 @@ class HeldSignals:
     Args:
         note: Told when one is kept.
         holding: Whether to hold any.
+        hurry: Whether a second one is delivered at once.
     """
 
-    def __init__(self, note: Callable[[str], None], holding: bool = True) -> None:
-        self._note, self._holding = note, holding
+    def __init__(self, note: Callable[[str], None], holding: bool = True, hurry: bool = True) -> None:
+        self._note, self._holding, self._hurry = note, holding, hurry
         self._before: dict[int, Any] = {}
         self.held: int | None = None
 
     def __enter__(self) -> HeldSignals:
         if self._holding and threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in ENDING:
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):
                     self._before[number] = signal.signal(number, self._hold)
         return self
@@ -47,7 +78,7 @@ class HeldSignals:
             os.kill(os.getpid(), number)
 
     def _hold(self, number: int, _frame: FrameType | None) -> None:
-        hurry, self.held = self.held is not None, number
+        hurry, self.held = self._hurry and self.held is not None, number
         if hurry:
             self.deliver()
         else:

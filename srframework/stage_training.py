@@ -12,10 +12,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
-import math
 import os
-import shutil
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,9 @@ from transformers import PreTrainedModel
 
 from srframework.checkpoints import Checkpoints
 from srframework.contracts import Network, Predictions, Split
-from srframework.files import atomic_directory
+from srframework.drafts import Sums
+from srframework.files import read_bytes, remove
+from srframework.manifest import Sum
 from srframework.masks import Mask
 from srframework.materials import Materials
 from srframework.pruning import FixedMask
@@ -76,13 +79,22 @@ class StageTraining:
     accelerator: Accelerator
     reporter: Reporter
 
-    def into(self, directory: Path) -> None:
+    def into(self, directory: Path) -> Sums | None:
         """Train, from where an earlier attempt in this directory was; each point is there before the next is begun.
+
+        Returns:
+            What was written, of the first process; None in the others.
 
         Raises:
             SRFrameworkError: See :meth:`srframework.training.Training.run`.
         """
-        stage = self.stage
+        stage, note = self.stage, self.reporter.note
+        sums = Sums(directory, note, leave=[LOG]) if self.accelerator.is_main_process else None
+        self.accelerator.wait_for_everyone()  # the others look at what is left
+        # An earlier attempt may have been another recipe's, which wanted other steps.
+        checkpoints = Checkpoints(
+            directory / "checkpoints", self.accelerator, note, has=lambda point: point_in(directory, point).is_dir()
+        )
         training = Training(
             network=self.network,
             examples=self._examples(),
@@ -92,18 +104,15 @@ class StageTraining:
             seed=self.seed,
             accelerator=self.accelerator,
             steps_kept=self.steps_kept,
-            # An earlier attempt may have been another recipe's, which wanted other steps.
-            checkpoints=Checkpoints(
-                directory / "checkpoints",
-                self.accelerator,
-                self.reporter.note,
-                before=min(self.steps_kept - steps_in(directory), default=None),
-            ),
+            checkpoints=checkpoints,
         )
-        for checkpoint in training.run(self._events(directory / LOG)):
-            if self.accelerator.is_main_process:
-                _save(checkpoint, self.materials.pretrained, point_in(directory, checkpoint.point))
+        for checkpoint in training.run(self._events(directory / LOG, checkpoints)):
+            if sums is not None:
+                _save(checkpoint, self.materials.pretrained, point_in(directory, checkpoint.point), sums)
             self.accelerator.wait_for_everyone()
+        if sums is not None:
+            sums.add(directory / LOG, Sum(len(checkpoints.log), hashlib.sha256(checkpoints.log).hexdigest()))
+        return sums
 
     def _examples(self) -> datasets.Dataset:
         """Tokenised training examples, with what the loss is told of each."""
@@ -117,7 +126,7 @@ class StageTraining:
             told["teacher_log_probs"] = np.concatenate(self.teacher_log_probs)
         return datasets.concatenate_datasets([examples, datasets.Dataset.from_dict(told)], axis=1) if told else examples
 
-    def _events(self, log: Path) -> Events:
+    def _events(self, log: Path, checkpoints: Checkpoints) -> Events:
         task, materials = self.materials.task, self.materials
 
         def metric(model: PreTrainedModel, split: Split) -> float:
@@ -130,8 +139,10 @@ class StageTraining:
 
         def write(record: Mapping[str, Any]) -> None:
             if self.accelerator.is_main_process:
-                with log.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(record) + "\n")
+                line = (json.dumps(record) + "\n").encode()
+                checkpoints.log += line
+                with log.open("ab") as file:
+                    file.write(line)
 
         def on_step(step: int, loss: float, learning_rate: float) -> None:
             write({"step": step, "loss": loss, "learning_rate": learning_rate})
@@ -143,41 +154,33 @@ class StageTraining:
 
         def on_start(step: int) -> None:
             if self.accelerator.is_main_process:
-                _cut(log, step)
+                if not step:
+                    checkpoints.log.clear()
+                _write_log(log, bytes(checkpoints.log))
             if step:
                 self.reporter.resumed(step)
 
         return Events(evaluate, on_step, on_evaluation, on_start)
 
 
-def _save(checkpoint: Checkpoint, network: Network, place: Path) -> None:
+def _save(checkpoint: Checkpoint, network: Network, place: Path, sums: Sums) -> None:
     """Write a checkpoint as a directory that plain transformers loads, with its mask beside it."""
-    place.mkdir(parents=True, exist_ok=True)
-    if (place / "model").exists():
-        shutil.rmtree(place / "model")  # of an attempt that went on from before it
-    with atomic_directory(place / "model") as temporary:
+    with sums.directory(place / "model") as temporary:
         network.model.save_pretrained(temporary, state_dict=checkpoint.weights)
         network.tokenizer.save_pretrained(temporary)
     if len(checkpoint.mask):
-        checkpoint.mask.save(place / MASK)
+        with sums.file(place / MASK) as file:
+            checkpoint.mask.save(file)
 
 
-def _cut(log: Path, step: int) -> None:
-    """Leave of a log what was written up to ``step``, in place: others may follow the file."""
-    kept = 0
-    if log.exists():
-        with log.open("rb") as file:
-            for line in file:
-                if not line.endswith(b"\n") or _step_of(line) > step:
-                    break
-                kept += len(line)
-    with log.open("ab"):
-        os.truncate(log, kept)
-
-
-def _step_of(line: bytes) -> float:
-    """Of a line of a log; infinity where it cannot be told, since the line is damaged."""
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, TypeError, KeyError):
-        return math.inf
+def _write_log(log: Path, content: bytes) -> None:
+    """Have that in a log, in place: others may follow the file."""
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(log.lstat().st_mode):
+            remove(log)
+    log.touch()
+    if read_bytes(log, most=None)[: len(content)] != content:
+        os.truncate(log, 0)
+        with log.open("ab") as file:
+            file.write(content)
+    os.truncate(log, len(content))

@@ -16,8 +16,6 @@ entry, that one is ``<key>.old`` for the moment between two renames, and is put 
 from __future__ import annotations
 
 import contextlib
-import errno
-import hashlib
 import os
 import re
 import shutil
@@ -29,20 +27,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srframework import drafts, manifest
-from srframework.drafts import Remains
-from srframework.errors import StoreError
-from srframework.files import sync, write_text
+from srframework.drafts import Remains, Sums
+from srframework.errors import FULL, OF_THE_MACHINE, StoreError, deed
+from srframework.files import remove, sync, umask, write_text
 from srframework.manifest import Damaged
 from srframework.manifest import Entry as Entry
 
 if TYPE_CHECKING:
     from srframework.upkeep import Checked, Pruned
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_OF_THE_DISK = (
-    *_FULL,
-    *(errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EIO, errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR),
-)
+_KEY = re.compile("[0-9a-z]{4,128}")
+
+_ATTEMPTS = 3
+"""How often a result is computed that is no longer what was written when it is complete."""
 
 
 class Store:
@@ -79,7 +76,7 @@ class Store:
                     # Without the lock it may be in the hands of somebody who just computes or removes it.
                     return self._checked(key) if free else None
             except OSError as error:
-                if error.errno not in _OF_THE_DISK:
+                if error.errno not in OF_THE_MACHINE:
                     raise
             self.note(f"store {self.root}: {said}; it is not used, and stays because the store cannot be written")
             return None
@@ -90,7 +87,7 @@ class Store:
         kind: str,
         what: str,
         identity: Mapping[str, Any],
-        compute: Callable[[Path], None],
+        compute: Callable[[Path], object],
         enough: Callable[[Path], bool] = lambda _: True,
         users: Sequence[Path] = (),
     ) -> tuple[Entry, bool]:
@@ -103,12 +100,15 @@ class Store:
             identity: What the key was made of; JSON.
             compute: Writes the result into the directory that it is given. What a killed process left is
                 there; files whose names begin with a dot, and all in ``checkpoints/``, are removed at the end.
+                Where it gives a :class:`srframework.drafts.Sums`, what is kept is what that says was written;
+                where it gives anything else, what is there at the end.
             enough: Whether an entry's files hold what is wanted. One that does not is computed again,
                 and stays until the new one takes its place.
             users: The directories of the runs that ask for it; from here on it stays for them.
 
         Raises:
-            StoreError: The store cannot be written. What was computed stays, and is gone on with.
+            StoreError: The store cannot be written, or does not keep what is written. What was computed stays, and
+                is gone on with.
         """
         if (entry := self._only_read(key)) is not None and enough(entry.files):
             return entry, True
@@ -120,31 +120,62 @@ class Store:
                 entry = self._checked(key)
             if entry is not None and enough(entry.files):
                 return entry, True
-            draft = self.root / "work" / key
-            with self._sentences():
-                seconds = drafts.begin(draft, kind, what)
-            started = time.monotonic()
+            if manifest.foreign(self.place(key)):
+                raise StoreError(
+                    f"store {self.root}: {self.place(key)} is of another version of srframework, and is left alone; "
+                    "choose another store with --store or $SRFRAMEWORK_STORE"
+                )
+            for _ in range(_ATTEMPTS):
+                try:
+                    return self._computed(key, kind, what, identity, compute), False
+                except Damaged as damage:
+                    said = damage
+                    self.note(f"store {self.root}: {said}; it is computed again")
+            raise StoreError(
+                f"store {self.root}: {said}; {what} was computed {_ATTEMPTS} times, and each time what is read is not "
+                "what was written: the disk or the memory may be faulty; choose another store with --store"
+            )
+
+    def _computed(
+        self, key: str, kind: str, what: str, identity: Mapping[str, Any], compute: Callable[[Path], object]
+    ) -> Entry:
+        """A new entry; the caller holds the lock.
+
+        Raises:
+            Damaged: What was written is no longer what it was; nothing of that is an entry.
+        """
+        draft, place = self.root / "work" / key, self.place(key)
+        with self._sentences():
+            seconds = drafts.begin(draft, kind, what)
+        started = time.monotonic()
+        try:
+            sums = self._compute(compute, self.draft(key))
+        except BaseException:
+            with contextlib.suppress(OSError):
+                drafts.end(draft, kind, what, seconds + time.monotonic() - started)
+            raise
+        with self._sentences():
+            spent = seconds + time.monotonic() - started
+            drafts.end(draft, kind, what, spent)
+            manifest.write(draft, key, kind, what, spent, identity, sums.all() if isinstance(sums, Sums) else None)
             try:
-                self._compute(compute, self.draft(key))
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    drafts.end(draft, kind, what, seconds + time.monotonic() - started)
+                with self._sentences("read"):
+                    manifest.check(draft, key, again=True)
+            except Damaged:
+                (draft / manifest.NAME).unlink()
                 raise
-            with self._sentences():
-                spent = seconds + time.monotonic() - started
-                drafts.end(draft, kind, what, spent)
-                manifest.write(draft, key, kind, what, spent, identity)
-                self._install(key)
-                done = manifest.check(self.place(key), key)
-                assert done is not None, "it was just renamed to there, under the lock"
-                return done, False
+            self._install(key)
+            manifest.moved(draft, place)
+            done = manifest.check(place, key)
+            assert done is not None, "it was just renamed to there, under the lock"
+            return done
 
     def use(self, key: str, run: Path) -> None:
         """Record that a run directory uses an entry, or waits for it, as far as the store can be written; the caller
         holds the lock of the key."""
         path = str(run.resolve())
-        record = manifest.users_place(self.root, key) / hashlib.sha256(path.encode()).hexdigest()[:16]
-        with contextlib.suppress(OSError):
+        record = manifest.user_record(self.root, key, path)
+        with contextlib.suppress(OSError, UnicodeError):
             record.parent.mkdir(parents=True, exist_ok=True)
             _tidy(record.parent)
             write_text(record, path + "\n")
@@ -155,7 +186,7 @@ class Store:
             with self.lock(key):
                 return None
         except OSError as error:
-            if error.errno not in _OF_THE_DISK:
+            if error.errno not in OF_THE_MACHINE:
                 raise
             return self.get(key)
 
@@ -169,6 +200,12 @@ class Store:
                 continue
             if entry is not None and entry.key == key:
                 yield entry
+
+    def foreign(self) -> Iterator[Remains]:
+        """What other versions of srframework keep among the entries in another format, by key; left alone."""
+        for key, place in self.places():
+            if manifest.foreign(place):
+                yield drafts.remains(place, key)
 
     def drafts(self) -> Iterator[Remains]:
         """What was begun and is not whole, by key; perhaps in the hands of a process that works on it."""
@@ -194,7 +231,7 @@ class Store:
 
     def place(self, key: str) -> Path:
         """Where the entry is, or would be."""
-        if not re.fullmatch(r"[0-9a-z]{4,128}", key):
+        if not _KEY.fullmatch(key):
             raise ValueError(f"expected a key in hexadecimal, got {key!r}")
         return self.root / "entries" / key[:2] / key
 
@@ -206,7 +243,8 @@ class Store:
         """Key and directory of whatever is among the entries, by key."""
         for shelf in self._directories("entries"):
             for path in _directories(shelf):
-                yield path.name, path
+                if _KEY.fullmatch(path.name):
+                    yield path.name, path
 
     @contextmanager
     def lock(self, key: str, touch: bool = True) -> Iterator[bool]:
@@ -218,7 +256,7 @@ class Store:
             yield True
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path)
+        lock = FileLock(path, mode=0o666 & ~umask())
         try:
             lock.acquire(blocking=False)
         except Timeout:
@@ -247,7 +285,7 @@ class Store:
         path = self.root / "locks" / f"{key}.lock"
         with self._sentences():
             path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(path)
+            lock = FileLock(path, mode=0o666 & ~umask())
             try:
                 lock.acquire(blocking=False)
             except Timeout:
@@ -260,14 +298,15 @@ class Store:
 
     def _put_right(self, key: str) -> None:
         """Finish what a process was about when it died, unless one is about it now, or the store cannot be written."""
-        with contextlib.suppress(OSError), self.lock(key) as free:
+        with contextlib.suppress(OSError, StoreError), self.lock(key) as free:
             if free:
                 self.recover(key)
 
     def _checked(self, key: str) -> Entry | None:
         """As :meth:`get`; the caller holds the lock."""
         try:
-            return manifest.check(self.place(key), key)
+            with self._sentences("read"):
+                return manifest.check(self.place(key), key)
         except Damaged as damage:
             self.set_aside(key, damage)
             return None
@@ -283,7 +322,8 @@ class Store:
                 os.rename(old, place)
                 sync(place.parent)
         try:
-            complete = manifest.check(draft, key) is not None
+            with self._sentences("read"):
+                complete = manifest.check(draft, key) is not None
         except Damaged as damage:
             aside = self._damaged(key)
             os.rename(draft, aside)
@@ -301,9 +341,10 @@ class Store:
             for each in [*folders, *names]:
                 path = Path(folder, each)
                 if manifest.is_scratch(path, files):
-                    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+                    remove(path)
             folders[:] = [each for each in folders if Path(folder, each).exists()]
-        (draft / drafts.NAME).unlink(missing_ok=True)
+        for name in (drafts.NAME, drafts.SUMS):
+            (draft / name).unlink(missing_ok=True)
         _tidy(draft)
         place.parent.mkdir(parents=True, exist_ok=True)
         old = _old(place)
@@ -321,21 +362,24 @@ class Store:
         parent.mkdir(parents=True, exist_ok=True)
         return parent / f"{key}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
 
-    def _compute(self, compute: Callable[[Path], None], files: Path) -> None:
+    def _compute(self, compute: Callable[[Path], object], files: Path) -> object:
         try:
-            compute(files)
+            return compute(files)
         except OSError as error:
             inside = error.filename is not None and Path(os.fsdecode(error.filename)).is_relative_to(self.root)
             # A write that fails names no file; only the store is written to here.
-            if error.errno in _OF_THE_DISK and (inside or (error.filename is None and error.errno in _FULL)):
-                raise self._sentence(error) from error
+            if error.errno in OF_THE_MACHINE and (inside or (error.filename is None and error.errno in FULL)):
+                kept = inside and Path(os.fsdecode(error.filename)).is_relative_to(self.root / "entries")
+                raise self._sentence(error, "read" if kept else "written") from error
+            raise
+        except Damaged:
             raise
         except Exception as error:
             # safetensors and tokenizers tell of the system's errors in the words of Rust, the latter by a bare
             # Exception: "... Os { code: 28, kind: StorageFull, ...", "No space left on device (os error 28)"
             code = re.search(r"\bOs \{ code: (\d+)|\(os error (\d+)\)", str(error))
             of_rust = type(error) is Exception or type(error).__name__ == "SafetensorError"
-            if of_rust and code and int(code[1] or code[2]) in _OF_THE_DISK:
+            if of_rust and code and int(code[1] or code[2]) in OF_THE_MACHINE:
                 number = int(code[1] or code[2])
                 raise self._sentence(OSError(number, os.strerror(number))) from error
             raise
@@ -345,12 +389,12 @@ class Store:
         try:
             yield
         except OSError as error:
-            if error.errno not in _OF_THE_DISK:
+            if error.errno not in OF_THE_MACHINE:
                 raise
-            raise self._sentence(error, done) from error
+            raise self._sentence(error, deed(error, done)) from error
 
     def _sentence(self, error: OSError, done: str = "written") -> StoreError:
-        advice = "free some space, or choose another" if error.errno in _FULL else "choose another"
+        advice = "free some space, or choose another" if error.errno in FULL else "choose another"
         kept = "nothing that was computed before is lost; " if done == "written" else ""
         return StoreError(
             f"store {self.root}: cannot be {done}: {error.strerror}; {kept}{advice} with --store or $SRFRAMEWORK_STORE"
@@ -372,7 +416,7 @@ def _directories(path: Path) -> list[Path]:
 def _tidy(folder: Path) -> None:
     """Remove the files in it that a process that was killed had not brought to their names."""
     for left in folder.glob(".*"):
-        left.unlink(missing_ok=True)
+        remove(left)
 
 
 def _old(place: Path) -> Path:

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from srframework.errors import UsageError
-from srframework.files import write_json, write_text
+from srframework.files import write_json
 from srframework.identity import digest
-from srframework.runs import check_vacant, is_finished, make_directory, mark_waiting, slug
+from srframework.runs import check_vacant, is_finished, locked, make_waiting, sentences, slug
 from srframework.sweep import Cell
 
 LOGS = "logs"
@@ -36,16 +36,17 @@ class SweepDirectory:
 
     def __init__(self, path: Path, cells: Sequence[Cell]) -> None:
         self.path, self._cells = path, cells
-        if path.is_dir():
-            self._check()
-        elif path.exists():
-            raise UsageError(f"--out {path}: expected a directory, got a file")
+        self._check()
 
     def _check(self) -> None:
         slugs = [cell.slug for cell in self._cells]
         try:
+            if not self.path.is_dir():
+                if self.path.exists():
+                    raise UsageError(f"--out {self.path}: expected a directory, got a file")
+                return
             found = [each for each in sorted(self.path.iterdir()) if not each.name.startswith(".")]
-            others = [each for each in found if each.name not in (*slugs, LOGS, "sweep.json")]
+            others = [each for each in found if each.name not in {*slugs, LOGS, "sweep.json"}]
             runs = [each.name for each in others if (each / "recipe.toml").is_file()]
         except OSError as error:
             raise UsageError(f"--out {self.path}: the directory cannot be read: {error.strerror}") from error
@@ -70,19 +71,21 @@ class SweepDirectory:
         """Make it, with the resolved recipe of each cell.
 
         Raises:
-            UsageError: It cannot be made.
+            UsageError: It cannot be made, or is by now of other work, that another process began.
         """
-        for cell in self._cells:
-            place = self.path / cell.slug
-            make_directory(place)
-            if not (place / "recipe.toml").exists():
-                write_text(place / "recipe.toml", cell.recipe.to_toml())
-            mark_waiting(place)
+        with locked(self.path, self._check, leave=False):
+            for cell in self._cells:
+                make_waiting(self.path / cell.slug, cell.recipe)
 
     def finished(self) -> list[int]:
         """The cells, counted from 0, whose run is finished."""
         return [number for number, cell in enumerate(self._cells) if is_finished(self.path / cell.slug)]
 
     def write(self, reports: Sequence[Mapping[str, Any]]) -> None:
-        """Write sweep.json."""
-        write_json(self.path / "sweep.json", reports)
+        """Write sweep.json.
+
+        Raises:
+            RunDirectoryError: It cannot be written.
+        """
+        with sentences(self.path):
+            write_json(self.path / "sweep.json", reports)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -132,7 +133,10 @@ class Training:
         model.train()
         phases = pruner.phases(total)
         planned = sum(phase.steps for phase in phases)
-        snapshot = self.checkpoints.latest() if self.checkpoints is not None else None
+        snapshot = None
+        if self.checkpoints is not None:
+            self.checkpoints.require(self._leading_to(phases))
+            snapshot = self.checkpoints.latest()
         batches = Batches(self.examples, self.network.tokenizer, options, self.seed, accelerator)
         at = _Position() if snapshot is None else self._restored(snapshot, batches)
         at.loss_sum = at.loss_sum.to(accelerator.device)
@@ -181,6 +185,15 @@ class Training:
                     yield self._checkpoint(at.step, f"{phase.level:g}")
                 accelerator.free_memory()  # else it keeps the optimizer of every phase, and the model of every stage
         yield self._best[1] if self._best is not None else self._checkpoint(at.step, None)
+
+    def _leading_to(self, phases: Sequence[Phase]) -> dict[str, int]:
+        """Point -> the first step after which a checkpoint does not lead to it any more."""
+        steps = {str(step): step for step in self.steps_kept}  # it is kept before a checkpoint of that step
+        ends = itertools.accumulate(phase.steps for phase in phases)
+        levels = {
+            f"{phase.level:g}": end + 1 for phase, end in zip(phases, ends, strict=True) if phase.level is not None
+        }
+        return steps | levels
 
     def _tell(self, events: Events, at: _Position, rate: float, is_end: bool, planned: int) -> None:
         """After a step: what is due of the log, and of evaluations."""

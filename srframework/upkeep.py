@@ -33,7 +33,7 @@ class Item:
     """Something in the store that may be removed.
 
     Attributes:
-        state: entry, draft or damaged.
+        state: entry, draft, damaged or foreign.
         key, kind, what: Of what it is, or was to be.
         since: When it was whole, or was last written to.
         bytes: Of its files.
@@ -127,7 +127,7 @@ def prune(store: Store, older_than: float | None, max_bytes: int | None, dry_run
 def _items(store: Store) -> Iterator[Item]:
     for each in store.entries():
         yield Item("entry", each.key, each.kind, each.what, each.created, each.bytes, each.path)
-    for state, remains in (("draft", store.drafts()), ("damaged", store.damaged())):
+    for state, remains in (("draft", store.drafts()), ("damaged", store.damaged()), ("foreign", store.foreign())):
         for some in remains:
             yield _remains(state, some)
 

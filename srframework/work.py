@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from srframework.errors import OF_THE_MACHINE, SRFrameworkError, refused
+from srframework.files import append
 from srframework.loading import load
 from srframework.plugins import discover
 from srframework.registry import Registry
@@ -74,7 +75,7 @@ def perform(work: Work) -> Outcome:
             from srframework.report.progress import LineReporter
 
             Path(work.log).parent.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context(Path(work.log).open("a", encoding="utf-8"))
+            file = stack.enter_context(open(append(Path(work.log)), "a", encoding="utf-8"))
             stack.enter_context(contextlib.redirect_stderr(file))
             progress = LineReporter(file)
         try:

@@ -18,6 +18,7 @@ from srframework.cli.store import store_group
 from srframework.cli.sweep import sweep
 from srframework.cli.validate import validate
 from srframework.errors import OF_THE_MACHINE, SRFrameworkError, refused
+from srframework.signals import terminable
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -64,7 +65,8 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # the paper's notation, on a terminal that has no θ
     try:
-        code = cli.main(standalone_mode=False)
+        with terminable():
+            code = cli.main(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         code = error.exit_code

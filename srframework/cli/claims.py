@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,25 +75,41 @@ def claims(
     from srframework.files import write_json
     from srframework.identity import digest
     from srframework.points import check_early
-    from srframework.runs import RunDirectory, check_vacant, make_directory
+    from srframework.runs import locked, sentences
 
     one_process_only("claims")
     tables = [recipe.table() for runs in recipes.values() for recipe in runs]
     place = out or Path("runs") / f"claims-{digest(tables)[:8]}"
-    check_vacant(place, "claims.json")
-    for name, runs in recipes.items():
-        for recipe in runs:
-            check_early(recipe)
-            RunDirectory(_place(place, name, recipe), recipe)  # refuses what is not its own, before any work
-    make_directory(place)
-    write_json(place / "claims.json", [])
-    rows, failed = _run(recipes, place, store)
+    places = {_place(place, name, recipe): recipe for name, runs in recipes.items() for recipe in runs}
+    _check(place, places)  # refuses what is not its own, before any work
+    for recipe in places.values():
+        check_early(recipe)
+    with locked(place, lambda: _check(place, places), lambda text: click.echo(text, err=True), leave=False):
+        with sentences(place):
+            write_json(place / "claims.json", [])
+        rows, failed = _run(recipes, place, store)
     if as_json:
         print_json(rows)
     else:
         print_table(_table(rows))
         click.echo(f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}; runs: {place}")
     raise SystemExit(1 if failed else 0)
+
+
+def _check(place: Path, places: Mapping[Path, Recipe]) -> None:
+    """Refuse a directory that holds anything but some of these runs; see :func:`srframework.runs.check_vacant`."""
+    from srframework.runs import check_vacant
+
+    check_vacant(place, "claims.json")
+    others = sorted(run.parent for run in place.glob("*/*/recipe.toml") if run.parent not in places)
+    if others:
+        more = f", and {len(others) - 1} more" if len(others) > 1 else ""
+        raise UsageError(
+            f"--out {place}: expected a new or an empty directory, or one of the same claims, got one of others, with "
+            f"the run {others[0].relative_to(place)}{more}, which these have not"
+        )
+    for run, recipe in places.items():
+        check_vacant(run, "recipe.toml", recipe.to_toml())
 
 
 def _load(name: str, registry: Registry, overrides: Sequence[str], seed: int) -> Recipe:
@@ -125,6 +141,7 @@ def _place(place: Path, name: str, recipe: Recipe) -> Path:
 def _run(recipes: dict[str, list[Recipe]], place: Path, store: Path) -> tuple[list[dict[str, Any]], bool]:
     """A row for each claim; one that fails does not stop the rest, and what is done is on disk."""
     from srframework.files import write_json
+    from srframework.runs import sentences
 
     rows: list[dict[str, Any]] = []
     failed = False
@@ -145,7 +162,8 @@ def _run(recipes: dict[str, list[Recipe]], place: Path, store: Path) -> tuple[li
             click.echo(f"error: {name}: {error}", err=True)
             row |= {"verdict": "failed", "error": str(error), "figures": {}, "checks": {}}
         rows.append(row)
-        write_json(place / "claims.json", rows)
+        with sentences(place):
+            write_json(place / "claims.json", rows)
     return rows, failed
 
 

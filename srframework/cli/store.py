@@ -32,7 +32,8 @@ def store_group() -> None:
 @store_option
 @json_option
 def list_entries(store: Path, as_json: bool) -> None:
-    """List the results in the store, with what each took and which runs use it; then drafts and damaged ones."""
+    """List the results in the store, with what each took and which runs use it; then drafts and damaged ones, and
+    what another version of srframework keeps there."""
     if not store.exists():
         click.echo("[]" if as_json else f"{store}: nothing is kept there yet")
         return
@@ -54,7 +55,7 @@ def list_entries(store: Path, as_json: bool) -> None:
         }
         for each in entries
     ]
-    for state, found in (("draft", kept.drafts()), ("damaged", kept.damaged())):
+    for state, found in (("draft", kept.drafts()), ("damaged", kept.damaged()), ("foreign", kept.foreign())):
         rows += [
             {
                 "state": state,

@@ -111,6 +111,8 @@ _working = threading.Event()
 def _enter(slot: int, threads: int) -> None:
     """What a new process does first; torch reads the environment when it is imported."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent says what is to stop
+    if hasattr(signal, "SIGHUP"):  # as does that of a terminal that is closed
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
     threading.Thread(target=_outlive, daemon=True).start()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from safetensors import SafetensorError, safe_open
 
 from srframework.errors import DataError, UsageError
+from srframework.files import open_file
 from srframework.report.bootstrap import METRICS, Ints, Sample, over_examples, over_seeds, point
 from srframework.report.figures import Figures
 from srframework.report.side import Place, Side
 from srframework.report.summary import comparable
+
+_MOST = 4 << 30
+"""Bytes of the largest file of predictions that is read."""
+
+_LABELS = 1 << 20
+"""More than any task has."""
 
 _NEAR = 1e-6
 """How far a figure may be from what its predictions give."""
@@ -191,14 +198,24 @@ def _samples(
 def _predictions(path: Path, metric: str, figure: float) -> tuple[Ints, Ints]:
     """True and predicted labels, ``(N,)`` each, which give the figure."""
     try:
-        tensors = load_file(path)
-        label, predicted = tensors["label"].astype(np.int64), tensors["predicted"].astype(np.int64)
+        with open_file(path) as file:  # what follows would wait for a pipe
+            if os.fstat(file.fileno()).st_size > _MOST:
+                raise DataError(f"{path}: expected predictions, got a file of more than {_MOST} bytes")
+        with safe_open(path, framework="np") as tensors:
+            label, predicted = tensors.get_tensor("label"), tensors.get_tensor("predicted")
     except FileNotFoundError as error:
         raise DataError(f"no predictions: {path}") from error
-    except (OSError, SafetensorError, KeyError) as error:
+    except OSError as error:
+        raise DataError(f"{path}: expected predictions, which cannot be read: {error.strerror or error}") from error
+    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path}: expected predictions; {type(error).__name__}: {error}") from error
+    if not all(np.issubdtype(each.dtype, np.integer) for each in (label, predicted)):
+        raise DataError(f"{path}: expected labels as integers, got {label.dtype} and {predicted.dtype}")
+    label, predicted = label.astype(np.int64), predicted.astype(np.int64)
     if label.ndim != 1 or label.shape != predicted.shape or not len(label):
         raise DataError(f"{path}: expected as many labels as predictions, got {label.shape} and {predicted.shape}")
+    if not all(0 <= each.min() <= each.max() < _LABELS for each in (label, predicted)):
+        raise DataError(f"{path}: expected labels from 0 to {_LABELS - 1}, got others")
     if abs((got := point(metric, label, predicted)) - figure) > _NEAR:
         raise DataError(f"{path}: the predictions give {metric} {got:.6f}, summary.json says {figure:.6f}")
     return label, predicted

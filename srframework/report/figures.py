@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+
+Figure = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
+"""With which sums and squares are numbers too."""
 
 
 class Figures(msgspec.Struct, gc=False):
     """What was measured of one saved model: shares in [0, 1], by split."""
 
-    sparsity: float
-    id: float
-    ood: dict[str, float]
-    also: dict[str, float]
+    sparsity: Figure
+    id: Figure
+    ood: dict[str, Figure]
+    also: dict[str, Figure]
 
 
 class StageFigures(Figures, gc=False):
@@ -25,7 +30,7 @@ class StageFigures(Figures, gc=False):
 class LevelFigures(Figures, gc=False):
     """Those of a sparsity level inside a stage, in (0, 1)."""
 
-    level: float
+    level: Figure
 
 
 class StageAndLevels(StageFigures, gc=False):

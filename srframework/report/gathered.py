@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,10 +12,12 @@ from typing import Any
 
 import msgspec
 
-from srframework.errors import UsageError
+from srframework.errors import UsageError, shorten
+from srframework.files import read_json
 from srframework.report.figures import StageFigures
 from srframework.report.reading import read
 from srframework.report.settings import Settings
+from srframework.runs import read_state
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +33,7 @@ class Run:
     def record(self) -> dict[str, Any]:
         """Where it is, its resolved recipe, the exact versions of everything; those are read now."""
         try:
-            versions = json.loads((Path(self.path) / "run.json").read_text(encoding="utf-8"))["versions"]
+            versions = read_json(Path(self.path) / "run.json")["versions"]
         except (OSError, ValueError, KeyError, TypeError):
             versions = None
         return {"run": self.path, "seed": self.seed, "recipe": f"{self.path}/recipe.toml", "versions": versions}
@@ -81,11 +82,8 @@ def gather(directories: Sequence[str | os.PathLike[str]], levels: bool = False) 
 
 
 def state(path: str) -> str:
-    """What run.json says of an unfinished run."""
-    try:
-        return str(json.loads((Path(path) / "run.json").read_text(encoding="utf-8"))["state"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return "run.json cannot be read"
+    """What run.json says of an unfinished run; ``killed`` where it was running, and its process is gone."""
+    return read_state(Path(path)) or "run.json cannot be read"
 
 
 def _roots(directories: Sequence[str | os.PathLike[str]]) -> list[str]:
@@ -102,9 +100,21 @@ def _roots(directories: Sequence[str | os.PathLike[str]]) -> list[str]:
 def _settings(text: bytes) -> Settings | str:
     """The settings, or a sentence where they are none."""
     try:
-        return Settings.of(msgspec.json.decode(text))
-    except (KeyError, TypeError, AttributeError) as error:
-        return f"expected `settings` to be a resolved recipe; {type(error).__name__}: {error}"
+        table = msgspec.json.decode(text)
+        if (schema := table.get("schema", 1)) != 1:
+            return f"expected `settings` of schema 1, got {shorten(schema)}; a newer srframework wrote it"
+        _check_depth(table)
+        return Settings.of(table)
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
+        return f"expected `settings` to be a resolved recipe; {type(error).__name__}: {shorten(str(error))}"
+
+
+def _check_depth(value: Any, left: int = 50) -> None:
+    if not left:
+        raise ValueError("it is nested too deeply")
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            _check_depth(each, left - 1)
 
 
 @contextmanager

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from srframework.errors import NoFile
+from srframework.files import MOST
 from srframework.report.figures import StageAndLevels, StageFigures
+
+FORMAT = 1
+"""Of summary.json, which says ``"format"`` where it is another."""
 
 _ALONE = 2000
 """Runs that one process reads before others help: to start those takes as long."""
+
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
+"""A pipe is not waited for."""
 
 _ROOM = 1 << 18
 """Bytes of a summary.json that are read at once; a longer one is given more room."""
@@ -27,6 +36,7 @@ class _Results(msgspec.Struct, Generic[AnyStage]):
     stages: list[AnyStage]
     settings: msgspec.Raw
     id_split: str = ""
+    format: int = FORMAT
 
 
 class Read(msgspec.Struct, Generic[AnyStage], array_like=True, gc=False):
@@ -99,8 +109,12 @@ def _read(waiting: list[str], levels: bool, most: int | None = None) -> Part[Any
             continue
         try:
             results = decoder.decode(content)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             part.damaged.append(f"{path}/summary.json: expected the results of a run; {error}")
+            continue
+        if results.format != FORMAT:
+            got = f"one that a newer srframework wrote (format {results.format})"
+            part.damaged.append(f"{path}/summary.json: expected results of format {FORMAT}, got {got}")
             continue
         text = _without_seed(bytes(results.settings), results.seed)
         place = places.setdefault(text, len(places))
@@ -152,8 +166,13 @@ def _walk(waiting: list[str]) -> Iterator[tuple[str, memoryview | str | None]]:
 
 def _content(path: str, buffer: memoryview) -> tuple[memoryview, int]:
     """What is in a file, at the start of the buffer or of a longer one, and how long it is."""
-    file = os.open(path, os.O_RDONLY)  # cheaper than to look first whether it is there
+    file = os.open(path, _READ)  # cheaper than to look first whether it is there
     try:
+        found = os.fstat(file)
+        if not stat.S_ISREG(found.st_mode):
+            raise NoFile("it is no regular file", path)
+        if found.st_size > MOST:
+            raise NoFile(f"it is larger than {MOST} bytes", path)
         size = os.readv(file, [buffer])
         while size == len(buffer):
             buffer = memoryview(bytearray(2 * size))

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from srframework.errors import DataError, UsageError
+from srframework.files import read_json
 from srframework.report.figures import Figures, StageAndLevels
 from srframework.report.gathered import Run, gather
 from srframework.report.selection import conditions, select_runs
@@ -111,7 +112,9 @@ def _example(key: str, runs: Sequence[Run]) -> str:
 
 def _table(path: Path, name: str) -> Mapping[str, Any]:
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))[name]
+        table = read_json(path)[name]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
-    return table if isinstance(table, dict) else {}
+    if not isinstance(table, dict):
+        return {}
+    return {key: value for key, value in table.items() if name != "data" or isinstance(value, dict)}
