@@ -20,8 +20,8 @@ _FILES = (
 
 _FOLDERS = frozenset(
     "cache checkpoint checkpoints corpora corpus data dataset datasets download downloads experiments files home input "
-    "inputs local mnt model models output outputs pretrained results root runs scratch shared store tmp usr var weights "
-    "work workspace".split()
+    "inputs local mnt model models output outputs pretrained results root runs scratch shared store tmp usr var "
+    "weights work workspace".split()
 )
 """Usual names of local folders. The hub reserves some of them, and no data set or model that we know of has one of
 them as its owner."""
@@ -43,12 +43,12 @@ class FileProblem:
 
 
 def is_path_like(name: str) -> bool:
-    """Whether an option that takes a directory or a name on the hub means a path, whether or not it exists.
+    r"""Whether an option that takes a directory or a name on the hub means a path, whether or not it exists.
 
     The hub knows ``name`` and ``owner/name``, of letters, digits, ``-``, ``_`` and ``.``. A path is everything that
-    has another form (absolute; beginning with ``.`` or ``~``; with ``\\``, spaces, or more than one ``/``), what ends as
-    a file does, and ``first/second`` where ``first`` is a directory here or has the usual name of a local folder, such
-    as ``data`` or ``models``.
+    has another form (absolute; beginning with ``.`` or ``~``; with ``\``, spaces, or more than one ``/``), what ends
+    as a file does, and ``first/second`` where ``first`` is a directory here or has the usual name of a local folder,
+    such as ``data`` or ``models``.
 
     >>> is_path_like("./mnli"), is_path_like("data/MNLI"), is_path_like("glue/mnli"), is_path_like("bert-base-uncased")
     (True, True, False, False)

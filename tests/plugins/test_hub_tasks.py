@@ -154,13 +154,16 @@ def test_fever_with_the_symmetric_sets_from_a_directory(hub_of_fact_verification
     [
         (Nli, NliOptions(), "glue/mnli"),
         (Paraphrase, ParaphraseOptions(), "glue/qqp"),
-        (FactVerification, FactVerificationOptions(path="no/such/thing"), "no/such/thing"),
+        (FactVerification, FactVerificationOptions(path="no/such"), "no/such"),
     ],
 )
 def test_a_data_set_that_cannot_be_had_is_an_error_in_words(hub, data, options, source):
     with pytest.raises(DataError) as caught:
         data(options).load(0)
-    where = f"hub data set {source!r}, split 'train': neither a directory here nor to be had from the hub: "
+    where = (
+        f"hub data set {source!r}, split 'train': Data set not found: {source!r} is not a local directory, and not a "
+        "data set on the hub that can be read: "
+    )
     assert str(caught.value).startswith(where)
 
 
