@@ -25,6 +25,7 @@ from srframework.contracts import (
 )
 from srframework.errors import BackboneError, DataError, PluginError, SRFrameworkError, UsageError, nearest
 from srframework.hookspecs import hookimpl
+from srframework.sources import FileProblem, directory_problem
 
 if TYPE_CHECKING:
     from srframework.masks import Mask
@@ -43,6 +44,7 @@ __all__ = [
     "Dataset",
     "Debiaser",
     "Evaluator",
+    "FileProblem",
     "FixedMask",
     "InputFile",
     "LossInputs",
@@ -59,6 +61,7 @@ __all__ = [
     "StageReference",
     "TaskData",
     "UsageError",
+    "directory_problem",
     "hookimpl",
     "nearest",
 ]

@@ -11,6 +11,8 @@ from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from srframework.sources import FileProblem
+
 API = 1
 """Number of the plugin contract. A component made for another number is refused."""
 
@@ -33,6 +35,11 @@ class Options(BaseModel):
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def check_files(self) -> Iterable[FileProblem]:
+        """Look at the files and directories that the options name, as far as that is quick: at their first rows, at
+        most. Called before any work, by ``validate`` too; import nothing heavy."""
+        return ()
 
 
 def _existing(path: str) -> str:

@@ -14,6 +14,7 @@ from srframework.component import Options, stage_references
 from srframework.document import Document, KeyPath
 from srframework.errors import AmbiguousComponent, Problem, RecipeError, UnknownComponent, nearest, shorten
 from srframework.explain import explain
+from srframework.file_checks import FileChecks
 from srframework.needs import Indexed, check_needs, match_bias, provides
 from srframework.recipe import PRETRAINED, Recipe, Reference, Stage, Use, find
 from srframework.registry import Registry
@@ -41,9 +42,9 @@ def load(recipe: str | Path, registry: Registry, overrides: Sequence[str] = ()) 
     return check(Document(find(str(recipe)), overrides), registry)
 
 
-def check(document: Document, registry: Registry) -> Recipe:
-    """The recipe that a document says; raises as :func:`load` does."""
-    return _Check(document, registry).recipe()
+def check(document: Document, registry: Registry, files: FileChecks | None = None) -> Recipe:
+    """The recipe that a document says; raises as :func:`load` does. ``files``: look at the files that it names too."""
+    return _Check(document, registry, files).recipe()
 
 
 class _Top(Options):
@@ -79,9 +80,10 @@ class _StageTop(Options):
 class _Check:
     """One pass over a document; collects problems instead of stopping at the first."""
 
-    def __init__(self, document: Document, registry: Registry) -> None:
+    def __init__(self, document: Document, registry: Registry, files: FileChecks | None) -> None:
         self._document = document
         self._registry = registry
+        self._files = files
         self._problems: list[Problem] = []
 
     def recipe(self) -> Recipe:
@@ -154,7 +156,12 @@ class _Check:
             return None
         given = {option: value for option, value in table.items() if option != "use"}
         options = self._options(registered.component.options, given, key, registered.owner)
-        return None if options is None else Use(registered, options)
+        if options is None:
+            return None
+        use = Use(registered, options)
+        for each in self._files.of(use) if self._files is not None else ():
+            self._add((*key, *each.key), each.message, each.nearest, registered.owner)
+        return use
 
     # -- evaluators, bias ----------------------------------------------------------------------
 

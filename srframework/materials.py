@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 
 from srframework.bias import FittedBias
 from srframework.contracts import Backbone, Evaluator, Network, Predictions, Split, TaskData
+from srframework.data_checks import check_task, count_cut
 from srframework.errors import BackboneError, DataError, PluginError
 from srframework.fingerprint import arrays_fingerprint, network_fingerprint, split_fingerprint
 from srframework.identity import component, digest
@@ -60,7 +61,9 @@ class Materials:
         self._backbone: Backbone = recipe.backbone.build()
         self._evaluators: list[Evaluator] = [use.build() for use in recipe.evaluators]
         self.task: TaskData = recipe.dataset.build().load(recipe.seed)
+        check_task(self.task, recipe.dataset.registered.owner)
         self._tokenized: dict[tuple[str, int], datasets.Dataset] = {}
+        self._cut: dict[tuple[str, int], int] = {}
         self._fingerprints: dict[str, str] = {}
 
     @property
@@ -129,6 +132,14 @@ class Materials:
         if key not in self._tokenized:
             self._tokenized[key] = tokenize(split, self.pretrained.tokenizer, max_length)
         return self._tokenized[key]
+
+    def cut(self, split: Split, max_length: int) -> int:
+        """How many examples of a split are cut at ``max_length`` tokens."""
+        key = split.name, max_length
+        if key not in self._cut:
+            lengths = self.tokens(split, max_length)["length"][:]
+            self._cut[key] = count_cut(split, self.pretrained.tokenizer, lengths, max_length)
+        return self._cut[key]
 
     def bias_log_probs(self, stage: Stage) -> list[np.ndarray]:
         """Log p_b of the training examples of a stage, ``(N, C)`` for each split."""

@@ -18,6 +18,7 @@ from accelerate.utils import DistributedType, GradientAccumulationPlugin, broadc
 from safetensors.numpy import load_file, save_file
 
 from srframework.contracts import Network, Split
+from srframework.data_checks import cut_note, suspicious
 from srframework.drafts import Sums, emptied
 from srframework.errors import SRFrameworkError, UsageError
 from srframework.identity import component, digest, stage_identity
@@ -98,6 +99,7 @@ class Pipeline:
         self._reporter = (reporter if self.is_first else None) or Reporter()
         self._directory = RunDirectory(out, recipe, self._reporter.note) if out is not None and self.is_first else None
         self._bias_report: dict[str, Any] | None = None
+        self._notes: list[str] = []
         self.computed: dict[str, float] = {}
         self._trained: dict[str, Entry] = {}
 
@@ -113,7 +115,9 @@ class Pipeline:
         for stage in recipe.stages:  # what cannot be built is told before any stage, not after hours
             stage.loss.build()
         self._materials = (held_materials if self._held else Materials)(recipe, self._accelerator)
-        for note in self._materials.task.notes:
+        task = self._materials.task
+        self._notes = list(dict.fromkeys([*task.notes, *suspicious(task, recipe.stages)]))
+        for note in self._notes:
             self._reporter.note(note)
         self._plan = self._planned()
         check_points(recipe, self._plan)
@@ -162,7 +166,7 @@ class Pipeline:
             "threads": torch.get_num_threads(),
             "cpus": os.cpu_count(),
         }
-        return {"data": data, "notes": list(task.notes), "machine": machine, "store": str(self._store.root.absolute())}
+        return {"data": data, "notes": list(self._notes), "machine": machine, "store": str(self._store.root.absolute())}
 
     def _planned(self) -> Plan:
         """The length of every stage, by the examples that it trains on, which are there."""
@@ -250,6 +254,7 @@ class Pipeline:
             self._reporter.stage_started(stage.name, stage.formula(), number, len(self._recipe.stages), steps)
             if self._directory is not None:
                 self._directory.follow(stage.name, draft / LOG)
+            self._tell_of_cut(stage)
             training = StageTraining(
                 stage=stage,
                 seed=self._recipe.seed,
@@ -269,6 +274,20 @@ class Pipeline:
         )
         self._trained[stage.name] = trained
         return trained, was_there
+
+    def _tell_of_cut(self, stage: Stage) -> None:
+        """Note how many examples are longer than the stage takes; the tokens are those that it will use."""
+        if not self.is_first:
+            return
+        max_length = stage.training.max_length
+        for split in [*self._materials.trained_on(stage), *self._materials.task.evaluated]:
+            cut = self._materials.cut(split, max_length)
+            note = cut_note(split.name, cut, len(split.examples), max_length)
+            if cut and note not in self._notes:
+                self._notes.append(note)
+                self._reporter.note(note)
+        if self._directory is not None:
+            self._directory.write_notes(self._notes)
 
     def _measure(self, stage: Stage, trained: Entry) -> tuple[Entry, bool]:
         splits = self._materials.task.evaluated

@@ -27,7 +27,7 @@ import functools
 import os
 import platform
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -243,6 +243,13 @@ class RunDirectory:
             remove(place)  # what another version of a plugin made of the same recipe
         self._stages.setdefault(stage, {})[kind] = key
         self.mark("running")
+
+    @_writes
+    def write_notes(self, notes: Sequence[str]) -> None:
+        """Write into run.json what the user should know of the data."""
+        if self._facts.get("notes") != notes:
+            self._facts["notes"] = list(notes)
+            self.mark("running")
 
     @_writes
     def follow(self, stage: str, log: Path) -> None:

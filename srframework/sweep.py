@@ -21,6 +21,7 @@ from typing import Any
 
 from srframework.document import Document, KeyPath, Keys, leaves
 from srframework.errors import Problem, RecipeError, shorten
+from srframework.file_checks import FileChecks
 from srframework.grid import Axis, Refuse, Swept, axis_of
 from srframework.loading import check
 from srframework.recipe import Recipe, find
@@ -45,7 +46,11 @@ class Cell:
 
 
 def load_cells(
-    recipe: str | Path, registry: Registry, overrides: Sequence[str] = (), flags: Sequence[str] = ()
+    recipe: str | Path,
+    registry: Registry,
+    overrides: Sequence[str] = (),
+    flags: Sequence[str] = (),
+    files: FileChecks | None = None,
 ) -> list[Cell]:
     """Read and check a recipe, and every cell of its sweep: the product of its axes, the last varying fastest.
 
@@ -58,6 +63,7 @@ def load_cells(
         overrides: ``key=value``, of every cell.
         flags: What the command line sweeps besides, or instead of the recipe where both sweep a key:
             ``--grid seed=1,2``, ``--zip training.epochs=1,2 training.batch_size=8,16``.
+        files: Look at the files that the recipe names too, at their first rows.
 
     Raises:
         RecipeError: All problems of all cells at once, each once.
@@ -76,7 +82,7 @@ def load_cells(
         slug = _slug(label) if _slug(label) not in slugs else f"{_slug(label)},run={number}"
         slugs.add(slug)
         try:
-            cells.append(Cell(values, label, slug, check(Document(path, overrides, chosen), registry)))
+            cells.append(Cell(values, label, slug, check(Document(path, overrides, chosen), registry, files)))
         except RecipeError as error:
             # That [sweep] is no table is told above, and again by the check of the recipe.
             told_above = {problem.key for problem in problems.values() if problem.key == "sweep"}
@@ -87,16 +93,21 @@ def load_cells(
 
 
 def load_every(recipe: str | Path, registry: Registry, overrides: Sequence[str] = ()) -> list[Cell]:
-    """The cells of a recipe, and, unless an override chooses one, those of each of its variants; raises likewise."""
+    """The cells of a recipe, and, unless an override chooses one, those of each of its variants; files are looked at.
+
+    Raises:
+        RecipeError: As :func:`load_cells` does.
+    """
     variants = Document(find(str(recipe)), overrides).data.get("variants", {})
     chosen = any(override.startswith("variant=") for override in overrides)
     tables = variants.items() if isinstance(variants, dict) and not chosen else ()
     names = [json.dumps(name, ensure_ascii=False) for name, table in tables if isinstance(table, dict)]
     cells: list[Cell] = []
     problems: dict[str, Problem] = {}
+    files = FileChecks()
     for choice in [[], *([f"variant={name}"] for name in names)]:
         try:
-            cells += load_cells(recipe, registry, [*choice, *overrides])
+            cells += load_cells(recipe, registry, [*choice, *overrides], files=files)
         except RecipeError as error:
             problems |= {str(problem): problem for problem in error.problems}
     if problems:

@@ -5,20 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from srf_datasets.claim import claim_features
-from srf_datasets.examples import Columns, Reader
-from srf_datasets.rows import columns_of
+from srf_datasets.examples import Reader
+from srf_datasets.parsing import Columns
 from srf_datasets.sizes import published, rows_of, told
 from srf_datasets.subset import subset
-from srf_datasets.task_options import FEVER_FILES, SYMMETRIC_FILES, FactVerificationOptions
+from srf_datasets.task_options import (
+    FACT_LABELS as LABELS,
+)
+from srf_datasets.task_options import (
+    FEVER_FILES,
+    SYMMETRIC_FILES,
+    FactVerificationOptions,
+    fever_columns,
+)
 from srf_datasets.word_vectors import with_vectors_of
-from srframework import DataError, Dataset, Split, TaskData, nearest
-
-LABELS = ("SUPPORTS", "REFUTES", "NOT ENOUGH INFO")
+from srframework import Dataset, Split, TaskData
 
 _HUB_SPLITS = {"train": "train", "dev": "validation"}
 _HUB = Columns("claim", "evidence", "label")
-_EVIDENCE = ("evidence", "evidence_sentence")
-_LABEL = ("gold_label", "label")
 
 
 class FactVerification(Dataset):
@@ -41,14 +45,14 @@ class FactVerification(Dataset):
             notes.append("Fever-Symmetric is not on the hub, and left out; symmetric may name a directory that has it")
             ood = []
         else:
-            ood = [_read(name, Path(symmetric, file), notes) for name, file in SYMMETRIC_FILES.items()]
+            ood = [self._read(name, Path(symmetric, file), notes) for name, file in SYMMETRIC_FILES.items()]
         return TaskData(
             labels=LABELS,
             metric="accuracy",
             train=train,
             dev=dev,
             ood=tuple(ood),
-            ood_train=_read("ood_train", Path(ood_train), notes) if ood_train is not None else None,
+            ood_train=self._read("ood_train", Path(ood_train), notes) if ood_train is not None else None,
             spurious_features=with_vectors_of(options.word_vectors, claim_features),
             notes=tuple(notes),
         )
@@ -72,30 +76,15 @@ class FactVerification(Dataset):
     def _fever(self, name: str, notes: list[str]) -> Split:
         path = self.options.path
         if Path(path).is_dir():
-            return _read(name, Path(path, FEVER_FILES[name]), notes, skip_empty=True)
+            return self._read(name, Path(path, FEVER_FILES[name]), notes, skip_empty=True)
         reader = Reader(name, LABELS, _HUB, skip_empty=True)
         split = reader.from_hub(path, None, _HUB_SPLITS[name])
         notes += reader.notes
         return split
 
-
-def _read(name: str, path: Path, notes: list[str], skip_empty: bool = False) -> Split:
-    reader = Reader(name, LABELS, _columns(str(path)), skip_empty=skip_empty)
-    split = reader.from_file(str(path), "jsonl")
-    notes += reader.notes
-    return split
-
-
-def _columns(path: str) -> Columns:
-    """The columns of a file of FEVER's kind, whose names differ from file to file, by its first row."""
-    given = columns_of(path, "jsonl")
-
-    def one_of(names: tuple[str, ...]) -> str:
-        if found := [name for name in names if name in given]:
-            return found[0]
-        near = next((near for name in names if (near := nearest(name, given))), None)
-        hint = f"; did you mean {near!r}?" if near else ""
-        expected = " or ".join(map(repr, names))
-        raise DataError(f"{path}: row 1: expected a column {expected}, got {', '.join(given) or 'none'}{hint}")
-
-    return Columns("claim", one_of(_EVIDENCE), one_of(_LABEL), id="id")
+    def _read(self, name: str, path: Path, notes: list[str], skip_empty: bool = False) -> Split:
+        encoding = self.options.encoding
+        reader = Reader(name, LABELS, fever_columns(str(path), encoding), skip_empty=skip_empty, encoding=encoding)
+        split = reader.from_file(str(path), "jsonl")
+        notes += reader.notes
+        return split

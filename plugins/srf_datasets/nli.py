@@ -8,24 +8,33 @@ from pathlib import Path
 
 import datasets
 
-from srf_datasets.examples import Columns, Reader, collapse_to
+from srf_datasets.examples import Reader, collapse_to
 from srf_datasets.overlap import overlap_features
+from srf_datasets.parsing import Columns
 from srf_datasets.sizes import published, rows_of, told
 from srf_datasets.subset import subset
-from srf_datasets.task_options import HANS_FILE, HANS_TRAIN_FILE, NLI_FILES, NliOptions
+from srf_datasets.task_options import (
+    HANS,
+    HANS_FILE,
+    HANS_LABELS,
+    HANS_TRAIN_FILE,
+    HEURISTICS,
+    MNLI,
+    NLI_FILES,
+    NliOptions,
+)
+from srf_datasets.task_options import (
+    NLI_LABELS as LABELS,
+)
 from srf_datasets.word_vectors import with_vectors_of
 from srframework import Dataset, Split, TaskData
 
-LABELS = ("contradiction", "entailment", "neutral")
-HANS_LABELS = ("non-entailment", "entailment")
 HANS_COLLAPSE = {"contradiction": "non-entailment", "neutral": "non-entailment"}
 NON_ENTAILMENT = ("contradiction", "neutral")
 """Overlap tells entailment from the rest, and these not from each other (Clark et al. 2019)."""
 
 _HUB_SPLITS = {"train": "train", "dev": "validation_matched", "mismatched": "validation_mismatched"}
-_MNLI = Columns("sentence1", "sentence2", "gold_label", id="pairID")
 _MNLI_HUB = Columns("premise", "hypothesis", "label", id="idx")
-_HEURISTICS = ("heuristic", "subcase", "template")
 
 
 class Nli(Dataset):
@@ -70,7 +79,7 @@ class Nli(Dataset):
     def _mnli(self, name: str, notes: list[str]) -> Split:
         path = self.options.path
         if Path(path).is_dir():
-            reader = Reader(name, LABELS, _MNLI)
+            reader = Reader(name, LABELS, MNLI, encoding=self.options.encoding)
             split = reader.from_file(str(Path(path, NLI_FILES[name])), "tsv")
         else:
             reader = Reader(name, LABELS, _MNLI_HUB)
@@ -78,14 +87,13 @@ class Nli(Dataset):
         notes += reader.notes
         return split
 
-    def _hans(self, notes: list[str], name: str = "hans", keep: tuple[str, ...] = _HEURISTICS) -> Split:
+    def _hans(self, notes: list[str], name: str = "hans", keep: tuple[str, ...] = HEURISTICS) -> Split:
         source = self.options.hans_source()
         collapse = collapse_to(LABELS, HANS_LABELS, HANS_COLLAPSE)
         evaluation = name == "hans"
         if Path(source).is_dir():
-            reader = Reader(
-                name, HANS_LABELS, Columns("sentence1", "sentence2", "gold_label", keep, "pairID"), {}, collapse
-            )
+            columns = replace(HANS, keep=keep)
+            reader = Reader(name, HANS_LABELS, columns, {}, collapse, encoding=self.options.encoding)
             split = reader.from_file(str(Path(source, HANS_FILE if evaluation else HANS_TRAIN_FILE)), "tsv")
         else:
             reader = Reader(name, HANS_LABELS, Columns("premise", "hypothesis", "label", keep), {}, collapse)

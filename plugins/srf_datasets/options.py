@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
-from srf_datasets.rows import format_of
-from srframework import InputFile, Options, nearest
+from srf_datasets.parsing import UNLABELLED, Columns, FileToCheck, Key, Parser, check_all
+from srf_datasets.rows import check_encoding, format_of
+from srf_datasets.vector_files import check_vectors
+from srframework import FileProblem, InputFile, Options, directory_problem, nearest
 
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 
@@ -18,8 +22,7 @@ RESERVED = ("train", "dev", "test", "ood_train", "model")
 TAKEN = ("text_a", "text_b", "label")
 """Columns of every split, whose names no further column may have."""
 
-UNLABELLED = ("", "-")
-"""What stands in the label column of a row that nobody labelled; "-" is MNLI's."""
+Encoding = Annotated[str, AfterValidator(check_encoding)]
 
 
 class TextOptions(Options):
@@ -35,6 +38,31 @@ class TextOptions(Options):
         description="A fastText .vec text file with vectors for the spurious features; "
         "unset, the backbone's own input embeddings.",
     )
+    encoding: Encoding = Field(
+        "utf-8", description='Of the data files, as Python names it: "utf-8", "latin-1", "cp1252", "utf-16".'
+    )
+
+    def check_files(self) -> Iterator[FileProblem]:
+        """Read the header and the first rows of every file that is here."""
+        yield from self.sources_not_here()
+        yield from check_all(self.files())
+        if self.word_vectors is not None and (message := check_vectors(self.word_vectors)):
+            yield FileProblem(("word_vectors",), message)
+
+    def sources_not_here(self) -> Iterator[FileProblem]:
+        """Data sets that are named by a path, which is not there."""
+        yield from ()
+
+    def files(self) -> Iterator[FileToCheck]:
+        """The files that are here, and how they are read."""
+        yield from ()
+
+    @staticmethod
+    def missing(sources: Mapping[str, str | None]) -> Iterator[FileProblem]:
+        """Of these options, those that name a path at which there is no directory."""
+        for option, source in sources.items():
+            if source is not None and (problem := directory_problem(source, "Data set", (option,))):
+                yield problem
 
 
 class SourceOptions(Options):
@@ -44,6 +72,7 @@ class SourceOptions(Options):
         None, description="A .tsv, .txt (unquoted, tab-separated), .csv or .jsonl file, seen from root."
     )
     format: Literal["tsv", "csv", "jsonl"] | None = Field(None, description="Unset: by the ending of path.")
+    encoding: Encoding | None = Field(None, description="Of the file at path; unset, the data set's.")
     hub: str | None = Field(None, description="A data set on the Hugging Face hub, or a local copy, instead of path.")
     config: str | None = Field(None, description="Configuration of the hub data set.")
     split: str | None = Field(None, description="Split of the hub data set; unset, the name of this split.")
@@ -126,6 +155,10 @@ class PairsOptions(TextOptions):
     def _distinct(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(labels)) < len(labels):
             raise ValueError("labels that differ from each other")
+        if never := [label for label in labels if label != label.strip() or label in UNLABELLED]:
+            raise ValueError(
+                f"labels that a file may have: no space around them, and none that means unlabelled; not {never[0]!r}"
+            )
         return labels
 
     @model_validator(mode="after")
@@ -160,6 +193,58 @@ class PairsOptions(TextOptions):
         """The splits with the data set's own labels, by name."""
         named = {"train": self.train, "dev": self.dev, "test": self.test, "ood_train": self.ood_train}
         return {name: source for name, source in named.items() if source is not None}
+
+    def every_source(self) -> Iterator[tuple[str, Key, SourceOptions]]:
+        """Name, key and source of every split."""
+        yield from ((name, (name,), source) for name, source in self.sources().items())
+        yield from ((name, ("ood", name), source) for name, source in self.ood.items())
+
+    def own_labels(self, source: SourceOptions) -> tuple[str, ...]:
+        """The labels of a split."""
+        return (source.labels if isinstance(source, OodOptions) else None) or self.labels
+
+    def columns(self, source: SourceOptions) -> Columns:
+        """What the columns of a split are called."""
+        return Columns(
+            text_a=source.text_a or self.text_a,
+            text_b=self.text_b if source.text_b is None else source.text_b,
+            label=source.label or self.label,
+            keep=source.keep,
+            where=source.where,
+        )
+
+    def names_of_labels(self, source: SourceOptions) -> dict[str, str]:
+        """The label that each word means in a split."""
+        return self.label_names if source.label_names is None else source.label_names
+
+    def sources_not_here(self) -> Iterator[FileProblem]:
+        """Of the splits that are data sets on the hub, or local copies."""
+        for _, key, source in self.every_source():
+            if source.hub is not None and (problem := directory_problem(source.hub, "Data set", (*key, "hub"))):
+                yield problem
+
+    def files(self) -> Iterator[FileToCheck]:
+        """Of every split that is a file."""
+        for name, key, source in self.every_source():
+            if source.path is not None:
+                path, kind = str(Path(self.root, source.path)), source.format or format_of(source.path) or ""
+                yield FileToCheck(
+                    (*key, "path"), path, kind, partial(self._parser, name, source), self._keys(key, source)
+                )
+
+    def _parser(self, name: str, source: SourceOptions) -> Parser:
+        columns, names = self.columns(source), self.names_of_labels(source)
+        encoding = source.encoding or self.encoding
+        return Parser(name, self.own_labels(source), columns, names, encoding=encoding, has_format=True)
+
+    def _keys(self, key: Key, source: SourceOptions) -> dict[str, Key]:
+        """The option that names each column of a split."""
+        keys: dict[str, Key] = {column: (*key, "where", column) for column in source.where}
+        keys |= dict.fromkeys(source.keep, (*key, "keep"))
+        for option in ("label", "text_b", "text_a"):
+            of_split = getattr(source, option)
+            keys[of_split or getattr(self, option)] = (*key, option) if of_split else (option,)
+        return keys
 
     def provided(self) -> list[str]:
         """Features for a bias model, and OOD training examples, where there are such."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from srf_datasets.claim import claim_features
-from srf_datasets.examples import Columns, Reader, collapse_to
+from srf_datasets.examples import Reader, collapse_to
 from srf_datasets.options import OodOptions, PairsOptions, SourceOptions
 from srf_datasets.overlap import overlap_features
 from srf_datasets.rows import format_of
@@ -43,7 +43,12 @@ class Pairs(Dataset):
         """Counted in the files; what is on the hub is not known."""
         sources = {**self.options.sources(), **self.options.ood}
         counts = {
-            name: rows_of(Path(self.options.root, source.path), _format(source), source.where)
+            name: rows_of(
+                Path(self.options.root, source.path),
+                _format(source),
+                source.where,
+                source.encoding or self.options.encoding,
+            )
             for name, source in sources.items()
             if source.path is not None
         }
@@ -51,17 +56,11 @@ class Pairs(Dataset):
 
     def _split(self, name: str, source: SourceOptions, notes: list[str]) -> Split:
         options = self.options
-        own = (source.labels if isinstance(source, OodOptions) else None) or options.labels
+        own = options.own_labels(source)
         collapse = collapse_to(options.labels, own, source.collapse) if isinstance(source, OodOptions) else None
-        columns = Columns(
-            text_a=source.text_a or options.text_a,
-            text_b=options.text_b if source.text_b is None else source.text_b,
-            label=source.label or options.label,
-            keep=source.keep,
-            where=source.where,
-        )
-        names = options.label_names if source.label_names is None else source.label_names
-        reader = Reader(name, own, columns, names, collapse)
+        encoding = source.encoding or options.encoding
+        columns, names = options.columns(source), options.names_of_labels(source)
+        reader = Reader(name, own, columns, names, collapse, encoding=encoding, has_format=True)
         if source.path is not None:
             split = reader.from_file(str(Path(options.root, source.path)), _format(source))
         else:

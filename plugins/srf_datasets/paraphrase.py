@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import ast
-import warnings
 from pathlib import Path
 
 import datasets
 
-from srf_datasets.examples import Columns, Reader
+from srf_datasets.examples import Reader
 from srf_datasets.overlap import overlap_features
+from srf_datasets.parsing import Columns, text_of_literal
 from srf_datasets.sizes import PUBLISHED, published, rows_of, told
 from srf_datasets.subset import subset
-from srf_datasets.task_options import QQP_FILES, ParaphraseOptions
+from srf_datasets.task_options import (
+    PARAPHRASE_LABELS as LABELS,
+)
+from srf_datasets.task_options import (
+    PAWS,
+    QQP,
+    QQP_FILES,
+    ParaphraseOptions,
+)
 from srf_datasets.word_vectors import with_vectors_of
 from srframework import Dataset, Split, TaskData
 
-LABELS = ("0", "1")
-"""No paraphrases, paraphrases."""
-
-_QQP = Columns("question1", "question2", "is_duplicate", id="id")
 _QQP_HUB = Columns("question1", "question2", "label", id="idx")
 _QQP_NAMES = {"not_duplicate": "0", "duplicate": "1"}
-_PAWS = Columns("sentence1", "sentence2", "label")
 _PAWS_CONFIG = "labeled_final"
 _HUB_SPLITS = {"train": "train", "dev": "validation", "test": "test"}
 
@@ -79,7 +81,7 @@ class Paraphrase(Dataset):
     def _qqp(self, name: str, notes: list[str]) -> Split:
         path = self.options.path
         if Path(path).is_dir():
-            reader = Reader(name, LABELS, _QQP, skip_empty=True)
+            reader = Reader(name, LABELS, QQP, skip_empty=True, encoding=self.options.encoding)
             split = reader.from_file(str(Path(path, QQP_FILES[name])), "tsv")
         else:
             reader = Reader(name, LABELS, _QQP_HUB, _QQP_NAMES, skip_empty=True)
@@ -88,13 +90,13 @@ class Paraphrase(Dataset):
         return split
 
     def _paws_qqp(self, name: str, source: str, split: str, notes: list[str]) -> Split:
-        reader = Reader(name, LABELS, _PAWS, text=text_of_literal)
+        reader = Reader(name, LABELS, PAWS, text=text_of_literal, encoding=self.options.encoding)
         read = reader.from_file(str(Path(source, f"{split}.tsv")), "tsv")
         notes += reader.notes
         return read
 
     def _paws_wiki(self, name: str, source: str, split: str, notes: list[str]) -> Split:
-        reader = Reader(name, LABELS, _PAWS)
+        reader = Reader(name, LABELS, PAWS, encoding=self.options.encoding)
         if Path(source).is_dir():
             read = reader.from_file(str(Path(source, f"{split}.tsv")), "tsv")
         else:
@@ -112,32 +114,6 @@ class Paraphrase(Dataset):
             notes.append(f"ood_train: there is no training set of {absent[0]}; that of {next(iter(sources))} alone")
         parts = [read[name]("ood_train", source, "train", notes).examples for name, source in sources.items()]
         return Split("ood_train", datasets.concatenate_datasets(parts), LABELS)
-
-
-def text_of_literal(cell: str) -> str:
-    r"""What a Python bytes literal says; a cell that is none says itself.
-
-    Raises:
-        ValueError: It begins as such a literal and is none, or its bytes are not UTF-8.
-
-    >>> text_of_literal(r"b'caf\xc3\xa9 \'n\''"), text_of_literal("plain")
-    ("café 'n'", 'plain')
-    """
-    if not cell.startswith(("b'", 'b"')):
-        return cell
-    shown = cell if len(cell) <= 60 else cell[:59] + "…"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # an escape that Python does not know is a mistake here too
-            value = ast.literal_eval(cell)
-    except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
-        raise ValueError(f"expected a Python bytes literal, got {shown}") from error
-    if not isinstance(value, bytes):
-        raise ValueError(f"expected a Python bytes literal, got {shown}")
-    try:
-        return value.decode().strip()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"expected UTF-8 text, got the byte 0x{value[error.start]:02x} in {shown}") from error
 
 
 def _paws_size(source: str, split: str) -> int | None:

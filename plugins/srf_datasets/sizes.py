@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from srf_datasets.rows import RowFile
+from srf_datasets.rows import RowFile, opened
 from srframework import DataError
 
 PUBLISHED: Mapping[str, Mapping[str, int]] = {
@@ -32,13 +32,14 @@ def published(source: str, split: str, task: str | None = None) -> int | None:
     return PUBLISHED.get(source, PAPER.get(task or "", {})).get(split)
 
 
-def rows_of(path: str | Path, kind: str, where: Mapping[str, str] | None = None) -> int | None:
+def rows_of(path: str | Path, kind: str, where: Mapping[str, str] | None = None, encoding: str = "utf-8") -> int | None:
     """Rows of a file, its header not counted, those included that a reader would skip.
 
     Args:
         path: The file.
         kind: ``"tsv"``, ``"csv"`` or ``"jsonl"``.
         where: Only rows in which these columns have these values.
+        encoding: Of the file.
 
     Returns:
         None where the file cannot be read.
@@ -46,7 +47,7 @@ def rows_of(path: str | Path, kind: str, where: Mapping[str, str] | None = None)
     try:
         if where or kind == "csv":  # lines alone do not tell
             wanted = where or {}
-            rows = RowFile(str(path), kind, tuple(wanted))
+            rows = RowFile(str(path), kind, tuple(wanted), encoding)
             return sum(all(row[column] == value for column, value in wanted.items()) for _, row in rows)
         return max(_lines(path) - (kind == "tsv"), 0)
     except (OSError, DataError):
@@ -63,7 +64,7 @@ def told(counts: Mapping[str, int | None], max_train: int | None) -> dict[str, i
 
 def _lines(path: str | Path) -> int:
     lines, last = 0, b"\n"
-    with open(path, "rb") as file:
+    with opened(path) as file:
         while chunk := file.read(_CHUNK):
             lines += chunk.count(b"\n")
             last = chunk[-1:]

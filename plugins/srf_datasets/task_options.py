@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from srf_datasets.options import TextOptions
+from srf_datasets.parsing import Columns, FileToCheck, Key, Parser, one_of, text_of_literal
+from srf_datasets.rows import columns_of
+from srframework import FileProblem
 
+NLI_LABELS = ("contradiction", "entailment", "neutral")
+HANS_LABELS = ("non-entailment", "entailment")
+MNLI = Columns("sentence1", "sentence2", "gold_label", id="pairID")
+HEURISTICS = ("heuristic", "subcase", "template")
+HANS = Columns("sentence1", "sentence2", "gold_label", HEURISTICS, "pairID")
 NLI_FILES = {"train": "train.tsv", "dev": "dev_matched.tsv", "mismatched": "dev_mismatched.tsv"}
 HANS_FILE = "heuristics_evaluation_set.txt"
 HANS_TRAIN_FILE = "heuristics_train_set.txt"
 HANS_HUB = "jhu-cogsci/hans"
 
+PARAPHRASE_LABELS = ("0", "1")
+"""No paraphrases, paraphrases."""
+
+QQP = Columns("question1", "question2", "is_duplicate", id="id")
+PAWS = Columns("sentence1", "sentence2", "label")
 QQP_FILES = {"train": "train.tsv", "dev": "dev.tsv"}
 PAWS_HUB = "google-research-datasets/paws"
 
+FACT_LABELS = ("SUPPORTS", "REFUTES", "NOT ENOUGH INFO")
 FEVER_FILES = {"train": "fever.train.jsonl", "dev": "fever.dev.jsonl"}
 SYMMETRIC_FILES = {"symmetric-v1": "sym1/test.jsonl", "symmetric-v2": "sym2/test.jsonl"}
 SYMMETRIC_TRAIN_FILE = "sym2/dev.jsonl"
@@ -56,6 +71,27 @@ class NliOptions(TextOptions):
             files.append(Path(hans, HANS_FILE))
         _check("MNLI and HANS", files)
         return self
+
+    def sources_not_here(self) -> Iterator[FileProblem]:
+        """Of MNLI and HANS."""
+        return self.missing({"path": self.path, "hans": self.hans})
+
+    def files(self) -> Iterator[FileToCheck]:
+        """Of MNLI and HANS, where they are directories."""
+        if Path(self.path).is_dir():
+            for name in ("train", "dev", *(["mismatched"] if self.mismatched else [])):
+                yield self._file("path", Path(self.path, NLI_FILES[name]), name, NLI_LABELS, MNLI)
+        if Path(self.hans_source()).is_dir():
+            key = "path" if self.hans is None else "hans"
+            yield self._file(key, Path(self.hans_source(), HANS_FILE), "hans", HANS_LABELS, HANS)
+            if "ood-train" in self.provided():
+                columns = Columns(HANS.text_a, HANS.text_b, HANS.label, id=HANS.id)
+                file = Path(self.hans_source(), HANS_TRAIN_FILE)
+                yield self._file(key, file, "ood_train", HANS_LABELS, columns)
+
+    def _file(self, key: str, file: Path, name: str, labels: tuple[str, ...], columns: Columns) -> FileToCheck:
+        parser = partial(Parser, name, labels, columns, encoding=self.encoding)
+        return FileToCheck((key,), str(file), "tsv", parser)
 
     def hans_source(self) -> str:
         """The directory or the hub data set that HANS is read from."""
@@ -100,6 +136,27 @@ class ParaphraseOptions(TextOptions):
             files.append(Path(wiki, f"{self.paws_wiki_split}.tsv"))
         _check("QQP and PAWS", files)
         return self
+
+    def sources_not_here(self) -> Iterator[FileProblem]:
+        """Of QQP and PAWS."""
+        return self.missing({"path": self.path, "paws_qqp": self.paws_qqp, "paws_wiki": self.paws_wiki})
+
+    def files(self) -> Iterator[FileToCheck]:
+        """Of QQP and PAWS, where they are directories."""
+        if Path(self.path).is_dir():
+            for name, file in QQP_FILES.items():
+                parser = partial(Parser, name, PARAPHRASE_LABELS, QQP, skip_empty=True, encoding=self.encoding)
+                yield FileToCheck(("path",), str(Path(self.path, file)), "tsv", parser)
+        train = self.paws_train()
+        wanted = {"paws-qqp": (self.paws_qqp_split, "paws_qqp"), "paws-wiki": (self.paws_wiki_split, "paws_wiki")}
+        for name, source in {"paws-qqp": self.paws_qqp_source(), "paws-wiki": self.paws_wiki_source()}.items():
+            split, option = wanted[name]
+            key: Key = ("path",) if getattr(self, option) is None else (option,)
+            text = text_of_literal if name == "paws-qqp" else str
+            parser = partial(Parser, name, PARAPHRASE_LABELS, PAWS, text=text, encoding=self.encoding)
+            if source is not None and Path(source).is_dir():
+                for each in (split, *(["train"] if name in train else [])):
+                    yield FileToCheck(key, str(Path(source, f"{each}.tsv")), "tsv", parser)
 
     def paws_qqp_source(self) -> str | None:
         """The directory that PAWS-qqp is read from; None where there is none."""
@@ -149,6 +206,30 @@ class FactVerificationOptions(TextOptions):
         _check("FEVER and Fever-Symmetric", files)
         return self
 
+    def sources_not_here(self) -> Iterator[FileProblem]:
+        """Of FEVER and Fever-Symmetric."""
+        return self.missing({"path": self.path, "symmetric": self.symmetric})
+
+    def files(self) -> Iterator[FileToCheck]:
+        """Of FEVER and Fever-Symmetric, where they are directories."""
+        if Path(self.path).is_dir():
+            for name, file in FEVER_FILES.items():
+                yield self._file("path", Path(self.path, file), name, skip_empty=True)
+        symmetric, ood_train = self.symmetric_source(), self.symmetric_train()
+        key = "path" if self.symmetric is None else "symmetric"
+        if symmetric is not None:
+            for name, file in SYMMETRIC_FILES.items():
+                yield self._file(key, Path(symmetric, file), name)
+        if ood_train is not None:
+            yield self._file(key, Path(ood_train), "ood_train")
+
+    def _file(self, key: str, file: Path, name: str, skip_empty: bool = False) -> FileToCheck:
+        def parser() -> Parser:
+            columns = fever_columns(str(file), self.encoding)
+            return Parser(name, FACT_LABELS, columns, skip_empty=skip_empty, encoding=self.encoding)
+
+        return FileToCheck((key,), str(file), "jsonl", parser)
+
     def symmetric_source(self) -> str | None:
         """The directory that Fever-Symmetric is read from; None where there is none."""
         if self.symmetric is not None:
@@ -170,3 +251,14 @@ class FactVerificationOptions(TextOptions):
 def _check(what: str, files: Iterable[Path]) -> None:
     if missing := [str(file) for file in files if not file.is_file()]:
         raise ValueError(f"the files of {what}, of which there is no {', '.join(missing)}")
+
+
+def fever_columns(path: str, encoding: str) -> Columns:
+    """The columns of a file of FEVER's kind, whose names differ from file to file, by its first row.
+
+    Raises:
+        DataError: They are not there.
+    """
+    given = columns_of(path, "jsonl", encoding, has_format=False)
+    evidence = one_of(path, given, ("evidence", "evidence_sentence"))
+    return Columns("claim", evidence, one_of(path, given, ("gold_label", "label")), id="id")

@@ -5,14 +5,18 @@ Shapes: V different words, vectors of d numbers.
 
 from __future__ import annotations
 
-import codecs
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from typing import BinaryIO
 
 import numpy as np
 
+from srf_datasets.rows import opened
+from srf_datasets.vector_files import LONGEST, read_head
 from srframework import DataError, Split
+
+_LARGEST = float(np.finfo(np.float32).max)
 
 WordVectors = Callable[[Sequence[str]], np.ndarray]
 """V words -> ``(V, d)``, float; a row of zeros for a word without a vector."""
@@ -37,24 +41,9 @@ def read_vectors(path: str, wanted: Sequence[str]) -> np.ndarray:
     Raises:
         DataError: The file cannot be read, or a row is not of that form; names file and row.
     """
-    rows = _rows(path)
-    number, first = next(rows, (1, ""))
-    counts = first.split()
-    if len(counts) != 2 or not all(each.isascii() and each.isdigit() for each in counts) or int(counts[1]) < 1:
-        got = first if len(first) <= 40 else first[:39] + "…"
-        raise DataError(f"{path}: row {number}: expected two numbers, of words and of dimensions, got {got!r}")
-    count, dimensions = map(int, counts)
-    missing, found = set(wanted), dict[str, np.ndarray]()
-    read = 0
-    for number, line in rows:
-        read += 1
-        word, _, rest = line.partition(" ")
-        given = rest.count(" ") + 1 if rest else 0
-        if given != dimensions:
-            raise DataError(f"{path}: row {number}: expected {dimensions} numbers after {word!r}, got {given}")
-        if word in missing:
-            missing.remove(word)
-            found[word] = np.array([_number(each, path, number) for each in rest.split(" ")], dtype=np.float32)
+    with opened(path) as file:
+        count, dimensions = read_head(file, path)
+        found, read = _found(file, path, dimensions, set(wanted))
     if read != count:
         raise DataError(f"{path}: expected {count} words, as its first row says, got {read}")
     vectors = np.zeros((len(wanted), dimensions), dtype=np.float32)
@@ -62,6 +51,22 @@ def read_vectors(path: str, wanted: Sequence[str]) -> np.ndarray:
         if word in found:
             vectors[place] = found[word]
     return vectors
+
+
+def _found(file: BinaryIO, path: str, dimensions: int, missing: set[str]) -> tuple[dict[str, np.ndarray], int]:
+    """The vectors of the words that are there, and how many words the file has."""
+    found: dict[str, np.ndarray] = {}
+    read = 0
+    for number, line in _rows(file, path):
+        read += 1
+        word, _, rest = line.partition(" ")
+        given = rest.count(" ") + 1 if rest else 0
+        if given != dimensions:
+            raise DataError(f"{path}: row {number}: expected {dimensions} numbers after {_shown(word)}, got {given}")
+        if word in missing:
+            missing.remove(word)
+            found[word] = np.array([_number(each, path, number) for each in rest.split(" ")], dtype=np.float32)
+    return found, read
 
 
 def with_vectors_of(path: str | None, features: Features) -> Features:
@@ -85,21 +90,27 @@ def table(texts: Iterable[Iterable[str]], word_vectors: WordVectors) -> tuple[di
     return {word: row for row, word in enumerate(vocabulary)}, vectors
 
 
-def _rows(path: str) -> Iterator[tuple[int, str]]:
-    """Rows that are not blank, with their numbers from 1, without the space at their end."""
+def _rows(file: BinaryIO, path: str) -> Iterator[tuple[int, str]]:
+    """The rows after the first that are not blank, with their numbers, without the space at their end."""
+    number = 1
     try:
-        with open(path, "rb") as file:
-            for number, raw in enumerate(file, 1):
-                try:
-                    line = raw.removeprefix(codecs.BOM_UTF8).decode() if number == 1 else raw.decode()
-                except UnicodeDecodeError as error:
-                    byte = error.object[error.start]
-                    got = f"expected UTF-8 text, got the byte 0x{byte:02x}"
-                    raise DataError(f"{path}: row {number}: {got}") from error
-                if line := line.rstrip(" \r\n"):
-                    yield number, line
+        while raw := file.readline(LONGEST + 1):
+            number += 1
+            if len(raw) > LONGEST:
+                raise DataError(f"{path}: row {number}: expected at most {LONGEST >> 20} MiB in a row, got more")
+            try:
+                line = raw.decode()
+            except UnicodeDecodeError as error:
+                byte = error.object[error.start]
+                raise DataError(f"{path}: row {number}: expected UTF-8 text, got the byte 0x{byte:02x}") from error
+            if line := line.rstrip(" \r\n"):
+                yield number, line
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 60 else f"{text[:59]}…")
 
 
 def _number(text: str, path: str, row: int) -> float:
@@ -107,6 +118,6 @@ def _number(text: str, path: str, row: int) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
-        raise DataError(f"{path}: row {row}: expected a number, got {text!r}")
+    if not abs(value) <= _LARGEST:
+        raise DataError(f"{path}: row {row}: expected a number, got {_shown(text)}")
     return value

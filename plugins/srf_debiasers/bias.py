@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,11 +13,15 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
+from srf_debiasers.npy_header import opened, read_header
 from srf_debiasers.options import FileBiasOptions, LogisticBiasOptions
 from srframework import BiasModel, DataError, Split, TaskData, nearest
 
 _SMALLEST = 1e-8
 """Probabilities are kept above this, so that every logarithm is finite."""
+
+LARGEST_JSON = 1 << 31
+"""Bytes of the largest JSON file that is read."""
 
 
 class LogisticBias(BiasModel):
@@ -142,18 +148,27 @@ class FileBias(BiasModel):
         path = self.options.path
         try:
             if path.endswith(".npy"):
-                with open(path, "rb") as array:
+                with opened(path) as array:
+                    read_header(array, path)
                     return np.lib.format.read_array(array, allow_pickle=False)
             if not path.endswith(".json"):
                 raise DataError(f"{path}: expected a .npy or a .json file")
-            with open(path, encoding="utf-8") as file:
-                return json.load(file)
-        except (ValueError, TypeError, RecursionError, OSError) as error:
+            with opened(path) as file:
+                if (size := os.fstat(file.fileno()).st_size) > LARGEST_JSON:
+                    raise DataError(f"{path}: expected at most {LARGEST_JSON} bytes of JSON, got {size}; save a .npy")
+                return json.loads(file.read().decode("utf-8-sig"), object_pairs_hook=_each_once)
+        except RecursionError as error:
+            raise self._unreadable("nested too deeply") from error
+        except MemoryError as error:
+            raise self._unreadable("it does not fit into the memory") from error
+        except (ValueError, TypeError, OSError) as error:
             raise self._unreadable(error) from error
 
     def _checked(self, content: Any, split: Split, ids: Sequence[str] | None = None) -> np.ndarray:
         """Log-probabilities of rows in the order of the split; ``ids`` are the names of rows that are no numbers."""
         path, log = self.options.path, self.options.log
+        if isinstance(content, list):
+            self._check_rows(content, ids)
         try:
             rows = np.asarray(content, dtype=np.float64)
         except (ValueError, TypeError, OverflowError) as error:
@@ -174,8 +189,38 @@ class FileBias(BiasModel):
             raise DataError(f"{path}: {where}: expected {what} that sum to 1, got {rows[first].tolist()}")
         return _log(probabilities)
 
-    def _unreadable(self, error: Exception) -> DataError:
-        return DataError(f"{self.options.path}: expected rows of numbers, which cannot be read: {error}")
+    def _check_rows(self, rows: list[Any], ids: Sequence[str] | None) -> None:
+        """Rows of a JSON file are lists of numbers, of one length."""
+        width = len(rows[0]) if rows and isinstance(rows[0], list) else None
+        for place, row in enumerate(rows):
+            where = f"row {place + 1}" if ids is None else f"id {_short(ids[place])}"
+            if width is None:
+                if isinstance(row, int | float) and not isinstance(row, bool):
+                    continue  # a shape that is refused as such
+                raise self._unreadable(f"{where}: expected a list of numbers, got {_short(row)}")
+            if not isinstance(row, list) or len(row) != width:
+                got = f"{len(row)} of them" if isinstance(row, list) else _short(row)
+                raise self._unreadable(f"{where}: expected a list of {width} numbers, as in the first row, got {got}")
+            for value in row:
+                if isinstance(value, bool) or not isinstance(value, int | float | list):
+                    raise self._unreadable(f"{where}: expected a number, got {_short(value)}")
+
+    def _unreadable(self, reason: object) -> DataError:
+        text = " ".join(str(reason).split())
+        return DataError(f"{self.options.path}: expected rows of numbers, which cannot be read: {text[:400]}")
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise ValueError(f"expected each id once, got {_short(twice)} several times")
+    return table
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def _finite_rows(features: Callable[[Split], np.ndarray], split: Split, width: int | None = None) -> np.ndarray:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pydantic import Field, field_validator, model_validator
 
-from srframework import InputFile, Options, StageReference
+from srf_debiasers.npy_header import check_header
+from srframework import FileProblem, InputFile, Options, StageReference
 
 
 class NoOptions(Options):
@@ -118,3 +121,10 @@ class FileBiasOptions(Options):
         "training example, or a table from example id to row. In the order of the data set's labels."
     )
     log: bool = Field(False, description="Whether the rows are log-probabilities; else probabilities in [0, 1].")
+
+    def check_files(self) -> Iterator[FileProblem]:
+        """Read the header of a .npy file; of JSON there is none."""
+        if not self.path.endswith((".npy", ".json")):
+            yield FileProblem(("path",), f"{self.path}: expected a .npy or a .json file")
+        elif self.path.endswith(".npy") and (message := check_header(self.path)):
+            yield FileProblem(("path",), message)

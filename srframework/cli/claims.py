@@ -15,6 +15,7 @@ from srframework.claim import Judgement, judge
 from srframework.cli.context import App, json_option, print_json, print_table, store_option
 from srframework.cli.run import one_process_only, run_recipe, set_option
 from srframework.errors import SRFrameworkError, UsageError, nearest
+from srframework.file_checks import FileChecks
 from srframework.recipe import Recipe, shipped
 from srframework.registry import Registry
 from srframework.sweep import load_cells
@@ -65,7 +66,8 @@ def claims(
     fewer than three seeds. A claim holds where all its checks do, and does not where one does not (5 % in all).
     """
     chosen = [_resolve(name) for name in names] or [name for name in shipped() if name.startswith(FOLDER)]
-    recipes = {name: [_load(name, app.registry, overrides, seed) for seed in seeds] for name in chosen}
+    files = None if listing else FileChecks()
+    recipes = {name: [_load(name, app.registry, overrides, seed, files) for seed in seeds] for name in chosen}
     for name, [first, *_] in recipes.items():
         if first.claim is None:
             raise UsageError(f"{name}: expected a recipe with a [claim] table")
@@ -112,8 +114,8 @@ def _check(place: Path, places: Mapping[Path, Recipe]) -> None:
         check_vacant(run, "recipe.toml", recipe.to_toml())
 
 
-def _load(name: str, registry: Registry, overrides: Sequence[str], seed: int) -> Recipe:
-    cells = load_cells(name, registry, [*overrides, f"seed={seed}"])
+def _load(name: str, registry: Registry, overrides: Sequence[str], seed: int, files: FileChecks | None) -> Recipe:
+    cells = load_cells(name, registry, [*overrides, f"seed={seed}"], files=files)
     if cells[0].values:
         swept = ", ".join(cells[0].values)
         raise UsageError(f"{name}: expected nothing but the seed to vary, got a sweep over {swept}; --set 'sweep={{}}'")

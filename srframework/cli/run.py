@@ -12,6 +12,7 @@ import click
 from srframework.cli.context import App, json_option, print_json, print_table, store_option
 from srframework.cli.plan import print_plan
 from srframework.errors import UsageError
+from srframework.file_checks import FileChecks
 from srframework.recipe import Recipe
 from srframework.sweep import Cell, load_cells
 
@@ -48,7 +49,8 @@ def run(
     own, as `srframework sweep` does; an override of a swept key takes it out of the sweep, and 'sweep={}'
     leaves one run.
     """
-    cells = load_cells(recipe, app.registry, overrides)
+    # A plan may be made before the data are here.
+    cells = load_cells(recipe, app.registry, overrides, files=None if dry_run else FileChecks())
     check_cells(cells)
     if dry_run:
         print_plan(cells, as_json)

@@ -15,6 +15,7 @@ from srframework.cli.plan import print_plan
 from srframework.cli.run import check_cells, one_process_only, set_option
 from srframework.cli.sweep_telling import Telling
 from srframework.errors import SRFrameworkError, UsageError
+from srframework.file_checks import FileChecks
 from srframework.identity import signatures
 from srframework.launchers import threads_of_each
 from srframework.launchers.here import Here
@@ -94,7 +95,7 @@ def sweep(
     each stage is then in OUT/logs.
     """
     flags = [*(f"--grid {each}" for each in grid), *(f"--zip {each}" for each in zips)]
-    cells = load_cells(recipe, app.registry, overrides, flags)
+    cells = load_cells(recipe, app.registry, overrides, flags, None if dry_run else FileChecks())
     if not cells[0].values:
         expected = (
             "expected something to sweep: --grid, --zip, or a [sweep] in the recipe; `srframework run` runs it once"

@@ -239,14 +239,16 @@ def test_a_missing_split_of_a_hub_data_set_lists_those_that_there_are(hub):
 def test_a_directory_without_data_is_an_error(hub):
     source = hub()
     message = refused(lambda: Reader("dev", LABELS, COLUMNS).from_hub(source, None, "dev"))
-    assert message.startswith(f"hub data set {source!r}, split 'dev': neither a directory here nor to be had")
+    assert message.startswith(f"hub data set {source!r}, split 'dev': the local copy cannot be read: ")
 
 
 def test_a_hub_name_without_network_is_an_error_in_words(monkeypatch):
     for module in (huggingface_hub.constants, datasets.config):
         monkeypatch.setattr(module, "HF_HUB_OFFLINE", True)
     message = refused(lambda: Reader("dev", LABELS, COLUMNS).from_hub("no-such/thing", None, "dev"))
-    assert message.startswith("hub data set 'no-such/thing', split 'dev': neither a directory here nor to be had")
+    assert message.startswith(
+        "hub data set 'no-such/thing', split 'dev': Data set not found: 'no-such/thing' is not a local directory"
+    )
     assert "\n" not in message
 
 

@@ -85,7 +85,7 @@ def test_mnli_and_hans(hub_of_nli):
 def test_the_training_set_of_hans_is_left_where_it_is_unless_it_is_wanted(hub_of_nli):
     del hub_of_nli[HANS, None, "train", PARQUET]
     assert Nli(NliOptions(hans_train=False)).load(0).ood_train is None
-    with pytest.raises(DataError, match="hub data set 'jhu-cogsci/hans', split 'train': neither a directory here nor"):
+    with pytest.raises(DataError, match="hub data set 'jhu-cogsci/hans', split 'train': Data set not found"):
         Nli(NliOptions()).load(0)
 
 
@@ -154,13 +154,16 @@ def test_fever_with_the_symmetric_sets_from_a_directory(hub_of_fact_verification
     [
         (Nli, NliOptions(), "glue/mnli"),
         (Paraphrase, ParaphraseOptions(), "glue/qqp"),
-        (FactVerification, FactVerificationOptions(path="no/such/thing"), "no/such/thing"),
+        (FactVerification, FactVerificationOptions(path="no/such"), "no/such"),
     ],
 )
 def test_a_data_set_that_cannot_be_had_is_an_error_in_words(hub, data, options, source):
     with pytest.raises(DataError) as caught:
         data(options).load(0)
-    where = f"hub data set {source!r}, split 'train': neither a directory here nor to be had from the hub: "
+    where = (
+        f"hub data set {source!r}, split 'train': Data set not found: {source!r} is not a local directory, and not a "
+        "data set on the hub that can be read: "
+    )
     assert str(caught.value).startswith(where)
 
 

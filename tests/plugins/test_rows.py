@@ -185,7 +185,10 @@ def test_a_malformed_json_line_is_an_error_with_its_number(rows_of, line):
 @FORMATS
 def test_a_byte_that_is_not_utf8_is_an_error_with_its_row_and_value(rows_of, kind):
     content = CLEAN[kind].replace(b"c", b"caf\xe9")
-    assert message(rows_of(content, kind)) == "row 3: expected UTF-8 text, got the byte 0xe9"
+    assert message(rows_of(content, kind)) == (
+        "row 3: expected UTF-8 text, got the byte 0xe9; if the file is in another encoding, name it, for example "
+        'encoding = "latin-1"'
+    )
 
 
 def test_utf16_is_an_error_about_its_first_byte(rows_of):
@@ -200,7 +203,7 @@ def test_an_empty_file_is_an_error_that_names_the_wanted_columns(rows_of, kind):
 
 @pytest.mark.parametrize(("kind", "content"), [("tsv", "text\tlabel\n"), ("csv", "text,label")])
 def test_a_header_alone_is_an_error(rows_of, kind, content):
-    assert message(rows_of(content, kind)) == "expected rows of text, label, got an empty file"
+    assert message(rows_of(content, kind)) == "expected rows of text, label; the file has a header but no rows"
 
 
 @FORMATS

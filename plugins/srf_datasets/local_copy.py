@@ -1,0 +1,91 @@
+"""A local copy of a hub data set, read anew each time: the cache of `datasets` knows files by their times alone."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import datasets
+from huggingface_hub import DatasetCard
+
+from srf_datasets.rows import opened
+from srframework import DataError
+
+_FORMATS = ("arrow", "csv", "json", "parquet", "text")
+"""Readers of `datasets` that read plain rows, and follow nothing that a file names."""
+
+_CARDS = ("README.md", ".huggingface.yaml")
+"""Files of a data set that may name its data files."""
+
+
+@contextmanager
+def local_copy(path: str, config: str | None, split: str) -> Iterator[datasets.Dataset]:
+    """A split of the data files in a directory, which can be read while the block lasts.
+
+    Which files belong to which split is as `datasets` has it, also where the directory's ``README.md`` says so.
+
+    Args:
+        path: The directory.
+        config: Of its configurations, which; None for the only one.
+        split: As `datasets` writes it: ``train``, ``train[:1%]``.
+
+    Raises:
+        DataError: It names files outside of itself, or of another kind.
+        Exception: Whatever `datasets` raises.
+    """
+    root = Path(path).resolve()
+    for card in _CARDS:
+        _check_card(root, card)
+    with tempfile.TemporaryDirectory(prefix="srframework-") as cache:
+        builder = datasets.load_dataset_builder(str(root), config, cache_dir=cache)
+        kind = type(builder).__module__.rpartition(".")[2]
+        if kind not in _FORMATS:
+            raise DataError(f"{path}: expected files of a kind among {', '.join(_FORMATS)}, got {kind}")
+        for files in (builder.config.data_files or {}).values():
+            for file in files:
+                _check_inside(path, root, str(file))
+        builder.download_and_prepare()
+        data = builder.as_dataset(split=split)
+        if not isinstance(data, datasets.Dataset):
+            raise DataError(f"{path}: expected the name of one split, got {split!r}")
+        yield data
+
+
+def _check_inside(path: str, root: Path, file: str) -> None:
+    # Links are followed, since the hub's own cache has nothing else; they are the user's, and no file names them.
+    inside = "://" not in file and "::" not in file and Path(os.path.normpath(file)).is_relative_to(root)
+    if not inside:
+        raise DataError(f"{path}: expected data files in this directory, got {file}")
+    opened(file).close()
+
+
+def _check_card(root: Path, card: str) -> None:
+    """Refuse a description that names files elsewhere, before anything follows it."""
+    if not (root / card).exists():
+        return
+    with opened(root / card) as file:
+        text = file.read(1 << 20).decode(errors="replace")
+    if not card.endswith(".md"):
+        text = f"---\n{text}\n---\n"
+    try:
+        configs = getattr(DatasetCard(text).data, "configs", None)
+    except Exception as error:  # whatever YAML's parser and the hub's own checks raise
+        raise DataError(f"{root / card}: its header cannot be read: {' '.join(str(error).split())[:300]}") from error
+    for name in _strings(configs):
+        if "://" in name or "::" in name or name.startswith(("/", "~")) or ".." in name.split("/"):
+            raise DataError(f"{root / card}: expected data files in this directory, got {name!r}")
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _strings(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _strings(each)

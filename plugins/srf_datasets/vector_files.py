@@ -1,0 +1,61 @@
+"""The first row of a fastText file of word vectors, which claims how many there are; light, for `validate`."""
+
+from __future__ import annotations
+
+import codecs
+import os
+from typing import BinaryIO
+
+from srf_datasets.rows import opened
+from srframework import DataError
+
+LONGEST = 1 << 24
+"""Bytes of the longest row that is read."""
+
+
+def read_head(file: BinaryIO, path: str) -> tuple[int, int]:
+    """Read the first row of a file that was just opened: how many words, of how many dimensions.
+
+    Raises:
+        DataError: It says something else, or more than fits into the file.
+    """
+    raw = file.readline(LONGEST + 1)
+    kind = next((what for magic, what in _MAGIC if raw.startswith(magic)), None)
+    if kind is not None:
+        raise DataError(f"{path}: expected a .vec text file of fastText, got {kind}")
+    try:
+        first = raw.removeprefix(codecs.BOM_UTF8).decode().rstrip(" \r\n")
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise DataError(f"{path}: row 1: expected UTF-8 text, got the byte 0x{byte:02x}") from error
+    counts = first.split()
+    is_head = len(counts) == 2 and all(each.isascii() and each.isdigit() for each in counts)
+    if not is_head or not counts[1].strip("0"):
+        got = first if len(first) <= 40 else first[:39] + "…"
+        raise DataError(f"{path}: row 1: expected two numbers, of words and of dimensions, got {got!r}")
+    size = os.fstat(file.fileno()).st_size
+    words, dimensions = (int(each) if len(each) < 19 else 10**18 for each in counts)
+    needed = len(raw) + max(words, 1) * 2 * dimensions  # of each number one digit, and the space before it
+    if words > size or dimensions > size or needed > size:
+        raise DataError(
+            f"{path}: row 1: expected at most what the file has room for ({size} bytes), "
+            f"got {counts[0][:20]} words of {counts[1][:20]} dimensions"
+        )
+    return words, dimensions
+
+
+_MAGIC = (
+    (b"\x1f\x8b", "a gzip archive; unpack it first"),
+    (b"PK\x03\x04", "a zip archive; unpack it first"),
+    (b"\xba\x16\x4f\x2f", "a binary model of fastText (.bin)"),
+)
+
+
+def check_vectors(path: str) -> str | None:
+    """What is wrong with the first row of a file of word vectors; None for nothing."""
+    try:
+        with opened(path) as file:
+            read_head(file, path)
+    except DataError as error:
+        return str(error)
+    return None

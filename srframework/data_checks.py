@@ -1,0 +1,165 @@
+"""What is suspicious about the data of a task, as sentences, before any stage begins.
+
+Nothing here stops a run that can be done: a split of one label is odd, and may be meant.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from srframework.contracts import Split, TaskData
+from srframework.errors import DataError, PluginError, shorten
+from srframework.recipe import Stage
+
+
+def check_task(task: TaskData, owner: str) -> None:
+    """Refuse data with which nothing can be done.
+
+    Args:
+        task: The data.
+        owner: Whose they are, for messages.
+
+    Raises:
+        DataError: A split has no examples.
+        PluginError: A split is not what the contract says.
+    """
+    for split in _all(task):
+        what = f"{owner}: split {split.name!r}"
+        columns = split.examples.column_names
+        if missing := [column for column in ("text_a", "label") if column not in columns]:
+            raise PluginError(f"{what}: expected the columns text_a and label, got no {missing[0]}")
+        if len(split.examples) == 0:
+            raise DataError(f"{what} has no examples; expected at least 1")
+        labels = split.examples["label"][:]
+        wrong = next(
+            ((row, each) for row, each in enumerate(labels, 1) if not _is_index(each, len(split.labels))), None
+        )
+        if wrong is not None:
+            row, got = wrong
+            expected = f"a label between 0 and {len(split.labels) - 1}"
+            raise PluginError(f"{what}: example {row}: expected {expected}, got {shorten(got)}")
+
+
+def suspicious(task: TaskData, stages: Sequence[Stage]) -> list[str]:
+    """What a user should know of the data before training, a sentence each.
+
+    Args:
+        task: Data that :func:`check_task` has accepted.
+        stages: Of the recipe, for the size of their batches.
+    """
+    notes = [_shares(split) for split in _all(task)]
+    for split in _all(task):
+        notes += _labels(split, task)
+        notes += _texts(split)
+    notes += _sizes(task, stages)
+    notes += _overlap(task)
+    return notes
+
+
+def count_cut(split: Split, tokenizer: PreTrainedTokenizerBase, lengths: Sequence[int], max_length: int) -> int:
+    """How many examples of a split have more tokens than ``max_length``.
+
+    Args:
+        split: N examples.
+        tokenizer: Stays as it is, since using it changes its settings.
+        lengths: N numbers of tokens, with the texts cut to ``max_length``.
+        max_length: In tokens.
+    """
+    at_limit = [row for row, length in enumerate(lengths) if length >= max_length]
+    if not at_limit:
+        return 0
+    own, cut = copy.deepcopy(tokenizer), 0
+    columns = [name for name in ("text_a", "text_b") if name in split.examples.column_names]
+    for start in range(0, len(at_limit), 1000):
+        rows = split.examples[at_limit[start : start + 1000]]
+        encoded = own(*(rows[name] for name in columns), truncation=False, padding=False, verbose=False)["input_ids"]
+        cut += sum(len(ids) > max_length for ids in encoded)
+    return cut
+
+
+def cut_note(split: str, cut: int, count: int, max_length: int) -> str:
+    """How many texts of a split are cut; ``count``: its examples."""
+    return f"{split}: {cut} of {count} examples ({_percent(cut / count)}) are cut at max_length = {max_length} tokens"
+
+
+def _all(task: TaskData) -> Iterator[Split]:
+    yield task.train
+    if task.ood_train is not None:
+        yield task.ood_train
+    yield from task.evaluated
+
+
+def _is_index(value: object, count: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < count
+
+
+def _counts(split: Split) -> list[int]:
+    counts = np.bincount(np.asarray(split.examples["label"][:], dtype=np.int64), minlength=len(split.labels))
+    return [int(each) for each in counts]
+
+
+def _shares(split: Split) -> str:
+    counts = _counts(split)
+    total = sum(counts)
+    shown = [f"{label} {_percent(count / total)}" for label, count in zip(split.labels, counts, strict=True)][:10]
+    rest = f", and {len(counts) - 10} more labels" if len(counts) > 10 else ""
+    return f"{split.name}: {total} example{'s' if total > 1 else ''}: {', '.join(shown)}{rest}"
+
+
+def _labels(split: Split, task: TaskData) -> Iterator[str]:
+    counts = _counts(split)
+    there = [label for label, count in zip(split.labels, counts, strict=True) if count]
+    missing = [label for label, count in zip(split.labels, counts, strict=True) if not count]
+    names = ", ".join(map(repr, missing[:10]))
+    if len(there) == 1:
+        yield f"warning: {split.name}: every example has the label {there[0]!r}"
+    elif missing and (split is task.train or split is task.dev or split is task.test or split is task.ood_train):
+        yield f"warning: {split.name}: no example has the label {names}"
+
+
+def _texts(split: Split) -> Iterator[str]:
+    if "text_b" not in split.examples.column_names:
+        return
+    pairs = zip(split.examples["text_a"][:], split.examples["text_b"][:], strict=True)
+    same, count = sum(a == b for a, b in pairs), len(split.examples)
+    if same * 2 > count:
+        yield f"warning: {split.name}: text_a and text_b are the same text in {same} of {count} examples"
+
+
+def _sizes(task: TaskData, stages: Sequence[Stage]) -> Iterator[str]:
+    for split in _all(task):
+        if len(split.examples) == 1:
+            yield f"warning: {split.name}: there is only 1 example"
+    count = len(task.train.examples)
+    larger = [stage for stage in stages if stage.training.batch_size > count]
+    if larger and count > 1:
+        size = larger[0].training.batch_size
+        names = ", ".join(stage.name for stage in larger[:5])
+        yield f"warning: train: {count} examples are fewer than one batch (batch_size = {size}) of: {names}"
+
+
+def _overlap(task: TaskData) -> Iterator[str]:
+    """Splits that are evaluated, and are a part of the training set."""
+    known = set(_rows(task.train))
+    for split in task.evaluated:
+        if all(texts in known for texts in _rows(split)):
+            yield f"warning: {split.name}: every example has the texts of a training example; is it the same file?"
+
+
+def _rows(split: Split) -> Iterator[int]:
+    """The hash of the texts of each example."""
+    columns = [split.examples[name][:] for name in ("text_a", "text_b") if name in split.examples.column_names]
+    return map(hash, zip(*columns, strict=True))
+
+
+def _percent(share: float) -> str:
+    """A share for people: no 0 % where there is something, and no 100 % where something is missing."""
+    if 0 < share < 0.001:
+        return "< 0.1 %"
+    if 0.999 < share < 1:
+        return "> 99.9 %"
+    return f"{100 * share:.1f} %" if share not in (0, 1) else f"{100 * share:.0f} %"
