@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from srframework import Options
+from srframework import Location, Options
 
 
 class EncoderOptions(Options):
     """Of ``encoder``."""
 
-    path: str = Field(description="A directory with a model and its tokenizer, or a name on the Hugging Face hub.")
-    revision: str | None = Field(None, description="Branch, tag or commit on the hub; unset, its default branch.")
+    path: Location = Field(description="A directory with a model and its tokenizer, or a name on the Hugging Face hub.")
+    revision: Location | None = Field(None, description="Branch, tag or commit on the hub; unset, its default branch.")
     dropout: float | None = Field(
         None, ge=0, lt=1, description="Dropout of hidden states and attention, in [0, 1); unset, the model's own."
     )
@@ -20,19 +20,19 @@ class EncoderOptions(Options):
 class BertBaseOptions(EncoderOptions):
     """Of ``bert-base``."""
 
-    path: str = Field("bert-base-uncased", description="A local copy, or the name on the Hugging Face hub.")
+    path: Location = Field("bert-base-uncased", description="A local copy, or the name on the Hugging Face hub.")
 
 
 class BertLargeOptions(EncoderOptions):
     """Of ``bert-large``."""
 
-    path: str = Field("bert-large-uncased", description="A local copy, or the name on the Hugging Face hub.")
+    path: Location = Field("bert-large-uncased", description="A local copy, or the name on the Hugging Face hub.")
 
 
 class RobertaBaseOptions(EncoderOptions):
     """Of ``roberta-base``."""
 
-    path: str = Field("roberta-base", description="A local copy, or the name on the Hugging Face hub.")
+    path: Location = Field("roberta-base", description="A local copy, or the name on the Hugging Face hub.")
 
 
 class TinyOptions(Options):
