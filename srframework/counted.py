@@ -57,7 +57,7 @@ class _Counting:
         for name, value in (model.__pydantic_extra__ or {}).items():
             yield name, self.value(value, [], f"{where}{name}")
 
-    def value(self, value: Any, types: list[Marked], where: str) -> Any:  # noqa: PLR0911 -- a case for each type
+    def value(self, value: Any, types: list[Marked], where: str) -> Any:
         """A value, of one of these types, at this place in the options."""
         if value is None or isinstance(value, bool):
             return value

@@ -20,8 +20,8 @@ from safetensors.numpy import load_file, save_file
 from srframework.contracts import Network, Split
 from srframework.errors import SRFrameworkError, UsageError
 from srframework.files import atomic_file
-from srframework.machine import MACHINE, record
 from srframework.identity import Components, digest, stage_identity, uses
+from srframework.machine import MACHINE, record
 from srframework.manifest import Entry
 from srframework.masks import Mask
 from srframework.materials import Materials, held_materials

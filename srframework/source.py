@@ -317,7 +317,7 @@ def _is_followed(module: str) -> bool:
 
 
 def _modules_of(made: Any) -> Iterator[str]:
-    """The modules that a factory or a class consists of: a class's bases, what a partial calls, what a wrapper wraps."""
+    """The modules of a factory or a class: those of its bases, of what a partial calls and of what a wrapper wraps."""
     for each in _unwrapped(made):
         classes = each.__mro__ if isinstance(each, type) else (each,)
         yield from (name for one in classes if isinstance(name := getattr(one, "__module__", None), str))

@@ -170,7 +170,7 @@ def test_an_editable_installation_by_a_finder_counts_with_all_its_packages(place
 
     class Finder:
         @staticmethod
-        def find_spec(name, path=None, target=None):
+        def find_spec(name, *_):
             if name in ("own", "beside"):
                 return importlib.util.spec_from_file_location(
                     name, src / name / "__init__.py", submodule_search_locations=[str(src / name)]
