@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from srframework.component import API, Component, InputFile, Options, StageReference
+from srframework.component import API, Component, InputDirectory, InputFile, Location, Options, StageReference
 from srframework.contracts import (
     Backbone,
     BiasModel,
@@ -46,7 +46,9 @@ __all__ = [
     "Evaluator",
     "FileProblem",
     "FixedMask",
+    "InputDirectory",
     "InputFile",
+    "Location",
     "LossInputs",
     "Mask",
     "ModelDirectory",

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
@@ -42,30 +42,51 @@ class Options(BaseModel):
         return ()
 
 
-def _existing(path: str) -> str:
+class FilePath(str):
+    """The path of a file to read, wherever in the options it stands: its content counts, not where it is."""
+
+
+class DirectoryPath(str):
+    """The path of a directory to read; the names and the content of the files in it count."""
+
+
+def _existing_file(path: str) -> FilePath:
     if not os.path.isfile(path):
         what = "a directory" if os.path.isdir(path) else "no such file"
         raise ValueError(f"a file that exists, seen from {os.getcwd()} ({what})")
-    return path
+    return FilePath(path)
 
 
-InputFile = Annotated[str, AfterValidator(_existing)]
-"""Type of an option that names a file to read; checked when the recipe is, before any work."""
+def _existing_directory(path: str) -> DirectoryPath:
+    if not os.path.isdir(path):
+        what = "a file" if os.path.isfile(path) else "no such directory"
+        raise ValueError(f"a directory that exists, relative to {os.getcwd()} ({what})")
+    return DirectoryPath(path)
 
 
-def input_files(options: type[Options]) -> list[str]:
-    """The options of a component that name files to read, whether or not they may be left out."""
+@dataclass(frozen=True)
+class Counts:
+    """Marks a type of option by how its value counts in the key of a result.
 
-    def names_file(annotation: Any) -> bool:
-        marks = getattr(annotation, "__metadata__", ())
-        return any(_is_input_file(mark) for mark in marks) or any(names_file(part) for part in get_args(annotation))
+    Attributes:
+        as_: ``"file"`` or ``"directory"``: by the content of what it names; ``"location"``: not at all.
+    """
 
-    fields = options.model_fields.items()
-    return [n for n, field in fields if any(map(_is_input_file, field.metadata)) or names_file(field.annotation)]
+    as_: str
 
 
-def _is_input_file(mark: object) -> bool:
-    return isinstance(mark, AfterValidator) and mark.func is _existing
+InputFile = Annotated[str, AfterValidator(_existing_file), Counts("file")]
+"""Type of an option that names a file to read; checked when the recipe is, before any work. It may stand anywhere in
+the options, as in ``tuple[InputFile, ...]``. Its content determines the result, its path does not."""
+
+InputDirectory = Annotated[str, AfterValidator(_existing_directory), Counts("directory")]
+"""Type of an option that names a directory to read; as :data:`InputFile`, with all files in it."""
+
+Location = Annotated[str, Counts("location")]
+"""Type of an option of a backbone that only names where the model is loaded from: a directory, a name on a hub, a
+revision. Its value does not count in the key of a result, since what is loaded from there counts: the weights, the
+configuration and the tokenizer of the :class:`srframework.Network`. Use it for nothing that has another effect. It is
+for backbones and data sets (whose rows count); the value of such an option of another kind of component counts."""
 
 
 class _NamesStage:

@@ -18,7 +18,7 @@ from srframework.contracts import Backbone, Evaluator, Network, Predictions, Spl
 from srframework.data_checks import check_task, count_cut
 from srframework.errors import BackboneError, DataError, PluginError
 from srframework.fingerprint import arrays_fingerprint, network_fingerprint, split_fingerprint
-from srframework.identity import component, digest
+from srframework.identity import digest, signed
 from srframework.model_directory import ModelDirectory
 from srframework.prediction import figures, measures, predict, tokenize
 from srframework.recipe import Recipe, Stage
@@ -34,8 +34,8 @@ def held_materials(recipe: Recipe, accelerator: Accelerator) -> Materials:
     Raises:
         SRFrameworkError: The data or the model are not as they should be.
     """
-    bias = None if recipe.bias is None else component(recipe.bias)
-    uses = [component(use) for use in (recipe.backbone, recipe.dataset, *recipe.evaluators)]
+    bias = None if recipe.bias is None else signed(recipe.bias)
+    uses = [signed(use) for use in (recipe.backbone, recipe.dataset, *recipe.evaluators)]
     key = digest([uses, bias, recipe.seed, str(Path.cwd())])
     if key not in _HELD:
         while len(_HELD) >= _MOST_HELD:

@@ -23,6 +23,7 @@ from srframework import masks
 from srframework.contracts import Predictions
 from srframework.drafts import Sums, emptied
 from srframework.files import json_text, read_json
+from srframework.machine import record
 from srframework.materials import Materials
 from srframework.recipe import Stage
 from srframework.runs import Figures
@@ -36,6 +37,8 @@ def measure(
 ) -> Sums | None:
     """Every figure of a trained stage, and of these points inside it; what was written, of the first process."""
     sums = emptied(into) if accelerator.is_main_process else None
+    if sums is not None:
+        record(into, sums, str(accelerator.device))
     final = _measured(stage, trained, materials, accelerator, into, sums)
     of_points = {
         point: _measured(stage, point_in(trained, point), materials, accelerator, point_in(into, point), sums)

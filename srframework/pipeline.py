@@ -21,7 +21,8 @@ from srframework.contracts import Network, Split
 from srframework.data_checks import cut_note, suspicious
 from srframework.drafts import Sums, emptied
 from srframework.errors import SRFrameworkError, UsageError
-from srframework.identity import component, digest, stage_identity
+from srframework.identity import Components, digest, stage_identity, uses
+from srframework.machine import MACHINE, record
 from srframework.manifest import Entry
 from srframework.masks import Mask
 from srframework.materials import Materials, held_materials
@@ -43,6 +44,12 @@ _DISTRIBUTED = (
     *(DistributedType.MULTI_XPU, DistributedType.MULTI_NPU, DistributedType.MULTI_HPU),
 )
 """How processes may work together: each has the whole model, as masks over whole matrices need."""
+
+_COMPUTING = (
+    *("srframework", "accelerate", "numpy", "scikit-learn"),
+    *("tokenizers", "torch", "transformers"),
+)
+"""The distributions by which results are computed."""
 
 _TAUGHT = "log_probs.safetensors"
 
@@ -112,17 +119,8 @@ class Pipeline:
             SRFrameworkError: The data, the model, a plugin or a reference is not as it should be.
         """
         recipe = self._recipe
-        for stage in recipe.stages:  # what cannot be built is told before any stage, not after hours
-            stage.loss.build()
-        self._materials = (held_materials if self._held else Materials)(recipe, self._accelerator)
-        task = self._materials.task
-        self._notes = list(dict.fromkeys([*task.notes, *suspicious(task, recipe.stages)]))
-        for note in self._notes:
-            self._reporter.note(note)
-        self._plan = self._planned()
-        check_points(recipe, self._plan)
+        self._prepare()
         self._check_claim()
-        check_model(recipe, self._materials)
         with self._begun():
             self._fit_bias()
             results = [self._stage(stage, number) for number, stage in enumerate(recipe.stages, 1)]
@@ -133,6 +131,36 @@ class Pipeline:
             if self._directory is not None:
                 self._directory.finish(report, self._materials.reported.name)
             return report
+
+    def recompute(self, kind: str) -> None:
+        """Ask the store for the last stage's result of one kind, and for what it is computed from; for nothing else.
+
+        Args:
+            kind: trained, taught or measured.
+
+        Raises:
+            SRFrameworkError: As :meth:`run`.
+        """
+        self._prepare()
+        for number, stage in enumerate(self._recipe.stages, 1):
+            trained, _ = self._train(stage, number)
+        if kind == "measured":
+            self._measure(stage, trained)
+
+    def _prepare(self) -> None:
+        recipe = self._recipe
+        # Before anything reads a file that an option names, so that the hash is of what was there then.
+        self._components = Components(uses(recipe))
+        for stage in recipe.stages:  # what cannot be built is told before any stage, not after hours
+            stage.loss.build()
+        self._materials = (held_materials if self._held else Materials)(recipe, self._accelerator)
+        task = self._materials.task
+        self._notes = list(dict.fromkeys([*task.notes, *suspicious(task, recipe.stages)]))
+        for note in self._notes:
+            self._reporter.note(note)
+        self._plan = self._planned()
+        check_points(recipe, self._plan)
+        check_model(recipe, self._materials)
 
     @contextlib.contextmanager
     def _begun(self) -> Iterator[None]:
@@ -242,9 +270,12 @@ class Pipeline:
         return frozenset(steps)
 
     def _train(self, stage: Stage, number: int) -> tuple[Entry, bool]:
-        works_on = {**self._materials.identity(stage), "versions": _versions()}
+        task = self._materials.task
+        chosen_on = [task.dev.name, task.dev.labels, task.dev.collapse] if stage.training.keep == "best" else None
+        of_data = {"labels": task.labels, "chosen_on": chosen_on}
+        works_on = {**self._materials.identity(stage), **of_data, "versions": _versions()}
         keys = {name: entry.key for name, entry in self._trained.items()}
-        identity = stage_identity(self._recipe, stage, keys, works_on)
+        identity = stage_identity(self._recipe, stage, keys, works_on, self._components)
         points = self._points(stage, self._steps_kept(stage))
 
         def compute(draft: Path) -> Sums | None:
@@ -290,12 +321,15 @@ class Pipeline:
             self._directory.write_notes(self._notes)
 
     def _measure(self, stage: Stage, trained: Entry) -> tuple[Entry, bool]:
-        splits = self._materials.task.evaluated
+        task = self._materials.task
+        splits = task.evaluated
         identity = {
             "trained": trained.key,
             "splits": [[s.name, self._materials.fingerprint(s), s.labels, s.collapse] for s in splits],
-            "evaluators": [component(use) for use in self._recipe.evaluators],
-            "metric": self._materials.task.metric,
+            "roles": {"ood": [s.name for s in task.ood], "also": [s.name for s in task.also]},
+            "backbone": self._components(self._recipe.backbone),
+            "evaluators": [self._components(use) for use in self._recipe.evaluators],
+            "metric": task.metric,
             "reported": self._materials.reported.name,
         }
         points = self._points(stage, self._and_those_in(self._steps_kept(stage), trained))
@@ -316,6 +350,8 @@ class Pipeline:
         identity = {
             "teacher": [self._trained[teacher.stage].key if teacher.stage in self._trained else None, teacher.point],
             "pretrained": self._materials.identity(stage)["pretrained"],
+            "backbone": self._components(self._recipe.backbone),
+            "processes": self._accelerator.num_processes,
             "split": self._materials.fingerprint(split),
             "max_length": max_length,
             "eval_batch_size": stage.training.eval_batch_size,
@@ -324,6 +360,8 @@ class Pipeline:
 
         def compute(draft: Path) -> Sums | None:
             sums = emptied(draft) if self.is_first else None
+            if sums is not None:
+                record(draft, sums, str(self._accelerator.device))
             model = self._start(teacher).model.to(self._accelerator.device)
             logits = torch.from_numpy(self._materials.logits(model, split, stage))
             if sums is not None:
@@ -345,7 +383,7 @@ class Pipeline:
             for file in sorted(each for each in files.rglob("*") if each.is_file()):
                 inside = file.relative_to(files)
                 is_others = inside.parts[0] == "points" and inside.parts[1] not in points
-                if not is_others and inside.name != FIGURES:
+                if not is_others and inside.name not in (FIGURES, MACHINE):
                     self._directory.link(file, self._directory.at(Reference(stage.name)) / inside)
 
     # -- the store -----------------------------------------------------------------------------
@@ -384,6 +422,7 @@ class Pipeline:
             def with_the_others(draft: Path) -> Sums | None:
                 self._tell(True)
                 sums = compute(draft)
+                self._components.check()
                 self._accelerator.wait_for_everyone()
                 return sums
 
@@ -416,4 +455,4 @@ class Pipeline:
 @functools.cache
 def _versions() -> dict[str, str]:
     """Of what computes."""
-    return {name: version(name) for name in ("srframework", "accelerate", "tokenizers", "torch", "transformers")}
+    return {name: version(name) for name in _COMPUTING}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import Distribution, EntryPoint, entry_points
 from types import ModuleType
 from typing import Any
@@ -18,6 +18,7 @@ import pluggy
 
 from srframework import hookspecs
 from srframework.component import API, KINDS, Component
+from srframework.source import Source, of_plugin
 
 GROUP = "srframework"
 """The entry point group in which plugins register."""
@@ -35,6 +36,7 @@ class Plugin:
         state: ``"loaded"``, ``"failed"`` or ``"blocked"``.
         failure: Why it failed, in one line; empty otherwise.
         components: ``(kind, component)`` pairs; empty unless loaded.
+        source: The files of its code, as they were when it was loaded; None unless loaded.
     """
 
     dist: str
@@ -44,6 +46,7 @@ class Plugin:
     state: str
     failure: str = ""
     components: tuple[tuple[str, Component], ...] = ()
+    source: Source | None = field(default=None, compare=False, repr=False)
 
 
 _HOOKS = {f"srframework_{kind}s": kind for kind in KINDS}
@@ -75,6 +78,7 @@ def _load(entry: EntryPoint, blocked: Collection[str]) -> Plugin:
     dist, version = _provenance(entry.dist)
     state, failure = "loaded", ""
     components: tuple[tuple[str, Component], ...] = ()
+    source: Source | None = None
     if dist in blocked or entry.name in blocked:
         state = "blocked"
     else:
@@ -82,6 +86,7 @@ def _load(entry: EntryPoint, blocked: Collection[str]) -> Plugin:
             # A plugin that prints while it is imported must not spoil the JSON on stdout.
             with contextlib.redirect_stdout(sys.stderr):
                 components = _components(entry.load())
+                source = of_plugin(f"{dist} {version}", entry.value, [each for _, each in components], entry.dist)
         except KeyboardInterrupt:
             raise
         except SystemExit as error:
@@ -90,7 +95,7 @@ def _load(entry: EntryPoint, blocked: Collection[str]) -> Plugin:
             state, failure = "failed", str(error)
         except BaseException as error:  # noqa: BLE001  (whatever a stranger's module raises is a line, not a crash)
             state, failure = "failed", _one_line(error)
-    return Plugin(dist, version, entry.name, entry.value, state, failure, components)
+    return Plugin(dist, version, entry.name, entry.value, state, failure, components, source)
 
 
 def _own_names(plugins: Iterable[Plugin]) -> Iterator[Plugin]:

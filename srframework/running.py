@@ -48,9 +48,14 @@ def run_recipe(
     Raises:
         SRFrameworkError: See :meth:`srframework.pipeline.Pipeline.run`.
     """
-    transformers.utils.logging.set_verbosity_error()  # the progress display is ours
-    transformers.utils.logging.disable_progress_bar()
-    datasets.disable_progress_bars()
+    quieten()
     pipeline = Pipeline(recipe, Store(store, reporter.note), out, reporter, stored_only, keep, held, users)
     report = pipeline.run()
     return Ran(report, pipeline.computed, pipeline.is_first)
+
+
+def quieten() -> None:
+    """Keep the libraries from printing: the progress display is ours."""
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    datasets.disable_progress_bars()

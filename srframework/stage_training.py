@@ -31,6 +31,7 @@ from srframework.checkpoints import Checkpoints
 from srframework.contracts import Network, Predictions, Split
 from srframework.drafts import Sums
 from srframework.files import read_bytes, remove
+from srframework.machine import record
 from srframework.manifest import Sum
 from srframework.masks import Mask
 from srframework.materials import Materials
@@ -90,6 +91,8 @@ class StageTraining:
         """
         stage, note = self.stage, self.reporter.note
         sums = Sums(directory, note, leave=[LOG]) if self.accelerator.is_main_process else None
+        if sums is not None:
+            record(directory, sums, str(self.accelerator.device))
         self.accelerator.wait_for_everyone()  # the others look at what is left
         # An earlier attempt may have been another recipe's, which wanted other steps.
         checkpoints = Checkpoints(

@@ -7,7 +7,7 @@ import re
 
 from pydantic import Field, field_validator, model_validator
 
-from srframework import Options
+from srframework import Location, Options
 
 _HUB_NAME = re.compile(r"(?:[A-Za-z0-9_][\w.-]*/)?[A-Za-z0-9_][\w.-]*", re.ASCII)
 
@@ -34,8 +34,8 @@ def model_place(path: str) -> str:
 class EncoderOptions(Options):
     """Of ``encoder``."""
 
-    path: str = Field(description="A directory with a model and its tokenizer, or a name on the Hugging Face hub.")
-    revision: str | None = Field(None, description="Branch, tag or commit on the hub; unset, its default branch.")
+    path: Location = Field(description="A directory with a model and its tokenizer, or a name on the Hugging Face hub.")
+    revision: Location | None = Field(None, description="Branch, tag or commit on the hub; unset, its default branch.")
     dropout: float | None = Field(
         None, ge=0, lt=1, description="Dropout of hidden states and attention, in [0, 1); unset, the model's own."
     )
@@ -49,19 +49,19 @@ class EncoderOptions(Options):
 class BertBaseOptions(EncoderOptions):
     """Of ``bert-base``."""
 
-    path: str = Field("bert-base-uncased", description="A local copy, or the name on the Hugging Face hub.")
+    path: Location = Field("bert-base-uncased", description="A local copy, or the name on the Hugging Face hub.")
 
 
 class BertLargeOptions(EncoderOptions):
     """Of ``bert-large``."""
 
-    path: str = Field("bert-large-uncased", description="A local copy, or the name on the Hugging Face hub.")
+    path: Location = Field("bert-large-uncased", description="A local copy, or the name on the Hugging Face hub.")
 
 
 class RobertaBaseOptions(EncoderOptions):
     """Of ``roberta-base``."""
 
-    path: str = Field("roberta-base", description="A local copy, or the name on the Hugging Face hub.")
+    path: Location = Field("roberta-base", description="A local copy, or the name on the Hugging Face hub.")
 
 
 class TinyOptions(Options):

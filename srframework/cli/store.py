@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from srframework.cli.context import json_option, print_json, print_rows, store_option
+from srframework.cli.context import App, json_option, print_json, print_rows, store_option
+from srframework.cli.run import one_process_only
 from srframework.errors import UsageError, nearest, shorten
 
 if TYPE_CHECKING:
+    from srframework.recomputing import Recomputed
     from srframework.store import Entry, Store
     from srframework.upkeep import Item
 
@@ -96,18 +98,69 @@ def list_entries(store: Path, as_json: bool) -> None:
 
 @store_group.command()
 @store_option
+@click.option(
+    "--recompute",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Also compute N of the results once more, in a temporary store, and compare all bits.",
+)
 @json_option
-def verify(store: Path, as_json: bool) -> None:
-    """Read every file in the store. What is not as it was written is set aside; exit code 1 if anything is."""
+@click.pass_obj
+def verify(app: App, store: Path, recompute: int | None, as_json: bool) -> None:
+    """Read every file in the store. What is not as it was written is set aside; exit code 1 if anything is.
+
+    With --recompute N, N results are computed once more and compared bit by bit; exit code 1 if one differs. The
+    choice is the same for the same store: results of existing runs first, in turn one of each kind and of each stage,
+    the smallest key first. What a result builds on comes from the store. Run it in the directory in which the runs
+    were started.
+    """
+    if recompute is not None:
+        one_process_only("store verify --recompute")
     kept = _open(store)
     checked = kept.verify()
+    again = [] if recompute is None else _recomputed(app, kept, checked.whole, recompute, quiet=as_json)
     if as_json:
         damaged = [{"key": key, "error": sentence} for key, sentence in checked.damaged]
-        print_json({"whole": [entry.key for entry in checked.whole], "damaged": damaged})
+        found = {"whole": [entry.key for entry in checked.whole], "damaged": damaged}
+        print_json(found | ({} if recompute is None else {"recomputed": [_again_row(each) for each in again]}))
     else:
+        if again:
+            rows = [{**_again_row(each), "key": each.entry.key[:12]} for each in again]
+            shown = [{**row, "took": time_text(row["seconds"])} for row in rows]
+            print_rows(shown, False, ("key", "kind", "what", "result", "took", "why"))
         whole = _count(len(checked.whole), "entry is", "entries are")
-        click.echo(f"{kept.root}: {whole} whole, {len(checked.damaged)} damaged")
-    raise SystemExit(1 if checked.damaged else 0)
+        click.echo(f"{kept.root}: {whole} whole, {len(checked.damaged)} damaged{_again_line(again)}")
+    differs = any(each.state == "differs" for each in again)
+    raise SystemExit(1 if checked.damaged or differs else 0)
+
+
+def _recomputed(app: App, kept: Store, entries: Sequence[Entry], count: int, quiet: bool) -> list[Recomputed]:
+    from srframework.recomputing import choose, recompute
+
+    note = (lambda _: None) if quiet else (lambda text: click.echo(text, err=True))
+    return list(recompute(kept, choose(entries, count), app.registry, note))
+
+
+def _again_row(each: Recomputed) -> dict[str, Any]:
+    return {
+        "key": each.entry.key,
+        "kind": each.entry.kind,
+        "what": each.entry.what,
+        "result": each.state,
+        "why": each.why,
+        "run": None if each.run is None else str(each.run),
+        "stage": each.stage or None,
+        "seconds": each.seconds,
+    }
+
+
+def _again_line(again: Sequence[Recomputed]) -> str:
+    if not again:
+        return ""
+    counts = {state: sum(each.state == state for each in again) for state in ("equal", "differs", "not recomputed")}
+    return (
+        f"; recomputed: {counts['equal']} equal, {counts['differs']} different, {counts['not recomputed']} not possible"
+    )
 
 
 @store_group.command()

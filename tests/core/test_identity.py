@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from srframework import identity
-from srframework.component import InputFile, Options, input_files
 from srframework.loading import load
 from srframework.plugins import discover
 from srframework.registry import Registry
@@ -113,13 +112,3 @@ def test_of_a_file_to_read_the_content_counts_and_not_the_path(signatures, tmp_p
 
     assert with_file("a.jsonl", "[0.5]") == with_file("b.jsonl", "[0.5]")
     assert with_file("a.jsonl", "[0.5]") != with_file("a.jsonl", "[0.6]")
-
-
-class _Files(Options):
-    needed: InputFile
-    perhaps: InputFile | None = None
-    word: str = ""
-
-
-def test_options_that_name_files_are_found_also_where_they_may_be_left_out():
-    assert input_files(_Files) == ["needed", "perhaps"]

@@ -1,0 +1,232 @@
+"""Options -> what counts of them in a key, as JSON: of a file to read its content, wherever in the options it stands.
+
+Values are followed, and not their serialisation: whatever a component can see counts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import hashlib
+import json
+import math
+import os
+import stat
+import time
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel, SecretBytes, SecretStr
+from pydantic_core import to_jsonable_python
+
+from srframework.component import Counts, DirectoryPath, FilePath
+from srframework.errors import DataError, PluginError
+
+Marked = tuple[Any, tuple[Any, ...]]
+"""A type without its annotations, and its annotations."""
+
+
+def counted(options: BaseModel, owner: str, locations_count: bool) -> dict[str, Any]:
+    """What counts of a component's options.
+
+    Args:
+        options: The options.
+        owner: The component, for messages.
+        locations_count: Whether the value of a :data:`srframework.Location` counts.
+
+    Raises:
+        DataError: A file or directory that an option names cannot be read; names the option.
+        PluginError: A value is of a type whose content cannot be told.
+    """
+    return dict(_Counting(owner, locations_count).fields(options, ""))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Counting:
+    owner: str
+    locations_count: bool
+
+    def fields(self, model: BaseModel, where: str) -> Iterator[tuple[str, Any]]:
+        """Each field of a model that counts."""
+        for name, field in type(model).model_fields.items():
+            types = list(_branches(field.annotation, tuple(field.metadata)))
+            if self.locations_count or not _is(types, "location"):
+                yield name, self.value(getattr(model, name), types, f"{where}{name}")
+        for name, value in (model.__pydantic_extra__ or {}).items():
+            yield name, self.value(value, [], f"{where}{name}")
+
+    def value(self, value: Any, types: list[Marked], where: str) -> Any:
+        """A value, of one of these types, at this place in the options."""
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, enum.Enum):
+            return {type(value).__qualname__: value.name}
+        if isinstance(value, str | os.PathLike):
+            return self.text(value, types, where)
+        if isinstance(value, int):
+            return int(value)
+        if isinstance(value, float):
+            return float(value) if math.isfinite(value) else {"float": repr(float(value))}
+        if isinstance(value, SecretStr | SecretBytes):
+            return {"secret": self.value(value.get_secret_value(), [], where)}
+        if isinstance(value, bytes | bytearray):
+            return {"bytes": value.hex()}
+        if isinstance(value, BaseModel):
+            return {"": type(value).__qualname__, **dict(self.fields(value, f"{where}."))}
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return {"": type(value).__qualname__, **dict(self.attributes(value, where))}
+        if isinstance(value, Mapping):
+            return {"table": [self.item(key, each, types, where) for key, each in value.items()]}
+        if isinstance(value, list | tuple):
+            return [self.element(each, types, index, f"{where}[{index}]") for index, each in enumerate(value)]
+        if isinstance(value, set | frozenset):
+            return {"set": sorted((self.element(each, types, 0, where) for each in value), key=json.dumps)}
+        return self.other(value, where)
+
+    def text(self, value: Any, types: list[Marked], where: str) -> Any:
+        """A string or a path; of one that names something to read, the content of that."""
+        if not self.locations_count and _is(types, "location"):
+            return None
+        path, is_path = os.fsdecode(value), not isinstance(value, str)
+        # A default is not checked, and so is a plain string; of several types it may be that of another.
+        unchecked_file = (is_path or _is(types, "file")) and os.path.isfile(path)
+        unchecked_directory = (is_path or _is(types, "directory")) and os.path.isdir(path)
+        try:
+            if isinstance(value, FilePath) or unchecked_file:
+                return {"file": file_digest(path)}
+            if isinstance(value, DirectoryPath) or unchecked_directory:
+                return {"directory": directory_digest(path)}
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise DataError(f"{self.owner}: {where}: {error.filename or path} cannot be read: {reason}") from error
+        return {"path": path} if is_path else str(value)
+
+    def attributes(self, value: Any, where: str) -> Iterator[tuple[str, Any]]:
+        """Each field of a dataclass."""
+        hints = _hints(type(value))
+        for field in dataclasses.fields(value):
+            types = list(_branches(hints.get(field.name, Any)))
+            yield field.name, self.value(getattr(value, field.name), types, f"{where}.{field.name}")
+
+    def item(self, key: Any, value: Any, types: list[Marked], where: str) -> list[Any]:
+        """A key of a table, and its value; their order counts, since a component sees it."""
+        named = [hint for kind, _ in types if (hint := _hints(kind).get(str(key))) is not None]
+        inside = [branch for each in named for branch in _branches(each)] or _inside(types, 1)
+        return [self.value(key, _inside(types, 0), where), self.value(value, inside, f"{where}.{key}")]
+
+    def element(self, value: Any, types: list[Marked], index: int, where: str) -> Any:
+        """One of several."""
+        return self.value(value, _inside(types, index), where)
+
+    def other(self, value: Any, where: str) -> Any:
+        """A value of a type that JSON does not have: a date, a decimal number."""
+        try:
+            return {type(value).__qualname__: to_jsonable_python(value)}
+        except ValueError as error:
+            raise PluginError(
+                f"{self.owner}: {where}: the content of a value of type {type(value).__qualname__} cannot be told; "
+                "use types that TOML has, or pydantic models"
+            ) from error
+
+
+# -- types -----------------------------------------------------------------------------------------
+
+
+def _branches(annotation: Any, marks: tuple[Any, ...] = ()) -> Iterator[Marked]:
+    """The types that a value may have, each with its annotations."""
+    if hasattr(annotation, "__metadata__"):
+        yield from _branches(annotation.__origin__, (*marks, *annotation.__metadata__))
+    elif get_origin(annotation) in (Union, types.UnionType):
+        for each in get_args(annotation):
+            yield from _branches(each, marks)
+    elif hasattr(annotation, "__value__"):  # type X = ...
+        yield from _branches(annotation.__value__, marks)
+    else:
+        yield annotation, marks
+
+
+def _inside(types: list[Marked], index: int) -> list[Marked]:
+    """The types of what stands at a place inside values of these types; of keys at 0, of a table's values at 1."""
+    found: list[Any] = []
+    for kind, _ in types:
+        arguments = [each for each in get_args(kind) if each is not Ellipsis]
+        found += arguments[index : index + 1] or arguments[-1:]
+    return [branch for each in found for branch in _branches(each)]
+
+
+def _is(types: list[Marked], as_: str) -> bool:
+    return any(isinstance(mark, Counts) and mark.as_ == as_ for _, marks in types for mark in marks)
+
+
+def _hints(kind: Any) -> dict[str, Any]:
+    """The annotations of a class's fields, as far as they can be resolved."""
+    if not isinstance(kind, type):
+        return {}
+    try:
+        return get_type_hints(kind, include_extras=True)
+    except Exception:  # noqa: BLE001 -- a name that only a type checker sees
+        return {}
+
+
+# -- files -----------------------------------------------------------------------------------------
+
+_SETTLED = 2 * 10**9
+"""Nanoseconds after which a file that is written again has another time, on every file system."""
+
+_known: dict[str, tuple[tuple[int, ...], str]] = {}
+"""Path -> how the file looked, and its hash; a file is not read again while it looks so."""
+
+
+def file_digest(path: str | Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal.
+
+    Raises:
+        OSError: It cannot be read, or is no regular file.
+    """
+    place = os.path.realpath(path)
+    handle = os.open(place, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a FIFO is not waited for
+    with os.fdopen(handle, "rb") as file:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(f"expected a regular file, got another kind: {path}")
+        look = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        if (before := _known.get(place)) is not None and before[0] == look:
+            return before[1]
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        after = os.fstat(handle)
+    unchanged = look == (after.st_dev, after.st_ino, after.st_size, after.st_mtime_ns, after.st_ctime_ns)
+    if unchanged and time.time_ns() - max(look[3], look[4]) > _SETTLED:
+        _known[place] = look, digest
+    return digest
+
+
+def directory_digest(path: str | Path) -> str:
+    """SHA-256 over the names and the content of all files in a directory, in hexadecimal.
+
+    Raises:
+        OSError: One of them cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    sha = hashlib.sha256()
+    for folder, folders, names in _walked(path, refuse):
+        inside = os.path.relpath(folder, path)
+        for name in folders:
+            sha.update(f"{os.path.join(inside, name)}/\n".encode("utf-8", "surrogateescape"))
+        for name in names:
+            digest = file_digest(os.path.join(folder, name))
+            sha.update(f"{os.path.join(inside, name)}\0{digest}\n".encode("utf-8", "surrogateescape"))
+    return sha.hexdigest()
+
+
+def _walked(path: str | Path, refuse: Callable[[OSError], None]) -> Iterable[tuple[str, list[str], list[str]]]:
+    seen: set[str] = set()
+    for folder, folders, names in os.walk(path, onerror=refuse, followlinks=True):
+        folders.sort()
+        yield folder, list(folders), sorted(names)
+        seen.add(os.path.realpath(folder))
+        folders[:] = [each for each in folders if os.path.realpath(os.path.join(folder, each)) not in seen]

@@ -1,0 +1,285 @@
+"""Results computed once more, in a store of their own, and compared bit by bit with what the store has.
+
+Checksums know damage to a file; this knows a result that was wrong when it was written, or that is served for a stage
+whose key does not hold all that it depends on.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from srframework.errors import SRFrameworkError, StoreError
+from srframework.loading import load
+from srframework.machine import MACHINE, Machine, here, read
+from srframework.materials import let_go
+from srframework.measuring import FIGURES
+from srframework.pipeline import Pipeline
+from srframework.recipe import Recipe
+from srframework.registry import Registry
+from srframework.running import quieten
+from srframework.settings import differences
+from srframework.stage_training import LOG, steps_in
+from srframework.store import Entry, Store
+
+_NOT_COMPARED = (MACHINE, LOG)
+"""On what a result was computed, and the log, which tells as much as the recipe of the run wanted."""
+
+_KINDS = ("trained", "measured", "taught")
+
+
+@dataclass(frozen=True)
+class Recomputed:
+    """What became of one entry.
+
+    Attributes:
+        entry: The entry, which stays as it is.
+        state: ``equal``, ``differs`` or ``not recomputed``.
+        why: Which file differs, or why it could not be recomputed; empty for an equal one.
+        run: The run directory that says how it was computed; None where there is none.
+        stage: The stage in that run.
+        seconds: What the recomputation took.
+    """
+
+    entry: Entry
+    state: str
+    why: str = ""
+    run: Path | None = None
+    stage: str = ""
+    seconds: float = 0.0
+
+
+class _Done(Exception):
+    def __init__(self, entry: Entry) -> None:
+        self.entry = entry
+
+
+class _NotRecomputed(SRFrameworkError):
+    """The message says why."""
+
+
+def choose(entries: Iterable[Entry], count: int) -> list[Entry]:
+    """The entries to be recomputed, the same for the same store.
+
+    First those that an existing run directory uses. In turn one of each kind, and of a kind one of each stage (by its
+    formula); of one stage the smallest key first.
+
+    Args:
+        entries: All entries.
+        count: How many, at least 1.
+    """
+    groups: dict[bool, dict[str, dict[str, list[Entry]]]] = {True: {}, False: {}}
+    for entry in sorted(entries, key=lambda entry: (_kind(entry), entry.what, entry.key)):
+        kinds = groups[bool(entry.users())]
+        kinds.setdefault(entry.kind, {}).setdefault(entry.what, []).append(entry)
+    ordered = [
+        _in_turn([_in_turn(list(stages.values())) for stages in groups[used].values()]) for used in (True, False)
+    ]
+    return [*itertools.chain(*ordered)][:count]
+
+
+def _kind(entry: Entry) -> int:
+    return _KINDS.index(entry.kind) if entry.kind in _KINDS else len(_KINDS)
+
+
+def _in_turn(groups: Sequence[Sequence[Entry]]) -> list[Entry]:
+    turns = itertools.zip_longest(*groups)
+    return [entry for turn in turns for entry in turn if entry is not None]
+
+
+def recompute(
+    store: Store, entries: Iterable[Entry], registry: Registry, note: Callable[[str], None] = lambda _: None
+) -> Iterator[Recomputed]:
+    """Compute entries once more, each by itself: what it builds on comes from the store.
+
+    A temporary store beside the store is made and removed. Nothing in ``store`` is changed. Relative paths in recipes
+    are relative to the current directory, as they were for the run.
+
+    Args:
+        store: The store.
+        entries: Entries of it.
+        registry: The components.
+        note: Given a sentence before each.
+
+    Raises:
+        StoreError: The temporary store cannot be made.
+    """
+    quieten()
+    try:
+        scratch = tempfile.TemporaryDirectory(prefix=".srframework-recompute-", dir=store.root.absolute().parent)
+    except OSError as error:
+        raise StoreError(
+            f"store {store.root}: a temporary store cannot be made beside it: {error.strerror}; nothing was recomputed"
+        ) from error
+    with scratch as place:
+        try:
+            for number, entry in enumerate(entries):
+                note(f"recomputing {entry.kind} {entry.what} ({entry.key[:12]})")
+                yield _recomputed(store, entry, registry, Path(place, str(number)))
+        finally:
+            let_go()
+
+
+def _recomputed(store: Store, entry: Entry, registry: Registry, scratch: Path) -> Recomputed:
+    runs = entry.users()
+    found = Recomputed(entry, "not recomputed", "no run directory that uses it is left")
+    for run in runs:
+        started = time.monotonic()
+        try:
+            stage, keys = _stage_of(run, entry)
+            found = replace(found, run=run, stage=stage)
+            threads = _threads(entry)
+            recipe = load(run / "recipe.toml", registry).only(stage)
+            new = _again(_Beside(scratch, store, entry, keys), recipe, entry, threads)
+            why = _difference(entry.files, new.files)
+        except SRFrameworkError as error:
+            found = replace(found, why=str(error))
+            continue
+        seconds = time.monotonic() - started
+        return replace(found, state="differs" if why else "equal", why=why, seconds=seconds)
+    return found
+
+
+def _stage_of(run: Path, entry: Entry) -> tuple[str, set[str]]:
+    """The stage of a run whose result an entry is, and the keys of all results of that run."""
+    try:
+        stages = json.loads((run / "run.json").read_text(encoding="utf-8"))["stages"]
+        keys = {key for kinds in stages.values() for key in kinds.values()}
+        return next(name for name, kinds in stages.items() if entry.key in kinds.values()), keys
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, StopIteration) as error:
+        raise _NotRecomputed(f"run directory {run}: run.json does not name the stage") from error
+
+
+def _threads(entry: Entry) -> int:
+    was = read(entry.files)
+    if was is None:
+        raise _NotRecomputed("its machine.json cannot be read, so its number of threads is not known")
+    now = here(str(Accelerator().device))
+    if (was.device, was.capability) != (now.device, now.capability):
+        raise _NotRecomputed(f"it was computed on {_said(was)}; this is {_said(now)}, where the last bits may differ")
+    if len(was.threads) > 1:
+        several = ", then ".join(map(str, was.threads))
+        raise _NotRecomputed(f"it was computed in several attempts, with {several} threads")
+    return was.threads[0]
+
+
+def _said(machine: Machine) -> str:
+    return f"{machine.device} ({machine.capability})"
+
+
+def _again(store: _Beside, recipe: Recipe, entry: Entry, threads: int) -> Entry:
+    stage = recipe.stages[-1]
+    keep = {stage.name: steps_in(entry.files)} if entry.kind == "trained" else {}
+    with _with_threads(threads):
+        try:
+            Pipeline(recipe, store, keep=keep, held=True).recompute(entry.kind)
+        except _Done as done:
+            return done.entry
+    raise _NotRecomputed("the recipe of its run does not ask for it any more")
+
+
+@contextmanager
+def _with_threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class _Beside(Store):
+    """A store for one entry; everything else comes from another store, which stays as it is.
+
+    Args:
+        root: Where the one entry is computed.
+        kept: The other store.
+        wanted: The entry of it that is to be computed once more.
+        keys: The keys that its run has.
+    """
+
+    def __init__(self, root: Path, kept: Store, wanted: Entry, keys: set[str]) -> None:
+        super().__init__(root)
+        self._kept, self._wanted, self._keys = kept, wanted, keys
+
+    def get(self, key: str) -> Entry | None:
+        """As that of a store; the wanted entry only once it is computed here."""
+        return super().get(key) if key == self._wanted.key else self._kept.get(key)
+
+    def obtain(
+        self,
+        key: str,
+        kind: str,
+        what: str,
+        identity: Mapping[str, Any],
+        compute: Callable[[Path], None],
+        enough: Callable[[Path], bool] = lambda _: True,
+        users: Sequence[Path] = (),
+    ) -> tuple[Entry, bool]:
+        """As that of a store; ends with :class:`_Done` when the wanted entry is computed."""
+        if key == self._wanted.key:
+            entry, _ = super().obtain(key, kind, what, identity, compute)
+            raise _Done(entry)
+        found = self._kept.get(key)
+        if found is None or not enough(found.files):
+            raise _NotRecomputed(self._why_not(key, kind, what, identity))
+        return found, True
+
+    def _why_not(self, key: str, kind: str, what: str, identity: Mapping[str, Any]) -> str:
+        if key in self._keys:
+            return f"it builds on {kind} {what}, which is not in the store"
+        now = json.loads(json.dumps(identity))
+        for known in sorted(self._keys):
+            before = self._kept.get(known)
+            if before is not None and (before.kind, before.what) == (kind, what):
+                changed = differences(before.identity, now)
+                more = f"; and {len(changed) - 3} more" if len(changed) > 3 else ""
+                return f"the key of {kind} {what} is another now: {'; '.join(changed[:3])}{more}"
+        return f"{kind} {what} has another key now"
+
+
+# -- bits ------------------------------------------------------------------------------------------
+
+
+def _difference(stored: Path, new: Path) -> str:
+    """The first file that differs, as a sentence; empty where none does."""
+    there, here_ = _files(stored), _files(new)
+    for name in there:
+        if name not in here_:
+            return f"{name} is in the store, and not in what was computed now"
+        if not _is_same(stored / name, new / name):
+            return f"{name} differs"
+    # An entry may lack a point inside its stage that was asked for later.
+    extra = [name for name in here_ if name not in there and not name.startswith("points/")]
+    return f"{extra[0]} was computed now, and is not in the store" if extra else ""
+
+
+def _files(root: Path) -> list[str]:
+    found = (path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+    return sorted(name for name in found if name not in _NOT_COMPARED and not name.rpartition("/")[2].startswith("."))
+
+
+def _is_same(stored: Path, new: Path) -> bool:
+    if stored.read_bytes() == new.read_bytes():
+        return True
+    return stored.name == FIGURES and _same_figures(stored, new)
+
+
+def _same_figures(stored: Path, new: Path) -> bool:
+    """Whether all figures of the first are in the second, which has more points inside the stage."""
+    try:
+        before, now = (json.loads(path.read_text(encoding="utf-8")) for path in (stored, new))
+        points = {name: now["points"].get(name) for name in before["points"]}
+        return len(points) < len(now["points"]) and bool(before == {**now, "points": points})
+    except (ValueError, KeyError, AttributeError, TypeError):
+        return False
