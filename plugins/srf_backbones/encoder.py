@@ -31,6 +31,13 @@ _KNOWN_SIZES = {
 
 _DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 
+_NOT_THE_CHECKPOINTS = {
+    **dict.fromkeys(("attn_implementation", "experts_implementation")),
+    **dict.fromkeys(("output_attentions", "output_hidden_states"), False),
+    "return_dict": True,
+}
+"""What a configuration may set and a run fixes: it changes the last bits of a result, or what the model returns."""
+
 
 class HuggingFaceEncoder(Backbone):
     """A pre-trained encoder from a directory or from the hub, with a new classifier; a checkpoint
@@ -48,6 +55,7 @@ class HuggingFaceEncoder(Backbone):
             "num_labels": len(labels),
             "id2label": names,
             "label2id": {label: index for index, label in names.items()},
+            **_NOT_THE_CHECKPOINTS,
         }
         if self.options.dropout is not None:
             settings |= dict.fromkeys(_DROPOUTS, self.options.dropout)
