@@ -23,7 +23,7 @@ from srframework.tokenization import encode, padding, unchanged
 _CONFIG_WITHOUT_EFFECT = frozenset(
     {
         *("_name_or_path", "name_or_path", "transformers_version", "architectures", "auto_map"),
-        *("_commit_hash", "_post_init_done", "_auto_class"),
+        *("_commit_hash", "_post_init_done", "_auto_class", "model_type"),
         "dtype",  # the tensors have theirs
         "problem_type",  # only of the model's own loss
         *("finetuning_task", "task_specific_params"),
