@@ -9,6 +9,8 @@ from typing import Any
 from tokenizers import Tokenizer
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 
+from srframework.errors import BackboneError
+
 
 def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[Sequence[str]], max_length: int) -> dict[str, Any]:
     """Tokenize N texts or pairs.
@@ -20,9 +22,18 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[Sequence[str]], m
 
     Returns:
         The model's inputs by name, each a list of N lists.
+
+    Raises:
+        BackboneError: The backend in Rust fails, since its steps do not fit together.
     """
-    with unchanged(tokenizer):
-        return dict(tokenizer(*texts, truncation=True, max_length=max_length))
+    try:
+        with unchanged(tokenizer):
+            return dict(tokenizer(*texts, truncation=True, max_length=max_length))
+    except BaseException as error:
+        # The backend raises a bare Exception, or, where it panics, what is no Exception at all.
+        if type(error) is not Exception and type(error).__name__ != "PanicException":
+            raise
+        raise BackboneError(f"backbone: the tokenizer {type(tokenizer).__name__} fails on a text: {error}") from error
 
 
 def padding(tokenizer: PreTrainedTokenizerBase) -> DataCollatorWithPadding:
