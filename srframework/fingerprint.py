@@ -41,6 +41,7 @@ _TOKENIZER_WITHOUT_EFFECT = frozenset(
         "model_max_length",  # every call gives a length of its own
         *("clean_up_tokenization_spaces", "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output"),
         *("_tokenizer", "_vocab"),  # counted as the backend
+        *("_special_tokens_map", "_extra_special_tokens"),  # counted as strings
     }
 )
 """Attributes of a tokenizer that bear on no token."""
@@ -195,7 +196,9 @@ def _output(tokenizer: PreTrainedTokenizerBase, texts: Iterable[Iterable[str]], 
 
 def _state(tokenizer: PreTrainedTokenizerBase) -> Any:
     """The attributes of a tokenizer: of one in Python they are its rules."""
-    return _attributes(tokenizer, without=_TOKENIZER_WITHOUT_EFFECT)
+    named = {name: str(token) for name, token in tokenizer.special_tokens_map.items()}
+    special = {"named": named, "all": [str(token) for token in tokenizer.all_special_tokens]}
+    return {"special": special, "own": _attributes(tokenizer, without=_TOKENIZER_WITHOUT_EFFECT)}
 
 
 def _attributes(value: Any, inside: tuple[int, ...] = (), without: Set[str] = frozenset()) -> dict[str, Any]:
