@@ -9,9 +9,10 @@ import torch
 from accelerate import Accelerator, skip_first_batches
 from torch import Tensor
 from torch.utils.data import DataLoader, RandomSampler, Sampler
-from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
+from srframework.tokenization import padding
 from srframework.training_options import TrainingOptions
 
 
@@ -50,7 +51,7 @@ class Batches:
                 examples.remove_columns("length"),
                 batch_size=options.batch_size,
                 sampler=sampler,
-                collate_fn=DataCollatorWithPadding(tokenizer),
+                collate_fn=padding(tokenizer),
                 generator=torch.Generator(),  # else the loader draws a seed from the global stream of the training
             )
         )

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from srframework.contracts import Network
+from srframework.tokenization import unchanged
 
 if TYPE_CHECKING:
     from srframework.contracts import WordVectors
@@ -29,7 +30,8 @@ def input_embeddings(network: Network) -> WordVectors:
     def vectors(words: Sequence[str]) -> np.ndarray:
         found = np.zeros((len(words), matrix.shape[1]), dtype=np.float32)
         for start in range(0, len(words), 10_000):
-            pieces = tokenizer(list(words[start : start + 10_000]), add_special_tokens=False)["input_ids"]
+            with unchanged(tokenizer):
+                pieces = tokenizer(list(words[start : start + 10_000]), add_special_tokens=False)["input_ids"]
             for row, ids in enumerate(pieces, start):
                 if ids and tokenizer.unk_token_id not in ids:
                     found[row] = matrix[ids].mean(dim=0).numpy()

@@ -1,21 +1,67 @@
-"""What stages work on, as hashes of the content: a file that moves, or a model under another name, is the same.
+"""Hashes of the content that stages work on: a file that moves, or a model under another name, has the same hash.
 
-A hash is a SHA-256 in hexadecimal.
+A hash is a SHA-256 in hexadecimal. It covers all that can change a bit of a result, and nothing that cannot.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Set
+from typing import Any
 
 import numpy as np
+import torch
+from tokenizers import AddedToken, Tokenizer
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from srframework.contracts import Network, Split
 from srframework.identity import digest
+from srframework.tokenization import encode, padding, unchanged
+
+_CONFIG_WITHOUT_EFFECT = frozenset(
+    {
+        *("_name_or_path", "name_or_path", "transformers_version", "architectures", "auto_map"),
+        *("_commit_hash", "_post_init_done", "_auto_class", "model_type"),
+        "dtype",  # the tensors have theirs
+        "problem_type",  # only of the model's own loss
+        *("finetuning_task", "task_specific_params"),
+    }
+)
+"""Attributes of a configuration that no model computes with."""
+
+_CACHE_OF_DECODER = "use_cache"
+
+_TOKENIZER_WITHOUT_EFFECT = frozenset(
+    {
+        *("init_inputs", "init_kwargs", "name_or_path", "files_loaded", "backend", "is_local", "local_files_only"),
+        *("chat_template", "response_template", "chat_control_tokens", "_processor_class", "_auto_map"),
+        *("verbose", "deprecation_warnings", "_in_target_context_manager"),
+        "model_max_length",  # every call gives a length of its own
+        *("clean_up_tokenization_spaces", "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output"),
+        *("_tokenizer", "_vocab"),  # counted as the backend
+        *("_special_tokens_map", "_extra_special_tokens"),  # counted as strings
+    }
+)
+"""Attributes of a tokenizer that bear on no token."""
+
+_WORDS = 100
+"""Entries of the vocabulary in one probe."""
+
+_TEXTS = (
+    *("", " ", "a", "A man is eating food.", "the man isn't eating; 12,345.67 foods (or 3/4)!", "AN UPPER-CASE Title"),
+    *("  two  spaces\tand a tab\nand a line  ", "caf\u00e9 nai\u0308ve \u00c5ngstr\u00f6m \u0130stanbul Stra\u00dfe"),
+    *("\u4e2d\u6587\u5b57 \u65e5\u672c\u8a9e \ud55c\uad6d\uc5b4", "\u0645\u0631\u062d\u0628\u0627 \u05e9\u05dc\u05d5"),
+    *("\ufb01ne \u2460 \uff21\uff22 \u00bd", "\U0001f600\u200d\U0001f9d1 \ue000 \ufffd \u200b\u00ad\u0000\u0007 end"),
+    *("x" * 150, "unbelievablynonexistentword " + "q\u0301" * 40, "http://a.b/c?d=e&f#g <b>h</b> i_j @k \\l"),
+)
+_LONG = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen " * 3
+_LENGTHS = (8, 15, 32, 128)
 
 
 def split_fingerprint(split: Split) -> str:
-    """Of the columns and rows of a split."""
+    """Hash the columns and rows of a split."""
     sha = hashlib.sha256(",".join(split.examples.column_names).encode())
     for batch in split.examples.with_format("arrow").iter(10_000):
         for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
@@ -24,27 +70,191 @@ def split_fingerprint(split: Split) -> str:
 
 
 def network_fingerprint(network: Network) -> str:
-    """Of the weights of a network, its configuration, its tokenizer, and what of it may be pruned."""
-    model, tokenizer = network.model, network.tokenizer
+    """Hash a network: weights, structure, configuration, tokenizer, and what of it may be pruned.
+
+    The state in which the last use left the tokenizer does not count, and does not change.
+    """
+    model = network.model
     sha = hashlib.sha256()
-    for name, value in model.state_dict().items():
+    tensors = {**dict(model.named_buffers()), **model.state_dict()}
+    for name, value in tensors.items():
         sha.update(f"{name}:{value.dtype}:{tuple(value.shape)};".encode())
-        sha.update(value.detach().cpu().contiguous().numpy().tobytes())
-    config = model.config.to_diff_dict()
-    for said_elsewhere in ("_name_or_path", "transformers_version"):
-        config.pop(said_elsewhere, None)
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    words = tokenizer.get_vocab() if backend is None else backend.to_str()
-    sha.update(
-        digest([type(model).__name__, str(config), type(tokenizer).__name__, words, dict(network.prunable)]).encode()
-    )
+        sha.update(_bytes(value))
+    parts = [
+        _structure(model),
+        _config(model.config),
+        tokenizer_fingerprint(network.tokenizer),
+        [list(item) for item in network.prunable.items()],
+    ]
+    sha.update(digest(parts).encode())
     return sha.hexdigest()
 
 
+def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Hash what a tokenizer does: its settings, its vocabulary, and its output for fixed texts on the path of training.
+
+    Its name, its chat template and its length limit do not count, since every call gives a length.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    of_rust = isinstance(backend, Tokenizer)
+    settings = [getattr(tokenizer, name, None) for name in ("padding_side", "truncation_side", "model_input_names")]
+    special = [getattr(tokenizer, name, None) for name in ("pad_token_id", "pad_token_type_id", "unk_token_id")]
+    document: list[Any] = [
+        _name(type(tokenizer)),
+        settings,
+        special,
+        bool(getattr(tokenizer, "split_special_tokens", False)),
+        _pipeline(backend) if isinstance(backend, Tokenizer) else sorted(tokenizer.get_vocab().items()),
+        [[index, repr(token)] for index, token in sorted(tokenizer.added_tokens_decoder.items())],
+    ]
+    with unchanged(tokenizer):
+        document.append(_outputs(tokenizer, by_vocabulary=not of_rust))
+    if not of_rust or not type(tokenizer).__module__.startswith("transformers."):
+        document.append(_state(tokenizer))  # code of its own, with settings of its own
+    return digest(_plain(document))
+
+
 def arrays_fingerprint(arrays: Iterable[np.ndarray]) -> str:
-    """Of arrays, one after the other."""
+    """Hash arrays, in their order."""
     sha = hashlib.sha256()
     for array in arrays:
         sha.update(f"{array.dtype}:{array.shape};".encode())
         sha.update(np.ascontiguousarray(array).tobytes())
     return sha.hexdigest()
+
+
+# -- the model -----------------------------------------------------------------------------------
+
+
+def _bytes(value: torch.Tensor) -> bytes:
+    """The content of a tensor of any type, those that NumPy does not know included."""
+    flat = value.detach().cpu().contiguous().reshape(-1)
+    return flat.view(torch.uint8).numpy().tobytes()
+
+
+def _structure(model: PreTrainedModel) -> list[Any]:
+    """The modules with their settings, such as the rate of a dropout, and the parameters that they share or freeze."""
+    modules = [[name, _name(type(each)), each.extra_repr()] for name, each in model.named_modules()]
+    return [modules, [[name, each.requires_grad] for name, each in model.named_parameters()]]
+
+
+def _config(config: PreTrainedConfig) -> Any:
+    """All attributes of a configuration, the implementation that was chosen included."""
+    ignored = set(_CONFIG_WITHOUT_EFFECT)
+    if not getattr(config, "is_decoder", False) and not getattr(config, "is_encoder_decoder", False):
+        ignored.add(_CACHE_OF_DECODER)
+    found = {name: value for name, value in vars(config).items() if name not in ignored}
+    of_class = {"class": _name(type(config)), "model_type": type(config).model_type}
+    return _plain(of_class | {f".{name}": value for name, value in found.items()})
+
+
+# -- the tokenizer -------------------------------------------------------------------------------
+
+
+def _pipeline(backend: Tokenizer) -> dict[str, Any]:
+    """The steps from a text to tokens; each call sets truncation and padding itself, and nothing is decoded."""
+    steps: dict[str, Any] = json.loads(backend.to_str())
+    return {name: step for name, step in steps.items() if name not in ("version", "truncation", "padding", "decoder")}
+
+
+def _outputs(tokenizer: PreTrainedTokenizerBase, by_vocabulary: bool) -> list[Any]:
+    """What the tokenizer gives for fixed texts and pairs, cut at several lengths, and in padded batches.
+
+    ``by_vocabulary``: whether to ask it for the words of its vocabulary too, where only its output shows its rules.
+    """
+    special = list(dict.fromkeys(map(str, [*tokenizer.all_special_tokens, *tokenizer.added_tokens_encoder])))[:_WORDS]
+    texts = [*_TEXTS, _LONG, *(f"one {token} two{token}three  {token.upper()} {token.lower()}" for token in special)]
+    pairs = [[text, texts[-1 - index]] for index, text in enumerate(_TEXTS)]
+    pairs += [[_LONG, _LONG], [_LONG, "one two"], ["one two", _LONG], ["", _LONG], [_LONG, ""]]
+    found = [_output(tokenizer, [texts], length) for length in _LENGTHS]
+    found += [_output(tokenizer, list(zip(*pairs, strict=True)), length) for length in _LENGTHS]
+    if by_vocabulary:
+        words = sorted(tokenizer.get_vocab())
+        lines = [" ".join(words[start : start + _WORDS]) for start in range(0, len(words), _WORDS)]
+        found.append(_output(tokenizer, [lines], 10 * _WORDS))
+    return found
+
+
+def _output(tokenizer: PreTrainedTokenizerBase, texts: Iterable[Iterable[str]], length: int) -> list[Any]:
+    """What comes out for some columns of texts, and the padded batches of it."""
+
+    def given(compute: Callable[[], Any]) -> Any:
+        try:
+            return _plain(compute())
+        except Exception as error:  # noqa: BLE001 -- what fails here may never be needed; that it fails is what it does
+            return type(error).__name__
+
+    def batches() -> list[Any]:
+        rows = [dict(zip(encoded, row, strict=True)) for row in zip(*encoded.values(), strict=True)]
+        return [dict(padding(tokenizer)(rows[start : start + 5])) for start in range(0, len(rows), 5)]
+
+    encoded: Any = given(lambda: encode(tokenizer, [list(column) for column in texts], length))
+    if not isinstance(encoded, Mapping):
+        return [encoded]
+    return [encoded, given(batches)]
+
+
+def _state(tokenizer: PreTrainedTokenizerBase) -> Any:
+    """The attributes of a tokenizer: of one in Python they are its rules."""
+    named = {name: str(token) for name, token in tokenizer.special_tokens_map.items()}
+    special = {"named": named, "all": [str(token) for token in tokenizer.all_special_tokens]}
+    return {"special": special, "own": _attributes(tokenizer, without=_TOKENIZER_WITHOUT_EFFECT)}
+
+
+def _attributes(value: Any, inside: tuple[int, ...] = (), without: Set[str] = frozenset()) -> dict[str, Any]:
+    """The attributes of an object; what it caches, and where it was read from, do not count."""
+    counted = {
+        name: each
+        for name, each in vars(value).items()
+        if name not in without and "cache" not in name and not name.endswith(("_file", "_path", "_dir"))
+    }
+    return {name: _plain(each, inside) for name, each in counted.items()}
+
+
+# -- values --------------------------------------------------------------------------------------
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _plain(value: Any, inside: tuple[int, ...] = ()) -> Any:
+    """A value as JSON, the same in every process; ``inside``: the objects that it is part of."""
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()  # a vocabulary may have half of a surrogate pair
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else repr(value)
+    if isinstance(value, torch.Tensor):
+        return [str(value.dtype), list(value.shape), hashlib.sha256(_bytes(value)).hexdigest()]
+    if isinstance(value, np.ndarray | np.generic):
+        return [str(value.dtype), list(value.shape), repr(value.tolist())]
+    if isinstance(value, torch.dtype | re.Pattern | AddedToken | bytes):
+        return repr(value)
+    if isinstance(value, Tokenizer):
+        return _plain(_pipeline(value))
+    if isinstance(value, type):
+        return _name(value)
+    if id(value) in inside:
+        return None
+    inside = (*inside, id(value))
+    if isinstance(value, Mapping):
+        return {_word(key): _plain(each, inside) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each, inside) for each in value]
+    if isinstance(value, Set):
+        return sorted(json.dumps(_plain(each, inside), sort_keys=True) for each in value)
+    if isinstance(value, PreTrainedConfig):
+        return _config(value)
+    if callable(serialized := getattr(value, "serialized_model_proto", None)):  # of SentencePiece
+        return hashlib.sha256(serialized()).hexdigest()
+    if not hasattr(value, "__dict__") or callable(value):
+        return [_name(type(value)), getattr(value, "__qualname__", None)]
+    return [_name(type(value)), _attributes(value, inside)]
+
+
+def _word(key: Any) -> str:
+    """A key of a mapping as a string; 1 and "1" do not become one."""
+    word = key if isinstance(key, str) else f"{type(key).__name__}:{key!r}"
+    return word.encode(errors="backslashreplace").decode()

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-from collections.abc import Mapping
+import itertools
+import os
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import datasets
 import numpy as np
+import torch
 from accelerate import Accelerator
 from transformers import PreTrainedModel
 
 from srframework.bias import FittedBias
 from srframework.contracts import Backbone, Evaluator, Network, Predictions, Split, TaskData
 from srframework.data_checks import check_task, count_cut
-from srframework.errors import BackboneError, DataError, PluginError
+from srframework.errors import BackboneError, DataError, PluginError, SRFrameworkError
 from srframework.fingerprint import arrays_fingerprint, network_fingerprint, split_fingerprint
 from srframework.identity import digest, signed
 from srframework.model_directory import ModelDirectory
@@ -27,16 +32,21 @@ _HELD: dict[str, Materials] = {}
 _MOST_HELD = 2
 """A process that does many pieces of a sweep meets those of one seed again and again."""
 
+_MOST_FILES = 10_000
+"""Files of one directory whose state is compared."""
+
 
 def held_materials(recipe: Recipe, accelerator: Accelerator) -> Materials:
     """Those of a recipe; the same object for recipes that differ in their stages alone, until :func:`let_go`.
+
+    They are read again where a file or a directory that an option names has changed.
 
     Raises:
         SRFrameworkError: The data or the model are not as they should be.
     """
     bias = None if recipe.bias is None else signed(recipe.bias)
     uses = [signed(use) for use in (recipe.backbone, recipe.dataset, *recipe.evaluators)]
-    key = digest([uses, bias, recipe.seed, str(Path.cwd())])
+    key = digest([uses, bias, recipe.seed, str(Path.cwd()), list(_states([uses, bias]))])
     if key not in _HELD:
         while len(_HELD) >= _MOST_HELD:
             del _HELD[next(iter(_HELD))]
@@ -47,6 +57,22 @@ def held_materials(recipe: Recipe, accelerator: Accelerator) -> Materials:
 def let_go() -> None:
     """Read anew whatever is asked for from now on."""
     _HELD.clear()
+
+
+def _states(value: Any) -> Iterator[list[Any]]:
+    """What the file system tells of the files that some options name, and of those in directories that they name."""
+    if isinstance(value, Mapping | list | tuple):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _states(each)
+    elif isinstance(value, str) and "\0" not in value and os.path.exists(value):
+        inside = (os.path.join(folder, name) for folder, _, names in os.walk(value) for name in sorted(names))
+        for path in [value, *itertools.islice(inside, _MOST_FILES)]:
+            try:
+                state = os.stat(path)
+            except OSError:
+                yield [path]
+            else:
+                yield [path, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns]
 
 
 class Materials:
@@ -74,11 +100,25 @@ class Materials:
     @cached_property
     def pretrained(self) -> Network:
         """θ_pt, which stays as it was loaded."""
-        return self.fresh()
+        return self._read()
 
     def fresh(self) -> Network:
-        """θ_pt, to be trained."""
-        return self._backbone.load(self.task.labels, self._recipe.seed)
+        """θ_pt, to be trained: the very weights of :attr:`pretrained`, whatever the disk has by now.
+
+        Raises:
+            BackboneError: The model cannot be copied, and loading it again gives another one.
+        """
+        model = _copied(self.pretrained.model)
+        if model is not None:
+            return dataclasses.replace(self.pretrained, model=model)
+        again = self._read()
+        if network_fingerprint(again) != self._of_pretrained:
+            owner = self._recipe.backbone.registered.owner
+            raise BackboneError(
+                f"{owner}: the model is not the one that this run started with: loading it again gave other weights or "
+                f"other settings. Its files may have been replaced; run the command again to use the new ones"
+            )
+        return again
 
     def load(self, saved: Path) -> Network:
         """A saved model, from disk: what is measured is what a user will load.
@@ -98,6 +138,11 @@ class Materials:
         if lost := sorted(loaded["missing_keys"]):
             raise BackboneError(f"{saved}: expected every weight of the model, got none for {lost[0]}")
         return dataclasses.replace(self.pretrained, model=model)
+
+    def _read(self) -> Network:
+        network = self._backbone.load(self.task.labels, self._recipe.seed)
+        _unmap(network.model)
+        return network
 
     @cached_property
     def bias(self) -> FittedBias | None:
@@ -188,10 +233,60 @@ class Materials:
     def identity(self, stage: Stage) -> dict[str, Any]:
         """What a stage works on: what counts of the data, θ_pt, and what the bias model says of its examples."""
         chooses = [self.fingerprint(self.task.dev), self.task.metric]
-        return {
+        found = {
             "pretrained": self._of_pretrained,
             "train": [self.fingerprint(split) for split in self.trained_on(stage)],
             "chooses": chooses if stage.training.keep == "best" else None,
             "bias": arrays_fingerprint(self.bias_log_probs(stage)) if stage.needs_bias else None,
             "processes": self._accelerator.num_processes,
         }
+        self._agree(stage, found)
+        return found
+
+    def _agree(self, stage: Stage, found: Mapping[str, Any]) -> None:
+        """Check that all processes read the same data and the same model.
+
+        Raises:
+            SRFrameworkError: They did not.
+        """
+        if self._accelerator.num_processes == 1:
+            return
+        mine = torch.tensor([list(bytes.fromhex(digest(found)))], device=self._accelerator.device)
+        if len({bytes(each) for each in self._accelerator.gather(mine).tolist()}) > 1:
+            raise SRFrameworkError(
+                f"stages.{stage.name}: the processes read different models or different data. "
+                "A file may have been replaced while they started; run the command again"
+            )
+
+
+# -- models in memory ------------------------------------------------------------------------------
+
+
+def _unmap(model: PreTrainedModel) -> None:
+    """Move the weights of a model into memory of its own.
+
+    safetensors maps its files, so that who overwrites such a file would change the weights of a run.
+    """
+    owned: dict[int, torch.UntypedStorage] = {}
+    for tensor in itertools.chain(model.parameters(), model.buffers()):
+        if tensor.layout is not torch.strided or tensor.is_meta:
+            continue
+        storage = tensor.untyped_storage()
+        if storage._cdata not in owned:
+            owned[storage._cdata] = copy.deepcopy(storage)
+        tensor.data = torch.empty(0, dtype=tensor.dtype, device=tensor.device).set_(
+            owned[storage._cdata], tensor.storage_offset(), tensor.size(), tensor.stride()
+        )
+
+
+def _copied(model: PreTrainedModel) -> PreTrainedModel | None:
+    """A copy of a model; None where a part of it would still use the original, or cannot be copied."""
+    for module in model.modules():
+        hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values(), *module._backward_hooks.values())
+        closures = (each for each in vars(module).values() if isinstance(each, FunctionType) and each.__closure__)
+        if hooks or any(closures):
+            return None
+    try:
+        return copy.deepcopy(model)
+    except Exception:  # noqa: BLE001 -- whatever a part of somebody else's model raises, it can be loaded again
+        return None

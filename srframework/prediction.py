@@ -11,10 +11,11 @@ import torch
 from accelerate import Accelerator
 from torch.nn.utils import parametrize
 from torch.utils.data import DataLoader
-from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from srframework.contracts import Evaluator, Predictions, Split
 from srframework.errors import PluginError, shorten
+from srframework.tokenization import encode, padding
 
 
 def tokenize(split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int) -> datasets.Dataset:
@@ -23,13 +24,13 @@ def tokenize(split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int) 
     Texts are cut to ``max_length`` tokens together, the longer one first.
     """
 
-    def encode(batch: Mapping[str, Any]) -> dict[str, Any]:
+    def encoded_rows(batch: Mapping[str, Any]) -> dict[str, Any]:
         texts = [batch[column] for column in ("text_a", "text_b") if column in batch]
-        encoded = dict(tokenizer(*texts, truncation=True, max_length=max_length))
+        encoded = encode(tokenizer, texts, max_length)
         return encoded | {"length": [len(ids) for ids in encoded["input_ids"]], "labels": batch["label"]}
 
     examples = split.examples
-    return examples.map(encode, batched=True, remove_columns=examples.column_names, load_from_cache_file=False)
+    return examples.map(encoded_rows, batched=True, remove_columns=examples.column_names, load_from_cache_file=False)
 
 
 def predict(
@@ -50,7 +51,7 @@ def predict(
         DataLoader(
             tokenized.select_columns(columns).select(order),
             batch_size=batch_size,
-            collate_fn=DataCollatorWithPadding(tokenizer),
+            collate_fn=padding(tokenizer),
             generator=torch.Generator(),  # else the loader draws a seed from the global stream of the training
         )
     )

@@ -40,16 +40,20 @@ def run_recipe(
     keep: Mapping[str, Iterable[int]] | None = None,
     held: bool = False,
     users: Sequence[Path] = (),
+    computed: dict[str, float] | None = None,
 ) -> Ran:
     """Run one recipe into the directory ``out``, or, without one, into the store alone.
 
-    The other arguments are those of :class:`srframework.pipeline.Pipeline`.
+    ``computed`` is filled with the seconds of each stage as soon as it is computed, also in a run that fails. The other
+    arguments are those of :class:`srframework.pipeline.Pipeline`.
 
     Raises:
         SRFrameworkError: See :meth:`srframework.pipeline.Pipeline.run`.
     """
     quieten()
     pipeline = Pipeline(recipe, Store(store, reporter.note), out, reporter, stored_only, keep, held, users)
+    if computed is not None:
+        pipeline.computed = computed
     report = pipeline.run()
     return Ran(report, pipeline.computed, pipeline.is_first)
 

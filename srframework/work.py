@@ -78,8 +78,9 @@ def perform(work: Work) -> Outcome:
             file = stack.enter_context(open(append(Path(work.log)), "a", encoding="utf-8"))
             stack.enter_context(contextlib.redirect_stderr(file))
             progress = LineReporter(file)
+        computed: dict[str, float] = {}
         try:
-            return _performed(work, progress)
+            return _performed(work, progress, computed)
         except Exception as error:  # noqa: BLE001 -- the rest of the sweep is to go on
             if isinstance(error, SRFrameworkError):
                 said = str(error)
@@ -90,10 +91,10 @@ def perform(work: Work) -> Outcome:
                 traceback.print_exc()
             if work.log is not None:
                 progress.note(f"error: {said}")
-            return Outcome(error=said)
+            return Outcome(error=said, computed=computed)
 
 
-def _performed(work: Work, progress: Reporter) -> Outcome:
+def _performed(work: Work, progress: Reporter, computed: dict[str, float]) -> Outcome:
     from srframework.running import run_recipe
 
     recipe = load(work.recipe, _registry(work.blocked))
@@ -101,7 +102,8 @@ def _performed(work: Work, progress: Reporter) -> Outcome:
         recipe = recipe.only(work.stage)
     out = None if work.out is None else Path(work.out)
     users = [Path(user) for user in work.users]
-    ran = run_recipe(recipe, out, Path(work.store), progress, work.stored_only, work.keep, held=True, users=users)
+    store = Path(work.store)
+    ran = run_recipe(recipe, out, store, progress, work.stored_only, work.keep, True, users, computed)
     return Outcome(ran.report, computed=ran.computed)
 
 

@@ -40,6 +40,9 @@ _DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 _SLACK = 10**7
 """Entries that a model may have beyond four times those of its file: new layers on top."""
 
+_NOT_THE_CHECKPOINTS = {"output_attentions": False, "output_hidden_states": False, "return_dict": True}
+"""What a configuration may set and a run fixes: it changes the last bits of a result, or what the model returns."""
+
 
 class HuggingFaceEncoder(Backbone):
     """A pre-trained encoder from a directory or from the hub, with a new classifier; a checkpoint
@@ -54,7 +57,8 @@ class HuggingFaceEncoder(Backbone):
     def load(self, labels: Sequence[str], seed: int) -> Network:
         """Load model and tokenizer; the classifier is drawn from ``seed``."""
         names = dict(enumerate(labels))
-        settings: dict[str, Any] = {"id2label": names, "label2id": {label: index for index, label in names.items()}}
+        of_labels = {"id2label": names, "label2id": {label: index for index, label in names.items()}}
+        settings: dict[str, Any] = {**of_labels, **_NOT_THE_CHECKPOINTS}
         with self._named():
             directory = model_directory(self.options.path, self.options.revision)
             said = read_configuration(directory)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,8 @@ class Telling:
         self._users: dict[str, list[int]] = {}
         self._announced: set[int] = set()
         self._logs: dict[str, str | None] = {}
-        self._computed: set[str] = set()
+        self._computed: Counter[str] = Counter()  # signature of a stage -> how often it was computed
+        self._again: set[int] = set()
         self._seconds = 0.0
         self._printed = 0
 
@@ -56,15 +58,17 @@ class Telling:
         return Events(self._started, self._lost, self._ended)
 
     def summary(self, wall: float) -> str:
-        """What was computed and what was not, as a sentence; ``wall``: seconds from the beginning to the end."""
+        """How many stages were computed, repetitions included, and how many reused; ``wall``: seconds of the sweep."""
         good = [number for number, report in self.reports.items() if "error" not in report]
         used = [sign for number in good for sign in self._tasks.signatures[number].values()]
-        taken = len(used) - len(self._computed & set(used))
-        count = len(self._computed)
+        taken = len(used) - len(self._computed.keys() & set(used))
+        count = self._computed.total()
         stages = f"{count} stage{'s' if count != 1 else ''} computed in {self._seconds:.0f} s"
         ratio = f", {wall / self._seconds:.2f} × the time of the stages" if self._seconds else ""
         runs = f"{len(self._cells)} run{'s' if len(self._cells) != 1 else ''}"
-        return f"{runs}: {stages}, {taken} taken from the store; wall time {wall:.0f} s{ratio}"
+        done = len(self._again)
+        again = f"; {done} finished run{'s' if done != 1 else ''} done again" if done else ""
+        return f"{runs}: {stages}, {taken} taken from the store; wall time {wall:.0f} s{ratio}{again}"
 
     def print_tables(self) -> None:
         """Print a table for each run that is done, in the order of the cells; for none twice."""
@@ -101,6 +105,7 @@ class Telling:
         if outcome.error is None:
             self._report(self._numbers[task.name], outcome)
         else:
+            self._again.add(self._numbers[task.name])
             click.echo(f"warning: {self._title(task)}: finished before, and done again: {outcome.error}", err=True)
 
     def _ended(self, task: Task, outcome: Outcome) -> None:
@@ -123,7 +128,7 @@ class Telling:
 
     def _count(self, task: Task, outcome: Outcome) -> None:
         signs = self._tasks.signatures[self._users[task.name][0]]
-        self._computed |= {signs[name] for name in outcome.computed if name in signs}
+        self._computed.update(signs[name] for name in outcome.computed)
         self._seconds += sum(outcome.computed.values())
 
     def _title(self, task: Task) -> str:

@@ -1,0 +1,63 @@
+"""A tokenizer as training uses it: texts to tokens, and tokens to padded batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from tokenizers import Tokenizer
+from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
+
+from srframework.errors import BackboneError
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[Sequence[str]], max_length: int) -> dict[str, Any]:
+    """Tokenize N texts or pairs.
+
+    Args:
+        tokenizer: Its state does not change.
+        texts: One or two columns of N texts each.
+        max_length: Tokens of an example, special tokens included; the longer text is cut first.
+
+    Returns:
+        The model's inputs by name, each a list of N lists.
+
+    Raises:
+        BackboneError: The backend in Rust fails, since its steps do not fit together.
+    """
+    try:
+        with unchanged(tokenizer):
+            return dict(tokenizer(*texts, truncation=True, max_length=max_length))
+    except BaseException as error:
+        # The backend raises a bare Exception, or, where it panics, what is no Exception at all.
+        if type(error) is not Exception and type(error).__name__ != "PanicException":
+            raise
+        raise BackboneError(f"backbone: the tokenizer {type(tokenizer).__name__} fails on a text: {error}") from error
+
+
+def padding(tokenizer: PreTrainedTokenizerBase) -> DataCollatorWithPadding:
+    """Give the function that makes a batch of encoded examples."""
+    return DataCollatorWithPadding(tokenizer)
+
+
+@contextmanager
+def unchanged(tokenizer: PreTrainedTokenizerBase) -> Iterator[None]:
+    """Restore the state of a tokenizer at the end of the block.
+
+    The backend in Rust keeps the truncation and the padding of its last call, and saves them with the tokenizer.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if not isinstance(backend, Tokenizer):
+        yield
+        return
+    truncation, padded, special = backend.truncation, backend.padding, backend.encode_special_tokens
+    try:
+        yield
+    finally:
+        if backend.truncation != truncation:
+            backend.no_truncation() if truncation is None else backend.enable_truncation(**truncation)
+        if backend.padding != padded:
+            backend.no_padding() if padded is None else backend.enable_padding(**padded)
+        if backend.encode_special_tokens != special:
+            backend.encode_special_tokens = special
