@@ -45,7 +45,6 @@ from srframework.files import (
     read_bytes,
     read_json,
     remove,
-    umask,
     write_json,
     write_text,
 )
@@ -452,7 +451,7 @@ def locked(
         RunDirectoryError: It cannot be locked.
     """
     make_directory(path)
-    lock = FileLock(path / _LOCK, mode=0o666 & ~umask())
+    lock = FileLock(path / _LOCK)
     with sentences(path):
         try:
             lock.acquire(timeout=0)

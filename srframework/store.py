@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from srframework import drafts, manifest
 from srframework.drafts import Remains, Sums
 from srframework.errors import FULL, OF_THE_MACHINE, StoreError, deed
-from srframework.files import remove, sync, umask, write_text
+from srframework.files import remove, sync, write_text
 from srframework.manifest import Damaged
 from srframework.manifest import Entry as Entry
 
@@ -256,7 +256,7 @@ class Store:
             yield True
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path, mode=0o666 & ~umask())
+        lock = FileLock(path)
         try:
             lock.acquire(blocking=False)
         except Timeout:
@@ -285,7 +285,7 @@ class Store:
         path = self.root / "locks" / f"{key}.lock"
         with self._sentences():
             path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(path, mode=0o666 & ~umask())
+            lock = FileLock(path)
             try:
                 lock.acquire(blocking=False)
             except Timeout:

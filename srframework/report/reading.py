@@ -169,7 +169,7 @@ def _content(path: str, buffer: memoryview) -> tuple[memoryview, int]:
     file = os.open(path, _READ)  # cheaper than to look first whether it is there
     try:
         found = os.fstat(file)
-        if not stat.S_ISREG(found.st_mode):
+        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):  # of a directory reading says it
             raise NoFile("it is no regular file", path)
         if found.st_size > MOST:
             raise NoFile(f"it is larger than {MOST} bytes", path)

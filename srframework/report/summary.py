@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -135,7 +136,9 @@ def varying(settings: Iterable[Settings]) -> list[str]:
 
 def comparable(value: Any) -> str:
     """Equal for equal values; 1 and 1.0 are."""
-    return json.dumps(float(value) if isinstance(value, int) and not isinstance(value, bool) else value, sort_keys=True)
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= sys.float_info.max:
+        value = float(value)
+    return json.dumps(value, sort_keys=True)
 
 
 def rank(value: Any) -> tuple[Any, ...]:

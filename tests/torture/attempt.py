@@ -53,6 +53,11 @@ class Attempt:
         """Whether a training went on from a checkpoint."""
         return "goes on from the checkpoint" in self.said
 
+    @property
+    def tells_of_damage(self) -> bool:
+        """Whether something was found that is not what was written."""
+        return any(each in self.said for each in ("computed again", "left out"))
+
 
 def attempt(place: Path, arguments: Sequence[str], shared: Shared, kill: Kill | None, broken: str | None) -> Attempt:
     """Start a run in ``place``, or resume it, in a process of its own; kill it.
@@ -138,9 +143,16 @@ def _break_streams() -> None:
     Checkpoints.restore_streams = _nothing  # type: ignore[method-assign]
 
 
+def _break_sums() -> None:
+    from srframework import manifest
+
+    manifest.compare = _nothing  # type: ignore[assignment]
+
+
 BROKEN: dict[str, Callable[[], None]] = {
     "checkpoints": _break_checkpoints,
     "optimizer": _break_optimizer,
     "streams": _break_streams,
+    "sums": _break_sums,
 }
 """Resumes that do not work, which the harness is to notice."""

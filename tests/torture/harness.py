@@ -1,7 +1,9 @@
 """Kill a run with SIGKILL again and again, resume it each time, and compare what it leaves with an uninterrupted run.
 
-By hand: `make torture`. Exit code 0 only if every run left the same bits and nothing else, and no kill cost more steps
-than lie between two checkpoints.
+After half of the kills a bit of what the run had written of an unfinished stage is flipped.
+
+By hand: `make torture`. Exit code 0 only if every run left the same bits and nothing else, no entry of the store ever
+held anything else, and no kill without a flip cost more steps than lie between two checkpoints.
 """
 
 from __future__ import annotations
@@ -26,12 +28,16 @@ from typing import Any
 # Before torch is there; a process of one thread alone can be forked.
 os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
 
+import flips
 from attempt import BROKEN, KINDS, Attempt, Kill, Wrong, attempt
-from leavings import Leavings, damage, differences, leavings, remains
+from leavings import Leavings, damage, differences, is_set_aside, leavings, remains
 from moments import Shared
 
 CHECKPOINT_STEPS = 2
 """Of the recipe: how many steps a kill may cost."""
+
+_STEPS_BEFORE = 6
+"""Of the first stage, until a checkpoint comes after the point that is kept in it."""
 
 SCENARIOS: dict[str, list[str] | None] = {
     "empty store": None,
@@ -65,6 +71,7 @@ class Told:
         runs: By scenario.
         resumes: Starts after a kill; ``went_on`` of them from a checkpoint.
         redone: Optimizer steps that were taken again.
+        flips: Flipped bits, by what they hit; ``found`` of them were told of in the resume, the rest did no harm.
         noticed: Each of the broken resumes that was seen to be broken, and by what.
         wrong: What is not as it should be.
     """
@@ -74,6 +81,8 @@ class Told:
     resumes: int = 0
     went_on: int = 0
     redone: int = 0
+    flips: Counter[str] = field(default_factory=Counter)
+    found: int = 0
     noticed: dict[str, str] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
 
@@ -84,12 +93,16 @@ class Run:
 
     Attributes:
         kills: What each kill hit.
+        flips: What each flip hit, of :data:`flips.KINDS`.
+        found: How many of the resumes told of damage.
         went_on: How many of the resumes went on from a checkpoint.
         redone: Optimizer steps that were taken again.
         wrong: What is not as it should be; empty for nothing.
     """
 
     kills: list[str] = field(default_factory=list)
+    flips: list[str] = field(default_factory=list)
+    found: int = 0
     went_on: int = 0
     redone: int = 0
     wrong: list[str] = field(default_factory=list)
@@ -136,9 +149,12 @@ class Torture:
         scenario = list(SCENARIOS)[-1]
         last_but_one = self._whole[scenario].attempt.counts["training"] - 3
         for broken in BROKEN:
-            kills: list[Kill | None] = [("training", last_but_one), None]
+            # Where it is the checksums: after the point that is kept, and the checkpoint after that.
+            at = 2 * _STEPS_BEFORE + 1 if broken == "sums" else last_but_one
+            kills: list[Kill | None] = [("training", at), None]
             place = self._home / f"broken-{broken}"
-            run = self._run(scenario, place, lambda _, kills=kills: kills.pop(0), broken)
+            flip = "point" if broken == "sums" else None
+            run = self._run(scenario, place, lambda _, kills=kills: kills.pop(0), broken, flip)
             if run.wrong:
                 self.told.noticed[broken] = run.wrong[0]
                 print(f"a resume without its {broken} is noticed: {run.wrong[0]}", flush=True)
@@ -157,13 +173,16 @@ class Torture:
             def kill(hit: int, whole: Attempt = whole, before: int = before) -> Kill | None:
                 return self._kill(whole, hit) if before + hit < kills else None
 
-            run = self._run(scenario, place, kill, None)
+            run = self._run(scenario, place, kill, None, "any")
             told.runs[scenario] += 1
             told.resumes += len(run.kills)
             told.went_on += run.went_on
             told.redone += run.redone
+            told.flips.update(run.flips)
+            told.found += run.found
             state = "DIFFERS" if run.wrong else "equal"
-            print(f"{place.name}, {scenario}: {len(run.kills)} kills, {run.redone} steps again, {state}", flush=True)
+            counts = f"{len(run.kills)} kills, {len(run.flips)} flips, {run.redone} steps again"
+            print(f"{place.name}, {scenario}: {counts}, {state}", flush=True)
             if run.wrong:
                 told.wrong += [f"{place}: {each}" for each in [*run.wrong, "after kills: " + "; ".join(run.kills)]]
                 print("  " + "\n  ".join(run.wrong[:20]), flush=True)
@@ -172,8 +191,18 @@ class Torture:
             else:
                 shutil.rmtree(place)
 
-    def _run(self, scenario: str, place: Path, kill: Callable[[int], Kill | None], broken: str | None) -> Run:
-        """One run; ``kill`` is asked for the next kill, with how many there were."""
+    def _run(
+        self,
+        scenario: str,
+        place: Path,
+        kill: Callable[[int], Kill | None],
+        broken: str | None,
+        flip: str | None = None,
+    ) -> Run:
+        """One run; ``kill`` is asked for the next kill, with how many there were.
+
+        ``flip``: what to flip a bit of after each kill; "any" after half of them; None for nothing.
+        """
         whole, run, steps = self._whole[scenario], Run(), 0
         _begin(place, whole.store)
         try:
@@ -182,6 +211,7 @@ class Torture:
                 ran = attempt(place, [], self._shared, wanted, broken)
                 steps += ran.steps
                 run.went_on += bool(run.kills) and ran.goes_on
+                run.found += ran.tells_of_damage
                 if not ran.killed:
                     break
                 assert wanted is not None, "it is not killed without"
@@ -190,13 +220,20 @@ class Torture:
                 if broken is None:
                     self._hit(wanted[0], what)
                 run.wrong += damage(place)  # nothing in the store is ever half of itself
+                wants = flip is not None and (flip != "any" or self._random.random() < 0.5)
+                if wants and (flipped := flips.flip(place, self._random, None if flip == "any" else flip)):
+                    run.flips.append(flipped[0])
+                    run.kills[-1] += f"; then {flipped[1]}"
+                    print(f"flipped {flipped[1]}", flush=True)
         except Wrong as error:
             run.wrong.append(str(error))
             return run
         run.redone = steps - whole.attempt.steps
-        run.wrong += damage(place) + differences(whole.left, leavings(place))
-        if not 0 <= run.redone <= CHECKPOINT_STEPS * len(run.kills):
-            expected = f"at most {CHECKPOINT_STEPS} steps again for each of {len(run.kills)} kills"
+        left = {path: each for path, each in leavings(place).items() if not (run.flips and is_set_aside(path))}
+        run.wrong += damage(place) + differences(whole.left, left)
+        most = CHECKPOINT_STEPS * len(run.kills) + whole.attempt.steps * len(run.flips)
+        if not 0 <= run.redone <= most:
+            expected = f"at most {most} steps again for {len(run.kills)} kills and {len(run.flips)} flips"
             run.wrong.append(f"expected {expected}, got {run.redone}")
         return run
 
@@ -246,6 +283,8 @@ def _table(told: Told, seconds: float) -> str:
     lines += [f"  {scenario}: {count}" for scenario, count in told.runs.items()]
     lines += [f"{'resumes':<16}{told.resumes:>6}", f"  from a checkpoint: {told.went_on}"]
     lines += [f"{'steps again':<16}{told.redone:>6}  {told.redone / max(told.resumes, 1):.2f} a resume"]
+    lines += [f"{'flipped bits':<16}{told.flips.total():>6}  {told.found} found"]
+    lines += [f"  {kind:<14}{told.flips[kind]:>6}" for kind in flips.KINDS]
     lines += [f"broken resumes that were noticed: {', '.join(told.noticed) or 'none'}"]
     lines += ["all equal" if not told.wrong else "NOT EQUAL:\n" + "\n".join(told.wrong[:50])]
     return "\n".join(lines)

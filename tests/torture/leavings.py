@@ -49,6 +49,11 @@ def remains(found: Leavings) -> Iterator[str]:
             yield f"{path}: expected nothing, got it"
 
 
+def is_set_aside(path: str) -> bool:
+    """Whether a path is of what was found to be damaged."""
+    return path.startswith("store/damaged/")
+
+
 def damage(place: Path) -> list[str]:
     """What a reading of the whole store finds; a sentence for each entry that is not as it was written."""
     from srframework.store import Store

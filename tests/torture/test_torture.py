@@ -52,9 +52,15 @@ def test_trainings_went_on_from_checkpoints(told):
     assert told["redone"] <= 2 * told["resumes"]
 
 
-@pytest.mark.parametrize("broken", ["checkpoints", "optimizer", "streams"])
+@pytest.mark.parametrize("broken", ["checkpoints", "optimizer", "streams", "sums"])
 def test_a_resume_that_is_broken_is_noticed(told, broken):
     assert broken in told["noticed"]
+
+
+def test_bits_of_drafts_were_flipped_and_found(told):
+    assert sum(told["flips"].values()) >= 5
+    assert len(told["flips"]) >= 3
+    assert told["found"] >= 1
 
 
 def test_nothing_is_left_lying_about(told):
