@@ -189,6 +189,8 @@ class _Check:
         """A component: a table with ``use`` and options, or, where no option is needed, its name."""
         if isinstance(value, dict):
             found = self._once(("use", kind), [value], lambda: self._component(kind, value))
+        elif isinstance(value, str):
+            found = self._once(("use", kind, value), [], lambda: self._component(kind, value))
         else:
             found = self._component(kind, value)
         use: Use | None = self._take(found, key)

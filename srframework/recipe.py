@@ -221,8 +221,10 @@ def find(recipe: str) -> Path:
     Raises:
         RecipeError: It names neither; the nearest shipped recipe is said.
     """
+    if os.path.isfile(recipe):
+        return Path(recipe)
     recipes = shipped()
-    if os.path.isfile(recipe) or (os.path.exists(recipe) and recipe not in recipes):
+    if os.path.exists(recipe) and recipe not in recipes:
         return Path(recipe)
     if recipe not in recipes:
         expected = f"expected a file, or the name of a shipped recipe ({listed(recipes)}), got no such file"
