@@ -67,7 +67,7 @@ def _stage(
         seen = steps * training.batch_size * training.gradient_accumulation
         during = sum(evaluated.values()) if training.eval_ood else evaluated.get("dev", 0)
         ends = set(itertools.accumulate(phase.steps for phase in phases)) - {0}
-        evaluations = len(ends | set(range(training.eval_every, steps + 1, training.eval_every)))
+        evaluations = steps // training.eval_every + sum(end % training.eval_every != 0 for end in ends)
         kept = 1 + steps_kept + sum(phase.level is not None for phase in phases)
         measured = during * evaluations + sum(evaluated.values()) * kept
         operations = float(entries) * training.max_length * (6 * seen + 2 * measured)

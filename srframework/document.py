@@ -2,24 +2,131 @@
 
 from __future__ import annotations
 
-import copy
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import tomli
 
-from srframework.errors import Problem, RecipeError, nearest, shorten
-
-KeyPath = tuple[str | int, ...]
-"""Keys from the top of the file down: ``("stages", 1, "pruner", "sparsity")``."""
+from srframework import statements
+from srframework.errors import Problem, RecipeError, UsageError, key_text, listed, nearest, one_line, shorten
+from srframework.recipe import find
+from srframework.statements import KeyPath
 
 Keys = tuple[str, ...]
 """A dotted key as a user writes it, with stages by their name: ``("stages", "srnet", "epochs")``."""
 
 Assignment = tuple[Keys, Any, str | KeyPath]
-"""A key, the value that overrides it, and who says so: words, or a key path of the file."""
+"""A key, the value that overrides it, and its origin: words, or a key path of the file."""
+
+MAX_BYTES = 4 * 2**20
+"""The largest recipe file that is read, in bytes."""
+
+MAX_DEPTH = 32
+"""How many tables and arrays may be inside each other."""
+
+_INTEGERS = range(-(2**63), 2**63)
+"""TOML's integers."""
+
+
+class Source:
+    """A recipe file, read and parsed once, however many documents are made of it.
+
+    Args:
+        recipe: A path, or the name of a shipped recipe.
+
+    Attributes:
+        path: The file.
+        data: The parsed tables, which nobody changes.
+        memo: Results of checks of the tables in ``data``, for whoever checks many documents of one source.
+
+    Raises:
+        RecipeError: There is no such file, it cannot be read, or it is no TOML.
+    """
+
+    def __init__(self, recipe: str | Path) -> None:
+        self.path = recipe if isinstance(recipe, Path) else find(recipe)
+        self._text = _read(self.path)
+        self.memo: dict[tuple[Any, ...], Any] = {}
+        self._overrides: dict[str, Assignment | Problem] = {}
+        try:
+            self.data: dict[str, Any] = tomli.loads(self._text)
+        except tomli.TOMLDecodeError as error:
+            raise self._refused(f"expected TOML, got: {error.msg} (column {error.colno})", error.lineno) from error
+        except RecursionError as error:
+            raise self._refused(f"expected TOML, got: tables or arrays nested more than {MAX_DEPTH} deep") from error
+        except ValueError as error:  # int() refuses what would take it long
+            line = statements.line_of_long_integer(self._text)
+            at = f" (line {line})" if line else ""
+            got = f"an integer of thousands of digits{at}; one has at most 64 bits"
+            raise self._refused(f"expected TOML, got: {got}") from error
+        if wrong := list(_limits(self.data)):
+            document = Document(self, choose=False)
+            raise RecipeError([Problem(document.where(key), document.label(key), message) for key, message in wrong])
+
+    def _refused(self, message: str, line: int | None = None) -> RecipeError:
+        return RecipeError([Problem(f"{self.path}:{line}" if line else str(self.path), "", message)])
+
+    @cached_property
+    def lines(self) -> dict[KeyPath, int]:
+        """The line on which the statement of each key begins."""
+        return statements.lines(self._text)
+
+    def has(self, key: KeyPath) -> bool:
+        """Whether the file has the key."""
+        table: Any = self.data
+        for part in key:
+            if isinstance(part, int):
+                if not isinstance(table, list) or part >= len(table):
+                    return False
+            elif not isinstance(table, dict) or part not in table:
+                return False
+            table = table[part]
+        return True
+
+    def parsed(self, override: str) -> Assignment | Problem:
+        """An override of the command line; the same objects each time."""
+        if override not in self._overrides:
+            self._overrides[override] = _parsed(override)
+        return self._overrides[override]
+
+
+@dataclass
+class _Origins:
+    """What set each key that an override set: a tree of the keys."""
+
+    origin: str | KeyPath | None = None
+    inside: dict[str | int, _Origins] = field(default_factory=dict)
+
+    def add(self, path: KeyPath, origin: str | KeyPath) -> None:
+        """Note what set a key, together with everything inside it."""
+        *around, last = path
+        node = self
+        for part in around:
+            node = node.inside.setdefault(part, _Origins())
+        node.inside[last] = _Origins(origin)
+
+    def of(self, path: KeyPath) -> str | KeyPath | None:
+        """What set the key, or the nearest table around it."""
+        node, found = self, self.origin
+        for part in path:
+            if part not in node.inside:
+                break
+            node = node.inside[part]
+            found = found if node.origin is None else node.origin
+        return found
+
+    def within(self, path: KeyPath) -> str | KeyPath | None:
+        """What first set something inside the table."""
+        node: _Origins | None = self
+        for part in path:
+            node = node.inside.get(part) if node is not None else None
+        while node is not None and node.origin is None and node.inside:
+            node = next(iter(node.inside.values()))
+        return None if node is None else node.origin
 
 
 class Document:
@@ -28,48 +135,60 @@ class Document:
     the overrides of the command line.
 
     Args:
-        path: The file.
+        source: The file, or its path, or the name of a shipped recipe.
         overrides: ``key=value``, with the value as in TOML.
-        cell: Values of swept keys, each with who sweeps it: words, or a key path of the file.
+        cell: Values of swept keys, each with its origin: words, or a key path of the file.
+        choose: Whether the variant counts that the file names; if not, none is chosen.
 
     Attributes:
-        path: The file.
-        data: The parsed tables.
+        source, path: The file.
+        data: The tables; those that no override changes are the source's own.
 
     Raises:
         RecipeError: The file cannot be read or is no TOML, or an override names no place in it.
     """
 
     def __init__(
-        self, path: Path, overrides: Sequence[str] = (), cell: Sequence[tuple[str | KeyPath, Keys, Any]] = ()
+        self,
+        source: Source | str | Path,
+        overrides: Sequence[str] = (),
+        cell: Sequence[tuple[str | KeyPath, Keys, Any]] = (),
+        choose: bool = True,
     ) -> None:
-        self.path = path
-        self._text = _read(path)
-        self._origins: dict[KeyPath, str | KeyPath] = {}
-        try:
-            self.data: dict[str, Any] = tomli.loads(self._text)
-        except tomli.TOMLDecodeError as error:
-            where = f"{path}:{error.lineno}"
-            raise RecipeError(
-                [Problem(where, "", f"expected TOML, got: {error.msg} (column {error.colno})")]
-            ) from error
-        except (RecursionError, ValueError) as error:
-            raise RecipeError([Problem(str(path), "", f"expected TOML, got: {error}")]) from error
-        parsed = [_parsed(override) for override in overrides]
+        self.source = source if isinstance(source, Source) else Source(source)
+        self.path = self.source.path
+        self.data: dict[str, Any] = self.source.data
+        self._own: set[int] = set()
+        self._origins = _Origins()
+        self._numbers: dict[KeyPath, dict[str, int]] = {}
+        parsed = [self.source.parsed(override) for override in overrides]
         problems = [each for each in parsed if isinstance(each, Problem)]
         commands = [each for each in parsed if not isinstance(each, Problem)]
         of_cell: list[Assignment] = [(keys, value, origin) for origin, keys, value in cell]
-        problems += self._apply(self._variant([*of_cell, *commands]))
+        if choose:
+            problems += self._apply(self._variant([*of_cell, *commands]))
         problems += self._apply([*of_cell, *commands])
         if problems:
             raise RecipeError(problems)
 
+    def is_shared(self, value: object) -> bool:
+        """Whether a table or array is one that all documents of the source share, and none changes."""
+        return id(value) not in self._own
+
     def where(self, key: KeyPath) -> str:
         """File and line of the key, or of the nearest table around it; or the override that set it."""
+        return self._place(self._cause(key))
+
+    def line(self, key: KeyPath) -> int:
+        """The line of :meth:`where`; 0 for an override of the command line."""
+        cause = self._cause(key)
+        return 0 if isinstance(cause, str) else self._line(cause)
+
+    def _cause(self, key: KeyPath) -> str | KeyPath:
         origin = self._origin(key)
-        if origin == key and key not in self._in_file:  # a table that is there for the sake of an override inside it
-            origin = next((said for path, said in self._origins.items() if path[: len(key)] == key), key)
-        return self._said(origin)
+        if origin == key and not self.source.has(key):  # a table that is there for the sake of an override inside it
+            origin = self._origins.within(key) or key
+        return origin
 
     def _origin(self, key: KeyPath) -> str | KeyPath:
         """What set the key, or a table around it: an override, or another key of the file, such as a
@@ -78,33 +197,26 @@ class Document:
         followed: set[KeyPath] = set()  # a variant may override even itself
         while not isinstance(origin, str) and origin not in followed:
             followed.add(origin)
-            around = (origin[:end] for end in range(len(origin), 0, -1))
-            origin = next((self._origins[path] for path in around if path in self._origins), origin)
+            origin = self._origins.of(origin) or origin
         return origin
 
-    def _said(self, origin: str | KeyPath) -> str:
-        if isinstance(origin, str):
-            return origin
-        line = next(
-            (self._in_file[origin[:end]] for end in range(len(origin), 0, -1) if origin[:end] in self._in_file), 1
-        )
-        return f"{self.path}:{line}"
+    def _place(self, origin: str | KeyPath) -> str:
+        return origin if isinstance(origin, str) else f"{self.source.path}:{self._line(origin)}"
 
-    @cached_property
-    def _in_file(self) -> dict[KeyPath, int]:
-        """The line of each key of the file."""
-        return dict(_lines(self._text))
+    def _line(self, key: KeyPath) -> int:
+        lines = self.source.lines
+        return next((lines[key[:end]] for end in range(len(key), 0, -1) if key[:end] in lines), 1)
 
     def label(self, key: KeyPath) -> str:
         """The key as a user writes it, with stages by their name: ``stages.srnet.loss``."""
         words: list[str] = []
         for index, part in enumerate(key):
             if isinstance(part, int) and key[0] == "stages" and index == 1:
-                words.append(self._stage_name(part))
-            elif isinstance(part, int):
+                words.append(one_line(self._stage_name(part), 60))
+            elif isinstance(part, int) and words:
                 words[-1] += f"[{part}]"
             else:
-                words.append(part)
+                words.append(key_text(part))
         return ".".join(words)
 
     def _stage_name(self, index: int) -> str:
@@ -116,21 +228,23 @@ class Document:
     def _variant(self, choices: Sequence[Assignment]) -> list[Assignment]:
         """What the chosen variant overrides; the last of ``choices`` that names one wins over the file."""
         variants = self.data.get("variants", {})
-        said: Assignment = (("variant",), self.data.get("variant"), ("variant",))
-        _, chosen, where = [said, *(each for each in choices if each[0] == ("variant",))][-1]
+        of_file: Assignment = (("variant",), self.data.get("variant"), ("variant",))
+        _, chosen, where = [of_file, *(each for each in choices if each[0] == ("variant",))][-1]
         if chosen is None:
             return []
-        if not isinstance(variants, dict) or not isinstance(variants.get(str(chosen)), dict):
+        name = str(chosen) if isinstance(chosen, str | int) else ""  # that it must be a string is reported elsewhere
+        table = variants.get(name) if isinstance(variants, dict) else None
+        if not isinstance(table, dict):
             tables = variants.items() if isinstance(variants, dict) else ()
             names = [name for name, table in tables if isinstance(table, dict)]
-            expected = f"one of: {', '.join(names)}" if names else "none, for want of [variants] in the recipe"
+            expected = f"one of: {listed(names)}" if names else "none, for want of [variants] in the recipe"
             message = f"expected {expected}; got {shorten(chosen)}"
             # what sweeps variants may itself be set by an override, which is not applied yet
-            of_sweep = [said for keys, _, said in choices if keys == tuple(map(str, where))[: len(keys)]]
+            of_sweep = [each for keys, _, each in choices if keys == tuple(map(str, where))[: len(keys)]]
             origin = (of_sweep or [where])[-1] if not isinstance(where, str) else where
-            raise RecipeError([Problem(self._said(origin), "variant", message, nearest(str(chosen), names))])
-        table: KeyPath = ("variants", str(chosen))
-        return [(keys, value, (*table, *path)) for path, keys, value in leaves(variants[str(chosen)])]
+            raise RecipeError([Problem(self._place(origin), "variant", message, nearest(name, names))])
+        place: KeyPath = ("variants", name)
+        return [(keys, value, (*place, *path)) for path, keys, value in leaves(table)]
 
     def _apply(self, assignments: Sequence[Assignment]) -> list[Problem]:
         return [problem for each in assignments if (problem := self._assign(*each))]
@@ -138,36 +252,52 @@ class Document:
     def _assign(self, keys: Keys, value: Any, origin: str | KeyPath) -> Problem | None:
         def refuse(message: str, near: str | None = None) -> Problem:
             where = origin if isinstance(origin, str) else self.where(origin)
-            return Problem(where, ".".join(keys), message, near)
+            return Problem(where, ".".join(map(key_text, keys)), message, near)
 
-        table: Any = self.data
+        if len(keys) > MAX_DEPTH:
+            return refuse(f"expected at most {MAX_DEPTH} keys with dots between, got {len(keys):,}")
+        self.data = table = self._owned(self.data)
         path: KeyPath = ()
         *parents, last = keys
         for part in parents:
+            here: str | int = part
             if isinstance(table, list):
-                index = self._index(table, part)
+                index = self._index(table, part, path)
                 if index is None:
                     names = [self._stage_name(i) for i in range(len(table))] if path == ("stages",) else []
-                    expected = f"one of: {', '.join(names)}" if names else f"a number below {len(table)}"
-                    return refuse(f"expected {expected}, got {part!r}", nearest(part, names))
-                path, table = (*path, index), table[index]
-            else:
-                path, table = (*path, part), table.setdefault(part, {})
-            if not isinstance(table, dict | list):
-                return refuse(f"{self.label(path)} is a value ({shorten(table)}), not a table")
+                    expected = f"one of: {listed(names)}" if names else f"a number below {len(table)}"
+                    return refuse(f"expected {expected}, got {shorten(part)}", nearest(part, names))
+                here = index
+            elif part not in table:
+                table[part] = {}
+            path = (*path, here)
+            inner = table[here]
+            if not isinstance(inner, dict | list):
+                return refuse(f"{self.label(path)} is a value ({shorten(inner)}), not a table")
+            table[here] = table = self._owned(inner)
         if isinstance(table, list):
-            return refuse(f"expected a key of one item of {self.label(path)}, got {last!r}")
-        table[last] = copy.deepcopy(value)
-        place = (*path, last)
-        kept = {each: said for each, said in self._origins.items() if each[: len(place)] != place}
-        self._origins = kept | {place: origin}
+            return refuse(f"expected a key of one item of {self.label(path)}, got {shorten(last)}")
+        table[last] = value
+        if last == "name" or isinstance(value, dict | list):
+            self._numbers.clear()
+        self._origins.add((*path, last), origin)
         return None
 
-    def _index(self, items: list[Any], part: str) -> int | None:
-        for index, item in enumerate(items):
-            if isinstance(item, dict) and item.get("name") == part:
-                return index
-        return int(part) if part.isdecimal() and int(part) < len(items) else None
+    def _owned(self, value: Any) -> Any:
+        """The table or array, to be changed here: a copy of one that other documents share."""
+        if self.is_shared(value):
+            value = value.copy()
+            self._own.add(id(value))
+        return value
+
+    def _index(self, items: list[Any], part: str, path: KeyPath) -> int | None:
+        if path not in self._numbers:
+            named = ((each.get("name"), index) for index, each in enumerate(items) if isinstance(each, dict))
+            self._numbers[path] = {name: index for name, index in reversed([*named]) if isinstance(name, str)}
+        index = self._numbers[path].get(part)
+        if index is None and part.isascii() and part.isdecimal() and len(part) < 10 and int(part) < len(items):
+            return int(part)
+        return index
 
 
 def leaves(table: Mapping[str, Any], path: KeyPath = ()) -> Iterator[tuple[KeyPath, Keys, Any]]:
@@ -180,24 +310,66 @@ def leaves(table: Mapping[str, Any], path: KeyPath = ()) -> Iterator[tuple[KeyPa
         if isinstance(value, dict) and value and "use" not in value:
             yield from leaves(value, (*path, key))
         else:
-            yield (*path, key), tuple(part for each in (*path, key) for part in str(each).split(".")), value
+            yield (
+                (*path, key),
+                tuple(itertools.chain.from_iterable(str(each).split(".") for each in (*path, key))),
+                value,
+            )
 
 
 def _parsed(override: str) -> Assignment | Problem:
     key, equals, value = override.partition("=")
-    keys = tuple(key.split("."))
-    if equals and all(keys):
-        return keys, value_of(value), f"--set {override}"
-    expected = "expected key=value, such as training.epochs=3 or stages.NAME.pruner.sparsity=0.5"
-    return Problem(f"--set {override}", "", expected)
+    keys = keys_of(key)
+    if not equals or not all(keys):
+        expected = "expected key=value, such as training.epochs=3 or stages.NAME.pruner.sparsity=0.5"
+        return Problem(f"--set {_shown(override)}", "", expected)
+    origin = f"--set {_shown(override)}"
+    try:
+        return keys, value_of(value), origin
+    except UsageError as error:
+        return Problem(origin, ".".join(map(key_text, keys)), str(error))
+
+
+def _shown(text: str) -> str:
+    """An argument of the command line as it is shown in messages."""
+    return one_line(text, 120)
+
+
+def keys_of(text: str) -> Keys:
+    """A dotted key of the command line."""
+    return tuple(text.strip().split("."))
 
 
 def value_of(text: str) -> Any:
-    """A value as a user writes it on the command line: as in TOML, or a bare word, which is a string."""
+    """A value as a user writes it on the command line: as in TOML, or a bare word, which is a string.
+
+    Raises:
+        UsageError: It is a number or a table beyond what a recipe may have.
+    """
     try:
-        return tomli.loads(f"value = {text}")["value"]
+        parsed = tomli.loads(f"value = {text}")
     except (RecursionError, ValueError):
-        return text  # a bare word is a string, so that `--set backbone.use=tiny` needs no quotes in quotes
+        parsed = {}  # a bare word is a string, so that `--set backbone.use=tiny` needs no quotes in quotes
+    if parsed.keys() != {"value"}:  # a line break in a word begins no second key
+        parsed = {"value": text}
+    for _, message in _limits(parsed):
+        raise UsageError(message)
+    return parsed["value"]
+
+
+def _limits(data: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """The values beyond what a recipe may have: integers of more than 64 bits; tables deep inside each other."""
+    waiting: list[tuple[KeyPath, Any]] = [((), data)]
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, dict | list):
+            if len(path) > MAX_DEPTH:
+                yield path[:1], f"expected tables and arrays nested at most {MAX_DEPTH} deep, got more"
+                return
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            waiting += [((*path, key), item) for key, item in items if isinstance(item, dict | list | int)]
+        elif value not in _INTEGERS:
+            yield path, f"expected an integer of at most 64 bits, got {shorten(value)}"
 
 
 def _read(path: Path) -> str:
@@ -207,11 +379,14 @@ def _read(path: Path) -> str:
     if path.is_dir():
         raise refuse("expected a recipe file, got a directory")
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise refuse("expected a recipe file, got no such file") from None
     except OSError as error:
         raise refuse(f"cannot be read: {error.strerror}") from error
+    if len(raw) > MAX_BYTES:
+        raise refuse(f"expected a recipe file of at most {MAX_BYTES >> 20} MiB, got a larger one")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -220,35 +395,3 @@ def _read(path: Path) -> str:
     if not text.strip():
         raise refuse("expected a recipe, got an empty file")
     return text.replace("\r\n", "\n")
-
-
-def _lines(text: str) -> Iterator[tuple[KeyPath, int]]:
-    """Each key path with the line on which its statement begins.
-
-    tomli gives no positions, so the file is parsed again and again, each time one line longer:
-    what is new in the first parse that succeeds was said by the lines since the last one.
-    Quadratic, and run only when there is a problem to report.
-    """
-    seen: set[KeyPath] = set()
-    prefix, start = "", 0
-    for number, line in enumerate(text.split("\n"), 1):
-        prefix += line + "\n"
-        if not start and (not line.strip() or line.lstrip().startswith("#")):
-            continue
-        start = start or number
-        try:
-            data = tomli.loads(prefix)
-        except tomli.TOMLDecodeError:
-            continue
-        for path in _paths(data):
-            if path not in seen:
-                seen.add(path)
-                yield path, start
-        start = 0
-
-
-def _paths(data: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
-    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
-    for key, value in items:
-        yield (*path, key)
-        yield from _paths(value, (*path, key))

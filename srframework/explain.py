@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from srframework.component import Options
-from srframework.errors import nearest, shorten
+from srframework.errors import SHOWN, listed, nearest, one_line, shorten
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,11 @@ class Explanation:
 
 _IN_TOML = {
     "tuple_type": "an array",
+    "list_type": "an array",
+    "set_type": "an array",
+    "frozen_set_type": "an array",
     "dict_type": "a table",
+    "model_attributes_type": "a table",
     "model_type": "a table",
     "too_short": "at least {min_length} of them",
     "string_too_short": "a string of length {min_length} or more",
@@ -39,23 +43,76 @@ _IN_TOML = {
 """What is expected, for the types of pydantic's errors whose own words are Python's."""
 
 
-def explain(model: type[Options], error: ValidationError, also: Sequence[str] = ()) -> list[Explanation]:
-    """Everything that is wrong with a table that is no ``model``.
+def explain(
+    model: type[Options], error: ValidationError, table: Mapping[str, Any], also: Sequence[str] = ()
+) -> list[Explanation]:
+    """Everything that is wrong with a table that is no ``model``; nothing that only follows from something else.
 
     Args:
         model: The options that the table should be.
         error: What pydantic says.
+        table: The table.
         also: Further keys that the table may have, which the caller reads itself.
     """
-    return [_explain(model, detail, also) for detail in error.errors()]
+    details = [(_place(detail, table), detail) for detail in error.errors(include_url=False)]
+    inside = {loc[:end] for loc, _ in details for end in range(len(loc))}
+    explained: list[Explanation] = []
+    quoted: set[tuple[str | int, ...]] = set()
+    for loc, detail in details:
+        array = _at(table, loc[:-1]) if loc else None
+        if detail["type"] in _OF_CONTENT and loc in inside:
+            continue  # pydantic counts only the items that are right, and may see none of the others
+        if detail["type"] == "string_type" and isinstance(array, list):
+            if loc[:-1] not in quoted and (strings := _in_quotes(array)) is not None:
+                quoted.add(loc[:-1])
+                message = f"expected strings, got {shorten(array)}; quote them: {strings}"
+                explained.append(Explanation(loc[:-1], message))
+            if loc[:-1] in quoted:
+                continue
+        explained.append(_explain(model, detail, loc, also, suggest=len(explained) < SHOWN))
+    return explained
 
 
-def _explain(model: type[Options], detail: ErrorDetails, also: Sequence[str]) -> Explanation:
-    loc = tuple(part for part in detail["loc"] if part != "[key]")
+_OF_CONTENT = ("too_short", "too_long", "value_error", "assertion_error")
+
+
+def _place(detail: ErrorDetails, table: Mapping[str, Any]) -> tuple[str | int, ...]:
+    """Where in the table it is; pydantic marks with "[key]" that a key itself is wrong."""
+    loc = detail["loc"]
+    if loc[-1:] == ("[key]",):
+        around = _at(table, loc[:-1])
+        if not (isinstance(around, Mapping) and "[key]" in around):
+            return loc[:-1]
+    return loc
+
+
+def _at(table: Any, loc: Sequence[str | int]) -> Any:
+    """What stands at a place in a table; None where nothing does."""
+    for part in loc:
+        if isinstance(table, Mapping):
+            table = table.get(part)
+        elif isinstance(table, list | tuple) and isinstance(part, int) and part < len(table):
+            table = table[part]
+        else:
+            return None
+    return table
+
+
+def _in_quotes(array: Sequence[Any]) -> str | None:
+    """An array of numbers, dates and the like with each in quotes, of which a message shows the first; else None."""
+    if any(isinstance(item, list | dict | str) for item in array):
+        return None
+    few = [f'"{shorten(item)}"' for item in array[:10]]
+    return one_line(f"[{', '.join([*few, *(['…'] if len(array) > len(few) else [])])}]", 200)
+
+
+def _explain(
+    model: type[Options], detail: ErrorDetails, loc: tuple[str | int, ...], also: Sequence[str], suggest: bool
+) -> Explanation:
     if detail["type"] == "extra_forbidden":
         names = [*_keys(_options_at(model, loc[:-1])), *(also if len(loc) == 1 else ())]
-        expected = f"expected one of: {', '.join(names)}" if names else "expected no options"
-        return Explanation(loc, f"unknown key; {expected}", nearest(str(loc[-1]), names))
+        expected = f"expected one of: {listed(names, 60)}" if names else "expected no options"
+        return Explanation(loc, f"unknown key; {expected}", nearest(str(loc[-1]), names) if suggest else None)
     if detail["type"] == "missing":
         field = _keys(_options_at(model, loc[:-1])).get(str(loc[-1]), "")
         return Explanation(loc, f"missing; expected: {field}" if field else "missing")
@@ -66,7 +123,7 @@ def _explain(model: type[Options], detail: ErrorDetails, also: Sequence[str]) ->
     got = detail["input"]
     if isinstance(got, dict | Options) and detail["type"] == "value_error":
         return Explanation(loc, f"expected {expected}")  # a check of several keys says itself what they are
-    near = nearest(got, _literals(detail)) if isinstance(got, str) else None
+    near = nearest(got, _literals(detail)) if isinstance(got, str) and suggest else None
     return Explanation(loc, f"expected {expected}, got {shorten(got)}", near if near != got else None)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from srframework.document import KeyPath, Keys, value_of
-from srframework.errors import shorten
+from srframework.document import Keys, keys_of, value_of
+from srframework.errors import UsageError, key_text, one_line, shorten
+from srframework.statements import KeyPath
 
 _CLOSING = {"[": "]", "{": "}", "(": ")"}
 
@@ -51,7 +52,7 @@ def axis_of(flag: str, refuse: Refuse) -> Axis:
     found: list[Swept] = []
     for part in split(text, " ") if name == "--zip" else [text]:
         key, equals, values = part.partition("=")
-        keys, words = tuple(key.strip().split(".")), list(split(values, ","))
+        keys, words = keys_of(key), list(split(values, ","))
         if not part and name == "--zip":
             continue
         if not equals or not all(keys):
@@ -61,18 +62,49 @@ def axis_of(flag: str, refuse: Refuse) -> Axis:
         if not all(words):
             refuse(flag, 'expected values with a comma between, got an empty one; "" is a text without letters', keys)
             return ()
-        found.append(Swept(flag, keys, tuple(value_of(word) for word in words)))
+        try:
+            found.append(Swept(flag, keys, tuple(value_of(word) for word in words)))
+        except UsageError as error:
+            refuse(flag, str(error), keys)
+            return ()
     if not found:
         refuse(flag, 'expected keys that move together, such as "KEY=a,b KEY2=c,d", got none')
     if len({len(each.values) for each in found}) > 1:
-        lengths = ", ".join(f"{'.'.join(each.keys)}: {len(each.values)}" for each in found)
-        refuse(flag, f"expected as many values of each key, got {lengths}")
+        refuse(flag, f"expected as many values of each key, got {lengths(found)}")
         return ()
     rows = list(zip(*(each.values for each in found), strict=True))
-    if any(rows.count(row) > 1 for row in rows):
-        values_said = [list(row) if len(row) > 1 else row[0] for row in rows]
-        refuse(flag, f"expected values that differ, got {shorten(values_said)}", found[0].keys)
+    if len(distinct(rows)) < len(rows):
+        got = [list(row) if len(row) > 1 else row[0] for row in rows]
+        refuse(flag, f"expected values that differ, got {shorten(got)}", found[0].keys)
     return tuple(found)
+
+
+def lengths(axis: Axis) -> str:
+    """How many values each key of an axis has, for a message."""
+    most = 5
+    each = [f"{dotted(swept.keys)}: {len(swept.values)}" for swept in axis[:most]]
+    return ", ".join([*each, *(["…"] if len(axis) > most else [])])
+
+
+def dotted(keys: Keys) -> str:
+    """A key in a message, as a user writes it."""
+    return one_line(".".join(map(key_text, keys[:40])), 200)
+
+
+def distinct(values: Iterable[Any]) -> list[Any]:
+    """The values, each once, in their order; 1 and 1.0 are one value, 1 and true are two."""
+    found: dict[Any, Any] = {}
+    for value in values:
+        found.setdefault(_comparable(value), value)
+    return list(found.values())
+
+
+def _comparable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return frozenset((key, _comparable(item)) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return tuple(map(_comparable, value))
+    return (bool, value) if isinstance(value, bool) else value
 
 
 def split(text: str, separator: str) -> Iterator[str]:
@@ -83,7 +115,8 @@ def split(text: str, separator: str) -> Iterator[str]:
 
 
 def _separators(text: str, separator: str) -> Iterator[int]:
-    quote, open_brackets, escaped = "", "", False
+    quote, escaped = "", False
+    open_brackets: list[str] = []
     begins = True  # what follows may be a quoted value: in `it's` nothing is quoted
     for place, letter in enumerate(text):
         if quote:
@@ -93,9 +126,10 @@ def _separators(text: str, separator: str) -> Iterator[int]:
         elif letter in "\"'" and (begins or open_brackets):
             quote = letter
         elif letter in _CLOSING:
-            open_brackets += _CLOSING[letter]
+            open_brackets.append(_CLOSING[letter])
         elif open_brackets:
-            open_brackets = open_brackets[:-1] if letter == open_brackets[-1] else open_brackets
+            if letter == open_brackets[-1]:
+                open_brackets.pop()
         elif letter == separator:
             yield place
         begins = letter in ",= "

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from srframework import graph
 from srframework.claim import Claim
 from srframework.component import Options, stage_references
-from srframework.document import Document, KeyPath
-from srframework.errors import AmbiguousComponent, Problem, RecipeError, UnknownComponent, nearest, shorten
+from srframework.document import Document, Source
+from srframework.errors import (
+    SHOWN,
+    AmbiguousComponent,
+    Problem,
+    RecipeError,
+    UnknownComponent,
+    listed,
+    nearest,
+    shorten,
+)
 from srframework.explain import explain
 from srframework.file_checks import FileChecks
 from srframework.needs import Indexed, check_needs, match_bias, provides
-from srframework.recipe import PRETRAINED, Recipe, Reference, Stage, Use, find
+from srframework.recipe import PRETRAINED, Recipe, Reference, Stage, Use
 from srframework.registry import Registry
+from srframework.statements import KeyPath
 from srframework.training_options import TrainingOptions
 
 OptionsT = TypeVar("OptionsT", bound=Options)
@@ -39,7 +50,7 @@ def load(recipe: str | Path, registry: Registry, overrides: Sequence[str] = ()) 
     Raises:
         RecipeError: All problems at once, each with file, line and key.
     """
-    return check(Document(find(str(recipe)), overrides), registry)
+    return check(Document(Source(recipe), overrides), registry)
 
 
 def check(document: Document, registry: Registry, files: FileChecks | None = None) -> Recipe:
@@ -68,39 +79,75 @@ class _Top(Options):
     )
 
 
+_LONGEST_NAME = 100
+_RESERVED = frozenset(
+    ["con", "prn", "aux", "nul", "conin$", "conout$", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))]
+)
+"""What Windows takes for a device, with whatever ending, when it is the name of a file."""
+
+
+def _as_directory(name: str) -> str:
+    """A stage has a directory of its name, on any file system."""
+    if len(name) > _LONGEST_NAME:
+        raise ValueError(f"a name of at most {_LONGEST_NAME} characters, since it names a directory")
+    if name.partition(".")[0].lower() in _RESERVED:
+        raise ValueError("a name that is not reserved for a device on Windows, since it names a directory")
+    if name.endswith("."):
+        raise ValueError("a name that does not end in a dot, since it names a directory")
+    return name
+
+
 class _StageTop(Options):
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="A name: letters, digits, '_', '.' and '-'.")
+    name: Annotated[str, AfterValidator(_as_directory)] = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="A name: letters, digits, '_', '.' and '-'."
+    )
     op: Literal["train", "prune"] = Field(description="'train' or 'prune'.")
     weights: str = Field(PRETRAINED, description="Weights to start from.")
     mask: str | None = Field(None, description="Mask to keep fixed.")
     pruner: Any = Field(None, description="The pruner of a prune stage: a table with `use`, and its options.")
-    loss: Any = Field(description="The debiaser: a table with `use`, and its options.")
+    loss: Any = Field(None, description="The debiaser: a table with `use`, and its options; unset, std.")
+
+
+DEFAULT_LOSS = "std"
+"""The loss of a stage that names none."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a check gave, and the problems that it found, with their keys from the table on."""
+
+    value: Any
+    problems: tuple[tuple[KeyPath, str, str | None, str | None], ...] = ()
 
 
 class _Check:
-    """One pass over a document; collects problems instead of stopping at the first."""
+    """One pass over a document; collects problems instead of stopping at the first.
+
+    What a table says by itself is checked once for all documents of one source.
+    """
 
     def __init__(self, document: Document, registry: Registry, files: FileChecks | None) -> None:
         self._document = document
         self._registry = registry
         self._files = files
-        self._problems: list[Problem] = []
+        self._problems: list[tuple[int, Problem]] = []
 
     def recipe(self) -> Recipe:
         data = self._document.data
         top = self._options(_Top, data, ())
-        backbone = self._use("backbone", data.get("backbone"), ("backbone",)) if "backbone" in data else None
-        dataset = self._use("dataset", data.get("dataset"), ("dataset",)) if "dataset" in data else None
+        backbone = self._use("backbone", data["backbone"], ("backbone",)) if "backbone" in data else None
+        dataset = self._use("dataset", data["dataset"], ("dataset",)) if "dataset" in data else None
         bias = self._use("debiaser", data["bias"], ("bias",)) if "bias" in data else None
         evaluators = self._evaluators(data.get("evaluators"), dataset)
         stages = self._stages(data)
         if dataset is not None:
-            bias = match_bias(bias, dataset, stages, self._registry, self._add)
+            if bias is not None or "bias" not in data:  # without the bias model that is wrong, nothing is known
+                bias = match_bias(bias, dataset, stages, self._registry, self._add)
             check_needs(dataset, stages, self._add)
         order = self._order(data, stages)
         claim = self._claim(data["claim"]) if "claim" in data else None
         if self._problems or top is None or backbone is None or dataset is None:
-            raise RecipeError(sorted(self._problems, key=lambda problem: _line(problem.where)))
+            raise RecipeError([problem for _, problem in sorted(self._problems, key=lambda each: each[0])])
         return Recipe(
             name=top.name,
             seed=top.seed,
@@ -115,60 +162,71 @@ class _Check:
 
     def _add(self, key: KeyPath, message: str, near: str | None = None, owner: str | None = None) -> None:
         document = self._document
-        self._problems.append(Problem(document.where(key), document.label(key), message, near, owner))
+        problem = Problem(document.where(key), document.label(key), message, near, owner)
+        self._problems.append((document.line(key), problem))
+
+    def _once(self, what: tuple[Any, ...], tables: Sequence[object], check: Callable[[], _Found]) -> _Found:
+        """What a check gives that depends on the tables alone, which is done once for those that documents share."""
+        if not all(map(self._document.is_shared, tables)):
+            return check()
+        memo, key = self._document.source.memo, (self._registry, *what, *map(id, tables))
+        if key not in memo:
+            memo[key] = check()
+        found: _Found = memo[key]
+        return found
+
+    def _take(self, found: _Found, key: KeyPath) -> Any:
+        """The value; its problems are noted, with their keys in the file."""
+        for inner, message, near, owner in found.problems:
+            self._add((*key, *inner), message, near, owner)
+        return found.value
 
     # -- tables -> options ---------------------------------------------------------------------
 
-    def _options(
-        self,
-        model: type[OptionsT],
-        table: Mapping[str, Any],
-        key: KeyPath,
-        owner: str | None = None,
-        also: Sequence[str] = (),
-    ) -> OptionsT | None:
-        """The table as options, or None and what is wrong with it; ``also``: keys that the table
-        may have besides, which the caller has taken out and which may be the nearest name."""
-        try:
-            return model.model_validate(table)
-        except ValidationError as error:
-            for each in explain(model, error, also):
-                self._add((*key, *each.key), each.message, each.nearest, owner)
-            return None
+    def _options(self, model: type[OptionsT], table: Mapping[str, Any], key: KeyPath) -> OptionsT | None:
+        found: OptionsT | None = self._take(_validated(model, table), key)
+        return found
 
     def _use(self, kind: str, value: Any, key: KeyPath) -> Use | None:
         """A component: a table with ``use`` and options, or, where no option is needed, its name."""
+        if isinstance(value, dict):
+            found = self._once(("use", kind), [value], lambda: self._component(kind, value))
+        elif isinstance(value, str):
+            found = self._once(("use", kind, value), [], lambda: self._component(kind, value))
+        else:
+            found = self._component(kind, value)
+        use: Use | None = self._take(found, key)
+        for each in self._files.of(use) if use is not None and self._files is not None else ():
+            self._add((*key, *each.key), each.message, each.nearest, use.registered.owner)
+        return use
+
+    def _component(self, kind: str, value: Any) -> _Found:
+        def wrong(message: str, key: KeyPath = ()) -> _Found:
+            return _Found(None, ((key, message, None, None),))
+
         table = {"use": value} if isinstance(value, str) else value
         if not isinstance(table, dict):
-            self._add(key, f"expected a table with `use`, or the {kind}'s name, got {shorten(value)}")
-            return None
+            return wrong(f"expected a table with `use`, or the {kind}'s name, got {shorten(value)}")
         name = table.get("use")
-        use_key: KeyPath = key if isinstance(value, str) else (*key, "use")
+        use_key: KeyPath = () if isinstance(value, str) else ("use",)
         if not isinstance(name, str):
-            names = ", ".join(each.name for each in self._registry.of_kind(kind))
+            names = listed(each.name for each in self._registry.of_kind(kind))
             got = "nothing" if name is None else shorten(name)
-            self._add(use_key, f"expected the {kind}'s name, one of: {names}; got {got}")
-            return None
+            return wrong(f"expected the {kind}'s name, one of: {names}; got {got}", use_key)
         try:
             registered = self._registry.get(kind, name)
         except (UnknownComponent, AmbiguousComponent) as error:
-            self._add(use_key, str(error))
-            return None
+            return wrong(str(error), use_key)
         given = {option: value for option, value in table.items() if option != "use"}
-        options = self._options(registered.component.options, given, key, registered.owner)
-        if options is None:
-            return None
-        use = Use(registered, options)
-        for each in self._files.of(use) if self._files is not None else ():
-            self._add((*key, *each.key), each.message, each.nearest, registered.owner)
-        return use
+        found = _validated(registered.component.options, given, registered.owner)
+        return found if found.value is None else _Found(Use(registered, found.value))
 
     # -- evaluators, bias ----------------------------------------------------------------------
 
-    def _evaluators(self, listed: Any, dataset: Use | None) -> tuple[Use, ...]:
+    def _evaluators(self, values: Any, dataset: Use | None) -> tuple[Use, ...]:
         """Those that the data set requires, and those that the recipe lists; each once."""
         uses: dict[str, Use] = {}
-        for index, value in enumerate(listed if isinstance(listed, list) else ()):
+        for index, value in enumerate(values if isinstance(values, list) else ()):
             if use := self._use("evaluator", value, ("evaluators", index)):
                 uses[use.registered.full_name] = use
         required = dataset.registered.required(dataset.options) if dataset else ()
@@ -185,70 +243,97 @@ class _Check:
         common = table if isinstance(table, dict) else {}
         if self._options(TrainingOptions, common, ("training",)) is None:
             common = {}
-        names = {PRETRAINED}
+        names = {PRETRAINED: PRETRAINED}
         stages: list[Indexed] = []
         for index, table in _tables(data):
-            stage = self._stage(table, common, ("stages", index))
-            name = table.get("name")
-            if isinstance(name, str):
-                if name in names:
-                    why = "means the backbone's own weights" if name == PRETRAINED else "is taken by another stage"
-                    self._add(("stages", index, "name"), f"expected a name of its own, got {name!r}, which {why}")
-                names.add(name)
-            if stage is not None:
+            if isinstance(name := table.get("name"), str):
+                self._check_name(name, names, ("stages", index, "name"))
+            if (stage := self._stage(table, common, ("stages", index))) is not None:
                 stages.append((index, stage))
         return stages
 
+    def _check_name(self, name: str, names: dict[str, str], key: KeyPath) -> None:
+        other = names.get(name.casefold())
+        if other is None:
+            names[name.casefold()] = name
+            return
+        if name == PRETRAINED:
+            why = "means the backbone's own weights"
+        elif name == other:
+            why = "is taken by another stage"
+        else:
+            why = f"differs from {shorten(other)} by case alone; not every file system tells them apart"
+        self._add(key, f"expected a name of its own, got {shorten(name)}, which {why}")
+
     def _stage(self, table: Mapping[str, Any], common: Mapping[str, Any], key: KeyPath) -> Stage | None:
+        draft = self._take(self._once(("stage",), [table], lambda: self._draft(table)), key)
+        return None if draft is None else _trained(draft, common)
+
+    def _draft(self, table: Mapping[str, Any]) -> _Found:
+        """What the table of a stage says by itself: the stage, less the recipe's [training]; or nothing."""
         fields = TrainingOptions.model_fields
         overrides = {option: value for option, value in table.items() if option in fields}
         rest = {option: value for option, value in table.items() if option not in fields}
-        top = self._options(_StageTop, rest, key, also=list(fields))
-        training_ok = self._options(TrainingOptions, overrides, key) is not None
-        loss = self._use("debiaser", table["loss"], (*key, "loss")) if "loss" in table else None
+        problems: list[tuple[KeyPath, str, str | None, str | None]] = []
+
+        def take(found: _Found, key: KeyPath = ()) -> Any:
+            problems.extend(((*key, *inner), *more) for inner, *more in found.problems)
+            return found.value
+
+        top = take(_validated(_StageTop, rest, also=list(fields)))
+        training = take(_validated(TrainingOptions, overrides))
+        found = self._component("debiaser", table.get("loss", DEFAULT_LOSS))
+        if found.value is None and "loss" not in table:
+            found = _Found(
+                None, (((), f"missing; expected: {_StageTop.model_fields['loss'].description}", None, None),)
+            )
+        loss = take(found, ("loss",))
         if loss is not None and "bias" in provides(loss.registered.component):
-            name = loss.registered.name
-            self._add((*key, "loss", "use"), f"expected a loss, got the bias model {name!r}, which belongs into [bias]")
+            got = f"got the bias model {shorten(loss.registered.name)}, which belongs into [bias]"
+            problems.append((("loss", "use"), f"expected a loss, {got}", None, None))
             loss = None
-        pruner = self._use("pruner", table["pruner"], (*key, "pruner")) if "pruner" in table else None
-        if top is None:
-            return None
-        if top.op == "prune" and "pruner" not in table:
-            self._add((*key, "pruner"), "missing; a stage with op = 'prune' needs a pruner: { use = ... }")
-        if top.op == "train" and "pruner" in table:
-            self._add((*key, "pruner"), "expected no pruner in a stage with op = 'train'; op = 'prune' has one")
-        if top.op == "prune" and top.mask is not None:
-            self._add((*key, "mask"), "expected no mask in a stage with op = 'prune', which finds its own")
-        if loss is None or not training_ok or (top.op == "prune" and pruner is None):
-            return None
-        weights = Reference.parse(top.weights)
-        training = TrainingOptions.model_validate({**common, **overrides})
-        if training.best_after is None:
-            late = pruner is not None and "best-late" in pruner.registered.provided(pruner.options)
-            late = late and weights.stage != PRETRAINED
-            training = training.model_copy(update={"best_after": BEST_AFTER_MASKING_FINE_TUNED if late else 0.0})
-        mask = Reference.parse(top.mask) if top.mask is not None else None
-        return Stage(top.name, top.op, weights, mask, pruner, loss, training)
+        pruner = take(self._component("pruner", table["pruner"]), ("pruner",)) if "pruner" in table else None
+        if top is not None:
+            if top.op == "prune" and "pruner" not in table:
+                message = "missing; a stage with op = 'prune' needs a pruner: { use = ... }"
+                problems.append((("pruner",), message, None, None))
+            if top.op == "train" and "pruner" in table:
+                message = "expected no pruner in a stage with op = 'train'; op = 'prune' has one"
+                problems.append((("pruner",), message, None, None))
+            if top.op == "prune" and top.mask is not None:
+                message = "expected no mask in a stage with op = 'prune', which finds its own"
+                problems.append((("mask",), message, None, None))
+        is_known = None not in (top, training, loss) and (pruner is not None or top.op == "train")
+        return _Found(_Draft(top, pruner, loss, overrides) if is_known else None, tuple(problems))
 
     def _order(self, data: Mapping[str, Any], stages: Sequence[Indexed]) -> list[Stage]:
         """The stages, each after those that it starts from; none where a reference is wrong."""
-        nodes = graph.nodes(_tables(data), self._named_in_loss)
-        wrong = list(graph.check(nodes))
+        tables = _tables(data)
+        names, wrong = self._once(
+            ("graph",), [table for _, table in tables], lambda: _Found(_graph(tables, self._named_in_loss))
+        ).value
         for each in wrong:
             self._add(("stages", each.index, *each.key.split(".")), each.message, each.nearest)
         by_name = {stage.name: stage for _, stage in stages}
-        return [by_name[name] for name in graph.order(nodes) if name in by_name] if not wrong else []
+        return [by_name[name] for name in names if name in by_name]
 
     def _claim(self, table: Any) -> Claim | None:
         if not isinstance(table, dict):
             self._add(("claim",), f"expected a table, got {shorten(table)}")
             return None
         claim = self._options(Claim, table, ("claim",))
-        stages = {str(stage.get("name")) for _, stage in _tables(self._document.data)}
+        listed_stages = self._document.data.get("stages")
+        names = [stage.get("name") for _, stage in _tables(self._document.data)]
+        stages = {name for name in names if isinstance(name, str)}
+        if not isinstance(listed_stages, list) or len(stages) < len(listed_stages):
+            return claim  # which stages are meant is known when all have names
+        unknown = 0
         for index, check in enumerate(claim.parsed if claim else ()):
             for name in sorted({figure.stage for figure in check.figures} - stages):
-                expected = f"figures of: {', '.join(sorted(stages))}"
-                self._add(("claim", "checks", index), f"expected {expected}; got {name!r}", nearest(name, stages))
+                unknown += 1
+                near = nearest(name, stages) if unknown <= SHOWN else None
+                message = f"expected figures of: {listed(sorted(stages))}; got {shorten(name)}"
+                self._add(("claim", "checks", index), message, near)
         return claim
 
     def _named_in_loss(self, table: Mapping[str, Any]) -> list[str]:
@@ -266,7 +351,52 @@ def _tables(data: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
     return [(index, table) for index, table in listed if isinstance(table, dict)]
 
 
-def _line(where: str) -> int:
-    """The line of a place in the file; overrides come first."""
-    _, _, line = where.rpartition(":")
-    return int(line) if line.isdecimal() and not where.startswith("--set") else 0
+@dataclass(frozen=True)
+class _Draft:
+    """A stage, less the recipe's [training]."""
+
+    top: _StageTop
+    pruner: Use | None
+    loss: Use
+    overrides: Mapping[str, Any]
+
+
+def _trained(draft: _Draft, common: Mapping[str, Any]) -> Stage:
+    """The stage, with its training options."""
+    top, pruner = draft.top, draft.pruner
+    weights = Reference.parse(top.weights)
+    training = TrainingOptions.model_validate({**common, **draft.overrides})
+    if training.best_after is None:
+        late = pruner is not None and "best-late" in pruner.registered.provided(pruner.options)
+        late = late and weights.stage != PRETRAINED
+        training = training.model_copy(update={"best_after": BEST_AFTER_MASKING_FINE_TUNED if late else 0.0})
+    mask = Reference.parse(top.mask) if top.mask is not None else None
+    return Stage(top.name, top.op, weights, mask, pruner, draft.loss, training)
+
+
+def _graph(
+    tables: Sequence[tuple[int, dict[str, Any]]], named_in_loss: Callable[[Mapping[str, Any]], Sequence[str]]
+) -> tuple[list[str], list[graph.Wrong]]:
+    """The names of the stages in order, none where a reference is wrong; and what is wrong.
+
+    That there is no stage of some name counts for nothing where a stage has none, which may be the one.
+    """
+    nodes = graph.nodes(tables, named_in_loss)
+    wrong = list(graph.check(nodes))
+    if wrong:
+        if all(isinstance(table.get("name"), str) for _, table in tables):
+            return [], wrong
+        return [], [each for each in wrong if not each.is_unknown]
+    return graph.order(nodes), []
+
+
+def _validated(
+    model: type[Options], table: Mapping[str, Any], owner: str | None = None, also: Sequence[str] = ()
+) -> _Found:
+    """The table as options, or None and what is wrong with it; ``also``: keys that the table
+    may have besides, which the caller reads itself and which may be the nearest name."""
+    try:
+        return _Found(model.model_validate(table))
+    except ValidationError as error:
+        explained = explain(model, error, table, also)
+        return _Found(None, tuple((each.key, each.message, each.nearest, owner) for each in explained))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from srframework.document import KeyPath
 from srframework.recipe import Stage, Use
 from srframework.registry import Registry
+from srframework.statements import KeyPath
 
 Indexed = tuple[int, Stage]
 """A stage, with its place among the [[stages]] tables of the file."""

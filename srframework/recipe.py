@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import tomli_w
 
 from srframework.claim import Claim
 from srframework.component import Options, stage_references
-from srframework.errors import Problem, RecipeError, nearest
+from srframework.errors import Problem, RecipeError, listed, nearest
 from srframework.registry import Registered
 from srframework.training_options import TrainingOptions
 
@@ -57,12 +58,12 @@ class Reference:
     @property
     def step(self) -> int | None:
         """The step that is meant; None for a level, or for the end."""
-        return int(self.point) if self.point is not None and self.point.isdecimal() else None
+        return int(self.point) if self.point is not None and is_step(self.point) else None
 
     @property
     def level(self) -> float | None:
         """The sparsity level that is meant, in (0, 1); None for a step, or for the end."""
-        return float(self.point) if self.point is not None and not self.point.isdecimal() else None
+        return float(self.point) if self.point is not None and not is_step(self.point) else None
 
     def __str__(self) -> str:
         return self.stage if self.point is None else f"{self.stage}@{self.point}"
@@ -70,13 +71,21 @@ class Reference:
 
 def _plain(point: str) -> str:
     """A step or a level as its checkpoint is named; anything else as it is."""
-    if point.isdecimal():
+    if is_step(point):
         return str(int(point))
     try:
         level = float(point)
     except ValueError:
         return point
-    return f"{level:g}" if 0 < level < 1 else point
+    return f"{level:g}" if 0 < level < 1 and f"{level:g}" != "1" else point
+
+
+def is_step(point: str) -> bool:
+    """Whether what follows an '@' is a number of steps; no stage has steps of more digits."""
+    return point.isascii() and point.isdecimal() and len(point) <= _DIGITS_OF_STEPS
+
+
+_DIGITS_OF_STEPS = 18
 
 
 @dataclass(frozen=True)
@@ -188,8 +197,16 @@ class Recipe:
 
     def steps_kept(self, stage: str) -> frozenset[int]:
         """The steps of ``stage`` that another stage builds on."""
-        references = [reference for other in self.stages for _, reference in other.references()]
-        return frozenset(each.step for each in references if each.stage == stage and each.step is not None)
+        return frozenset(self._steps_kept.get(stage, ()))
+
+    @cached_property
+    def _steps_kept(self) -> dict[str, set[int]]:
+        found: dict[str, set[int]] = {}
+        for other in self.stages:
+            for _, reference in other.references():
+                if reference.step is not None:
+                    found.setdefault(reference.stage, set()).add(reference.step)
+        return found
 
 
 def shipped() -> dict[str, Path]:
@@ -204,10 +221,12 @@ def find(recipe: str) -> Path:
     Raises:
         RecipeError: It names neither; the nearest shipped recipe is said.
     """
+    if os.path.isfile(recipe):
+        return Path(recipe)
     recipes = shipped()
-    if os.path.isfile(recipe) or (os.path.exists(recipe) and recipe not in recipes):
+    if os.path.exists(recipe) and recipe not in recipes:
         return Path(recipe)
     if recipe not in recipes:
-        expected = f"expected a file, or the name of a shipped recipe ({', '.join(recipes)}), got no such file"
+        expected = f"expected a file, or the name of a shipped recipe ({listed(recipes)}), got no such file"
         raise RecipeError([Problem(recipe, "", expected, nearest(recipe, recipes))])
     return recipes[recipe]

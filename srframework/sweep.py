@@ -13,19 +13,22 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from srframework.document import Document, KeyPath, Keys, leaves
-from srframework.errors import Problem, RecipeError, shorten
+from srframework.document import Document, Keys, Source, keys_of, leaves
+from srframework.errors import Problem, RecipeError, count_text, one_line, shorten
 from srframework.file_checks import FileChecks
-from srframework.grid import Axis, Refuse, Swept, axis_of
+from srframework.grid import Axis, Refuse, Swept, axis_of, distinct, dotted, lengths
 from srframework.loading import check
-from srframework.recipe import Recipe, find
+from srframework.recipe import Recipe
 from srframework.registry import Registry
+from srframework.statements import KeyPath
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,15 @@ class Cell:
     recipe: Recipe
 
 
+MAX_RUNS = 10_000
+"""How many runs a sweep may have."""
+
+MAX_CHECKED = 10 * MAX_RUNS
+"""How many runs of all variants together are checked at once."""
+
+
 def load_cells(
-    recipe: str | Path,
+    recipe: str | Path | Source,
     registry: Registry,
     overrides: Sequence[str] = (),
     flags: Sequence[str] = (),
@@ -58,7 +68,7 @@ def load_cells(
     swept, each variant may have a sweep of its own.
 
     Args:
-        recipe: A path, or the name of a shipped recipe.
+        recipe: A path, or the name of a shipped recipe; or the file, read.
         registry: The components that it may use.
         overrides: ``key=value``, of every cell.
         flags: What the command line sweeps besides, or instead of the recipe where both sweep a key:
@@ -66,48 +76,51 @@ def load_cells(
         files: Look at the files that the recipe names too, at their first rows.
 
     Raises:
-        RecipeError: All problems of all cells at once, each once.
+        RecipeError: All problems of all cells at once, each once; or the sweep has more than :data:`MAX_RUNS` cells.
     """
-    path = find(str(recipe))
+    source = recipe if isinstance(recipe, Source) else Source(recipe)
     cells: list[Cell] = []
     problems: dict[str, Problem] = {}
-    slugs: set[str] = set()
     try:
-        choices = list(_choices(path, overrides, flags))
-    except RecipeError as error:  # what is wrong besides the sweep is to be told too
+        choices: Iterable[list[Choice]] = _sweep(source, overrides, flags).choices()
+    except RecipeError as error:  # what is wrong besides the sweep is to be reported too
         problems = {str(problem): problem for problem in error.problems}
         choices = [[]]
+    # That [sweep] is no table is reported above, and again by the check of the recipe.
+    of_sweep = {problem.key for problem in problems.values() if problem.key == "sweep"}
+    slugs: set[str] = set()
     for number, chosen in enumerate(choices, 1):
-        values, label = {".".join(keys): value for _, keys, value in chosen}, _label(chosen)
-        slug = _slug(label) if _slug(label) not in slugs else f"{_slug(label)},run={number}"
-        slugs.add(slug)
+        label = _label(chosen)
+        slug = _slug(label, number, slugs)
+        values = {".".join(keys): value for _, keys, value in chosen}
         try:
-            cells.append(Cell(values, label, slug, check(Document(path, overrides, chosen), registry, files)))
+            cells.append(Cell(values, label, slug, check(Document(source, overrides, chosen), registry, files)))
         except RecipeError as error:
-            # That [sweep] is no table is told above, and again by the check of the recipe.
-            told_above = {problem.key for problem in problems.values() if problem.key == "sweep"}
-            problems |= {str(problem): problem for problem in error.problems if problem.key not in told_above}
+            problems |= {str(problem): problem for problem in error.problems if problem.key not in of_sweep}
     if problems:
         raise RecipeError(list(problems.values()))
     return cells
 
 
 def load_every(recipe: str | Path, registry: Registry, overrides: Sequence[str] = ()) -> list[Cell]:
-    """The cells of a recipe, and, unless an override chooses one, those of each of its variants; files are looked at.
-
-    Raises:
-        RecipeError: As :func:`load_cells` does.
-    """
-    variants = Document(find(str(recipe)), overrides).data.get("variants", {})
-    chosen = any(override.startswith("variant=") for override in overrides)
+    """The cells of a recipe, and, unless an override chooses one, those of each of its variants; files are looked
+    at too. Raises as :func:`load_cells` does."""
+    source = Source(recipe)
+    variants = Document(source, overrides).data.get("variants", {})
+    chosen = any(keys_of(override.partition("=")[0]) == ("variant",) for override in overrides)
     tables = variants.items() if isinstance(variants, dict) and not chosen else ()
     names = [json.dumps(name, ensure_ascii=False) for name, table in tables if isinstance(table, dict)]
+    choices = [[*choice, *overrides] for choice in ([], *([f"variant={name}"] for name in names))]
+    if (count := sum(_count(source, choice) for choice in choices)) > MAX_CHECKED:
+        message = f"expected at most {MAX_CHECKED:,} runs of all variants, got {count_text(count)}"
+        hint = "validate one variant at a time, with --set variant=NAME"
+        raise RecipeError([Problem(str(source.path), "variants", f"{message}; {hint}")])
     cells: list[Cell] = []
     problems: dict[str, Problem] = {}
     files = FileChecks()
-    for choice in [[], *([f"variant={name}"] for name in names)]:
+    for choice in choices:
         try:
-            cells += load_cells(recipe, registry, [*choice, *overrides], files=files)
+            cells += load_cells(source, registry, choice, files=files)
         except RecipeError as error:
             problems |= {str(problem): problem for problem in error.problems}
     if problems:
@@ -115,21 +128,70 @@ def load_every(recipe: str | Path, registry: Registry, overrides: Sequence[str] 
     return cells
 
 
+def _count(source: Source, overrides: Sequence[str]) -> int:
+    """How many cells :func:`load_cells` checks; 1 where the sweep is wrong."""
+    try:
+        return _sweep(source, overrides).count
+    except RecipeError:
+        return 1
+
+
 Choice = tuple[str | KeyPath, Keys, Any]
 """A swept key in one cell: who sweeps it, the key, its value there."""
 
 
-def _choices(path: Path, overrides: Sequence[str], flags: Sequence[str]) -> Iterator[list[Choice]]:
-    """What each cell sets."""
-    axes = _axes(Document(path, overrides), overrides, flags)
+@dataclass(frozen=True)
+class _Part:
+    """The product of some axes, with what is set in all of it."""
+
+    chosen: Sequence[Choice]
+    axes: Sequence[Axis]
+
+    @property
+    def count(self) -> int:
+        return math.prod(len(axis[0].values) for axis in self.axes)
+
+
+@dataclass(frozen=True)
+class _Sweep:
+    """What is swept: one part, or one for each variant."""
+
+    parts: Sequence[_Part]
+
+    @property
+    def count(self) -> int:
+        return sum(part.count for part in self.parts)
+
+    def choices(self) -> Iterator[list[Choice]]:
+        """What each cell sets."""
+        for part in self.parts:
+            yield from ([*part.chosen, *more] for more in _product(part.axes))
+
+
+def _sweep(source: Source, overrides: Sequence[str], flags: Sequence[str] = ()) -> _Sweep:
+    """What is swept; counted, and refused where it is too much, before any cell is made."""
+    axes = _axes(Document(source, overrides), overrides, flags)
     of_variants = [axis for axis in axes if _is_of_variants(axis)]
     if not of_variants:
-        yield from _product(axes)
-        return
-    for chosen in _product(of_variants[:1]):
-        own = _axes(Document(path, overrides, chosen), overrides, flags)
-        rest = [axis for axis in own if not _is_of_variants(axis)]
-        yield from ([*chosen, *more] for more in _product(rest))
+        sweep = _Sweep([_Part([], axes)])
+    else:
+        _refuse_many(source, _Part([], of_variants[:1]).count, of_variants[:1])
+        parts = []
+        for chosen in _product(of_variants[:1]):
+            own = _axes(Document(source, overrides, chosen), overrides, flags)
+            parts.append(_Part(chosen, [axis for axis in own if not _is_of_variants(axis)]))
+        sweep = _Sweep(parts)
+    _refuse_many(source, sweep.count, axes)
+    return sweep
+
+
+def _refuse_many(source: Source, count: int, axes: Sequence[Axis]) -> None:
+    if count > MAX_RUNS:
+        longest = sorted(axes, key=lambda axis: -len(axis[0].values))[:5]
+        of_axes = ", ".join(f"{len(axis[0].values):,} of {dotted(axis[0].keys)}" for axis in longest)
+        message = f"expected at most {MAX_RUNS:,} runs in a sweep, got {count_text(count)} (values: {of_axes}"
+        message += ", …)" if len(axes) > len(longest) else ")"
+        raise RecipeError([Problem(str(source.path), "sweep", f"{message}; sweep fewer values, or in several sweeps")])
 
 
 def _is_of_variants(axis: Axis) -> bool:
@@ -149,21 +211,26 @@ def _axes(document: Document, overrides: Sequence[str], flags: Sequence[str]) ->
 
     def refuse(origin: str | KeyPath, message: str, keys: Keys = ()) -> None:
         if isinstance(origin, str):
-            problems.append(Problem(origin, ".".join(keys), message))
+            problems.append(Problem(origin, dotted(keys), message))
         else:
             problems.append(Problem(document.where(origin), document.label(origin), message))
 
-    fixed = {tuple(override.partition("=")[0].split(".")): override for override in overrides}
+    fixed = {keys_of(override.partition("=")[0]): override for override in overrides}
     added = [found for flag in flags if (found := axis_of(flag, refuse))]
-    for each in itertools.chain(*added):
-        if said := next((said for keys, said in fixed.items() if each.keys[: len(keys)] == keys), None):
-            refuse(each.origin, f"expected a key that is swept or set, not both; got --set {said} too", each.keys)
-    leave = [*fixed, *(each.keys for each in itertools.chain(*added))]
+    of_flags = [each for axis in added for each in axis]
+    for each in of_flags:
+        if around := _around(each.keys, fixed):
+            got = f"--set {fixed[around]}"
+            refuse(
+                each.origin, f"expected a key that is swept or set, not both; got {one_line(got, 120)} too", each.keys
+            )
+    leave = {*fixed, *(each.keys for each in of_flags)}
     axes = [*_of_recipe(document, leave, refuse), *added]
     every = [each for axis in axes for each in axis]
+    times = Counter(each.keys for each in every)
     for each in every:
-        if [other.keys for other in every].count(each.keys) > 1:
-            refuse(each.origin, f"expected keys that are swept once; {'.'.join(each.keys)} is swept twice", each.keys)
+        if times[each.keys] > 1:
+            refuse(each.origin, f"expected keys that are swept once; {dotted(each.keys)} is swept twice", each.keys)
         elif each.keys[0] in ("sweep", "variants"):
             refuse(each.origin, "expected a key of the recipe other than sweep and variants", each.keys)
     if problems:
@@ -171,7 +238,12 @@ def _axes(document: Document, overrides: Sequence[str], flags: Sequence[str]) ->
     return axes
 
 
-def _of_recipe(document: Document, leave: Sequence[Keys], refuse: Refuse) -> list[Axis]:
+def _around(keys: Keys, among: Collection[Keys]) -> Keys | None:
+    """The first of the key and the tables around it that is among some keys, from outside."""
+    return next((keys[:end] for end in range(1, len(keys) + 1) if keys[:end] in among), None)
+
+
+def _of_recipe(document: Document, leave: Collection[Keys], refuse: Refuse) -> list[Axis]:
     """The axes of a document's sweep, without the keys in ``leave`` and what is inside them."""
     table = document.data.get("sweep", {})
 
@@ -179,7 +251,9 @@ def _of_recipe(document: Document, leave: Sequence[Keys], refuse: Refuse) -> lis
         for inner, keys, values in leaves(table):
             if not isinstance(values, list) or not values:
                 refuse((*path, *inner), f"expected an array of values, got {shorten(values)}")
-            elif not any(keys[: len(each)] == each for each in leave):
+            elif not all(keys):
+                refuse((*path, *inner), "expected a key with a name before and after each dot")
+            elif _around(keys, leave) is None:
                 yield Swept((*path, *inner), keys, tuple(values))
 
     if not isinstance(table, dict):
@@ -189,16 +263,17 @@ def _of_recipe(document: Document, leave: Sequence[Keys], refuse: Refuse) -> lis
     if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
         refuse(("sweep", "zip"), f"expected [[sweep.zip]] tables of keys that move together, got {shorten(groups)}")
         groups = []
-    axes: list[Axis] = []
+    alone: dict[Keys, Axis] = {}
     for each in swept({key: value for key, value in table.items() if key != "zip"}, ("sweep",)):
-        if any(each.values.count(value) > 1 for value in each.values):
-            refuse(each.origin, f"expected values that differ, got {shorten(list(each.values))}")
-        axes = [axis for axis in axes if axis[0].keys != each.keys] + [(each,)]
+        if len(distinct(each.values)) < len(each.values):
+            refuse(each.origin, f"expected values that differ, got {shorten(each.values)}")
+        alone.pop(each.keys, None)
+        alone[each.keys] = (each,)
+    axes = list(alone.values())
     for index, group in enumerate(groups):
         axis = tuple(swept(group, ("sweep", "zip", index)))
         if len({len(each.values) for each in axis}) > 1:
-            lengths = ", ".join(f"{'.'.join(each.keys)}: {len(each.values)}" for each in axis)
-            refuse(("sweep", "zip", index), f"expected arrays of one length, got {lengths}")
+            refuse(("sweep", "zip", index), f"expected arrays of one length, got {lengths(axis)}")
         elif axis:
             axes.append(_each_once(axis))
     return axes
@@ -206,9 +281,8 @@ def _of_recipe(document: Document, leave: Sequence[Keys], refuse: Refuse) -> lis
 
 def _each_once(axis: Axis) -> Axis:
     """The axis without combinations that repeat: an override may have taken out what told them apart."""
-    rows = list(zip(*(each.values for each in axis), strict=True))
-    kept = [row for index, row in enumerate(rows) if row not in rows[:index]]
-    return tuple(replace(each, values=values) for each, values in zip(axis, zip(*kept, strict=True), strict=True))
+    rows = distinct(zip(*(each.values for each in axis), strict=True))
+    return tuple(replace(each, values=values) for each, values in zip(axis, zip(*rows, strict=True), strict=True))
 
 
 def _label(chosen: Sequence[Choice]) -> str:
@@ -217,14 +291,22 @@ def _label(chosen: Sequence[Choice]) -> str:
     for origin, keys, value in chosen:
         group = origin[:3] if origin[1] == "zip" and not isinstance(origin, str) else origin
         leading.setdefault(group, (keys, value))
-    last = [keys[-1] for keys, _ in leading.values()]
-    names = [keys[-1] if last.count(keys[-1]) == 1 else ".".join(keys) for keys, _ in leading.values()]
+    last = Counter(keys[-1] for keys, _ in leading.values())
+    names = [one_line(keys[-1], 60) if last[keys[-1]] == 1 else dotted(keys) for keys, _ in leading.values()]
     return ", ".join(f"{name}={_word(value)}" for name, (_, value) in zip(names, leading.values(), strict=True))
 
 
-def _slug(label: str) -> str:
-    return re.sub(r"[^A-Za-z0-9=.@,_+-]+", "-", label.replace(", ", ","))[:120]
+def _slug(label: str, number: int, used: set[str]) -> str:
+    """The label as the name of a directory, unlike those in ``used`` also where case does not count; added there."""
+    plain = re.sub(r"[^A-Za-z0-9=.@,_+-]+", "-", label.replace(", ", ","))[:120].rstrip(".")
+    slug = plain if plain.casefold() not in used else f"{plain},run={number}"
+    while slug.casefold() in used:
+        slug += "+"
+    used.add(slug.casefold())
+    return slug
 
 
 def _word(value: Any) -> str:
-    return str(value.get("use", "table")) if isinstance(value, dict) else str(value)
+    if isinstance(value, dict):
+        return _word(value.get("use", "table"))
+    return one_line(value, 300) if isinstance(value, str) else shorten(value)

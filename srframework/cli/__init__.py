@@ -9,7 +9,7 @@ import click
 
 from srframework.cli.claims import claims
 from srframework.cli.compare import compare
-from srframework.cli.context import App
+from srframework.cli.context import App, Commands
 from srframework.cli.listing import list_components, list_plugins, list_recipes
 from srframework.cli.results import results
 from srframework.cli.run import run
@@ -21,7 +21,7 @@ from srframework.errors import OF_THE_MACHINE, SRFrameworkError, refused
 from srframework.signals import terminable
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="srframework")
 @click.option(
     "--block",

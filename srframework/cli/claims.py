@@ -12,7 +12,7 @@ import click
 from rich.table import Table
 
 from srframework.claim import Judgement, judge
-from srframework.cli.context import App, json_option, print_json, print_table, store_option
+from srframework.cli.context import App, Folder, json_option, print_json, print_table, store_option
 from srframework.cli.run import one_process_only, run_recipe, set_option
 from srframework.errors import SRFrameworkError, UsageError, nearest
 from srframework.file_checks import FileChecks
@@ -42,7 +42,7 @@ class _Seeds(click.ParamType[tuple[int, ...]]):
 @click.option("--list", "listing", is_flag=True, help="List the claims and their checks; run nothing.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=Folder(),
     help="Directory for the runs: new, empty, or of the same claims, which go on. Default: runs/claims-<hash>.",
 )
 @store_option

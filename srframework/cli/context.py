@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,15 +14,62 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from srframework.errors import nearest
+from srframework.errors import UsageError, nearest, shorten
 from srframework.plugins import discover
 from srframework.registry import Registered, Registry
+
+_LONGEST_NAME = 255
+"""Bytes of the name of a file or directory, on the file systems that there are."""
+
+_LONGEST_PATH = 4096 - 512
+"""Bytes of the path of a directory, with room for what is in it."""
+
+
+class Folder(click.Path):
+    """A directory to write to, new or not; its path is text, and no longer than file systems allow."""
+
+    def __init__(self, file_okay: bool = True) -> None:
+        super().__init__(path_type=Path, file_okay=file_okay)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; what no directory can be called is bad usage."""
+        text = os.fspath(value)
+        if not _is_text(text):
+            self.fail(f"expected a path in UTF-8, got {shorten(text)}", param, ctx)
+        if "\0" in text:
+            self.fail(f"expected a path without the character NUL, got {shorten(text)}", param, ctx)
+        if any(len(part.encode()) > _LONGEST_NAME for part in Path(text).parts):
+            expected = f"expected names of at most {_LONGEST_NAME} bytes"
+            self.fail(f"{expected}, got {shorten(max(Path(text).parts, key=len))}", param, ctx)
+        if len(text.encode()) > _LONGEST_PATH:
+            self.fail(f"expected a path of at most {_LONGEST_PATH} bytes, got {shorten(text)}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Commands(click.Group):
+    """The group of all commands: their arguments are text."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse bytes that are no UTF-8, which Python passes on as halves of surrogate pairs."""
+        for each in args:
+            if not _is_text(each):
+                raise UsageError(f"expected arguments in UTF-8, got {shorten(each)}")
+        return super().parse_args(ctx, args)
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 store_option = click.option(
     "--store",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=Folder(file_okay=False),
     envvar="SRFRAMEWORK_STORE",
     default=Path("runs/.store"),
     show_default=True,

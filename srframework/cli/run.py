@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from srframework.cli.context import App, json_option, print_json, print_table, store_option
+from srframework.cli.context import App, Folder, json_option, print_json, print_table, store_option
 from srframework.cli.plan import print_plan
 from srframework.errors import UsageError
 from srframework.file_checks import FileChecks
@@ -31,7 +31,7 @@ set_option = click.option(
 @click.option("--dry-run", is_flag=True, help="Print the resolved recipe, its stages, steps and cost; run nothing.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=Folder(),
     help="Run directory: new, empty, or of the same recipe, which goes on. Default: runs/<recipe>-<seed>-<hash>.",
 )
 @store_option

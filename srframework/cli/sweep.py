@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from srframework import schedule
-from srframework.cli.context import App, json_option, print_json, store_option
+from srframework.cli.context import App, Folder, json_option, print_json, store_option
 from srframework.cli.plan import print_plan
 from srframework.cli.run import check_cells, one_process_only, set_option
 from srframework.cli.sweep_telling import Telling
@@ -61,7 +61,7 @@ LAUNCHERS = ("local", "ray")
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=Folder(),
     help="Directory: new, empty, or of the same sweep, which goes on. Default: runs/<recipe>-<hash>.",
 )
 @store_option

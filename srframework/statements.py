@@ -1,0 +1,85 @@
+"""Where the statements of a TOML file begin: a scanner for text that tomli has parsed, which gives no positions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import tomli
+
+KeyPath = tuple[str | int, ...]
+"""Keys from the top of the file down: ``("stages", 1, "pruner", "sparsity")``."""
+
+_STRING = (
+    r'"""[^"\\]*(?:(?:\\[\s\S]|"{1,2}(?!"))[^"\\]*)*"{3,5}'
+    r"|'''[^']*(?:'{1,2}(?!')[^']*)*'{3,5}"
+    r'|"(?:[^"\\\n]|\\.)*"'
+    r"|'[^'\n]*'"
+)
+_BLANK = re.compile(r"(?:[ \t\n]+|#[^\n]*)*")
+_KEY = re.compile(rf"(?:{_STRING}|[^=\[\]\"'#\n])*")
+_PART = re.compile(r"""[ \t]*(?:"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^ \t."']+)[ \t]*\.?""")
+_IN_VALUE = re.compile(rf"""{_STRING}|#[^\n]*|[\[\]{{}}\n]|[^\[\]{{}}\n#"']+""")
+
+
+def lines(text: str) -> dict[KeyPath, int]:
+    """The line on which the statement begins that makes each key or table; of what is inside a value, none.
+
+    Args:
+        text: What tomli parses, with plain newlines.
+    """
+    found: dict[KeyPath, int] = {}
+    lengths: dict[KeyPath, int] = {}
+    table: KeyPath = ()
+    line, counted = 1, 0
+    for place, is_header, is_item, keys in _statements(text):
+        line, counted = line + text.count("\n", counted, place), place
+        path: KeyPath = () if is_header else table
+        for number, key in enumerate(keys, 1):
+            path = (*path, key)
+            found.setdefault(path, line)
+            if is_item and number == len(keys):
+                lengths[path] = lengths.get(path, 0) + 1
+            if is_header and path in lengths:
+                path = (*path, lengths[path] - 1)
+                found.setdefault(path, line)
+        table = path if is_header else table
+    return found
+
+
+def line_of_long_integer(text: str) -> int | None:
+    """The line of the first thousands of decimal digits, such as int() refuses; None where there are none."""
+    found = re.search(r"\d(?:_?\d){4000,}", text)
+    return None if found is None else text.count("\n", 0, found.start()) + 1
+
+
+def _statements(text: str) -> Iterator[tuple[int, bool, bool, list[str]]]:
+    """Of each statement: where it begins, whether it is a [header], whether a [[header]], its key."""
+    place = _skip(_BLANK, text, 0)
+    while place < len(text):
+        is_header, is_item = text.startswith("[", place), text.startswith("[[", place)
+        start = place + is_header + is_item
+        end = _skip(_KEY, text, start)
+        keys = _keys(text[start:end])
+        end = end + 1 + is_item if is_header else _end_of_value(text, end + 1)
+        yield place, is_header, is_item, keys
+        place = _skip(_BLANK, text, end)
+
+
+def _keys(text: str) -> list[str]:
+    parts = (found[0].strip(" \t").removesuffix(".").strip(" \t") for found in _PART.finditer(text))
+    return [str(tomli.loads(f"key = {part}")["key"]) if part[0] in "\"'" else part for part in parts]
+
+
+def _end_of_value(text: str, place: int) -> int:
+    depth = 0
+    while place < len(text) and (text[place] != "\n" or depth):
+        depth += (text[place] in "[{") - (text[place] in "]}")
+        place = _skip(_IN_VALUE, text, place)
+    return place
+
+
+def _skip(pattern: re.Pattern[str], text: str, place: int) -> int:
+    found = pattern.match(text, place)
+    assert found is not None and (found.end() > place or pattern is not _IN_VALUE), "the text is TOML"
+    return found.end()
