@@ -196,8 +196,9 @@ class _Check:
         else:
             found = self._component(kind, value)
         use: Use | None = self._take(found, key)
-        for each in self._files.of(use) if use is not None and self._files is not None else ():
-            self._add((*key, *each.key), each.message, each.nearest, use.registered.owner)
+        if use is not None and self._files is not None:
+            for each in self._files.of(use):
+                self._add((*key, *each.key), each.message, each.nearest, use.registered.owner)
         return use
 
     def _component(self, kind: str, value: Any) -> _Found:

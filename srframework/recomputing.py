@@ -222,7 +222,7 @@ class _Beside(Store):
         kind: str,
         what: str,
         identity: Mapping[str, Any],
-        compute: Callable[[Path], None],
+        compute: Callable[[Path], object],
         enough: Callable[[Path], bool] = lambda _: True,
         users: Sequence[Path] = (),
     ) -> tuple[Entry, bool]:
