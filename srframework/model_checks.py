@@ -51,7 +51,7 @@ def check_model(recipe: Recipe, materials: Materials) -> None:
                 f"stages.{stage.name}.max_length: expected at most {positions}, the tokens for which {name} has "
                 f"positions; got {length}"
             )
-        _try(network, task.train, length, len(task.labels), name)
+        check_examples(network, task.train, length, len(task.labels), name)
         checked.add(length)
 
 
@@ -102,8 +102,19 @@ def usable_positions(model: nn.Module) -> int | None:
     return None
 
 
-def _try(network: Network, train: Split, length: int, labels: int, name: str) -> None:
-    """Encode a few examples, the first of them as long as may be, and ask the model of them."""
+def check_examples(network: Network, train: Split, length: int, labels: int, name: str) -> None:
+    """Encode a few examples, the first of them as long as may be, and ask the model of them.
+
+    Args:
+        network: The model; afterwards it is as it was.
+        train: Where the examples come from.
+        length: Tokens to which they are cut.
+        labels: How many logits an example has.
+        name: Of the backbone, for the message.
+
+    Raises:
+        BackboneError: The examples cannot be encoded, or the model gives no finite logits for them.
+    """
     tokenizer = copy.deepcopy(network.tokenizer)  # its use changes what it remembers of truncation and padding
     rows = train.examples[: min(_EXAMPLES, len(train.examples))]
     texts = [list(rows[column]) for column in ("text_a", "text_b") if column in rows]

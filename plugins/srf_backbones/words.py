@@ -134,6 +134,7 @@ def _check_vocabulary(directory: ModelDirectory, copies: Path) -> None:
 
 def _forget(tokenizer: PreTrainedTokenizerBase, made: str, path: str) -> None:
     """Have the tokenizer name the model's directory, not that of the copies, which is gone by then."""
+    tokenizer.init_kwargs.pop("local_files_only", None)
     for table in (vars(tokenizer), tokenizer.init_kwargs):
         for key, value in table.items():
             if isinstance(value, str) and value.startswith(made):
