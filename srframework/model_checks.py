@@ -20,7 +20,7 @@ from srframework.recipe import Recipe
 _MOST_TRIED = 1024
 """Tokens: attention takes memory by their square."""
 
-_EXAMPLES = 2
+_EXAMPLES, _MOST_CHARACTERS = 2, 1000
 
 _CHECKED: WeakKeyDictionary[PreTrainedModel, set[int]] = WeakKeyDictionary()
 """The lengths for which a model was found to be as it should: a sweep runs many recipes on one."""
@@ -121,7 +121,7 @@ def check_examples(network: Network, train: Split, length: int, labels: int, nam
     if not texts or not texts[0]:
         return
     longest = min(length, _MOST_TRIED)
-    texts = [[" ".join([column[0] or "a"] * longest), *column] for column in texts]
+    texts = [[" ".join([column[0][:_MOST_CHARACTERS] or "a"] * longest), *column] for column in texts]
     model, was_training = network.model, network.model.training
     try:
         encoded = dict(tokenizer(*texts, truncation=True, max_length=longest))
