@@ -20,7 +20,7 @@ from srframework.recipe import Recipe
 _MOST_TRIED = 1024
 """Tokens: attention takes memory by their square."""
 
-_EXAMPLES = 2
+_EXAMPLES, _MOST_CHARACTERS = 2, 1000
 
 _CHECKED: WeakKeyDictionary[PreTrainedModel, set[int]] = WeakKeyDictionary()
 """The lengths for which a model was found to be as it should: a sweep runs many recipes on one."""
@@ -51,7 +51,7 @@ def check_model(recipe: Recipe, materials: Materials) -> None:
                 f"stages.{stage.name}.max_length: expected at most {positions}, the tokens for which {name} has "
                 f"positions; got {length}"
             )
-        _try(network, task.train, length, len(task.labels), name)
+        check_examples(network, task.train, length, len(task.labels), name)
         checked.add(length)
 
 
@@ -102,15 +102,26 @@ def usable_positions(model: nn.Module) -> int | None:
     return None
 
 
-def _try(network: Network, train: Split, length: int, labels: int, name: str) -> None:
-    """Encode a few examples, the first of them as long as may be, and ask the model of them."""
+def check_examples(network: Network, train: Split, length: int, labels: int, name: str) -> None:
+    """Encode a few examples, the first of them as long as may be, and ask the model of them.
+
+    Args:
+        network: The model; afterwards it is as it was.
+        train: Where the examples come from.
+        length: Tokens to which they are cut.
+        labels: How many logits an example has.
+        name: Of the backbone, for the message.
+
+    Raises:
+        BackboneError: The examples cannot be encoded, or the model gives no finite logits for them.
+    """
     tokenizer = copy.deepcopy(network.tokenizer)  # its use changes what it remembers of truncation and padding
     rows = train.examples[: min(_EXAMPLES, len(train.examples))]
     texts = [list(rows[column]) for column in ("text_a", "text_b") if column in rows]
     if not texts or not texts[0]:
         return
     longest = min(length, _MOST_TRIED)
-    texts = [[" ".join([column[0] or "a"] * longest), *column] for column in texts]
+    texts = [[" ".join([column[0][:_MOST_CHARACTERS] or "a"] * longest), *column] for column in texts]
     model, was_training = network.model, network.model.training
     try:
         encoded = dict(tokenizer(*texts, truncation=True, max_length=longest))

@@ -75,7 +75,8 @@ def load_tokenizer(directory: ModelDirectory, config: PreTrainedConfig) -> PreTr
         except BaseException as error:  # the panics of the tokenizers library are no Exception
             if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
                 raise
-            raise BackboneError(one_line(error).replace(made, str(directory.path))) from error
+            reason = one_line(error).replace(made, str(directory.path))
+            raise BackboneError(f"{directory.path}: its files make no tokenizer: {reason}") from error
         _forget(tokenizer, made, str(directory.path))
     return tokenizer
 
@@ -134,6 +135,8 @@ def _check_vocabulary(directory: ModelDirectory, copies: Path) -> None:
 
 def _forget(tokenizer: PreTrainedTokenizerBase, made: str, path: str) -> None:
     """Have the tokenizer name the model's directory, not that of the copies, which is gone by then."""
+    for of_the_call in ("is_local", "local_files_only"):
+        tokenizer.init_kwargs.pop(of_the_call, None)
     for table in (vars(tokenizer), tokenizer.init_kwargs):
         for key, value in table.items():
             if isinstance(value, str) and value.startswith(made):
