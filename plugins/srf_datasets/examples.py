@@ -78,7 +78,7 @@ def _loaded(
     source: str, config: str | None, split: str, revision: str | None
 ) -> AbstractContextManager[datasets.Dataset]:
     name, its_config = (source, config) if Path(source).is_dir() else hub_name(source, config)
-    if Path(name).is_dir():  # also one that is called as the repository on the hub is
+    if name and Path(name).is_dir():  # also one that is called as the repository on the hub is
         return local_copy(name, its_config, split)
     if problem := directory_problem(source, "Data set"):
         raise DataError(problem.message + (f" Did you mean {problem.nearest!r}?" if problem.nearest else ""))
