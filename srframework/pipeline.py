@@ -18,7 +18,7 @@ from accelerate.utils import DistributedType, GradientAccumulationPlugin, broadc
 from safetensors.numpy import load_file, save_file
 
 from srframework.contracts import Network, Split
-from srframework.data_checks import cut_note, suspicious
+from srframework.data_checks import cut_note, few
 from srframework.errors import SRFrameworkError, UsageError
 from srframework.files import atomic_file
 from srframework.identity import component, digest, stage_identity
@@ -117,7 +117,7 @@ class Pipeline:
         task = self._materials.task
         for note in task.notes:
             self._reporter.note(note)
-        self._untold = suspicious(task, recipe.stages)
+        self._untold = [*self._materials.suspicious, *few(task, recipe.stages)]
         self._notes = [*task.notes, *self._untold]
         self._plan = self._planned()
         check_points(recipe, self._plan)

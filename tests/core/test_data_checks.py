@@ -8,7 +8,7 @@ import datasets
 import pytest
 
 from srframework.contracts import Split, TaskData
-from srframework.data_checks import check_task, count_cut, cut_note, suspicious
+from srframework.data_checks import check_task, count_cut, cut_note, few, suspicious
 from srframework.errors import DataError, PluginError
 from srframework.testing import network
 
@@ -28,7 +28,7 @@ def notes(train=None, dev=None, batch_size=1, **more: object) -> list[str]:
     task = TaskData(LABELS, "accuracy", train or split("train", GOOD), dev or split("dev", GOOD), **more)
     check_task(task, "dataset 'x'")
     stage = SimpleNamespace(name="full", training=SimpleNamespace(batch_size=batch_size))
-    return suspicious(task, [stage])
+    return [*suspicious(task), *few(task, [stage])]
 
 
 def warnings(**more: object) -> list[str]:
