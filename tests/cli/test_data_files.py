@@ -56,8 +56,8 @@ OPTION = " (option of dataset 'pairs' of srframework 0.1.0)"
             "train.tsv",
             GOOD,
             ["dataset.text_b=sentence3"],
-            "--set dataset.text_b=sentence3: dataset.text_b: train.tsv: row 1: expected a column 'sentence3', got premise, "
-            f"sentence2, label{OPTION}; did you mean 'sentence2'?",
+            "--set dataset.text_b=sentence3: dataset.text_b: train.tsv: row 1: expected a column 'sentence3', got "
+            f"premise, sentence2, label{OPTION}; did you mean 'sentence2'?",
         ),
         (
             "train.tsv",
@@ -83,15 +83,15 @@ OPTION = " (option of dataset 'pairs' of srframework 0.1.0)"
             "train.tsv",
             GOOD.replace("words", "wörds").encode("latin-1"),
             [],
-            "r.toml:13: dataset.train.path: train.tsv: row 2: expected UTF-8 text, got the byte 0xf6; if the file is in "
-            f'another encoding, name it, for example encoding = "latin-1"{OPTION}',
+            "r.toml:13: dataset.train.path: train.tsv: row 2: expected UTF-8 text, got the byte 0xf6; if the file is "
+            f'in another encoding, name it, for example encoding = "latin-1"{OPTION}',
         ),
         (
             "train.tsv",
             "premise\tsentence2\tlabel\n",
             [],
-            "r.toml:13: dataset.train.path: train.tsv: expected rows of premise, sentence2, label; the file has a header "
-            f"but no rows{OPTION}",
+            "r.toml:13: dataset.train.path: train.tsv: expected rows of premise, sentence2, label; the file has a "
+            f"header but no rows{OPTION}",
         ),
     ],
     ids=["column", "header", "label", "commas", "encoding", "no rows"],
@@ -138,7 +138,8 @@ def test_validate_of_data_files_imports_nothing_heavy(files):
     (files / "bias.npy").write_bytes(b"rubbish")
     script = (
         "import sys; from srframework.cli import cli; "
-        "cli.main(['validate', 'r.toml', '--set', 'bias={ use=\"bias-file\", path=\"bias.npy\" }'], standalone_mode=False);"
+        "cli.main(['validate', 'r.toml', '--set', 'bias={ use=\"bias-file\", path=\"bias.npy\" }'], "
+        "standalone_mode=False);"
         "print(sorted({'torch', 'transformers', 'numpy', 'datasets', 'pyarrow', 'huggingface_hub'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=files)
