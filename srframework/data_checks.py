@@ -57,7 +57,7 @@ def suspicious(task: TaskData) -> list[str]:
 
 
 def few(task: TaskData, stages: Sequence[Stage]) -> list[str]:
-    """A sentence on the stages of which one batch is larger than the training set; none where there is no such stage."""
+    """A sentence on the stages of which one batch is larger than the training set; none where there is none."""
     count = len(task.train.examples)
     larger = [stage for stage in stages if stage.training.batch_size > count]
     if not larger:
