@@ -65,9 +65,7 @@ class Reader(Parser):
                 out[name].append(value)
         skipped = self.skipped(short())
         if not out["label"]:
-            counted = ", ".join(f"{count} {what}" for what, count in skipped.items())
-            wanted = f"labelled rows for split {self.name!r} with {dict(self.columns.where) or 'any values'}"
-            raise DataError(f"{where}: expected {wanted}, got none ({counted})")
+            raise self.nothing(where, short())
         for what, count in skipped.items():
             if count:
                 self.notes.append(f"{where}: {count} {what} row{'s' if count > 1 else ''} skipped")
