@@ -44,20 +44,27 @@ def check_task(task: TaskData, owner: str) -> None:
             raise PluginError(f"{what}: example {row}: expected {expected}, got {shorten(got)}")
 
 
-def suspicious(task: TaskData, stages: Sequence[Stage]) -> list[str]:
-    """What a user should know of the data before training, a sentence each.
-
-    Args:
-        task: Data that :func:`check_task` has accepted.
-        stages: Of the recipe, for the size of their batches.
-    """
+def suspicious(task: TaskData) -> list[str]:
+    """What a user should know of the data before training, a sentence each; :func:`check_task` has accepted them."""
     notes = [_shares(split) for split in _all(task)]
     for split in _all(task):
         notes += _labels(split, task)
         notes += _texts(split)
-    notes += _sizes(task, stages)
+        if len(split.examples) == 1:
+            notes.append(f"warning: {split.name}: there is only 1 example")
     notes += _overlap(task)
     return notes
+
+
+def few(task: TaskData, stages: Sequence[Stage]) -> list[str]:
+    """A sentence on the stages of which one batch is larger than the training set; none where there is none."""
+    count = len(task.train.examples)
+    larger = [stage for stage in stages if stage.training.batch_size > count]
+    if not larger:
+        return []
+    size, names = larger[0].training.batch_size, ", ".join(stage.name for stage in larger[:5])
+    what = f"{count} example{'s are' if count > 1 else ' is'} fewer than one batch (batch_size = {size})"
+    return [f"warning: train: {what} of: {names}"]
 
 
 def count_cut(split: Split, tokenizer: PreTrainedTokenizerBase, lengths: Sequence[int], max_length: int) -> int:
@@ -128,18 +135,6 @@ def _texts(split: Split) -> Iterator[str]:
     same, count = sum(a == b for a, b in pairs), len(split.examples)
     if same * 2 > count:
         yield f"warning: {split.name}: text_a and text_b are the same text in {same} of {count} examples"
-
-
-def _sizes(task: TaskData, stages: Sequence[Stage]) -> Iterator[str]:
-    for split in _all(task):
-        if len(split.examples) == 1:
-            yield f"warning: {split.name}: there is only 1 example"
-    count = len(task.train.examples)
-    larger = [stage for stage in stages if stage.training.batch_size > count]
-    if larger and count > 1:
-        size = larger[0].training.batch_size
-        names = ", ".join(stage.name for stage in larger[:5])
-        yield f"warning: train: {count} examples are fewer than one batch (batch_size = {size}) of: {names}"
 
 
 def _overlap(task: TaskData) -> Iterator[str]:

@@ -20,7 +20,7 @@ from transformers import PreTrainedModel
 
 from srframework.bias import FittedBias
 from srframework.contracts import Backbone, Evaluator, Network, Predictions, Split, TaskData
-from srframework.data_checks import check_task, count_cut
+from srframework.data_checks import check_task, count_cut, suspicious
 from srframework.errors import BackboneError, DataError, PluginError, SRFrameworkError
 from srframework.fingerprint import arrays_fingerprint, network_fingerprint, split_fingerprint
 from srframework.identity import digest, signed
@@ -96,6 +96,11 @@ class Materials:
     def reported(self) -> Split:
         """The split of the ID figure."""
         return self.task.test or self.task.dev
+
+    @cached_property
+    def suspicious(self) -> list[str]:
+        """What a user should know of the data before training."""
+        return suspicious(self.task)
 
     @cached_property
     def pretrained(self) -> Network:

@@ -18,7 +18,7 @@ from accelerate.utils import DistributedType, GradientAccumulationPlugin, broadc
 from safetensors.numpy import load_file, save_file
 
 from srframework.contracts import Network, Split
-from srframework.data_checks import cut_note, suspicious
+from srframework.data_checks import cut_note, few
 from srframework.drafts import Sums, emptied
 from srframework.errors import SRFrameworkError, UsageError
 from srframework.identity import Components, digest, stage_identity, uses
@@ -107,6 +107,7 @@ class Pipeline:
         self._directory = RunDirectory(out, recipe, self._reporter.note) if out is not None and self.is_first else None
         self._bias_report: dict[str, Any] | None = None
         self._notes: list[str] = []
+        self._untold: list[str] = []
         self.computed: dict[str, float] = {}
         self._trained: dict[str, Entry] = {}
 
@@ -155,9 +156,10 @@ class Pipeline:
             stage.loss.build()
         self._materials = (held_materials if self._held else Materials)(recipe, self._accelerator)
         task = self._materials.task
-        self._notes = list(dict.fromkeys([*task.notes, *suspicious(task, recipe.stages)]))
-        for note in self._notes:
+        for note in task.notes:
             self._reporter.note(note)
+        self._untold = [*self._materials.suspicious, *few(task, recipe.stages)]
+        self._notes = [*task.notes, *self._untold]
         self._plan = self._planned()
         check_points(recipe, self._plan)
         check_model(recipe, self._materials)
@@ -282,6 +284,8 @@ class Pipeline:
             # What it is computed anew for, since it has not all that is wanted, is not to lose what it has.
             kept = self._and_those_in(self._steps_kept(stage), self._store.get(digest(identity)))
             steps = sum(phase.steps for phase in self._plan[stage.name])
+            while self._untold:  # only where something is trained
+                self._reporter.note(self._untold.pop(0))
             self._reporter.stage_started(stage.name, stage.formula(), number, len(self._recipe.stages), steps)
             if self._directory is not None:
                 self._directory.follow(stage.name, draft / LOG)

@@ -193,9 +193,17 @@ class RunDirectory:
         self._facts = {"recipe": recipe.name, "seed": recipe.seed, **facts, "versions": _versions(recipe)}
         before = _read_state(self.path)
         self._stages = _stages_of(before)
+        self._facts["notes"] = [*facts.get("notes", []), *self._notes_of_stages(before)]
         self._is_finished = before.get("state") == "finished"
         if not self._is_finished:
             self.mark("running")
+
+    def _notes_of_stages(self, before: Mapping[str, Any]) -> list[str]:
+        """What an earlier run of the same data noted while it computed its stages, which this one may not."""
+        notes = before.get("notes")
+        if not isinstance(notes, list) or before.get("data") != self._facts.get("data"):
+            return []
+        return [note for note in notes if isinstance(note, str) and note not in self._facts.get("notes", [])]
 
     def _tidy(self) -> None:
         """Remove what a process that was killed had not brought to its name."""

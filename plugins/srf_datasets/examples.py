@@ -65,9 +65,7 @@ class Reader(Parser):
                 out[name].append(value)
         skipped = self.skipped(short())
         if not out["label"]:
-            counted = ", ".join(f"{count} {what}" for what, count in skipped.items())
-            wanted = f"labelled rows for split {self.name!r} with {dict(self.columns.where) or 'any values'}"
-            raise DataError(f"{where}: expected {wanted}, got none ({counted})")
+            raise self.nothing(where, short())
         for what, count in skipped.items():
             if count:
                 self.notes.append(f"{where}: {count} {what} row{'s' if count > 1 else ''} skipped")
@@ -78,7 +76,7 @@ def _loaded(
     source: str, config: str | None, split: str, revision: str | None
 ) -> AbstractContextManager[datasets.Dataset]:
     name, its_config = (source, config) if Path(source).is_dir() else hub_name(source, config)
-    if Path(name).is_dir():  # also one that is called as the repository on the hub is
+    if name and Path(name).is_dir():  # also one that is called as the repository on the hub is
         return local_copy(name, its_config, split)
     if problem := directory_problem(source, "Data set"):
         raise DataError(problem.message + (f" Did you mean {problem.nearest!r}?" if problem.nearest else ""))

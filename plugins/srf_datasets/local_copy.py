@@ -18,6 +18,8 @@ from srframework import DataError
 _FORMATS = ("arrow", "csv", "json", "parquet", "text")
 """Readers of `datasets` that read plain rows, and follow nothing that a file names."""
 
+_PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst", ".lz4", ".7z")
+
 _CARDS = ("README.md", ".huggingface.yaml")
 """Files of a data set that may name its data files."""
 
@@ -60,6 +62,8 @@ def _check_inside(path: str, root: Path, file: str) -> None:
     inside = "://" not in file and "::" not in file and Path(os.path.normpath(file)).is_relative_to(root)
     if not inside:
         raise DataError(f"{path}: expected data files in this directory, got {file}")
+    if file.lower().endswith(_PACKED):
+        raise DataError(f"{file}: expected a file that is not compressed; unpack it first")
     opened(file).close()
 
 

@@ -15,7 +15,7 @@ UNLABELLED = ("", "-")
 """What stands in the label column of a row that nobody labelled; "-" is MNLI's."""
 
 FIRST_ROWS = 100
-FIRST_BYTES = 1 << 18
+FIRST_BYTES = 1 << 16
 """Of a file that is only looked at, as `validate` does."""
 
 Row = dict[str, str | int]
@@ -104,8 +104,9 @@ class Parser:
             DataError: Something is wrong with them; names file and row.
         """
         rows = self.open(path, kind, FIRST_BYTES)
-        for _ in self.examples(path, itertools.islice(rows, FIRST_ROWS)):
-            pass
+        found = sum(1 for _ in self.examples(path, itertools.islice(rows, FIRST_ROWS)))
+        if rows.complete and not found:
+            raise self.nothing(path, rows.short)
 
     def examples(self, where: str, rows: Iterable[tuple[int, Mapping[str, str]]]) -> Iterator[Row]:
         """The examples of some rows; ``where``: their file, for messages.
@@ -138,6 +139,12 @@ class Parser:
                 "label": index[label],
                 **{name: row[column] for name, column in columns.copied.items()},
             }
+
+    def nothing(self, where: str, short: int) -> DataError:
+        """What is wrong with rows of which none is an example."""
+        counted = ", ".join(f"{count} {what}" for what, count in self.skipped(short).items())
+        wanted = f"labelled rows for split {self.name!r} with {dict(self.columns.where) or 'any values'}"
+        return DataError(f"{where}: expected {wanted}, got none ({counted})")
 
     def skipped(self, short: int) -> dict[str, int]:
         """How many of the rows were skipped by now, and why; ``short``: those that their file counts."""

@@ -83,6 +83,7 @@ class RowFile:
         has_format: Whether the data set has an option ``format``, which messages may name.
         at_most: Bytes after which no further row is read; None for all.
         short: Rows with fewer cells than the header, skipped until now.
+        complete: Whether the rows were read to the end.
         notes: Sentences on what is odd, and does no harm.
     """
 
@@ -93,6 +94,7 @@ class RowFile:
     has_format: bool = True
     at_most: int | None = None
     short: int = field(default=0, init=False)
+    complete: bool = field(default=False, init=False)
     notes: list[str] = field(default_factory=list, init=False)
 
     def __iter__(self) -> Iterator[tuple[int, dict[str, str]]]:
@@ -110,6 +112,7 @@ class RowFile:
                 yield item
         except _Enough:
             return
+        self.complete = True
         if empty and not self.short:
             wanted = ", ".join(self.columns)
             if self._header:
@@ -305,7 +308,8 @@ class RowFile:
             if not isinstance(row, dict):
                 of_objects = isinstance(row, list) and any(isinstance(each, dict) for each in row)
                 array = "; write one object in each line, not an array of objects" if of_objects else ""
-                raise self._error(number, f"expected a JSON object, got {type(row).__name__}{array}")
+                got = "null" if row is None else type(row).__name__
+                raise self._error(number, f"expected a JSON object, got {got}{array}")
             if isinstance(row, _Ambiguous) and (column := next((c for c in self.columns if c in row.twice), None)):
                 raise self._error(number, f"expected one column {column!r}, got several of that name")
             first = False
@@ -349,7 +353,8 @@ class RowFile:
     def _place(self, number: int, header: list[str], column: str) -> int:
         if column in header:
             return header.index(column)
-        near = nearest(column, [name for name in header[:1000] if len(name) < 100])
+        short = [name for name in header[:1000] if len(name) < 100]
+        near = next((name for name in short if name.casefold() == column.casefold()), nearest(column, short))
         raise MissingColumn(
             f"{self.path}: row {number}: expected a column {column!r}, got {listed(header) or 'none'}", column, near
         )
