@@ -49,8 +49,10 @@ def once(perform, tmp_path_factory):
 def home(once, tmp_path):
     """A store and the run that filled it, to be damaged."""
     shutil.copytree(once, tmp_path / "home")
-    for record in (tmp_path / "home" / "store" / "users").glob("*/*/*"):
-        record.write_text(f"{tmp_path / 'home' / 'out'}\n")
+    shutil.rmtree(tmp_path / "home" / "store" / "users")
+    store = Store(tmp_path / "home" / "store")
+    for key, _ in store.places():
+        store.use(key, tmp_path / "home" / "out")
     return tmp_path / "home"
 
 
