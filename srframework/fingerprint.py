@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any
 
@@ -48,6 +49,9 @@ _TOKENIZER_WITHOUT_EFFECT = frozenset(
 
 _WORDS = 100
 """Entries of the vocabulary in one probe."""
+
+_MOST_WORDS = 10_000
+"""Entries of the vocabulary in all probes, at even distances: that of CANINE is all of Unicode."""
 
 _TEXTS = (
     *("", " ", "a", "A man is eating food.", "the man isn't eating; 12,345.67 foods (or 3/4)!", "AN UPPER-CASE Title"),
@@ -104,10 +108,11 @@ def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
         settings,
         special,
         bool(getattr(tokenizer, "split_special_tokens", False)),
-        _pipeline(backend) if isinstance(backend, Tokenizer) else sorted(tokenizer.get_vocab().items()),
+        _pipeline(backend) if isinstance(backend, Tokenizer) else _vocabulary(tokenizer),
         [[index, repr(token)] for index, token in sorted(tokenizer.added_tokens_decoder.items())],
     ]
-    with unchanged(tokenizer):
+    with unchanged(tokenizer), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of texts such as nobody trains on
         document.append(_outputs(tokenizer, by_vocabulary=not of_rust))
     if not of_rust or not type(tokenizer).__module__.startswith("transformers."):
         document.append(_state(tokenizer))  # code of its own, with settings of its own
@@ -157,6 +162,13 @@ def _pipeline(backend: Tokenizer) -> dict[str, Any]:
     return {name: step for name, step in steps.items() if name not in ("version", "truncation", "padding", "decoder")}
 
 
+def _vocabulary(tokenizer: PreTrainedTokenizerBase) -> str:
+    sha = hashlib.sha256()
+    for word, index in sorted(tokenizer.get_vocab().items()):
+        sha.update(f"{word!r}:{index};".encode())
+    return sha.hexdigest()
+
+
 def _outputs(tokenizer: PreTrainedTokenizerBase, by_vocabulary: bool) -> list[Any]:
     """What the tokenizer gives for fixed texts and pairs, cut at several lengths, and in padded batches.
 
@@ -170,6 +182,7 @@ def _outputs(tokenizer: PreTrainedTokenizerBase, by_vocabulary: bool) -> list[An
     found += [_output(tokenizer, list(zip(*pairs, strict=True)), length) for length in _LENGTHS]
     if by_vocabulary:
         words = sorted(tokenizer.get_vocab())
+        words = words[:: -(-len(words) // _MOST_WORDS) or 1]
         lines = [" ".join(words[start : start + _WORDS]) for start in range(0, len(words), _WORDS)]
         found.append(_output(tokenizer, [lines], 10 * _WORDS))
     return found
