@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import AddedToken, Tokenizer
-from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AddedToken, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from srframework.contracts import Network, Split
 from srframework.identity import digest
-from srframework.tokenization import encode, padding, unchanged
+from srframework.tokenization import backend_of, encode, padding, unchanged
 
 _CONFIG_WITHOUT_EFFECT = frozenset(
     {
@@ -99,8 +98,7 @@ def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
 
     Its name, its chat template and its length limit do not count, since every call gives a length.
     """
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    of_rust = isinstance(backend, Tokenizer)
+    backend = backend_of(tokenizer)
     settings = [getattr(tokenizer, name, None) for name in ("padding_side", "truncation_side", "model_input_names")]
     special = [getattr(tokenizer, name, None) for name in ("pad_token_id", "pad_token_type_id", "unk_token_id")]
     document: list[Any] = [
@@ -108,13 +106,13 @@ def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
         settings,
         special,
         bool(getattr(tokenizer, "split_special_tokens", False)),
-        _pipeline(backend) if isinstance(backend, Tokenizer) else _vocabulary(tokenizer),
+        _vocabulary(tokenizer) if backend is None else _pipeline(backend),
         [[index, repr(token)] for index, token in sorted(tokenizer.added_tokens_decoder.items())],
     ]
     with unchanged(tokenizer), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of texts such as nobody trains on
-        document.append(_outputs(tokenizer, by_vocabulary=not of_rust))
-    if not of_rust or not type(tokenizer).__module__.startswith("transformers."):
+        document.append(_outputs(tokenizer, by_vocabulary=backend is None))
+    if backend is None or not type(tokenizer).__module__.startswith("transformers."):
         document.append(_state(tokenizer))  # code of its own, with settings of its own
     return digest(_plain(document))
 
@@ -156,7 +154,7 @@ def _config(config: PreTrainedConfig) -> Any:
 # -- the tokenizer -------------------------------------------------------------------------------
 
 
-def _pipeline(backend: Tokenizer) -> dict[str, Any]:
+def _pipeline(backend: Any) -> dict[str, Any]:
     """The steps from a text to tokens; each call sets truncation and padding itself, and nothing is decoded."""
     steps: dict[str, Any] = json.loads(backend.to_str())
     return {name: step for name, step in steps.items() if name not in ("version", "truncation", "padding", "decoder")}
@@ -245,8 +243,8 @@ def _plain(value: Any, inside: tuple[int, ...] = ()) -> Any:
         return [str(value.dtype), list(value.shape), repr(value.tolist())]
     if isinstance(value, torch.dtype | re.Pattern | AddedToken | bytes):
         return repr(value)
-    if isinstance(value, Tokenizer):
-        return _plain(_pipeline(value))
+    if isinstance(value, PreTrainedTokenizerBase):
+        return tokenizer_fingerprint(value)
     if isinstance(value, type):
         return _name(value)
     if id(value) in inside:
