@@ -8,17 +8,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import AddedToken, Tokenizer
-from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AddedToken, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from srframework.contracts import Network, Split
 from srframework.identity import digest
-from srframework.tokenization import encode, padding, unchanged
+from srframework.tokenization import backend_of, encode, padding, unchanged
 
 _CONFIG_WITHOUT_EFFECT = frozenset(
     {
@@ -48,6 +48,9 @@ _TOKENIZER_WITHOUT_EFFECT = frozenset(
 
 _WORDS = 100
 """Entries of the vocabulary in one probe."""
+
+_MOST_WORDS = 10_000
+"""Entries of the vocabulary in all probes, at even distances: that of CANINE is all of Unicode."""
 
 _TEXTS = (
     *("", " ", "a", "A man is eating food.", "the man isn't eating; 12,345.67 foods (or 3/4)!", "AN UPPER-CASE Title"),
@@ -95,8 +98,7 @@ def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
 
     Its name, its chat template and its length limit do not count, since every call gives a length.
     """
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    of_rust = isinstance(backend, Tokenizer)
+    backend = backend_of(tokenizer)
     settings = [getattr(tokenizer, name, None) for name in ("padding_side", "truncation_side", "model_input_names")]
     special = [getattr(tokenizer, name, None) for name in ("pad_token_id", "pad_token_type_id", "unk_token_id")]
     document: list[Any] = [
@@ -104,12 +106,13 @@ def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
         settings,
         special,
         bool(getattr(tokenizer, "split_special_tokens", False)),
-        _pipeline(backend) if isinstance(backend, Tokenizer) else sorted(tokenizer.get_vocab().items()),
+        _vocabulary(tokenizer) if backend is None else _pipeline(backend),
         [[index, repr(token)] for index, token in sorted(tokenizer.added_tokens_decoder.items())],
     ]
-    with unchanged(tokenizer):
-        document.append(_outputs(tokenizer, by_vocabulary=not of_rust))
-    if not of_rust or not type(tokenizer).__module__.startswith("transformers."):
+    with unchanged(tokenizer), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of texts such as nobody trains on
+        document.append(_outputs(tokenizer, by_vocabulary=backend is None))
+    if backend is None or not type(tokenizer).__module__.startswith("transformers."):
         document.append(_state(tokenizer))  # code of its own, with settings of its own
     return digest(_plain(document))
 
@@ -151,10 +154,17 @@ def _config(config: PreTrainedConfig) -> Any:
 # -- the tokenizer -------------------------------------------------------------------------------
 
 
-def _pipeline(backend: Tokenizer) -> dict[str, Any]:
+def _pipeline(backend: Any) -> dict[str, Any]:
     """The steps from a text to tokens; each call sets truncation and padding itself, and nothing is decoded."""
     steps: dict[str, Any] = json.loads(backend.to_str())
     return {name: step for name, step in steps.items() if name not in ("version", "truncation", "padding", "decoder")}
+
+
+def _vocabulary(tokenizer: PreTrainedTokenizerBase) -> str:
+    sha = hashlib.sha256()
+    for word, index in sorted(tokenizer.get_vocab().items()):
+        sha.update(f"{word!r}:{index};".encode())
+    return sha.hexdigest()
 
 
 def _outputs(tokenizer: PreTrainedTokenizerBase, by_vocabulary: bool) -> list[Any]:
@@ -170,6 +180,7 @@ def _outputs(tokenizer: PreTrainedTokenizerBase, by_vocabulary: bool) -> list[An
     found += [_output(tokenizer, list(zip(*pairs, strict=True)), length) for length in _LENGTHS]
     if by_vocabulary:
         words = sorted(tokenizer.get_vocab())
+        words = words[:: -(-len(words) // _MOST_WORDS) or 1]
         lines = [" ".join(words[start : start + _WORDS]) for start in range(0, len(words), _WORDS)]
         found.append(_output(tokenizer, [lines], 10 * _WORDS))
     return found
@@ -232,8 +243,8 @@ def _plain(value: Any, inside: tuple[int, ...] = ()) -> Any:
         return [str(value.dtype), list(value.shape), repr(value.tolist())]
     if isinstance(value, torch.dtype | re.Pattern | AddedToken | bytes):
         return repr(value)
-    if isinstance(value, Tokenizer):
-        return _plain(_pipeline(value))
+    if isinstance(value, PreTrainedTokenizerBase):
+        return tokenizer_fingerprint(value)
     if isinstance(value, type):
         return _name(value)
     if id(value) in inside:

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import itertools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import FunctionType
@@ -291,7 +291,15 @@ def _copied(model: PreTrainedModel) -> PreTrainedModel | None:
         closures = (each for each in vars(module).values() if isinstance(each, FunctionType) and each.__closure__)
         if hooks or any(closures):
             return None
+    if _overlap([*model.parameters(), *model.buffers()]):  # a copy of a parameter has memory of its own
+        return None
     try:
         return copy.deepcopy(model)
     except Exception:  # noqa: BLE001 -- whatever a part of somebody else's model raises, it can be loaded again
         return None
+
+
+def _overlap(tensors: Sequence[torch.Tensor]) -> bool:
+    """Whether any two of the tensors share memory."""
+    places = sorted((each.data_ptr(), each.numel() * each.element_size()) for each in tensors if each.numel())
+    return any(start + size > after for (start, size), (after, _) in itertools.pairwise(places))

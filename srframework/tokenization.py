@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from tokenizers import Tokenizer
-from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
+from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from srframework.errors import BackboneError
 
@@ -41,14 +40,19 @@ def padding(tokenizer: PreTrainedTokenizerBase) -> DataCollatorWithPadding:
     return DataCollatorWithPadding(tokenizer)
 
 
+def backend_of(tokenizer: PreTrainedTokenizerBase) -> Any:
+    """The backend in Rust; None where a tokenizer is in Python."""
+    return tokenizer.backend_tokenizer if isinstance(tokenizer, PreTrainedTokenizerFast) else None
+
+
 @contextmanager
 def unchanged(tokenizer: PreTrainedTokenizerBase) -> Iterator[None]:
     """Restore the state of a tokenizer at the end of the block.
 
     The backend in Rust keeps the truncation and the padding of its last call, and saves them with the tokenizer.
     """
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if not isinstance(backend, Tokenizer):
+    backend = backend_of(tokenizer)
+    if backend is None:
         yield
         return
     truncation, padded, special = backend.truncation, backend.padding, backend.encode_special_tokens

@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import warnings
 from collections.abc import Iterator
 
 import pytest
 import torch
-from transformers import AutoTokenizer, BertTokenizer, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, BertTokenizer, ByT5Tokenizer, PreTrainedTokenizerFast
 from transformers.models.bert.tokenization_bert_legacy import BertTokenizerLegacy
 from transformers.tokenization_python import PreTrainedTokenizer
 from transformers.utils import logging
@@ -166,6 +167,14 @@ def test_a_tokenizer_in_python_is_the_same_elsewhere_after_its_use_and_when_it_w
     assert tokenizer_fingerprint(tokenizer) == before
     tokenizer.save_pretrained(tmp_path / "saved")
     assert tokenizer_fingerprint(BertTokenizerLegacy.from_pretrained(tmp_path / "saved")) == before
+
+
+@pytest.mark.filterwarnings("default")
+def test_warnings_of_a_tokenizer_do_not_count():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = tokenizer_fingerprint(ByT5Tokenizer())
+    assert found == tokenizer_fingerprint(ByT5Tokenizer())
 
 
 class Merging(PreTrainedTokenizer):
