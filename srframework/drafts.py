@@ -24,6 +24,7 @@ from stat import S_ISDIR, S_ISREG
 from typing import Any
 
 from srframework import manifest
+from srframework.errors import NoFile
 from srframework.files import atomic_directory, atomic_file, read_json, remove, write_json
 from srframework.manifest import Damaged, Sum
 
@@ -107,13 +108,16 @@ class Sums:
             return {name: Sum(**each) for name, each in said["files"].items()}
         except FileNotFoundError:
             return {}
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (NoFile, ValueError, TypeError, KeyError, AttributeError) as error:
             note(f"draft {path}: expected the checksums that were written, got {error}; all is computed again")
             return {}
 
     def _write(self) -> None:
+        path = self._files.parent / SUMS
+        if path.is_dir():
+            remove(path)
         files = {name: asdict(each) for name, each in sorted(self._sums.items())}
-        write_json(self._files.parent / SUMS, {"files": files, "digest": _digest(files)})
+        write_json(path, {"files": files, "digest": _digest(files)})
 
     def _clear(self) -> None:
         """Remove what is not known."""

@@ -154,13 +154,14 @@ def write(
         sums: Of every file of it, as it was written; None where that was not kept: of what is there now.
 
     Raises:
-        ValueError: There is something that is neither a file nor a directory.
+        ValueError: There is something that is neither a file nor a directory, and nobody says what was written.
     """
     files = {}
     for path in content(place / FILES):
-        if not (_is_file(path) or _is_directory(path)):
+        if _is_file(path) or _is_directory(path):
+            sync(path)
+        elif sums is None:
             raise ValueError(f"{path}: expected a file or a directory, got a link or a device")
-        sync(path)
         if sums is None and _is_file(path):
             files[path.relative_to(place / FILES).as_posix()] = Sum.of(path)
     sync(place / FILES)
