@@ -310,7 +310,11 @@ def leaves(table: Mapping[str, Any], path: KeyPath = ()) -> Iterator[tuple[KeyPa
         if isinstance(value, dict) and value and "use" not in value:
             yield from leaves(value, (*path, key))
         else:
-            yield (*path, key), tuple(itertools.chain.from_iterable(str(each).split(".") for each in (*path, key))), value
+            yield (
+                (*path, key),
+                tuple(itertools.chain.from_iterable(str(each).split(".") for each in (*path, key))),
+                value,
+            )
 
 
 def _parsed(override: str) -> Assignment | Problem:

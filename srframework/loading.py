@@ -280,7 +280,9 @@ class _Check:
         training = take(_validated(TrainingOptions, overrides))
         found = self._component("debiaser", table.get("loss", DEFAULT_LOSS))
         if found.value is None and "loss" not in table:
-            found = _Found(None, (((), f"missing; expected: {_StageTop.model_fields['loss'].description}", None, None),))
+            found = _Found(
+                None, (((), f"missing; expected: {_StageTop.model_fields['loss'].description}", None, None),)
+            )
         loss = take(found, ("loss",))
         if loss is not None and "bias" in provides(loss.registered.component):
             got = f"got the bias model {shorten(loss.registered.name)}, which belongs into [bias]"
