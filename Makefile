@@ -5,7 +5,7 @@ BIN := .venv/bin
 SOURCES := srframework plugins tests benchmarks
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help quickstart test test-slow torture check format clean
+.PHONY: help quickstart test test-slow torture fuzz check format clean
 
 help:  ## Say what there is to make.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -21,6 +21,9 @@ test-slow: .venv/.test  ## Run the tests that take minutes, and they alone.
 
 torture: .venv/.test  ## Kill a run 300 times, and see that it ends the same.
 	$(BIN)/python tests/torture/harness.py --kills 300
+
+fuzz: .venv/.test  ## Try 20,000 mutated recipes and arguments, and print what came of them.
+	$(BIN)/python tests/fuzz/harness.py --examples 20000
 
 check: test .venv/.check  ## Run the tests, ruff and mypy: what CI runs.
 	$(BIN)/ruff format --check $(SOURCES)

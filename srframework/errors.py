@@ -197,9 +197,9 @@ def listed(names: Iterable[object], most: int = 40) -> str:
 
 def one_line(text: str, limit: int = 2000) -> str:
     """``text`` as it may stand in a message: in one line, without control characters, cut to ``limit`` characters."""
-    if len(text) > limit:
-        text = text[: limit - 1] + "…"
-    return text if text.isprintable() else "".join(map(_printable, text))
+    shown = text[: limit + 1]
+    shown = shown if shown.isprintable() else "".join(map(_printable, shown))
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
 def _printable(letter: str) -> str:
@@ -265,7 +265,7 @@ def _quoted(text: str) -> str:
     if text.isprintable() and "'" not in text:
         return f"'{text}'"
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{one_line(escaped, len(escaped))}"'
+    return f'"{"".join(map(_printable, escaped))}"'
 
 
 def count_text(count: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -79,7 +79,7 @@ def axis_of(flag: str, refuse: Refuse) -> Axis:
     return tuple(found)
 
 
-def lengths(axis: Axis) -> str:
+def lengths(axis: Sequence[Swept]) -> str:
     """How many values each key of an axis has, for a message."""
     most = 5
     each = [f"{dotted(swept.keys)}: {len(swept.values)}" for swept in axis[:most]]

@@ -112,12 +112,16 @@ DEFAULT_LOSS = "std"
 """The loss of a stage that names none."""
 
 
+_Note = tuple[KeyPath, str, str | None, str | None]
+"""A problem with a table: the key in it, the message, the nearest name, the plugin that owns the option."""
+
+
 @dataclass(frozen=True)
 class _Found:
-    """What a check gave, and the problems that it found, with their keys from the table on."""
+    """What a check gave, and the problems that it found."""
 
     value: Any
-    problems: tuple[tuple[KeyPath, str, str | None, str | None], ...] = ()
+    problems: tuple[_Note, ...] = ()
 
 
 class _Check:
@@ -275,10 +279,10 @@ class _Check:
         fields = TrainingOptions.model_fields
         overrides = {option: value for option, value in table.items() if option in fields}
         rest = {option: value for option, value in table.items() if option not in fields}
-        problems: list[tuple[KeyPath, str, str | None, str | None]] = []
+        problems: list[_Note] = []
 
         def take(found: _Found, key: KeyPath = ()) -> Any:
-            problems.extend(((*key, *inner), *more) for inner, *more in found.problems)
+            problems.extend(((*key, *inner), message, near, owner) for inner, message, near, owner in found.problems)
             return found.value
 
         top = take(_validated(_StageTop, rest, also=list(fields)))

@@ -102,9 +102,9 @@ def wrong(given: list[Answer], limit: float) -> Iterator[tuple[str, Answer]]:
             continue
         if each.code not in (0, 2, 3):
             yield "exit code", each
-        if (each.code == 0) == any(line.startswith(("error", "Error")) for line in each.err.splitlines()):
-            if each.arguments[0] != "validate":
-                yield "exit code and message", each
+        refused = any(line.startswith(("error", "Error")) for line in each.err.splitlines())
+        if (each.code == 0) == refused and each.arguments[0] != "validate":
+            yield "exit code and message", each
         if each.seconds > limit:
             yield "slow", each
         for line in each.err.split("\n"):
@@ -147,6 +147,7 @@ def fuzz(count: int, start: int, limit: float) -> Report:
             report.codes[f"{each.arguments[0]}: {'traceback' if each.code is None else each.code}"] += 1
             report.slowest = max(report.slowest, each.seconds)
         for kind, answer in {(kind, answer.arguments): (kind, answer) for kind, answer in wrong(given, limit)}.values():
+            print(f"{kind}: {answer.arguments!a}: {answer.err[-400:]!a}", file=sys.stderr, flush=True)
             report.findings.append(
                 {"kind": kind, "arguments": answer.arguments, "seconds": answer.seconds, "code": answer.code}
                 | {"err": answer.err[-3000:], "text": example.text.decode("utf-8", "backslashreplace")}
@@ -174,8 +175,6 @@ if __name__ == "__main__":
     if remains:
         report.findings.append({"kind": "files left", "err": ", ".join(remains)})
     print(json.dumps(report.to_json(), indent=2))
-    for each in report.findings[:10]:
-        print(f"{each['kind']}: {each.get('arguments')}: {each['err'][-400:]}", file=sys.stderr)
     if place:
         place.write_text(json.dumps(report.to_json() | {"all": report.findings}, indent=2))
     sys.exit(1 if report.findings else 0)

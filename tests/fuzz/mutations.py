@@ -175,7 +175,11 @@ def examples(draw: st.DrawFn) -> Example:
     overrides, grid = (), ()
     if kind == "arguments" or draw(st.integers(0, 3)) == 0:
         overrides = tuple(draw(st.lists(arguments(data), max_size=3)))
-        grid = tuple(draw(st.lists(arguments(data, several=True), max_size=2)))
+        wild = arguments(data, several=True)
+        tame = st.sampled_from(
+            ["seed=1,2", "training.max_steps=3,4,5", "training.learning_rate=1e-3,1e-2", "name=a,'b c',\"d\""]
+        )
+        grid = tuple(draw(st.lists(st.one_of(tame, tame, wild), max_size=2)))
     return Example(raw, overrides, grid)
 
 
@@ -267,7 +271,7 @@ def _mutate(draw: st.DrawFn, data: dict[str, Any]) -> None:
     if how == "delete":
         del table[key]
     elif how == "value":
-        table[key] = draw(values)
+        table[key] = copy.deepcopy(draw(values))
     elif how == "rename" and isinstance(table, dict):
         table[draw(st.sampled_from(KEYS))] = table.pop(key)
     elif how == "swap":
@@ -275,7 +279,7 @@ def _mutate(draw: st.DrawFn, data: dict[str, Any]) -> None:
     elif how == "copy":
         table[key] = copy.deepcopy(other_table[other_key])
     elif how == "add" and isinstance(table, dict):
-        table[draw(st.sampled_from(KEYS))] = draw(values)
+        table[draw(st.sampled_from(KEYS))] = copy.deepcopy(draw(values))
     elif how == "case" and isinstance(table[key], str):
         table[key] = table[key].swapcase()
     elif how == "repeat" and isinstance(table, list):
@@ -283,7 +287,7 @@ def _mutate(draw: st.DrawFn, data: dict[str, Any]) -> None:
     elif how == "wrap":
         table[key] = [table[key]]
     elif how == "sweep":
-        sizes = draw(st.lists(st.sampled_from([1, 2, 3, 2000]), min_size=1, max_size=4))
+        sizes = draw(st.lists(st.sampled_from([1, 2, 5, 10, 20_000]), min_size=1, max_size=3))
         keys = [draw(st.sampled_from(list(_dotted(data)))) for _ in sizes]
         data["sweep"] = {key: list(range(size)) for key, size in zip(keys, sizes, strict=True)}
 
