@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 
 from srframework import identity
+from srframework.errors import DataError
 from srframework.loading import load
 from srframework.plugins import discover
 from srframework.registry import Registry
@@ -69,6 +73,7 @@ def test_what_changes_nothing_is_not_in_it(signatures, override):
     ("override", "changed"),
     [
         ("seed=2", {"full", "srnet", "ticket"}),
+        ("training.keep=last", {"full", "srnet", "ticket"}),
         ("backbone.layers=2", {"full", "srnet", "ticket"}),
         ("dataset.train_size=48", {"full", "srnet", "ticket"}),
         ("training.batch_size=8", {"full", "srnet", "ticket"}),
@@ -112,3 +117,80 @@ def test_of_a_file_to_read_the_content_counts_and_not_the_path(signatures, tmp_p
 
     assert with_file("a.jsonl", "[0.5]") == with_file("b.jsonl", "[0.5]")
     assert with_file("a.jsonl", "[0.5]") != with_file("a.jsonl", "[0.6]")
+
+
+# -- components ------------------------------------------------------------------------------------
+
+
+def identities(recipe):
+    """Of each stage, with one model and one data set in all cases: what was loaded is the same."""
+    keys = {}
+    for stage in recipe.stages:
+        keys[stage.name] = identity.digest(identity.stage_identity(recipe, stage, keys, {"pretrained": "θ"}))
+    return keys
+
+
+def of_another(use, **changes):
+    """A component as another version, or other code, of its plugin."""
+    return replace(use, registered=replace(use.registered, plugin=replace(use.registered.plugin, **changes)))
+
+
+OTHERS = [{"version": "0.0.1"}, {"source": SimpleNamespace(digest=lambda: "other", check=lambda: None)}]
+
+
+@pytest.fixture
+def recipe(tmp_path, registry):
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    return load(tmp_path / "recipe.toml", registry)
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=["version", "code"])
+@pytest.mark.parametrize(
+    ("part", "changed"),
+    [
+        ("backbone", {"full", "srnet", "ticket"}),
+        ("evaluators", {"full", "srnet", "ticket"}),
+        ("bias", {"srnet", "ticket"}),
+        ("dataset", set()),  # its rows count
+    ],
+)
+def test_version_and_code_of_every_component_that_took_part_count(recipe, part, changed, other):
+    use = getattr(recipe, part)
+    new = tuple(of_another(each, **other) for each in use) if isinstance(use, tuple) else of_another(use, **other)
+    before, after = identities(recipe), identities(replace(recipe, **{part: new}))
+    assert {name for name in before if before[name] != after[name]} == changed
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=["version", "code"])
+@pytest.mark.parametrize("part", ["loss", "pruner"])
+def test_version_and_code_of_loss_and_pruner_count(recipe, part, other):
+    full, srnet, ticket = recipe.stages
+    new = replace(recipe, stages=(full, replace(srnet, **{part: of_another(getattr(srnet, part), **other)}), ticket))
+    before, after = identities(recipe), identities(new)
+    assert {name for name in before if before[name] != after[name]} == {"srnet", "ticket"}
+
+
+def test_options_of_the_backbone_count_and_where_it_is_loaded_from_does_not(tmp_path, registry):
+    def keys(**options):
+        text = RECIPE.replace('use = "tiny", layers = 1', 'use = "encoder", path = "here"')
+        (tmp_path / "recipe.toml").write_text(text)
+        found = load(tmp_path / "recipe.toml", registry)
+        own = found.backbone.options.model_copy(update=options)
+        return identities(replace(found, backbone=replace(found.backbone, options=own)))
+
+    assert keys() == keys(path="elsewhere", revision="main")
+    assert not set(keys().values()) & set(keys(dropout=0.3).values())
+
+
+def test_a_file_that_changes_while_the_recipe_runs_is_refused(tmp_path, registry):
+    file = tmp_path / "bias.json"
+    file.write_text("[]")
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    found = load(tmp_path / "recipe.toml", registry, [f"bias={{ use = 'bias-file', path = '{file}' }}"])
+    components = identity.Components(identity.uses(found))
+    components.check()
+    before = components(found.bias)
+    file.write_text("[1]")
+    assert components(found.bias) == before
+    with pytest.raises(DataError, match=r"^debiaser 'bias-file' of srframework .*: path: a file was changed while"):
+        components.check()

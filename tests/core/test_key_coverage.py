@@ -26,6 +26,7 @@ from srframework.component import Counts
 from srframework.loading import load
 from srframework.machine import MACHINE
 from srframework.materials import let_go
+from srframework.measuring import FIGURES
 from srframework.pipeline import Pipeline
 from srframework.plugins import discover
 from srframework.registry import Registry
@@ -110,6 +111,7 @@ MAY_COUNT = {
     "TrainingOptions.keep": "the best checkpoint need not be the last",
     "TrainingOptions.ood_train": "rows that are the same in two splits count once more",
     "FileBiasOptions.log": "the same probabilities, rounded otherwise",
+    "ConfregOptions.teacher": "the best checkpoint of the teacher can be the one at that step",
     "EncoderOptions.dropout": "can be the model's own",
     "LogisticBiasOptions.merge": "classes of few examples",
     "LogisticBiasOptions.balanced": "classes can have one size",
@@ -257,13 +259,13 @@ def home(tmp_path_factory):
         )
         write(name, "4 3\n" + "\n".join(rows) + "\n")
     nli = ("entailment", "contradiction", "neutral")
-    hans = "sentence1\tsentence2\tgold_label\theuristic\tpairID\tsubcase\n"
+    hans = "sentence1\tsentence2\tgold_label\theuristic\tpairID\tsubcase\ttemplate\n"
     for name, word in (("nli/hans", "dog"), ("hans-2", "cat")):
         for file in ("heuristics_evaluation_set.txt", "heuristics_train_set.txt"):
             rows = pairs_of(6, ("entailment", "non-entailment"), word)
             write(
                 f"{name}/{file}",
-                hans + "".join(f"{a}\t{b}\t{y}\tsubsequence\tex{n}\ts\n" for n, (a, b, y) in enumerate(rows)),
+                hans + "".join(f"{a}\t{b}\t{y}\tsubsequence\tex{n}\ts\tt\n" for n, (a, b, y) in enumerate(rows)),
             )
     for file, count in (("train", 24), ("dev_matched", 9), ("dev_mismatched", 6)):
         write(f"nli/{file}.tsv", glue("sentence1", "sentence2", "gold_label", pairs_of(count, nli)))
@@ -415,9 +417,14 @@ def _run(recipe, home):
 
 
 def bits(files):
-    """The hash of each file of a result."""
-    found = (each for each in files.rglob("*") if each.is_file() and each.name not in (LOG, MACHINE))
-    return {path.relative_to(files).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+    """The hash of each file of a result; the figures of each point inside the stage count as a file of their own."""
+    found = [each for each in files.rglob("*") if each.is_file() and each.name not in (LOG, MACHINE, FIGURES)]
+    content = {path.relative_to(files).as_posix(): path.read_bytes() for path in found}
+    if (files / FIGURES).exists():
+        figures = json.loads((files / FIGURES).read_text())
+        points = {f"points/{point}/{FIGURES}": each for point, each in figures.pop("points").items()}
+        content |= {name: json.dumps(each).encode() for name, each in ({FIGURES: figures} | points).items()}
+    return {name: hashlib.sha256(each).hexdigest() for name, each in content.items()}
 
 
 def are_other(before, after):
