@@ -12,8 +12,19 @@ from srframework import graph
 from srframework.claim import Claim
 from srframework.component import Options, stage_references
 from srframework.document import Document, KeyPath
-from srframework.errors import AmbiguousComponent, Problem, RecipeError, UnknownComponent, nearest, shorten
+from srframework.errors import (
+    AmbiguousComponent,
+    MissingComponent,
+    PluginError,
+    Problem,
+    RecipeError,
+    UnknownComponent,
+    UsageError,
+    nearest,
+    shorten,
+)
 from srframework.explain import explain
+from srframework.faults import at, validated
 from srframework.needs import Indexed, check_needs, match_bias, provides
 from srframework.recipe import PRETRAINED, Recipe, Reference, Stage, Use, find
 from srframework.registry import Registry
@@ -111,9 +122,16 @@ class _Check:
             claim=claim,
         )
 
-    def _add(self, key: KeyPath, message: str, near: str | None = None, owner: str | None = None) -> None:
+    def _add(
+        self,
+        key: KeyPath,
+        message: str,
+        near: str | None = None,
+        owner: str | None = None,
+        exit_code: int = UsageError.exit_code,
+    ) -> None:
         document = self._document
-        self._problems.append(Problem(document.where(key), document.label(key), message, near, owner))
+        self._problems.append(Problem(document.where(key), document.label(key), message, near, owner, exit_code))
 
     # -- tables -> options ---------------------------------------------------------------------
 
@@ -128,7 +146,10 @@ class _Check:
         """The table as options, or None and what is wrong with it; ``also``: keys that the table
         may have besides, which the caller has taken out and which may be the nearest name."""
         try:
-            return model.model_validate(table)
+            return validated(model, table, owner)
+        except PluginError as error:
+            self._add(key, str(error), exit_code=error.exit_code)
+            return None
         except ValidationError as error:
             for each in explain(model, error, also):
                 self._add((*key, *each.key), each.message, each.nearest, owner)
@@ -149,8 +170,8 @@ class _Check:
             return None
         try:
             registered = self._registry.get(kind, name)
-        except (UnknownComponent, AmbiguousComponent) as error:
-            self._add(use_key, str(error))
+        except (UnknownComponent, AmbiguousComponent, MissingComponent) as error:
+            self._add(use_key, f"{error}{getattr(error, 'aside', '')}", exit_code=error.exit_code)
             return None
         given = {option: value for option, value in table.items() if option != "use"}
         options = self._options(registered.component.options, given, key, registered.owner)
@@ -217,7 +238,8 @@ class _Check:
         weights = Reference.parse(top.weights)
         training = TrainingOptions.model_validate({**common, **overrides})
         if training.best_after is None:
-            late = pruner is not None and "best-late" in pruner.registered.provided(pruner.options)
+            with at(stage=top.name):
+                late = pruner is not None and "best-late" in pruner.registered.provided(pruner.options)
             late = late and weights.stage != PRETRAINED
             training = training.model_copy(update={"best_after": BEST_AFTER_MASKING_FINE_TUNED if late else 0.0})
         mask = Reference.parse(top.mask) if top.mask is not None else None

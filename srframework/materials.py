@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 from srframework.bias import FittedBias
 from srframework.contracts import Backbone, Evaluator, Network, Predictions, Split, TaskData
 from srframework.errors import DataError, PluginError
+from srframework.faults import calling_model
 from srframework.fingerprint import arrays_fingerprint, network_fingerprint, split_fingerprint
 from srframework.identity import component, digest
 from srframework.prediction import figures, measures, predict, tokenize
@@ -78,7 +79,8 @@ class Materials:
 
     def load(self, saved: Path) -> Network:
         """A saved model, from disk: what is measured is what a user will load."""
-        model: PreTrainedModel = type(self.pretrained.model).from_pretrained(saved)
+        with calling_model("load of a saved model"):
+            model: PreTrainedModel = type(self.pretrained.model).from_pretrained(saved)
         return dataclasses.replace(self.pretrained, model=model)
 
     @cached_property
@@ -112,7 +114,8 @@ class Materials:
         """A split as the model takes it; see :func:`srframework.prediction.tokenize`."""
         key = split.name, max_length
         if key not in self._tokenized:
-            self._tokenized[key] = tokenize(split, self.pretrained.tokenizer, max_length)
+            with calling_model("tokenizer"):
+                self._tokenized[key] = tokenize(split, self.pretrained.tokenizer, max_length)
         return self._tokenized[key]
 
     def bias_log_probs(self, stage: Stage) -> list[np.ndarray]:
@@ -125,7 +128,8 @@ class Materials:
     def logits(self, model: PreTrainedModel, split: Split, stage: Stage) -> np.ndarray:
         """Of every example of a split, ``(N, C)``, as the stage's options say."""
         tokens = self.tokens(split, stage.training.max_length)
-        return predict(model, tokens, self.pretrained.tokenizer, self._accelerator, stage.training.eval_batch_size)
+        with calling_model("forward pass"):
+            return predict(model, tokens, self.pretrained.tokenizer, self._accelerator, stage.training.eval_batch_size)
 
     def figures(self, predictions: Predictions) -> dict[str, float]:
         """What the recipe's evaluators say of one split."""

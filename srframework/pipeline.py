@@ -18,7 +18,9 @@ from accelerate.utils import DistributedType, GradientAccumulationPlugin, broadc
 from safetensors.numpy import load_file, save_file
 
 from srframework.contracts import Network, Split
+from srframework.crash import belongs_to
 from srframework.errors import SRFrameworkError, UsageError
+from srframework.faults import at, describe
 from srframework.files import atomic_file
 from srframework.identity import component, digest, stage_identity
 from srframework.manifest import Entry
@@ -107,10 +109,16 @@ class Pipeline:
             NotStored: A stage is to be taken from the store, and is not there.
             SRFrameworkError: The data, the model, a plugin or a reference is not as it should be.
         """
+        with at():
+            return self._run()
+
+    def _run(self) -> dict[str, Any]:
         recipe = self._recipe
         for stage in recipe.stages:  # what cannot be built is told before any stage, not after hours
-            stage.loss.build()
-        self._materials = (held_materials if self._held else Materials)(recipe, self._accelerator)
+            with at(stage=stage.name):
+                stage.loss.build()
+        with at(doing="reading the data and the model"):
+            self._materials = (held_materials if self._held else Materials)(recipe, self._accelerator)
         for note in self._materials.task.notes:
             self._reporter.note(note)
         self._plan = self._planned()
@@ -142,7 +150,8 @@ class Pipeline:
                 directory.mark("interrupted")
                 raise
             except BaseException as error:
-                said = str(error) if isinstance(error, SRFrameworkError) else f"{type(error).__name__}: {error}"
+                belongs_to(error, directory.path)
+                said = str(error) if isinstance(error, SRFrameworkError) else describe(error)
                 with contextlib.suppress(OSError, SRFrameworkError):  # of a full disk the error itself tells
                     directory.mark("failed", said)
                 raise
@@ -184,8 +193,9 @@ class Pipeline:
     def _fit_bias(self) -> None:
         """Fit the bias model, where a stage needs it, and ask it of all that they train on."""
         needing = [stage for stage in self._recipe.stages if stage.needs_bias]
-        for stage in needing:
-            self._materials.bias_log_probs(stage)  # what it does not know is told before any stage, not after hours
+        for stage in needing:  # what it does not know is told before any stage, not after hours
+            with at(stage=stage.name, doing="fitting the bias model", model=self._model_owner):
+                self._materials.bias_log_probs(stage)
         if needing:
             self._bias_report = self._materials.bias_report
             if self._directory is not None and self._bias_report is not None:
@@ -195,8 +205,10 @@ class Pipeline:
 
     def _stage(self, stage: Stage, number: int) -> StageResult:
         count = len(self._recipe.stages)
-        trained, was_trained = self._train(stage, number)
-        measured, was_measured = self._measure(stage, trained)
+        with at(stage=stage.name, doing="training", model=self._model_owner):
+            trained, was_trained = self._train(stage, number)
+        with at(stage=stage.name, doing="evaluating", model=self._model_owner):
+            measured, was_measured = self._measure(stage, trained)
         if not (was_trained and was_measured):
             seconds = (0.0 if was_trained else trained.seconds) + (0.0 if was_measured else measured.seconds)
             self.computed[stage.name] = seconds
@@ -379,6 +391,10 @@ class Pipeline:
         return self._store.draft(key) if said.item() else None
 
     # -- models --------------------------------------------------------------------------------
+
+    @property
+    def _model_owner(self) -> str:
+        return self._recipe.backbone.registered.owner
 
     def _at(self, reference: Reference) -> Path:
         return point_in(self._trained[reference.stage].files, reference.point)

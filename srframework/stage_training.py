@@ -28,6 +28,7 @@ from transformers import PreTrainedModel
 
 from srframework.checkpoints import Checkpoints
 from srframework.contracts import Network, Predictions, Split
+from srframework.faults import calling_model
 from srframework.files import atomic_directory
 from srframework.masks import Mask
 from srframework.materials import Materials
@@ -155,7 +156,7 @@ def _save(checkpoint: Checkpoint, network: Network, place: Path) -> None:
     place.mkdir(parents=True, exist_ok=True)
     if (place / "model").exists():
         shutil.rmtree(place / "model")  # of an attempt that went on from before it
-    with atomic_directory(place / "model") as temporary:
+    with atomic_directory(place / "model") as temporary, calling_model("save_pretrained()"):
         network.model.save_pretrained(temporary, state_dict=checkpoint.weights)
         network.tokenizer.save_pretrained(temporary)
     if len(checkpoint.mask):

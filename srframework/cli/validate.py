@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from srframework.cli.context import App, json_option, print_json
-from srframework.errors import RecipeError
+from srframework.crash import sentence
+from srframework.errors import PluginError, RecipeError
 from srframework.sweep import load_every
 
 
@@ -23,12 +24,15 @@ def validate(context: click.Context, recipes: tuple[str, ...], overrides: tuple[
     """
     app: App = context.obj
     report: list[dict[str, Any]] = []
+    code = 0
     for name in recipes:
         problems: list[str] = []
         try:
             load_every(name, app.registry, overrides)
         except RecipeError as error:
-            problems = [str(problem) for problem in error.problems]
+            problems, code = [str(problem) for problem in error.problems], max(code, error.exit_code)
+        except PluginError as error:
+            problems, code = [f"{name}: {sentence(error)}"], error.exit_code
         report.append({"recipe": name, "valid": not problems, "problems": problems})
         for problem in problems:
             click.echo(problem, err=True)
@@ -36,5 +40,5 @@ def validate(context: click.Context, recipes: tuple[str, ...], overrides: tuple[
             click.echo(f"{name}: {'valid' if not problems else f'{len(problems)} problem(s)'}")
     if as_json:
         print_json(report)
-    if not all(entry["valid"] for entry in report):
-        context.exit(2)
+    if code:
+        context.exit(code)
