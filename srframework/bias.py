@@ -13,7 +13,7 @@ import numpy as np
 from srframework.contracts import BiasModel, Network, Split, TaskData
 from srframework.embeddings import input_embeddings
 from srframework.errors import DataError, PluginError
-from srframework.faults import calling_model
+from srframework.faults import calling_model, where
 from srframework.recipe import Use
 
 CONFIDENT = 0.8
@@ -97,7 +97,7 @@ class FittedBias:
         if log_probs.shape != expected or not np.isfinite(log_probs).all():
             got = log_probs.shape if log_probs.shape != expected else "some that are not finite"
             owner = self._use.registered.owner
-            raise PluginError(f"{owner}: expected finite log-probabilities of shape {expected}, got {got}")
+            raise PluginError(f"{where()}{owner}: expected finite log-probabilities of shape {expected}, got {got}")
         return log_probs
 
 

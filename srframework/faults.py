@@ -146,7 +146,7 @@ def describe(error: BaseException) -> str:
 
 def _text(error: BaseException) -> str:
     try:
-        text = " ".join(str(error).split())
+        text = " ".join(str(error).encode("utf-8", "backslashreplace").decode().split())
     except Exception:  # noqa: BLE001 -- a stranger's exception may be broken too
         return ""
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
