@@ -517,7 +517,7 @@ def test_debug_shows_the_traceback(zoo):
 
 
 def test_what_components_print_spoils_no_result(zoo):
-    done = zoo("debiaser", body="def loss(self, inputs):\n    print('noise')\n    return F.cross_entropy(inputs.logits, "
+    done = zoo("debiaser", body="def loss(self, inputs):\n    print('noise')\n    return F.cross_entropy(inputs.logits, "  # noqa: E501
                "inputs.labels)", args=("--json",))  # fmt: skip
     assert done.code == 0, done.err
     assert "noise" in done.err

@@ -30,8 +30,8 @@ class Mute(Exception):
 
 
 ERRORS = [
-    TypeError("an int is no str"), KeyError("x"), AssertionError(), RecursionError("deep"), UnicodeDecodeError("utf-8", b"x", 0, 1, "y"),
-    OSError(errno.EBADF, "Bad file descriptor"), SystemExit(0), SystemExit("bye"), Own("own"), StopIteration(), GeneratorExit(), Mute(),
+    TypeError("an int is no str"), KeyError("x"), AssertionError(), RecursionError("deep"), UnicodeDecodeError("utf-8", b"x", 0, 1, "y"),  # noqa: E501
+    OSError(errno.EBADF, "Bad file descriptor"), SystemExit(0), SystemExit("bye"), Own("own"), StopIteration(), GeneratorExit(), Mute(),  # noqa: E501
     ExceptionGroup("g", [ValueError("x")]), ValueError("a\n\nb" * 1000), ValueError("\udc80"),
 ]  # fmt: skip
 
@@ -120,7 +120,7 @@ def test_the_traceback_of_a_run_is_in_its_directory(perform, tmp_path, monkeypat
 @pytest.mark.parametrize(
     "text",
     [
-        "[enforce fail at alloc_cpu.cpp:75] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate "
+        "[enforce fail at alloc_cpu.cpp:75] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate "  # noqa: E501
         "4 bytes. Error code 12 (Cannot allocate memory)",
         "CUDA out of memory. Tried to allocate 2.00 GiB",
         "CUDA error: out of memory",

@@ -36,7 +36,7 @@ DAMAGED = {
         {"METADATA": METADATA, "entry_points.txt": b"[srframework]\nodd = json:nope\n"},
         "nope",
     ),
-    "a name of several lines": ({"METADATA": b"Name: Odd\n Dist\nVersion: 3\n", "entry_points.txt": b"[srframework]\nodd=x\n"}, "x"),
+    "a name of several lines": ({"METADATA": b"Name: Odd\n Dist\nVersion: 3\n", "entry_points.txt": b"[srframework]\nodd=x\n"}, "x"),  # noqa: E501
 }  # fmt: skip
 HARMLESS = {
     "nothing at all": {},
