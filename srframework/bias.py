@@ -13,6 +13,7 @@ import numpy as np
 from srframework.contracts import BiasModel, Network, Split, TaskData
 from srframework.embeddings import input_embeddings
 from srframework.errors import DataError, PluginError
+from srframework.faults import calling_model, where
 from srframework.recipe import Use
 
 CONFIDENT = 0.8
@@ -37,9 +38,11 @@ class FittedBias:
 
     def __init__(self, use: Use, task: TaskData, network: Network) -> None:
         self._use, self._task = use, task
-        self._model: BiasModel = use.build()
+        self._model: BiasModel = use.build("bias")
         self._known: dict[str, np.ndarray | None] = {}
-        features, vectors = task.spurious_features, input_embeddings(network)
+        features = task.spurious_features
+        with calling_model("input embeddings"):
+            vectors = input_embeddings(network)
         self._model.fit(task, None if features is None else lambda split: features(split, vectors))
 
     def log_probs(self, split: Split) -> np.ndarray:
@@ -94,7 +97,7 @@ class FittedBias:
         if log_probs.shape != expected or not np.isfinite(log_probs).all():
             got = log_probs.shape if log_probs.shape != expected else "some that are not finite"
             owner = self._use.registered.owner
-            raise PluginError(f"{owner}: expected finite log-probabilities of shape {expected}, got {got}")
+            raise PluginError(f"{where()}{owner}: expected finite log-probabilities of shape {expected}, got {got}")
         return log_probs
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -34,7 +35,7 @@ class Options(BaseModel):
     A sequence is a ``tuple`` with ``Field(strict=False)``, since TOML gives lists.
     """
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
     def check_files(self) -> Iterable[FileProblem]:
         """Look at the files and directories that the options name, as far as that is quick: at their first rows, at
@@ -149,6 +150,8 @@ class Component:
             needs = getattr(self, what)
             if isinstance(needs, str) or not (callable(needs) or isinstance(needs, Iterable)):
                 raise ValueError(f"component {self.name!r}: {what}: expected a list of names, got {needs!r}")
+            if not callable(needs):
+                object.__setattr__(self, what, tuple(itertools.islice(needs, 1000)))  # an iterator gives its items once
         if not (isinstance(self.options, type) and issubclass(self.options, Options)):
             raise ValueError(f"component {self.name!r}: options: expected a subclass of Options, got {self.options!r}")
         undescribed = [key for key, field in self.options.model_fields.items() if not field.description]

@@ -11,7 +11,9 @@
     │   ├── RecipeError         one or more problems in a recipe
     │   ├── UnknownComponent    no such component; names the nearest
     │   └── AmbiguousComponent  two plugins claim the name; lists both
-    └── PluginError             exit code 3: a plugin is missing or broken
+    ├── PluginError             exit code 3: a plugin is missing or broken
+    │   └── MissingComponent    a component of a plugin that could not be loaded
+    └── OutOfMemory             exit code 1: the machine has too little memory
 
 The message of each is a sentence for the user: what, where, expected, got,
 nearest valid choice. The command line prints it and nothing else.
@@ -59,7 +61,17 @@ class UsageError(SRFrameworkError):
 
 
 class UnknownComponent(UsageError):
-    """No component of that name; the message lists the choices and the nearest."""
+    """No component of that name; the message lists the choices and the nearest.
+
+    Attributes:
+        aside: The plugins that are not loaded, which may have it, as a continuation of the message; empty for none.
+        exit_code: 3 where the name is like no other and a plugin that failed to load may have it.
+    """
+
+    def __init__(self, message: str, aside: str = "", may_be_missing: bool = False) -> None:
+        super().__init__(message)
+        self.aside = aside
+        self.exit_code = PluginError.exit_code if may_be_missing else UsageError.exit_code
 
 
 class AmbiguousComponent(UsageError):
@@ -70,6 +82,14 @@ class PluginError(SRFrameworkError):
     """A plugin is missing or broken; the message names its distribution."""
 
     exit_code = 3
+
+
+class MissingComponent(PluginError):
+    """A component of a plugin that failed to load; names the plugin, and why it failed."""
+
+
+class OutOfMemory(SRFrameworkError):
+    """The machine or its GPU has too little memory; says what was being done, and what to try."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +103,7 @@ class Problem:
         message: What was expected and what was given.
         nearest: The nearest valid name, if one is near.
         owner: The plugin that owns the option, if one does.
+        exit_code: What a recipe with this problem ends with: 2, or 3 where a plugin is missing or broken.
     """
 
     where: str
@@ -90,6 +111,7 @@ class Problem:
     message: str
     nearest: str | None = None
     owner: str | None = None
+    exit_code: int = UsageError.exit_code
 
     def __str__(self) -> str:
         text = f"{one_line(self.where, 400)}: " + (f"{one_line(self.key, 400)}: " if self.key else "")
@@ -116,10 +138,12 @@ class RecipeError(UsageError):
 
     Attributes:
         problems: At least one, in the order of the file.
+        exit_code: 3 where one of them is a plugin's fault.
     """
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
+        self.exit_code = max((problem.exit_code for problem in self.problems), default=self.exit_code)
         super().__init__("\n".join(lines_of(self.problems)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError
 
@@ -16,14 +16,18 @@ from srframework.document import Document, Source
 from srframework.errors import (
     SHOWN,
     AmbiguousComponent,
+    MissingComponent,
+    PluginError,
     Problem,
     RecipeError,
     UnknownComponent,
+    UsageError,
     listed,
     nearest,
     shorten,
 )
 from srframework.explain import explain
+from srframework.faults import at, validated
 from srframework.file_checks import FileChecks
 from srframework.needs import Indexed, check_needs, match_bias, provides
 from srframework.recipe import PRETRAINED, Recipe, Reference, Stage, Use
@@ -112,7 +116,16 @@ DEFAULT_LOSS = "std"
 """The loss of a stage that names none."""
 
 
-_Note = tuple[KeyPath, str, str | None, str | None]
+class _Note(NamedTuple):
+    """A problem, with its key from the table on; the rest as in :class:`srframework.errors.Problem`."""
+
+    key: KeyPath
+    message: str
+    nearest: str | None = None
+    owner: str | None = None
+    exit_code: int = UsageError.exit_code
+
+
 """A problem with a table: the key in it, the message, the nearest name, the plugin that owns the option."""
 
 
@@ -164,9 +177,16 @@ class _Check:
             claim=claim,
         )
 
-    def _add(self, key: KeyPath, message: str, near: str | None = None, owner: str | None = None) -> None:
+    def _add(
+        self,
+        key: KeyPath,
+        message: str,
+        near: str | None = None,
+        owner: str | None = None,
+        exit_code: int = UsageError.exit_code,
+    ) -> None:
         document = self._document
-        problem = Problem(document.where(key), document.label(key), message, near, owner)
+        problem = Problem(document.where(key), document.label(key), message, near, owner, exit_code)
         self._problems.append((document.line(key), problem))
 
     def _once(self, what: tuple[Any, ...], tables: Sequence[object], check: Callable[[], _Found]) -> _Found:
@@ -181,8 +201,8 @@ class _Check:
 
     def _take(self, found: _Found, key: KeyPath) -> Any:
         """The value; its problems are noted, with their keys in the file."""
-        for inner, message, near, owner in found.problems:
-            self._add((*key, *inner), message, near, owner)
+        for note in found.problems:
+            self._add((*key, *note.key), *note[1:])
         return found.value
 
     # -- tables -> options ---------------------------------------------------------------------
@@ -206,8 +226,8 @@ class _Check:
         return use
 
     def _component(self, kind: str, value: Any) -> _Found:
-        def wrong(message: str, key: KeyPath = ()) -> _Found:
-            return _Found(None, ((key, message, None, None),))
+        def wrong(message: str, key: KeyPath = (), exit_code: int = UsageError.exit_code) -> _Found:
+            return _Found(None, (_Note(key, message, exit_code=exit_code),))
 
         table = {"use": value} if isinstance(value, str) else value
         if not isinstance(table, dict):
@@ -220,8 +240,8 @@ class _Check:
             return wrong(f"expected the {kind}'s name, one of: {names}; got {got}", use_key)
         try:
             registered = self._registry.get(kind, name)
-        except (UnknownComponent, AmbiguousComponent) as error:
-            return wrong(str(error), use_key)
+        except (UnknownComponent, AmbiguousComponent, MissingComponent) as error:
+            return wrong(f"{error}{getattr(error, 'aside', '')}", use_key, error.exit_code)
         given = {option: value for option, value in table.items() if option != "use"}
         found = _validated(registered.component.options, given, registered.owner)
         return found if found.value is None else _Found(Use(registered, found.value))
@@ -282,32 +302,31 @@ class _Check:
         problems: list[_Note] = []
 
         def take(found: _Found, key: KeyPath = ()) -> Any:
-            problems.extend(((*key, *inner), message, near, owner) for inner, message, near, owner in found.problems)
+            problems.extend(note._replace(key=(*key, *note.key)) for note in found.problems)
             return found.value
 
         top = take(_validated(_StageTop, rest, also=list(fields)))
         training = take(_validated(TrainingOptions, overrides))
         found = self._component("debiaser", table.get("loss", DEFAULT_LOSS))
         if found.value is None and "loss" not in table:
-            found = _Found(
-                None, (((), f"missing; expected: {_StageTop.model_fields['loss'].description}", None, None),)
-            )
+            message = f"missing; expected: {_StageTop.model_fields['loss'].description}"
+            found = _Found(None, (_Note((), message),))
         loss = take(found, ("loss",))
         if loss is not None and "bias" in provides(loss.registered.component):
             got = f"got the bias model {shorten(loss.registered.name)}, which belongs into [bias]"
-            problems.append((("loss", "use"), f"expected a loss, {got}", None, None))
+            problems.append(_Note(("loss", "use"), f"expected a loss, {got}"))
             loss = None
         pruner = take(self._component("pruner", table["pruner"]), ("pruner",)) if "pruner" in table else None
         if top is not None:
             if top.op == "prune" and "pruner" not in table:
                 message = "missing; a stage with op = 'prune' needs a pruner: { use = ... }"
-                problems.append((("pruner",), message, None, None))
+                problems.append(_Note(("pruner",), message))
             if top.op == "train" and "pruner" in table:
                 message = "expected no pruner in a stage with op = 'train'; op = 'prune' has one"
-                problems.append((("pruner",), message, None, None))
+                problems.append(_Note(("pruner",), message))
             if top.op == "prune" and top.mask is not None:
                 message = "expected no mask in a stage with op = 'prune', which finds its own"
-                problems.append((("mask",), message, None, None))
+                problems.append(_Note(("mask",), message))
         is_known = None not in (top, training, loss) and (pruner is not None or top.op == "train")
         return _Found(_Draft(top, pruner, loss, overrides) if is_known else None, tuple(problems))
 
@@ -372,7 +391,8 @@ def _trained(draft: _Draft, common: Mapping[str, Any]) -> Stage:
     weights = Reference.parse(top.weights)
     training = TrainingOptions.model_validate({**common, **draft.overrides})
     if training.best_after is None:
-        late = pruner is not None and "best-late" in pruner.registered.provided(pruner.options)
+        with at(stage=top.name):
+            late = pruner is not None and "best-late" in pruner.registered.provided(pruner.options)
         late = late and weights.stage != PRETRAINED
         training = training.model_copy(update={"best_after": BEST_AFTER_MASKING_FINE_TUNED if late else 0.0})
     mask = Reference.parse(top.mask) if top.mask is not None else None
@@ -401,7 +421,9 @@ def _validated(
     """The table as options, or None and what is wrong with it; ``also``: keys that the table
     may have besides, which the caller reads itself and which may be the nearest name."""
     try:
-        return _Found(model.model_validate(table))
+        return _Found(validated(model, table, owner))
+    except PluginError as error:
+        return _Found(None, (_Note((), str(error), exit_code=error.exit_code),))
     except ValidationError as error:
         explained = explain(model, error, table, also)
-        return _Found(None, tuple((each.key, each.message, each.nearest, owner) for each in explained))
+        return _Found(None, tuple(_Note(each.key, each.message, each.nearest, owner) for each in explained))

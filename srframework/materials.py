@@ -22,6 +22,7 @@ from srframework.bias import FittedBias
 from srframework.contracts import Backbone, Evaluator, Network, Predictions, Split, TaskData
 from srframework.data_checks import check_task, count_cut, suspicious
 from srframework.errors import BackboneError, DataError, PluginError, SRFrameworkError
+from srframework.faults import calling_model
 from srframework.fingerprint import arrays_fingerprint, network_fingerprint, split_fingerprint
 from srframework.identity import digest, signed
 from srframework.model_directory import ModelDirectory
@@ -131,14 +132,15 @@ class Materials:
         Raises:
             BackboneError: It is damaged, or lacks a weight.
         """
-        like = self.pretrained.model
-        read: Any = type(like).from_pretrained(
-            None,  # else it looks for further files, and follows what they name
-            config=like.config,
-            state_dict=ModelDirectory(saved).weights(),
-            dtype=like.dtype,
-            output_loading_info=True,
-        )
+        like, weights = self.pretrained.model, ModelDirectory(saved).weights()
+        with calling_model("load of a saved model"):
+            read: Any = type(like).from_pretrained(
+                None,  # else it looks for further files, and follows what they name
+                config=like.config,
+                state_dict=weights,
+                dtype=like.dtype,
+                output_loading_info=True,
+            )
         model, loaded = read
         if lost := sorted(loaded["missing_keys"]):
             raise BackboneError(f"{saved}: expected every weight of the model, got none for {lost[0]}")
@@ -180,7 +182,8 @@ class Materials:
         """A split as the model takes it; see :func:`srframework.prediction.tokenize`."""
         key = split.name, max_length
         if key not in self._tokenized:
-            self._tokenized[key] = tokenize(split, self.pretrained.tokenizer, max_length)
+            with calling_model("tokenizer"):
+                self._tokenized[key] = tokenize(split, self.pretrained.tokenizer, max_length)
         return self._tokenized[key]
 
     def cut(self, split: Split, max_length: int) -> int:
@@ -201,7 +204,8 @@ class Materials:
     def logits(self, model: PreTrainedModel, split: Split, stage: Stage) -> np.ndarray:
         """Of every example of a split, ``(N, C)``, as the stage's options say."""
         tokens = self.tokens(split, stage.training.max_length)
-        return predict(model, tokens, self.pretrained.tokenizer, self._accelerator, stage.training.eval_batch_size)
+        with calling_model("forward pass"):
+            return predict(model, tokens, self.pretrained.tokenizer, self._accelerator, stage.training.eval_batch_size)
 
     def figures(self, predictions: Predictions) -> dict[str, float]:
         """What the recipe's evaluators say of one split."""

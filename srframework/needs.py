@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from srframework.faults import at
 from srframework.recipe import Stage, Use
 from srframework.registry import Registry
 from srframework.statements import KeyPath
@@ -57,7 +58,8 @@ def check_needs(dataset: Use, stages: Sequence[Indexed], add: Add) -> None:
             got = f"{stage.training.ood_train}; {dataset.registered.owner} has none with these options"
             add(("stages", index, "ood_train"), f"expected {expected}, got {got}")
         for key, use in (("loss", stage.loss), ("pruner", stage.pruner)):
-            missing = set(use.registered.required(use.options)) - offered if use is not None else set()
+            with at(stage=stage.name):
+                missing = set(use.registered.required(use.options)) - offered if use is not None else set()
             if use is not None and missing:
                 what = " and ".join(sorted(missing))
                 expected = f"a data set that provides {what}, which {use.registered.owner} requires"

@@ -18,9 +18,11 @@ from accelerate.utils import DistributedType, GradientAccumulationPlugin, broadc
 from safetensors.numpy import load_file, save_file
 
 from srframework.contracts import Network, Split
+from srframework.crash import belongs_to
 from srframework.data_checks import cut_note, few
 from srframework.drafts import Sums, emptied
 from srframework.errors import SRFrameworkError, UsageError
+from srframework.faults import at, describe
 from srframework.identity import Components, digest, stage_identity, uses
 from srframework.machine import MACHINE, record
 from srframework.manifest import Entry
@@ -119,6 +121,10 @@ class Pipeline:
             NotStored: A stage is to be taken from the store, and is not there.
             SRFrameworkError: The data, the model, a plugin or a reference is not as it should be.
         """
+        with at():
+            return self._run()
+
+    def _run(self) -> dict[str, Any]:
         recipe = self._recipe
         self._prepare()
         self._check_claim()
@@ -153,8 +159,10 @@ class Pipeline:
         # Before anything reads a file that an option names, so that the hash is of what was there then.
         self._components = Components(uses(recipe))
         for stage in recipe.stages:  # what cannot be built is told before any stage, not after hours
-            stage.loss.build()
-        self._materials = (held_materials if self._held else Materials)(recipe, self._accelerator)
+            with at(stage=stage.name):
+                stage.loss.build()
+        with at(doing="reading the data and the model"):
+            self._materials = (held_materials if self._held else Materials)(recipe, self._accelerator)
         task = self._materials.task
         for note in task.notes:
             self._reporter.note(note)
@@ -176,8 +184,9 @@ class Pipeline:
                 directory.begin(self._facts())
                 yield
             except BaseException as error:
+                belongs_to(error, directory.path)
                 state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-                said = str(error) if isinstance(error, SRFrameworkError) else f"{type(error).__name__}: {error}"
+                said = str(error) if isinstance(error, SRFrameworkError) else describe(error)
                 # Of a full disk the error itself tells.
                 with shielded(), contextlib.suppress(OSError, SRFrameworkError):
                     directory.mark(state, said if state == "failed" else "")
@@ -220,8 +229,9 @@ class Pipeline:
     def _fit_bias(self) -> None:
         """Fit the bias model, where a stage needs it, and ask it of all that they train on."""
         needing = [stage for stage in self._recipe.stages if stage.needs_bias]
-        for stage in needing:
-            self._materials.bias_log_probs(stage)  # what it does not know is told before any stage, not after hours
+        for stage in needing:  # what it does not know is told before any stage, not after hours
+            with at(stage=stage.name, doing="fitting the bias model", model=self._model_owner):
+                self._materials.bias_log_probs(stage)
         if needing:
             self._bias_report = self._materials.bias_report
             if self._directory is not None and self._bias_report is not None:
@@ -231,8 +241,10 @@ class Pipeline:
 
     def _stage(self, stage: Stage, number: int) -> StageResult:
         count = len(self._recipe.stages)
-        trained, was_trained = self._train(stage, number)
-        measured, was_measured = self._measure(stage, trained)
+        with at(stage=stage.name, doing="training", model=self._model_owner):
+            trained, was_trained = self._train(stage, number)
+        with at(stage=stage.name, doing="evaluating", model=self._model_owner):
+            measured, was_measured = self._measure(stage, trained)
         if not (was_trained and was_measured):
             seconds = (0.0 if was_trained else trained.seconds) + (0.0 if was_measured else measured.seconds)
             self.computed[stage.name] = seconds
@@ -446,6 +458,10 @@ class Pipeline:
         return self._store.draft(key) if said.item() else None
 
     # -- models --------------------------------------------------------------------------------
+
+    @property
+    def _model_owner(self) -> str:
+        return self._recipe.backbone.registered.owner
 
     def _at(self, reference: Reference) -> Path:
         return point_in(self._trained[reference.stage].files, reference.point)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from srframework.contracts import Phase, Pruner
 from srframework.errors import UsageError
+from srframework.faults import at
 from srframework.recipe import Recipe, Stage
 from srframework.training_options import steps_in
 
@@ -34,8 +35,9 @@ def _phases(stage: Stage, sizes: Mapping[str, int], processes: int) -> Sequence[
     steps = steps_in(training, examples, processes)
     if stage.pruner is None:
         return [Phase(steps)]
-    pruner: Pruner = stage.pruner.build()
-    return pruner.phases(steps)
+    with at(stage=stage.name):
+        pruner: Pruner = stage.pruner.build()
+        return pruner.phases(steps)
 
 
 def check_early(recipe: Recipe) -> None:

@@ -14,6 +14,7 @@ import tomli_w
 from srframework.claim import Claim
 from srframework.component import Options, stage_references
 from srframework.errors import Problem, RecipeError, listed, nearest
+from srframework.faults import at, calling
 from srframework.registry import Registered
 from srframework.training_options import TrainingOptions
 
@@ -28,13 +29,14 @@ class Use:
     registered: Registered
     options: Options
 
-    def build(self) -> Any:
+    def build(self, kind: str | None = None) -> Any:
         """Make the thing itself; see :meth:`srframework.registry.Registered.build`."""
-        return self.registered.build(self.options)
+        return self.registered.build(self.options, kind)
 
     def table(self) -> dict[str, Any]:
         """As TOML: the name, and every option that has a value."""
-        return {"use": self.registered.full_name, **self.options.model_dump(mode="json", exclude_none=True)}
+        with calling(self.registered.owner, "options"):
+            return {"use": self.registered.full_name, **self.options.model_dump(mode="json", exclude_none=True)}
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,8 @@ class Stage:
     @property
     def needs_bias(self) -> bool:
         """Whether the loss wants the bias model's predictions."""
-        return "bias" in self.loss.registered.required(self.loss.options)
+        with at(stage=self.name):
+            return "bias" in self.loss.registered.required(self.loss.options)
 
     @property
     def teacher(self) -> Reference | None:

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import itertools
+import re
+import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from srframework.component import KINDS, Component, Options
-from srframework.errors import AmbiguousComponent, PluginError, UnknownComponent, nearest
+from srframework.component import KINDS, Component, Needs, Options
+from srframework.errors import (
+    AmbiguousComponent,
+    MissingComponent,
+    PluginError,
+    SRFrameworkError,
+    UnknownComponent,
+    nearest,
+)
+from srframework.faults import calling, describe, expect, is_of_the_machine, kind_of, where
+from srframework.guarded import guarded
 from srframework.plugins import Plugin
 
 
@@ -37,30 +53,72 @@ class Registered:
         """What the component requires, with these options; see :class:`srframework.Component`.
 
         Raises:
-            PluginError: The plugin's own function fails; names the plugin.
+            PluginError: The plugin's own function fails, or gives no names; names the plugin.
         """
-        return self._asked("requires", self.component.required, options)
+        return self._asked("requires", self.component.requires, options)
 
     def provided(self, options: Options) -> tuple[str, ...]:
         """What the component provides, with these options; raises as :meth:`required` does."""
-        return self._asked("provides", self.component.provided, options)
+        return self._asked("provides", self.component.provides, options)
 
-    def _asked(self, what: str, function: Callable[[Options], tuple[str, ...]], options: Options) -> tuple[str, ...]:
-        try:
-            return function(options)
-        except Exception as error:
-            raise PluginError(f"{self.owner}: its {what} fails: {type(error).__name__}: {error}") from error
+    def _asked(self, what: str, needs: Needs, options: Options) -> tuple[str, ...]:
+        with calling(self.owner, what):
+            given = needs(options) if callable(needs) else needs
+            several = isinstance(given, Iterable) and not isinstance(given, str)
+            expect(several, self.owner, what, "a list of names", given)
+            names = tuple(itertools.islice(given, _MOST_NAMES + 1))
+        expect(len(names) <= _MOST_NAMES, self.owner, what, f"at most {_MOST_NAMES} names", "more")
+        for name in names:
+            expect(isinstance(name, str), self.owner, what, "a list of names", f"one with {kind_of(name)} in it")
+        return names
 
-    def build(self, options: Options) -> object:
-        """Make the thing itself.
+    def build(self, options: Options, kind: str | None = None) -> Any:
+        """Make the thing itself, behind the boundary of :mod:`srframework.guarded`.
+
+        Args:
+            options: Of the component.
+            kind: Of :data:`srframework.guarded.CONTRACTS`; None for what the component says of itself.
 
         Raises:
-            PluginError: The factory cannot be imported; names the plugin.
+            PluginError: The factory cannot be imported or fails, or makes something else than its kind's contract asks
+                for; names the plugin.
         """
+        factory = self._factory()
+        with calling(self.owner, "factory"):
+            made = factory(options)
+        if kind is None:
+            kind = "bias" if self.kind == "debiaser" and "bias" in self.provided(options) else self.kind
+        return guarded(kind, made, self.owner, options)
+
+    def _factory(self) -> Callable[[Any], Any]:
+        factory = self.component.factory
+        if not isinstance(factory, str):
+            return factory
+        module, _, name = factory.partition(":")
+        said = f"{where()}{self.owner}: {factory} cannot be imported"
         try:
-            return self.component.build(options)
-        except (ImportError, AttributeError) as error:
-            raise PluginError(f"{self.owner}: {self.component.factory} cannot be imported: {error}") from error
+            # A plugin that changes the filters of warnings would change what every other module does.
+            with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
+                found: Callable[[Any], Any] = getattr(importlib.import_module(module), name)
+        except (KeyboardInterrupt, SRFrameworkError):
+            raise
+        except ModuleNotFoundError as error:
+            if error.name is not None and f"{module}.".startswith(f"{error.name}."):
+                raise PluginError(f"{said}: {error}") from None
+            raise PluginError(f"{said}: {describe(error)}") from error
+        except BaseException as error:
+            if is_of_the_machine(error):
+                raise
+            if isinstance(error, AttributeError) and module in sys.modules and not hasattr(sys.modules[module], name):
+                raise PluginError(f"{said}: {error}") from None
+            raise PluginError(f"{said}: {describe(error)}") from error
+        if not callable(found):
+            raise PluginError(f"{said}: expected a class or a function (got {kind_of(found)})")
+        return found
+
+
+_MOST_NAMES = 1000
+"""Names that a component may require or provide; more come from an iterator without end."""
 
 
 class Registry:
@@ -87,6 +145,7 @@ class Registry:
 
         Raises:
             UnknownComponent: There is none; lists the choices.
+            MissingComponent: It is one of a plugin that failed to load; says why it failed.
             AmbiguousComponent: Several plugins have the bare name; lists the full names.
         """
         choices = self.of_kind(kind)
@@ -99,14 +158,27 @@ class Registry:
         names = sorted({each.name for each in choices} | {each.full_name for each in choices if "/" in name})
         near = nearest(name, names)
         hint = f"; did you mean {near!r}?" if near else ""
-        raise UnknownComponent(f"no {kind} is named {name!r}; expected one of: {', '.join(names)}{hint}")
+        message = f"no {kind} is named {name!r}; expected one of: {', '.join(names) or 'none'}{hint}"
+        self._refuse_missing(kind, name)
+        failed = [plugin for plugin in self.plugins if plugin.state == "failed"]
+        blocked = [plugin for plugin in self.plugins if plugin.state == "blocked"]
+        aside = "".join(f"; {_title(each)} is not loaded, because of --block" for each in blocked)
+        aside += "".join(f"; {_failed(each)}" for each in failed)
+        raise UnknownComponent(message, aside, may_be_missing=bool(failed) and near is None)
+
+    def _refuse_missing(self, kind: str, name: str) -> None:
+        """Refuse an unknown name in the name of the plugin that has it, and failed."""
+        dist, _, bare = name.rpartition("/")
+        failed = [plugin for plugin in self.plugins if plugin.state == "failed"]
+        of_dist = [plugin for plugin in failed if not dist or _plain(plugin.dist) == _plain(dist)]
+        having = [plugin for plugin in of_dist if plugin.has(kind, bare)] or (of_dist if dist else [])
+        if having:
+            raise MissingComponent(f"{kind} {name!r} is missing: {'; '.join(map(_failed, having))}")
 
     def failures(self) -> list[str]:
         """One line for each plugin that failed, and for each name that two plugins claim."""
         lines = [
-            f"plugin {plugin.name!r} of {plugin.dist} {plugin.version} is disabled: {plugin.failure}"
-            for plugin in self.plugins
-            if plugin.state == "failed"
+            f"{_title(plugin)} is disabled: {plugin.failure}" for plugin in self.plugins if plugin.state == "failed"
         ]
         for kind in KINDS:
             same: dict[str, list[str]] = {}
@@ -118,3 +190,16 @@ class Registry:
                 if len(full) > 1
             ]
         return lines
+
+
+def _title(plugin: Plugin) -> str:
+    return f"plugin {plugin.name!r} of {plugin.dist} {plugin.version}"
+
+
+def _failed(plugin: Plugin) -> str:
+    return f"{_title(plugin)} failed to load: {plugin.failure}"
+
+
+def _plain(dist: str) -> str:
+    """A distribution's name, as far as names are told apart."""
+    return re.sub(r"[-_.]+", "-", dist).lower()

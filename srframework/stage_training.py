@@ -30,6 +30,7 @@ from transformers import PreTrainedModel
 from srframework.checkpoints import Checkpoints
 from srframework.contracts import Network, Predictions, Split
 from srframework.drafts import Sums
+from srframework.faults import calling_model
 from srframework.files import read_bytes, remove
 from srframework.machine import record
 from srframework.manifest import Sum
@@ -168,7 +169,7 @@ class StageTraining:
 
 def _save(checkpoint: Checkpoint, network: Network, place: Path, sums: Sums) -> None:
     """Write a checkpoint as a directory that plain transformers loads, with its mask beside it."""
-    with sums.directory(place / "model") as temporary:
+    with sums.directory(place / "model") as temporary, calling_model("save_pretrained()"):
         network.model.save_pretrained(temporary, state_dict=checkpoint.weights)
         network.tokenizer.save_pretrained(temporary)
     if len(checkpoint.mask):

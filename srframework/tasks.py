@@ -24,6 +24,7 @@ class Tasks:
         store: Where stages are kept.
         blocked: Plugins not to load.
         logs: Whether each task writes its progress into a file of its own.
+        failures: The plugins that failed to load, a line each.
     """
 
     cells: Sequence[Cell]
@@ -31,6 +32,7 @@ class Tasks:
     store: Path
     blocked: tuple[str, ...] = ()
     logs: bool = True
+    failures: tuple[str, ...] = ()
 
     @cached_property
     def signatures(self) -> list[dict[str, str]]:
@@ -106,5 +108,6 @@ class Tasks:
             log=str(self.out / "logs" / f"{name}.log") if self.logs else None,
             stored_only=stored_only,
             users=tuple(str(self.out / self.cells[each].slug) for each in users),
+            failures=self.failures,
             keep={} if stored_only else steps,  # what another cell wants is no part of this one's result
         )

@@ -21,6 +21,8 @@ from srframework.batches import Batches
 from srframework.checkpoints import Checkpoints, Snapshot, optimizer_state, restore_optimizer
 from srframework.contracts import Debiaser, LossInputs, Network, Phase, Pruner
 from srframework.errors import SRFrameworkError
+from srframework.faults import calling, calling_model
+from srframework.guarded import owner_of
 from srframework.masks import Mask
 from srframework.model_directory import not_finite
 from srframework.signals import HeldSignals
@@ -329,13 +331,14 @@ class Training:
             known = {name: batch.pop(name, None) for name in ("bias_log_probs", "teacher_log_probs")}
             syncing = contextlib.nullcontext() if micro == count - 1 else self.accelerator.no_sync(model)
             with syncing:
-                with precision:
+                with calling_model("forward pass"), precision:
                     logits = model(**batch).logits
                 hidden = None if self._hidden is None else self._hidden.float()
                 inputs = LossInputs(logits.float(), labels, **known, hidden=hidden, progress=at.step / planned)
                 loss = self.debiaser.loss(inputs) / count
                 self._watch(loss, inputs, at.step + 1)
-                self.accelerator.backward(loss)
+                with calling(owner_of(self.debiaser), "gradient"):
+                    self.accelerator.backward(loss)
             total += loss.detach()
         for own in self.debiaser.parameters():  # which the model, and so DDP, does not know of
             if own.grad is not None and self.accelerator.num_processes > 1:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from srframework.errors import OF_THE_MACHINE, SRFrameworkError, refused
+from srframework.crash import LOG, sentence
 from srframework.files import append
 from srframework.loading import load
 from srframework.plugins import discover
@@ -34,6 +33,7 @@ class Work:
         stored_only: Compute nothing; what the store does not have is an error.
         keep: Stage -> steps that other runs build on.
         users: Run directories for which what is computed is to stay in the store.
+        failures: The plugins that failed to load where the work comes from, a line each.
     """
 
     recipe: str
@@ -46,6 +46,7 @@ class Work:
     stored_only: bool = False
     keep: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     users: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,21 @@ class Outcome:
         report: Of a whole run, as ``run --json`` prints it.
         error: A sentence, where it failed.
         computed: The stages that were computed here, and their seconds.
+        warnings: The plugins that failed to load in this process alone, a line each.
     """
 
     report: dict[str, Any] | None = None
     error: str | None = None
     computed: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 def perform(work: Work) -> Outcome:
-    """Do it; what goes wrong is in the outcome, with a traceback in the log where it is no user's mistake."""
+    """Do it; what goes wrong is in the outcome, with a traceback in a log where it is no user's mistake.
+
+    Raises:
+        KeyboardInterrupt: Alone of all that may happen.
+    """
     os.chdir(work.cwd)
     with contextlib.ExitStack() as stack:
         if work.log is None:
@@ -81,22 +88,21 @@ def perform(work: Work) -> Outcome:
         computed: dict[str, float] = {}
         try:
             return _performed(work, progress, computed)
-        except Exception as error:  # noqa: BLE001 -- the rest of the sweep is to go on
-            if isinstance(error, SRFrameworkError):
-                said = str(error)
-            elif isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
-                said = refused(error)
-            else:
-                said = f"{type(error).__name__}: {error}"
-                traceback.print_exc()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- the rest of the sweep is to go on
+            said = sentence(error, Path(work.log or Path(work.recipe).with_name(LOG)))
             if work.log is not None:
                 progress.note(f"error: {said}")
-            return Outcome(error=said, computed=computed)
+            return Outcome(error=said, computed=computed, warnings=_failed_here(work))
 
 
 def _performed(work: Work, progress: Reporter, computed: dict[str, float]) -> Outcome:
     from srframework.running import run_recipe
 
+    warnings = _failed_here(work)
+    for warning in warnings:
+        progress.note(f"warning: {warning}")
     recipe = load(work.recipe, _registry(work.blocked))
     if work.stage is not None:
         recipe = recipe.only(work.stage)
@@ -104,7 +110,12 @@ def _performed(work: Work, progress: Reporter, computed: dict[str, float]) -> Ou
     users = [Path(user) for user in work.users]
     store = Path(work.store)
     ran = run_recipe(recipe, out, store, progress, work.stored_only, work.keep, True, users, computed)
-    return Outcome(ran.report, computed=ran.computed)
+    return Outcome(ran.report, computed=ran.computed, warnings=warnings)
+
+
+def _failed_here(work: Work) -> tuple[str, ...]:
+    """What failed to load in this process, and not in the one that gives the work."""
+    return tuple(line for line in _registry(work.blocked).failures() if line not in work.failures)
 
 
 @functools.cache

@@ -12,6 +12,7 @@ from pathlib import Path
 import datasets
 import pytest
 from accelerate import Accelerator
+from hypothesis import HealthCheck, settings
 from transformers import PreTrainedModel
 
 from srf_backbones.options import TinyOptions
@@ -25,6 +26,10 @@ from srframework.training import Checkpoint, Events, Training
 from srframework.training_options import TrainingOptions
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# Both limits are times, which a busy machine would miss.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import sys
+from typing import Any
 
 import click
 
+from srframework.cli import streams
 from srframework.cli.claims import claims
 from srframework.cli.compare import compare
 from srframework.cli.context import App, Commands
@@ -17,7 +19,8 @@ from srframework.cli.show import show
 from srframework.cli.store import store_group
 from srframework.cli.sweep import sweep
 from srframework.cli.validate import validate
-from srframework.errors import OF_THE_MACHINE, SRFrameworkError, refused
+from srframework.crash import formatted, sentence
+from srframework.errors import SRFrameworkError
 from srframework.signals import terminable
 
 
@@ -30,8 +33,9 @@ from srframework.signals import terminable
     envvar="SRFRAMEWORK_BLOCK",
     help="Do not load this plugin: a distribution or an entry point. Repeatable; also $SRFRAMEWORK_BLOCK.",
 )
+@click.option("--debug", is_flag=True, help="Show the traceback of an error on stderr.")
 @click.pass_context
-def cli(context: click.Context, block: tuple[str, ...]) -> None:
+def cli(context: click.Context, block: tuple[str, ...], debug: bool) -> None:
     """Find subnetworks of pre-trained language models that are sparse and robust.
 
     A recipe (TOML) names a backbone, a data set and stages that train or prune; every noun in
@@ -40,6 +44,8 @@ def cli(context: click.Context, block: tuple[str, ...]) -> None:
     Exit codes: 0 done, 1 the run failed, 2 bad usage or recipe, 3 a plugin is missing or
     broken, 130 interrupted.
     """
+    if context.obj is not None:
+        context.obj["debug"] = debug
     context.obj = App(blocked=block)
 
 
@@ -60,25 +66,47 @@ for command in (
 
 
 def main() -> None:
-    """Entry point: every error that a user can cause is a sentence and an exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # the paper's notation, on a terminal that has no θ
+    """Entry point: whatever happens is a sentence on stderr and an exit code."""
+    streams.prepare()
+    threads = streams.watch_threads()
+    settings: dict[str, Any] = {}
     try:
         with terminable():
-            code = cli.main(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        code = 130
-    except SRFrameworkError as error:
-        click.echo(f"error: {error}" if "\n" not in str(error) else f"errors:\n{error}", err=True)
-        code = error.exit_code
-    except OSError as error:
-        if error.errno not in OF_THE_MACHINE:
-            raise
-        click.echo(f"error: {refused(error)}", err=True)
-        code = 1
-    sys.exit(code if isinstance(code, int) else 0)
+            code = cli.main(standalone_mode=False, obj=settings)
+        code = code if isinstance(code, int) else 0
+        sys.stdout.flush()
+    except BaseException as error:  # noqa: BLE001 -- the last handler
+        code = _told(error, debug=bool(settings.get("debug")))
+    code = streams.finish(code)
+    streams.leave_threads(threads, code)
+    sys.exit(code)
+
+
+def _told(error: BaseException, debug: bool) -> int:
+    """Tell an error in a sentence; give the exit code."""
+    if streams.is_broken_pipe(error):
+        return 1  # nobody reads what else there is to say
+    try:
+        if debug and not isinstance(error, click.exceptions.ClickException | click.Abort):
+            streams.tell(formatted(error).rstrip())
+        if isinstance(error, click.ClickException):
+            streams.tell(
+                f"Error: {error.format_message()}" if not isinstance(error, click.UsageError) else _usage(error)
+            )
+            return error.exit_code
+        if isinstance(error, click.Abort | KeyboardInterrupt):
+            streams.tell("interrupted")
+            return 130
+        text = sentence(error)
+        streams.tell(f"error: {text}" if "\n" not in text else f"errors:\n{text}")
+        return error.exit_code if isinstance(error, SRFrameworkError) else 1
+    except KeyboardInterrupt:
+        streams.tell("interrupted")
+        return 130
+
+
+def _usage(error: click.UsageError) -> str:
+    """What click shows of a wrong usage: the usage, a hint, the error."""
+    shown = io.StringIO()
+    error.show(shown)
+    return shown.getvalue().rstrip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import types
 from collections.abc import Iterator
 from typing import Any, Literal, Union, get_args, get_origin
@@ -9,11 +10,12 @@ from typing import Any, Literal, Union, get_args, get_origin
 import click
 import tomli_w
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
+from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from srframework.cli.context import App, component_row, json_option, print_json, print_rows
 from srframework.component import KINDS, Options
 from srframework.errors import UsageError, nearest
+from srframework.faults import calling
 from srframework.needs import provides
 from srframework.registry import Registered
 from srframework.training_options import TrainingOptions
@@ -45,7 +47,11 @@ def show(app: App, component: str, as_toml: bool, as_json: bool) -> None:
         hint = f"; did you mean {near!r}?" if near and near != component else ""
         raise UsageError(f"expected KIND/NAME with KIND one of {', '.join(KINDS)}; got {component!r}{hint}")
     registered = app.registry.get(kind, name)
-    options = list(_options(registered.component.options, registered.component.source))
+    with calling(registered.owner, "options"):
+        options = list(_options(registered.component.options, registered.component.source))
+        json.dumps(options)
+        for option in options:
+            _default(option)
     if as_json:
         print_json({**component_row(registered), "options": options})
     elif as_toml:
@@ -82,7 +88,7 @@ def _options(model: type[Options], source: str, prefix: str = "") -> Iterator[di
             "option": prefix + name,
             "type": _type(field.annotation),
             "range": _range(field),
-            "default": list(default) if isinstance(default, tuple) else default,
+            "default": None if default is None else to_jsonable_python(default),
             "required": field.is_required(),
             "source": extra.get("source", source),
             "description": field.description,
@@ -121,9 +127,9 @@ def _type(annotation: Any) -> str:
     if origin is Literal:
         return " | ".join(repr(arg) for arg in args)
     if origin is tuple:
-        return f"array of {_type(args[0])}s"
+        return f"array of {_type(args[0])}s" if args else "array"
     if origin is dict:
-        return f"table of {_type(args[1])}s"
+        return f"table of {_type(args[1])}s" if args else "table"
     if isinstance(origin, type) and issubclass(origin, Options):
         return "table"
     if hasattr(annotation, "__metadata__"):  # Annotated[X, ...]

@@ -151,7 +151,8 @@ def run_sweep(
     place = _launcher(launcher, jobs, threads, address)
     try:
         directory.make()
-        tasks = Tasks(cells, directory.path, store, tuple(app.blocked), logs=not alone)
+        failures = tuple(app.registry.failures())
+        tasks = Tasks(cells, directory.path, store, tuple(app.blocked), logs=not alone, failures=failures)
         telling = Telling(cells, directory, tasks, alone, tables=launcher == "local" and not as_json)
         finished = directory.finished()
         schedule.run([tasks.stored(number) for number in finished], Here(threads), telling.of_finished(finished))

@@ -46,6 +46,7 @@ class Telling:
         self._again: set[int] = set()
         self._seconds = 0.0
         self._printed = 0
+        self._warned: set[str] = set()
 
     def of_finished(self, numbers: Sequence[int]) -> Events:
         """Told of the runs that are taken from the store."""
@@ -111,6 +112,9 @@ class Telling:
     def _ended(self, task: Task, outcome: Outcome) -> None:
         number = self._numbers.get(task.name)
         self._count(task, outcome)
+        for warning in [each for each in outcome.warnings if each not in self._warned]:
+            self._warned.add(warning)
+            click.echo(f"warning: in a worker process, {warning}", err=True)
         if outcome.error is not None:
             inherited = [self._logs[name] for name in task.needs if name in self._logs]
             self._logs[task.name] = [*inherited, task.work.log][0]

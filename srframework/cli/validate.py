@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from srframework.cli.context import App, json_option, print_json
-from srframework.errors import Problem, RecipeError, lines_of, one_line
+from srframework.crash import sentence
+from srframework.errors import PluginError, RecipeError, lines_of, one_line
 from srframework.sweep import load_every
 
 
@@ -24,19 +24,25 @@ def validate(context: click.Context, recipes: tuple[str, ...], overrides: tuple[
     """
     app: App = context.obj
     report: list[dict[str, Any]] = []
+    code = 0
     for name in recipes:
-        problems: Sequence[Problem] = ()
+        problems: list[str] = []
+        lines: list[str] = []
         try:
             load_every(name, app.registry, overrides)
         except RecipeError as error:
-            problems = error.problems
-        report.append({"recipe": name, "valid": not problems, "problems": [str(problem) for problem in problems]})
-        for line in lines_of(problems):
+            problems, code = [str(problem) for problem in error.problems], max(code, error.exit_code)
+            lines = list(lines_of(error.problems))
+        except PluginError as error:
+            lines = problems = [f"{one_line(name, 400)}: {sentence(error)}"]
+            code = error.exit_code
+        report.append({"recipe": name, "valid": not problems, "problems": problems})
+        for line in lines:
             click.echo(line, err=True)
         if not as_json:
             count = f"{len(problems)} problem(s)" if problems else "valid"
             click.echo(f"{one_line(name, 400)}: {count}")
     if as_json:
         print_json(report)
-    if not all(entry["valid"] for entry in report):
-        context.exit(2)
+    if code:
+        context.exit(code)

@@ -15,6 +15,7 @@ from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.process import BaseProcess
 from types import FrameType
 
+from srframework.crash import sentence
 from srframework.schedule import Died
 from srframework.work import Outcome, Work, perform
 
@@ -63,6 +64,8 @@ class Local:
                 ended.append((name, future.result()))
             except BrokenProcessPool:
                 ended.append((name, Died(self._workers.pop(slot).epitaph())))
+            except Exception as error:  # noqa: BLE001 -- such as an outcome that cannot be sent
+                ended.append((name, Outcome(error=sentence(error))))
         return ended
 
     def close(self) -> None:

@@ -327,7 +327,7 @@ def test_files_are_read_once_while_they_look_the_same(store, monkeypatch):
     assert sorted(read) == ["result.json", "weights"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     name=st.sampled_from(["manifest.json", "files/model/weights", "files/result.json"]),
     where=st.floats(0, 1, exclude_max=True),
