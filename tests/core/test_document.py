@@ -481,7 +481,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("documents")
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(written=toml(), newline=st.sampled_from(["\n", "\r\n"]), mark=st.sampled_from(["", "\ufeff"]))
 def test_every_key_of_any_text_is_on_its_line(folder, written, newline, mark):
     text, lines = written

@@ -13,7 +13,7 @@ import pytest
 import scipy.special
 import scipy.stats
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from sklearn.metrics import log_loss
@@ -66,8 +66,8 @@ def batches(draw: st.DrawFn) -> LossInputs:
 
 
 def for_batches(**also: st.SearchStrategy[Any]) -> Callable[..., Any]:
-    """As ``given(batch=batches())``; without a deadline, which a busy machine would miss."""
-    return lambda test: settings(deadline=None)(given(batch=batches(), **also)(test))
+    """As ``given(batch=batches())``."""
+    return given(batch=batches(), **also)
 
 
 def rows(batch: LossInputs) -> tuple[np.ndarray, ...]:

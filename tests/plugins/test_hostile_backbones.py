@@ -339,7 +339,6 @@ def opened(folder):
         in_place("model.safetensors", lambda at: at.symlink_to("../outside/secret")),
         in_place("vocab.txt", lambda at: at.symlink_to(at.parent.parent / "outside/secret")),
     ],
-    ids=str,
 )
 def test_no_pickle_is_read_no_code_is_run_and_nothing_outside_is_opened(folder, opened, spoil):
     mark, outside = folder.parent / "mark", folder.parent / "outside"
