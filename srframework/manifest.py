@@ -286,6 +286,8 @@ def check(place: Path, key: str, again: bool = False) -> Entry | None:
     if entry.key != key:
         raise Damaged(f"{place / NAME}: expected key {key[:12]}, got {entry.key[:12]}")
     try:
+        if not _is_directory(entry.files):
+            raise Damaged(f"{entry.files}: expected a directory, got something else")
         paths = [place / NAME, *(path for path in content(entry.files) if not _is_directory(path))]
         looks = tuple(sorted(_look(path, place) for path in paths))
         if again or _checked.get(place.absolute()) != looks:

