@@ -27,7 +27,7 @@ from srframework.contracts import (
 )
 from srframework.errors import BackboneError, DataError, PluginError, SRFrameworkError, UsageError, nearest
 from srframework.hookspecs import hookimpl
-from srframework.sources import FileProblem, directory_problem
+from srframework.locations import FileProblem, directory_problem
 
 if TYPE_CHECKING:
     from srframework.masks import Mask

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from srframework.sources import FileProblem
+from srframework.locations import FileProblem
 
 API = 1
 """Number of the plugin contract. A component made for another number is refused."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from srframework.errors import PluginError
+from srframework.locations import FileProblem
 from srframework.recipe import Use
-from srframework.sources import FileProblem
 
 
 class FileChecks:

@@ -12,9 +12,9 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from srframework import source
 from srframework.counted import counted
 from srframework.errors import DataError
+from srframework.plugin_code import PluginCode, of_plugin
 from srframework.recipe import PRETRAINED, Recipe, Reference, Stage, Use
 from srframework.registry import Registered
 from srframework.training_options import PROGRESS
@@ -23,7 +23,7 @@ FORMAT = 2
 """Raised where a change of the core changes what is computed, or how a result is kept.
 
 Of the core the code does not count, so that most changes of it leave the results; of plugins, the built-in ones
-included, it does: see :mod:`srframework.source`."""
+included, it does: see :mod:`srframework.plugin_code`."""
 
 _LOCATED = ("backbone", "dataset")
 """The kinds whose :data:`srframework.Location` does not count, since what is found there does."""
@@ -49,7 +49,7 @@ def component(use: Use) -> dict[str, Any]:
         "use": registered.full_name,
         "options": counted(use.options, registered.owner, registered.kind not in _LOCATED),
         "version": registered.plugin.version,
-        "source": _source(registered).digest(),
+        "source": _code(registered).digest(),
     }
 
 
@@ -59,11 +59,11 @@ def signed(use: Use) -> dict[str, Any]:
     return {**component(use), "options": counted(use.options, use.registered.owner, locations_count=True)}
 
 
-def _source(registered: Registered) -> source.Source:
+def _code(registered: Registered) -> PluginCode:
     plugin = registered.plugin
-    if plugin.source is not None:
-        return plugin.source
-    return source.of_plugin(f"{plugin.dist} {plugin.version}", plugin.value, [registered.component])
+    if plugin.code is not None:
+        return plugin.code
+    return of_plugin(f"{plugin.dist} {plugin.version}", plugin.value, [registered.component])
 
 
 class Components:
@@ -92,7 +92,7 @@ class Components:
             PluginError: Code was changed, and then loaded.
         """
         for use, before in self._known:
-            _source(use.registered).check()
+            _code(use.registered).check()
             now = component(use)
             if now != before:
                 changed = [name for name, value in now["options"].items() if value != before["options"].get(name)]

@@ -24,7 +24,7 @@ import pluggy
 from srframework import distributions, hookspecs
 from srframework.component import API, KINDS, Component
 from srframework.faults import describe
-from srframework.source import Source, of_plugin
+from srframework.plugin_code import PluginCode, of_plugin
 
 GROUP = "srframework"
 """The entry point group in which plugins register."""
@@ -42,7 +42,7 @@ class Plugin:
         state: ``"loaded"``, ``"failed"`` or ``"blocked"``.
         failure: Why it failed, in one line; empty otherwise.
         components: ``(kind, component)`` pairs; empty unless loaded.
-        source: The files of its code, as they were when it was loaded; None unless loaded.
+        code: The files of its code, as they were when it was loaded; None unless loaded.
         lost: ``(kind, name)`` of the components that it had registered before it failed.
     """
 
@@ -53,7 +53,7 @@ class Plugin:
     state: str
     failure: str = ""
     components: tuple[tuple[str, Component], ...] = ()
-    source: Source | None = field(default=None, compare=False, repr=False)
+    code: PluginCode | None = field(default=None, compare=False, repr=False)
     lost: frozenset[tuple[str, str]] = frozenset()
 
     def has(self, kind: str, name: str) -> bool:
@@ -117,13 +117,13 @@ def _load(entry: EntryPoint, blocked: Collection[str]) -> Plugin:
     dist, version = distributions.described(entry.dist) if entry.dist is not None else ("unknown", "0")
     state, failure = "loaded", ""
     components: list[tuple[str, Component]] = []
-    source: Source | None = None
+    code: PluginCode | None = None
     if dist in blocked or entry.name in blocked:
         return Plugin(dist, version, entry.name, entry.value, "blocked")
     try:
         with _contained():
             _collect(_imported(entry), components)
-            source = of_plugin(f"{dist} {version}", entry.value, [each for _, each in components], entry.dist)
+            code = of_plugin(f"{dist} {version}", entry.value, [each for _, each in components], entry.dist)
     except KeyboardInterrupt:
         raise
     except SystemExit as error:
@@ -135,7 +135,7 @@ def _load(entry: EntryPoint, blocked: Collection[str]) -> Plugin:
     if state == "failed":
         lost = frozenset((kind, component.name) for kind, component in components)
         return Plugin(dist, version, entry.name, entry.value, state, " ".join(failure.split()), lost=lost)
-    return Plugin(dist, version, entry.name, entry.value, state, failure, tuple(components), source)
+    return Plugin(dist, version, entry.name, entry.value, state, failure, tuple(components), code)
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ from srf_backbones.hub import model_directory
 from srf_backbones.options import EncoderOptions
 from srf_backbones.structure import matrix_entries, prunable_modules
 from srf_backbones.words import check_tokens, load_tokenizer
-from srframework import Backbone, BackboneError, ModelDirectory, Network
+from srframework import Backbone, BackboneError, ModelDirectory, Network, directory_problem
 
 _KNOWN_SIZES = {
     "bert-base-uncased": matrix_entries(12, 768, 3072),
@@ -59,6 +59,8 @@ class HuggingFaceEncoder(Backbone):
         names = dict(enumerate(labels))
         of_labels = {"id2label": names, "label2id": {label: index for index, label in names.items()}}
         settings: dict[str, Any] = {**of_labels, **_NOT_THE_CHECKPOINTS}
+        if problem := directory_problem(self.options.path, "Model"):
+            raise BackboneError(f"backbone.path: {problem.message}")
         with self._named():
             directory = model_directory(self.options.path, self.options.revision)
             said = read_configuration(directory)

@@ -2,33 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import re
+from collections.abc import Iterator
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from srframework import Location, Options
-
-_HUB_NAME = re.compile(r"(?:[A-Za-z0-9_][\w.-]*/)?[A-Za-z0-9_][\w.-]*", re.ASCII)
-
-
-def model_place(path: str) -> str:
-    """The directory of a model, or its name on the hub, as it was given.
-
-    Raises:
-        ValueError: It is a path, and no directory is there: whatever cannot be a name on the hub, or lies in a
-            directory that exists. Nothing of that kind is looked up on the hub.
-    """
-    if os.path.isdir(path):
-        return path
-    expected = f"a directory with a model, relative to {os.getcwd()}, or a name on the Hugging Face hub"
-    if os.path.lexists(path):
-        raise ValueError(f"{expected} (a file)")
-    parent = os.path.dirname(path)
-    can_be_a_name = _HUB_NAME.fullmatch(path) and not re.search(r"\.\.|--|\.git$|[.-]$|[.-]/", path) and len(path) <= 96
-    if not can_be_a_name or (parent and os.path.isdir(parent)):
-        raise ValueError(f"{expected} (no such directory)")
-    return path
+from srframework import FileProblem, Location, Options, directory_problem
 
 
 class EncoderOptions(Options):
@@ -40,10 +18,10 @@ class EncoderOptions(Options):
         None, ge=0, lt=1, description="Dropout of hidden states and attention, in [0, 1); unset, the model's own."
     )
 
-    @field_validator("path", check_fields=False)
-    @classmethod
-    def _is_a_place(cls, path: str) -> str:
-        return model_place(path)
+    def check_files(self) -> Iterator[FileProblem]:
+        """A path that is not there is not looked up on the hub."""
+        if problem := directory_problem(self.path, "Model", ("path",)):
+            yield problem
 
 
 class BertBaseOptions(EncoderOptions):

@@ -135,7 +135,7 @@ def of_another(use, **changes):
     return replace(use, registered=replace(use.registered, plugin=replace(use.registered.plugin, **changes)))
 
 
-OTHERS = [{"version": "0.0.1"}, {"source": SimpleNamespace(digest=lambda: "other", check=lambda: None)}]
+OTHERS = [{"version": "0.0.1"}, {"code": SimpleNamespace(digest=lambda: "other", check=lambda: None)}]
 
 
 @pytest.fixture

@@ -458,14 +458,17 @@ def test_weights_are_read_by_name_in_float32(folder):
 def test_a_path_that_is_not_there_is_refused_with_the_recipe(tmp_path, monkeypatch, name):
     (tmp_path / "work" / "models").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "work")
-    with pytest.raises(ValueError, match="no such directory"):
-        EncoderOptions(path=name)
+    [problem] = EncoderOptions(path=name).check_files()
+    assert problem.key == ("path",)
+    assert problem.message.startswith("Model not found: ")
+    with pytest.raises(BackboneError, match=r"^backbone.path: Model not found: "):
+        load(name)
 
 
 def test_a_file_in_place_of_a_directory_is_refused_with_the_recipe(tmp_path):
     (tmp_path / "x").touch()
-    with pytest.raises(ValueError, match="a file"):
-        EncoderOptions(path=str(tmp_path / "x"))
+    [problem] = EncoderOptions(path=str(tmp_path / "x")).check_files()
+    assert "file" in problem.message
 
 
 @pytest.mark.parametrize("name", ["bert-base-uncased", "org/name", "org-1/Name_2.x"])

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from srframework.sources import directory_problem, is_path_like
+from srframework.locations import directory_problem, is_path_like
 
 
 @pytest.mark.parametrize(

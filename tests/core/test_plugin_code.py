@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from srframework import source
+from srframework import plugin_code
 from srframework.component import Component, Options
 from srframework.errors import PluginError
 from srframework.plugins import discover
@@ -55,7 +55,7 @@ class Place:
 def place(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.setattr(source, "_plugin_packages", set())
+    monkeypatch.setattr(plugin_code, "_plugin_packages", set())
     before = set(sys.modules)
     yield Place(tmp_path / "site")
     forget(before)
@@ -78,7 +78,7 @@ def digest(value="own"):
     before = set(sys.modules)
     importlib.invalidate_caches()
     try:
-        return plugin(value).source.digest()
+        return plugin(value).code.digest()
     finally:
         forget(before)
 
@@ -266,7 +266,7 @@ def test_two_distributions_without_metadata_are_known_by_their_content(place):
 
 
 def test_the_built_in_plugins_count_each_by_its_own_package():
-    found = {each.value: each.source for each in discover(()) if each.dist == "srframework"}
+    found = {each.value: each.code for each in discover(()) if each.dist == "srframework"}
     assert len({each.digest() for each in found.values()}) == 5
     names = set(found["srf_pruners"]._files)
     assert "srf_pruners:mask.py" in names
@@ -282,13 +282,13 @@ def test_code_that_is_changed_after_it_was_loaded_is_refused_if_it_was_not_hashe
     loaded = plugin("own")
     module.write_text(MAKE.format(value=2))
     with pytest.raises(PluginError, match=r"^other 1\.0: .*making\.py was changed after the plugin was loaded; run"):
-        loaded.source.digest()
+        loaded.code.digest()
 
 
 def test_code_that_is_changed_before_it_is_imported_is_refused(place):
     module = package(place)
     place.info("own")
-    loaded = plugin("own").source
+    loaded = plugin("own").code
     first = loaded.digest()
     module.write_text(MAKE.format(value=2))
     loaded.check()  # nothing has imported it
@@ -301,7 +301,7 @@ def test_code_that_is_changed_before_it_is_imported_is_refused(place):
 def test_code_that_is_changed_after_it_was_imported_is_what_it_was(place):
     module = package(place)
     place.info("own")
-    loaded = plugin("own").source
+    loaded = plugin("own").code
     loaded.digest()
     importlib.import_module("own.deep.making")
     loaded.check()
@@ -313,7 +313,7 @@ def test_a_file_that_is_only_touched_is_the_same(place):
     module = package(place)
     words = place.write("own/words.txt", "x")
     place.info("own")
-    loaded = plugin("own").source
+    loaded = plugin("own").code
     loaded.digest()
     importlib.import_module("own.deep.making")
     for each in (module, words):
@@ -333,7 +333,7 @@ class NoOptions(Options):
 
 def of(factory):
     made = Component(name="own", options=NoOptions, factory=factory, summary="S.", source="S.")
-    return source.of_plugin("other 1.0", "json", [made])
+    return plugin_code.of_plugin("other 1.0", "json", [made])
 
 
 def test_factories_of_every_form_are_known_by_their_modules(place):
@@ -363,5 +363,5 @@ def test_code_that_is_in_no_file_is_shared_with_no_other_process(monkeypatch):
 
     first = made()
     assert made() == first
-    monkeypatch.setattr(source, "_this_process", lambda: "another")
+    monkeypatch.setattr(plugin_code, "_this_process", lambda: "another")
     assert made() != first

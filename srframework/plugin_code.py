@@ -45,7 +45,7 @@ _plugin_packages: set[str] = set()
 
 
 @dataclass
-class Source:
+class PluginCode:
     """The files behind one plugin.
 
     Args:
@@ -172,8 +172,8 @@ class Source:
                 yield _text_of(each)
 
 
-def of_plugin(owner: str, value: str, components: Iterable[Any], dist: Distribution | None = None) -> Source:
-    """The source of a plugin.
+def of_plugin(owner: str, value: str, components: Iterable[Any], dist: Distribution | None = None) -> PluginCode:
+    """The code of a plugin.
 
     Args:
         owner: Distribution and version.
@@ -188,7 +188,7 @@ def of_plugin(owner: str, value: str, components: Iterable[Any], dist: Distribut
         else:
             objects.append(component.factory)
         objects.append(component.options)
-    return Source(owner, tuple(dict.fromkeys(modules)), tuple(objects), dist)
+    return PluginCode(owner, tuple(dict.fromkeys(modules)), tuple(objects), dist)
 
 
 # -- modules -> files ------------------------------------------------------------------------------
