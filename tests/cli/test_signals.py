@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import pytest
+from torch.optim import AdamW
 
 from srframework import signals
+from srframework.materials import Materials
+from srframework.pipeline import Pipeline
+from srframework.runs import RunDirectory
 
 RECIPE = """
 name = "signals"
@@ -23,27 +25,14 @@ training = { batch_size = 8, max_steps = 4 }
 stages = [{ name = "full", op = "train", loss = "std" }]
 """
 
-# The signal comes as the named method is called for the first time: nothing here depends on the time.
-SCRIPT = """
-import os, sys
-from {module} import {owner}
-from srframework.cli import main
-method, sent = {owner}.{name}, []
-def signalled(*args, **more):
-    if not sent:
-        sent.append(os.kill(os.getpid(), {number}))
-    return method(*args, **more)
-{owner}.{name} = signalled
-main()
-"""
-
 MOMENTS = {
-    "loading the data": ("srframework.materials", "Materials", "__init__"),
-    "before the stages": ("srframework.pipeline", "Pipeline", "_fit_bias"),
-    "in a step": ("torch.optim", "AdamW", "step"),
-    "in a measurement": ("srframework.materials", "Materials", "logits"),
-    "after the stages": ("srframework.runs", "RunDirectory", "finish"),
+    "loading the data": (Materials, "__init__"),
+    "before the stages": (Pipeline, "_fit_bias"),
+    "in a step": (AdamW, "step"),
+    "in a measurement": (Materials, "logits"),
+    "after the stages": (RunDirectory, "finish"),
 }
+"""The signal comes as the method is called for the first time: nothing here depends on the time."""
 
 
 @pytest.fixture
@@ -52,24 +41,24 @@ def home(tmp_path) -> Path:
     return tmp_path
 
 
-def start(home: Path, moment: str, number: int, *args: str) -> subprocess.CompletedProcess[str]:
-    module, owner, name = MOMENTS[moment]
-    script = textwrap.dedent(SCRIPT.format(module=module, owner=owner, name=name, number=int(number)))
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("SRFRAMEWORK_")}
+@pytest.fixture
+def sent_at(monkeypatch):
+    """Send a signal to this process at a moment of a run; no such one that would end the tests."""
 
-    def mind() -> None:  # a shell's background job ignores interrupts, and so does all that it starts
-        for each in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-            signal.signal(each, signal.SIG_DFL)
+    def sent_at(moment: str, number: int) -> None:
+        owner, name = MOMENTS[moment]
+        method, sent = getattr(owner, name), []
 
-    return subprocess.run(
-        [sys.executable, "-c", script, *args, "--store", "store"],
-        cwd=home,
-        env=environment | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        preexec_fn=mind,
-        check=False,
-    )
+        @functools.wraps(method)
+        def signalled(*args, **more):
+            if not sent:
+                assert signal.getsignal(number) is not signal.SIG_DFL
+                sent.append(os.kill(os.getpid(), number))
+            return method(*args, **more)
+
+        monkeypatch.setattr(owner, name, signalled)
+
+    return sent_at
 
 
 @pytest.mark.parametrize(
@@ -79,11 +68,15 @@ def start(home: Path, moment: str, number: int, *args: str) -> subprocess.Comple
         *[(signal.SIGHUP, "in a step"), (signal.SIGINT, "in a step")],
     ],
 )
-def test_a_run_that_is_ended_by_a_signal_says_so(home, number, moment):
-    done = start(home, moment, number, "run", "recipe.toml", "--out", "out")
-    assert done.returncode == 130, done.stderr
-    assert done.stderr.splitlines()[-1] == "interrupted"
-    assert "Traceback" not in done.stderr
+def test_a_run_that_is_ended_by_a_signal_says_so(perform, home, sent_at, number, moment):
+    before = signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    sent_at(moment, number)
+    try:
+        done = perform("run", "recipe.toml", "--out", "out", "--store", "store", cwd=home)
+    finally:
+        signal.signal(number, before)
+    assert done.code == 130, done.err
+    assert done.err.splitlines()[-1] == "interrupted"
     said = home / "out" / "run.json"
     if moment == "loading the data":
         assert not said.exists()  # nor is there anything else
@@ -92,9 +85,10 @@ def test_a_run_that_is_ended_by_a_signal_says_so(home, number, moment):
         assert not (home / "out" / "summary.json").exists()
 
 
-def test_a_sweep_that_is_ended_by_a_signal_says_so(home):
-    done = start(home, "in a step", signal.SIGTERM, "sweep", "recipe.toml", "--grid", "seed=1,2", "--out", "out")
-    assert done.returncode == 130, done.stderr
+def test_a_sweep_that_is_ended_by_a_signal_says_so(perform, home, sent_at):
+    sent_at("in a step", signal.SIGTERM)
+    args = ("--grid", "seed=1,2", "--out", "out", "--store", "store")
+    assert perform("sweep", "recipe.toml", *args, cwd=home).code == 130
     states = [json.loads((home / "out" / f"seed={seed}" / "run.json").read_text())["state"] for seed in (1, 2)]
     assert states == ["interrupted", "waiting"]
 

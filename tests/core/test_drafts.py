@@ -250,7 +250,7 @@ def test_an_entry_of_another_format_is_left_alone(store, notes, format_):
     assert store.verify().damaged == []
     assert [each.key for each in store.foreign()] == [KEY]
     with pytest.raises(StoreError, match="of another version of srframework, and is left alone"):
-        store.obtain(KEY, "trained", "SRNet", {}, lambda _draft: None)
+        store.obtain(KEY, "trained", "SRNet", {}, lambda _: None)
     assert {each: each.read_bytes() for each in path.rglob("*") if each.is_file()} == before
     assert notes == []
     [gone] = store.prune(older_than=-1).removed
@@ -280,15 +280,26 @@ def test_a_manifest_of_other_types_is_damaged_and_no_traceback(store, notes, nam
 
 @pytest.mark.parametrize(
     "text",
-    ["null", "1", '"x"', "[" * 100_000, '{"a":' * 100_000, '{"digest": NaN}', '{"a": NaN, "digest": ""}', "9" * 5000]
-    + ['{"a": 1e999, "digest": ""}', '{"a": "\\ud800", "digest": ""}', "{}" * 3],
+    [
+        "null",
+        "1",
+        '"x"',
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        '{"digest": NaN}',
+        '{"a": NaN, "digest": ""}',
+        "9" * 5000,
+        '{"a": 1e999, "digest": ""}',
+        '{"a": "\\ud800", "digest": ""}',
+        "{}{}",
+    ],
 )
 def test_a_manifest_that_is_none_is_damaged_and_no_traceback(store, text):
-    entry, _ = store.obtain(KEY, "trained", "SRNet", {}, lambda _draft: None)
+    entry, _ = store.obtain(KEY, "trained", "SRNet", {}, lambda _: None)
     (entry.path / "manifest.json").write_text(text)
     assert store.get(KEY) is None
     assert len(list(store.damaged())) == 1
-    assert not store.obtain(KEY, "trained", "SRNet", {}, lambda _draft: None)[1]
+    assert not store.obtain(KEY, "trained", "SRNet", {}, lambda _: None)[1]
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "files/a", "files/b"])
@@ -306,14 +317,14 @@ def test_what_is_no_file_is_never_waited_for(store, name, harm):
 
 
 def test_what_has_no_name_of_an_entry_is_left_alone(store):
-    entry, _ = store.obtain(KEY, "trained", "SRNet", {}, lambda _draft: None)
+    entry, _ = store.obtain(KEY, "trained", "SRNet", {}, lambda _: None)
     shutil.copytree(entry.path, entry.path.with_name("UPPER"))
     assert [each.key for each in store.verify().whole] == [KEY]
     assert [each.key for each in store.entries()] == [KEY]
 
 
 def test_a_damaged_record_of_a_run_keeps_the_entry(store, tmp_path):
-    entry, _ = store.obtain(KEY, "trained", "SRNet", {}, lambda _draft: None)
+    entry, _ = store.obtain(KEY, "trained", "SRNet", {}, lambda _: None)
     run = tmp_path / "run"
     run.mkdir()
     (run / "run.json").write_text(json.dumps({"state": "finished", "stages": {"a": {"trained": KEY}}}))

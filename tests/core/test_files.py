@@ -4,18 +4,32 @@ import errno
 import json
 import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from srframework.errors import UsageError
-from srframework.files import atomic_directory, atomic_file, link_file, link_tree, write_json, write_text
+from srframework import manifest
+from srframework.errors import OF_THE_MACHINE, RunDirectoryError, StoreError, UsageError, deed, refused
+from srframework.files import (
+    atomic_directory,
+    atomic_file,
+    link_file,
+    link_tree,
+    read_bytes,
+    read_json,
+    read_text,
+    write_json,
+    write_text,
+)
 from srframework.loading import load
 from srframework.plugins import discover
 from srframework.recipe import Recipe
 from srframework.registry import Registry
-from srframework.runs import RunDirectory
+from srframework.runs import RunDirectory, sentences
+from srframework.store import Store
 
 
 @pytest.fixture
@@ -322,3 +336,132 @@ def test_the_default_run_directory_is_named_for_recipe_seed_and_settings(recipe,
     assert re.fullmatch(rf"{slug}-7-[0-9a-f]{{8}}", path.name)
     assert RunDirectory.default_path(recipe) == path
     assert RunDirectory.default_path(replace(recipe, stages=recipe.stages[:1])).name[-8:] != path.name[-8:]
+
+
+# -- what others may read, and what is read ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("umask", "file", "folder"), [(0o022, 0o644, 0o755), (0o002, 0o664, 0o775), (0o077, 0o600, 0o700)]
+)
+def test_all_that_is_in_a_directory_has_the_mode_that_the_umask_gives(tmp_path, umask, file, folder):
+    before = os.umask(umask)
+    try:
+        with atomic_directory(tmp_path / "model") as temporary:
+            for path in (temporary / "weights", temporary / "inner" / "config"):
+                path.parent.mkdir(exist_ok=True)
+                path.touch(mode=0o600)  # as safetensors makes its files
+            os.chmod(temporary / "inner", 0o700)
+    finally:
+        os.umask(before)
+    for path in (tmp_path / "model", *(tmp_path / "model").rglob("*")):
+        assert path.stat().st_mode & 0o777 == (folder if path.is_dir() else file), path
+
+
+def test_what_a_shared_directory_hands_on_stays(tmp_path):
+    os.chmod(tmp_path, 0o2775)
+    with atomic_directory(tmp_path / "model") as temporary:
+        (temporary / "weights").touch()
+    assert (tmp_path / "model").stat().st_mode & 0o2000
+
+
+def test_everything_that_a_run_leaves_can_be_read_by_the_group(tmp_path):
+    script = """
+import os, sys
+os.umask(0o027)
+from srframework.cli import main
+main()
+"""
+    (tmp_path / "r.toml").write_text("""
+name = "modes"
+schema = 1
+backbone = { use = "tiny", layers = 1, width = 16, heads = 2, intermediate = 16 }
+dataset = { use = "synthetic", train_size = 24, dev_size = 12, ood_size = 9 }
+training = { batch_size = 8, max_steps = 3, checkpoint_steps = 1 }
+stages = [
+    { name = "full", op = "train", loss = "std" },
+    { name = "p", op = "prune", weights = "full@2", loss = "poe", pruner = { use = "mask", sparsity = 0.5 } },
+]
+""")
+    args = [sys.executable, "-c", script, "run", "r.toml", "--out", "run", "--store", "store"]
+    subprocess.run(args, cwd=tmp_path, check=True, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    modes = {}
+    for root in ("run", "store"):
+        for path in (tmp_path / root).rglob("*"):
+            modes[path.relative_to(tmp_path).as_posix()] = (path.is_dir(), path.stat().st_mode & 0o777)
+    assert {each for _, each in modes.values() if each not in (0o750, 0o640)} == set(), modes
+    assert all(mode == (0o750 if is_dir else 0o640) for is_dir, mode in modes.values())
+
+
+@pytest.mark.parametrize(("make", "what"), [(os.mkfifo, "a named pipe"), (os.mkdir, "a directory")])
+def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path, make, what):
+    make(tmp_path / "x")
+    for read in (read_bytes, read_text, read_json):
+        with pytest.raises(OSError, match=f"it is {what}, not a file") as caught:
+            read(tmp_path / "x")
+        assert refused(caught.value) == f"{tmp_path / 'x'}: cannot be read: it is {what}, not a file"
+
+
+def test_what_is_too_large_is_refused_before_it_is_read(tmp_path):
+    (tmp_path / "x").touch()
+    os.truncate(tmp_path / "x", 1 << 40)
+    with pytest.raises(OSError, match="it is larger than 67108864 bytes"):
+        read_text(tmp_path / "x")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "NaN", "[1e999, Infinity]", "", "{", "9" * 5000])
+def test_what_is_no_json_of_ours_is_a_value_error(tmp_path, text):
+    (tmp_path / "x").write_text(text)
+    with pytest.raises(ValueError, match=r"\S"):
+        read_json(tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    ("number", "done"),
+    [
+        *[(each, "written") for each in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)],
+        *[
+            (each, "read or written")
+            for each in (errno.EMFILE, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO, errno.ESTALE)
+        ],
+    ],
+)
+def test_reading_and_writing_are_told_apart_where_the_error_does(number, done):
+    assert number in OF_THE_MACHINE
+    error = OSError(number, os.strerror(number), "/x/y")
+    assert refused(error) == f"/x/y: cannot be {done}: {os.strerror(number)}"
+    assert deed(error, "read") == ("written" if done == "written" else "read")
+
+
+@pytest.mark.parametrize(
+    ("access", "done"), [(0, "read"), (os.R_OK, "written"), (os.R_OK | os.W_OK, "read or written")]
+)
+def test_what_may_not_be_read_is_told_from_what_may_not_be_written(tmp_path, monkeypatch, access, done):
+    (tmp_path / "x").touch()
+    monkeypatch.setattr(os, "access", lambda _, needed: needed & access == needed)
+    error = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "x"))
+    assert refused(error) == f"{tmp_path / 'x'}: cannot be {done}: Permission denied"
+
+
+def test_an_entry_that_may_not_be_read_is_not_said_to_be_written(tmp_path, monkeypatch):
+    store = Store(tmp_path / "store")
+    store.obtain("ab" * 32, "trained", "SRNet", {}, lambda draft: (draft / "a").write_text("x"))
+    manifest._checked.clear()
+
+    def closed(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(manifest, "open_file", closed)
+    with pytest.raises(StoreError, match=r"cannot be read: Permission denied"):
+        store.obtain("ab" * 32, "trained", "SRNet", {}, lambda _: None)
+
+
+def test_a_file_of_the_store_that_may_not_be_read_is_no_trouble_of_the_run_directory(tmp_path, recipe):
+    directory = RunDirectory(tmp_path / "run", recipe)
+    with directory.locked():
+        directory.begin({})
+        with (
+            pytest.raises(RunDirectoryError, match=r"store/x: cannot be read: No such device"),
+            sentences(directory.path),
+        ):
+            raise OSError(errno.ENODEV, "No such device", str(tmp_path / "store" / "x"))
