@@ -35,10 +35,10 @@ def sentence(error: BaseException, log: Path | None = None) -> str:
         text = f"{error}{getattr(error, 'aside', '')}"
         # The cause is a plugin's own error: its author wants to know where it was raised.
         return f"{text}; {_written(error, log)}" if error.exit_code == 3 and error.__cause__ is not None else text
-    if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
-        return refused(error) if error.filename else f"stdout or a file cannot be written: {error.strerror}"
     if is_out_of_memory(error):
         return str(out_of_memory(error))
+    if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+        return refused(error) if error.filename else f"stdout or a file cannot be written: {error.strerror}"
     return f"internal error: {describe(error)}; please report it; {_written(error, log)}"
 
 

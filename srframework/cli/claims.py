@@ -95,7 +95,7 @@ def claims(
     else:
         print_table(_table(rows))
         click.echo(f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}; runs: {place}")
-    raise SystemExit(1 if failed else 0)
+    click.get_current_context().exit(1 if failed else 0)
 
 
 def _check(place: Path, places: Mapping[Path, Recipe]) -> None:

@@ -131,7 +131,7 @@ def verify(app: App, store: Path, recompute: int | None, as_json: bool) -> None:
         whole = _count(len(checked.whole), "entry is", "entries are")
         click.echo(f"{kept.root}: {whole} whole, {len(checked.damaged)} damaged{_again_line(again)}")
     differs = any(each.state == "differs" for each in again)
-    raise SystemExit(1 if checked.damaged or differs else 0)
+    click.get_current_context().exit(1 if checked.damaged or differs else 0)
 
 
 def _recomputed(app: App, kept: Store, entries: Sequence[Entry], count: int, quiet: bool) -> list[Recomputed]:

@@ -102,7 +102,10 @@ def test_the_tokenizer_of_a_stage_is_that_of_the_backbone(run, home):
     for stage in ("full", "robust"):
         for name in ("tokenizer.json", "tokenizer_config.json"):
             saved = home / "out/stages" / stage / "model" / name
-            assert json.loads(saved.read_text()) == json.loads((home / "expected" / name).read_text())
+            expected = json.loads((home / "expected" / name).read_text())
+            of_loading = ("is_local", "local_files_only")  # of how it was loaded, not of what it is
+            kept = {key: value for key, value in expected.items() if key not in of_loading}
+            assert json.loads(saved.read_text()) == kept
         config = json.loads((home / "out/stages" / stage / "model/tokenizer_config.json").read_text())
         steps = json.loads((home / "out/stages" / stage / "model/tokenizer.json").read_text())
         assert steps["truncation"]["max_length"] == config["max_length"] == 24

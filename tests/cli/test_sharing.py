@@ -125,7 +125,7 @@ def test_a_killed_run_is_taken_up_by_a_recipe_that_wants_an_earlier_step(run, pe
     save, store = Training._save, ("--store", "killed")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Training, "_save", killed)
-        with pytest.raises(Killed):
+        with pytest.raises(AssertionError, match="internal error: Killed"):
             run("dies", DATA, "", *store)
     third = run("goes-on", DATA, MORE.format(name="more", at="@5"), *store)
     assert "full: goes on from the checkpoint at step 4" in third.err

@@ -218,7 +218,7 @@ def test_the_same_files_elsewhere_have_the_same_fingerprint_and_the_same_bits(ch
 def test_no_key_of_config_json_changes_the_bits_alone(changes, checkpoint):
     found = results(changes, "config.json", config_keys(checkpoint))
     counted = {key for key, each in found.items() if False in each}
-    assert {"hidden_act", "layer_norm_eps", "num_attention_heads", "hidden_dropout_prob", "is_decoder"} <= counted
+    assert {"hidden_act", "layer_norm_eps", "num_attention_heads", "hidden_dropout_prob"} <= counted
     assert {"chunk_size_feed_forward", "classifier_dropout", "attention_probs_dropout_prob"} <= counted
     without_effect = {"transformers_version", "architectures", "use_cache", "gradient_checkpointing", "problem_type"}
     without_effect |= {"name_or_path", "attn_implementation", "experts_implementation"}

@@ -23,14 +23,20 @@ from typing import Any
 
 os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
 
+sys.path.append(str(Path(__file__).parents[1]))
+
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from mutations import Example, examples
+from small_data import fever, mnli, qqp
 
 from srframework.cli import context, main
 from srframework.plugins import discover
 
 LONGEST_LINE = 4000
 """Characters of a line on stderr."""
+
+DATA = {"MNLI": mnli, "QQP": qqp, "fever": fever}
+"""Directories under ``data`` that the paper's recipes name: `validate` looks into their files."""
 
 OF_POINTS = ("a step of", "a sparsity level that")
 """What `run` refuses and `validate` cannot: how far a stage gets is known when its pruner is built, with torch."""
@@ -128,6 +134,8 @@ def fuzz(count: int, start: int, limit: float) -> Report:
         limit: CPU seconds that an answer may take.
     """
     report = Report()
+    for name, write in DATA.items():
+        write(Path("data", name))
     context.discover = functools.cache(lambda _: discover())
     call("run", "quickstart", "--dry-run")  # imports what only a run needs
 
@@ -171,7 +179,7 @@ if __name__ == "__main__":
     place = options.json.absolute() if options.json else None
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         report = fuzz(options.examples, options.seed, options.limit)
-        remains = sorted(path.name for path in Path().iterdir() if path.name != "recipe.toml")
+        remains = sorted(path.name for path in Path().iterdir() if path.name not in ("recipe.toml", "data"))
     if remains:
         report.findings.append({"kind": "files left", "err": ", ".join(remains)})
     print(json.dumps(report.to_json(), indent=2))
