@@ -40,9 +40,6 @@ _DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 _SLACK = 10**7
 """Entries that a model may have beyond four times those of its file: new layers on top."""
 
-_NOT_THE_CHECKPOINTS = {"output_attentions": False, "output_hidden_states": False, "return_dict": True}
-"""What a configuration may set and a run fixes: it changes the last bits of a result, or what the model returns."""
-
 
 class HuggingFaceEncoder(Backbone):
     """A pre-trained encoder from a directory or from the hub, with a new classifier; a checkpoint
@@ -57,8 +54,7 @@ class HuggingFaceEncoder(Backbone):
     def load(self, labels: Sequence[str], seed: int) -> Network:
         """Load model and tokenizer; the classifier is drawn from ``seed``."""
         names = dict(enumerate(labels))
-        of_labels = {"id2label": names, "label2id": {label: index for index, label in names.items()}}
-        settings: dict[str, Any] = {**of_labels, **_NOT_THE_CHECKPOINTS}
+        settings: dict[str, Any] = {"id2label": names, "label2id": {label: index for index, label in names.items()}}
         if problem := directory_problem(self.options.path, "Model"):
             raise BackboneError(f"backbone.path: {problem.message}")
         with self._named():
