@@ -161,6 +161,25 @@ OF_THE_MACHINE = (
 _OF_WRITING = (*FULL, errno.EROFS, errno.EFBIG, errno.ETXTBSY, errno.EEXIST, errno.ENOTEMPTY, errno.EMLINK)
 
 
+def error_of_rust(error: BaseException) -> OSError | None:
+    """The error of the system that safetensors or tokenizers report in the words of Rust.
+
+    The latter report it by a bare Exception.
+
+    >>> error_of_rust(Exception("No space left on device (os error 28)")).errno
+    28
+    """
+    code = re.search(r"\bOs \{ code: (\d+)|\(os error (\d+)\)", str(error)) if _is_of_rust(error) else None
+    if code is None:
+        return None
+    number = int(code[1] or code[2])
+    return OSError(number, os.strerror(number))
+
+
+def _is_of_rust(error: BaseException) -> bool:
+    return type(error) is Exception or type(error).__name__ == "SafetensorError"
+
+
 class NoFile(OSError):
     """What is to be read is no regular file, or too large; ``strerror`` says which."""
 

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from srframework.component import Options
-from srframework.errors import OF_THE_MACHINE, OutOfMemory, PluginError, SRFrameworkError
+from srframework.errors import OF_THE_MACHINE, OutOfMemory, PluginError, SRFrameworkError, error_of_rust
 
 OptionsT = TypeVar("OptionsT", bound=Options)
 
@@ -135,7 +135,8 @@ def out_of_memory(error: BaseException) -> OutOfMemory:
 
 def is_of_the_machine(error: BaseException) -> bool:
     """Whether the machine refuses something that no code can mend: a full disk, too little memory."""
-    return (isinstance(error, OSError) and error.errno in _MACHINE) or is_out_of_memory(error)
+    refused = error if isinstance(error, OSError) else error_of_rust(error)
+    return (refused is not None and refused.errno in _MACHINE) or is_out_of_memory(error)
 
 
 def describe(error: BaseException) -> str:

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from srframework import drafts, manifest
 from srframework.drafts import Remains, Sums
-from srframework.errors import FULL, OF_THE_MACHINE, StoreError, deed
+from srframework.errors import FULL, OF_THE_MACHINE, StoreError, deed, error_of_rust
 from srframework.files import remove, sync, write_text
 from srframework.manifest import Damaged
 from srframework.manifest import Entry as Entry
@@ -375,13 +375,9 @@ class Store:
         except Damaged:
             raise
         except Exception as error:
-            # safetensors and tokenizers tell of the system's errors in the words of Rust, the latter by a bare
-            # Exception: "... Os { code: 28, kind: StorageFull, ...", "No space left on device (os error 28)"
-            code = re.search(r"\bOs \{ code: (\d+)|\(os error (\d+)\)", str(error))
-            of_rust = type(error) is Exception or type(error).__name__ == "SafetensorError"
-            if of_rust and code and int(code[1] or code[2]) in OF_THE_MACHINE:
-                number = int(code[1] or code[2])
-                raise self._sentence(OSError(number, os.strerror(number))) from error
+            refused = error_of_rust(error)
+            if refused is not None and refused.errno in OF_THE_MACHINE:
+                raise self._sentence(refused) from error
             raise
 
     @contextmanager

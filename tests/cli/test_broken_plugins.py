@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from srframework.work import _registry
+
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 HEAD = """\
@@ -99,6 +101,7 @@ def zoo(tmp_path, monkeypatch, perform) -> Callable[..., object]:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
     def install(kind: str, body: str = "pass", more="", fields="", options="", contract=None, code=None) -> str:
+        _registry.cache_clear()  # a process of its own would not have it yet
         module = f"zoo_animal_{next(NUMBERS)}"
         slots = {
             "body": textwrap.indent(body, "    ").strip(),
@@ -493,7 +496,7 @@ def test_a_cell_that_fails_stops_no_other(zoo, code):
     runs = json.loads((zoo.work / "out" / "sweep.json").read_text())
     runs = runs if isinstance(runs, list) else runs["runs"]
     errors = [run.get("error") for run in runs]
-    assert [error is None for error in errors] == [True, False, True]
+    assert [error is None for error in errors] == [True, False, True], errors
     assert "stages.only: debiaser 'mine' of zoo 1.2" in errors[1]
     if log := re.search(r"the traceback is in (\S+)", errors[1]):
         assert "Traceback" in (zoo.work / log[1]).read_text()
