@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 # First: pydantic reads the metadata of all distributions as soon as a class is made.
-from srframework import distributions as _distributions  # noqa: F401
+from srframework import distributions as _distributions  # noqa: F401 -- imported for its effect
 from srframework.component import API, Component, InputDirectory, InputFile, Location, Options, StageReference
 from srframework.contracts import (
     Backbone,

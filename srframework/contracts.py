@@ -36,7 +36,7 @@ COUNTED_PARTS = ("encoder", "classifier")
 """The parts whose matrices are the denominator of a model's sparsity (section 3.1): never the pooler, pruned or not."""
 
 SPARSITY = "zeros among the entries of the encoder's and the classifier's matrices"
-"""What ``sparsity`` says of a model, wherever it is told."""
+"""What the figure ``sparsity`` of a model means, everywhere."""
 
 
 # -- backbone ------------------------------------------------------------------------------------

@@ -25,12 +25,12 @@ DAMAGED: dict[tuple[str, str], str] = {}
 def tolerate() -> None:
     """Make :mod:`importlib.metadata` pass over damaged files, and remember them in :data:`DAMAGED`."""
     if PathDistribution.read_text is not _read_text:
-        PathDistribution.read_text = _read_text  # type: ignore[method-assign, assignment]
+        PathDistribution.read_text = _read_text  # type: ignore[method-assign, assignment]  # replaced on purpose
         setattr(PathDistribution, "_normalized_name", property(_normalized_name))  # noqa: B010 -- it is private
 
 
 _strict = PathDistribution.read_text
-_strict_name: Any = getattr(PathDistribution, "_normalized_name")  # noqa: B009
+_strict_name: Any = getattr(PathDistribution, "_normalized_name")  # noqa: B009 -- it is private
 
 
 def _normalized_name(self: PathDistribution) -> str:

@@ -120,7 +120,7 @@ class Sums:
         write_json(path, {"files": files, "digest": _digest(files)})
 
     def _clear(self) -> None:
-        """Remove what is not known."""
+        """Remove every file that has no checksum."""
         for path in [*manifest.content(self._files)]:
             name = self._name(path)
             if not S_ISDIR(path.lstat().st_mode) and name not in self._sums and name not in self._leave:
@@ -139,7 +139,7 @@ def emptied(files: Path) -> Sums:
 
 
 def _unit(name: str) -> tuple[str, ...]:
-    """What is of no use without a file: the point that it is of, or the model."""
+    """The files that are useless without this one: those of its point, or of the model."""
     parts = tuple(name.split("/"))
     return parts[:2] if parts[0] == POINTS else parts[:1]
 

@@ -2,7 +2,7 @@
 
 What is in it: the options that bear on the result, those of the stages that it builds on, the components that take
 part in it, each with its options, its version and the content of its code, the seed, and what the stage works on. What
-is not: names, paths, how progress is told and how often a checkpoint is written, and the stages that come after it.
+is not: names, paths, how progress is shown and how often a checkpoint is written, and the stages that come after it.
 """
 
 from __future__ import annotations

@@ -158,7 +158,7 @@ class Pipeline:
         recipe = self._recipe
         # Before anything reads a file that an option names, so that the hash is of what was there then.
         self._components = Components(uses(recipe))
-        for stage in recipe.stages:  # what cannot be built is told before any stage, not after hours
+        for stage in recipe.stages:  # an error here is reported before any stage, not after hours
             with at(stage=stage.name):
                 stage.loss.build()
         with at(doing="reading the data and the model"):
@@ -229,7 +229,7 @@ class Pipeline:
     def _fit_bias(self) -> None:
         """Fit the bias model, where a stage needs it, and ask it of all that they train on."""
         needing = [stage for stage in self._recipe.stages if stage.needs_bias]
-        for stage in needing:  # what it does not know is told before any stage, not after hours
+        for stage in needing:  # an error here is reported before any stage, not after hours
             with at(stage=stage.name, doing="fitting the bias model", model=self._model_owner):
                 self._materials.bias_log_probs(stage)
         if needing:

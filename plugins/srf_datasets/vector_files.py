@@ -17,7 +17,7 @@ def read_head(file: BinaryIO, path: str) -> tuple[int, int]:
     """Read the first row of a file that was just opened: how many words, of how many dimensions.
 
     Raises:
-        DataError: It says something else, or more than fits into the file.
+        DataError: The header is not valid, or claims more data than the file has.
     """
     raw = file.readline(LONGEST + 1)
     kind = next((what for magic, what in _MAGIC if raw.startswith(magic)), None)

@@ -83,7 +83,7 @@ def claims(
     tables = [recipe.table() for runs in recipes.values() for recipe in runs]
     place = out or Path("runs") / f"claims-{digest(tables)[:8]}"
     places = {_place(place, name, recipe): recipe for name, runs in recipes.items() for recipe in runs}
-    _check(place, places)  # refuses what is not its own, before any work
+    _check(place, places)  # refuses the directory of another run, before any work
     for recipe in places.values():
         check_early(recipe)
     with locked(place, lambda: _check(place, places), lambda text: click.echo(text, err=True), leave=False):
