@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from srframework.loading import load
-from srframework.plugins import discover
-from srframework.registry import Registry
+from srframework.registry.discovery import discover
+from srframework.registry.registry import Registry
 
 
 def main() -> None:

@@ -25,10 +25,10 @@ from transformers import DataCollatorWithPadding, get_linear_schedule_with_warmu
 
 from srframework.contracts import Debiaser, Network, Pruner
 from srframework.loading import load
-from srframework.plugins import discover
 from srframework.prediction import tokenize
 from srframework.pruning import FixedMask
-from srframework.registry import Registry
+from srframework.registry.discovery import discover
+from srframework.registry.registry import Registry
 from srframework.training import Events, Training
 from srframework.training_options import TrainingOptions
 

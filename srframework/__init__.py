@@ -8,8 +8,6 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-# First: pydantic reads the metadata of all distributions as soon as a class is made.
-from srframework import distributions as _distributions  # noqa: F401 -- imported for its effect
 from srframework.component import API, Component, InputDirectory, InputFile, Location, Options, StageReference
 from srframework.contracts import (
     Backbone,
@@ -28,6 +26,9 @@ from srframework.contracts import (
 from srframework.errors import BackboneError, DataError, PluginError, SRFrameworkError, UsageError, nearest
 from srframework.hookspecs import hookimpl
 from srframework.locations import FileProblem, directory_problem
+
+# First: pydantic reads the metadata of all distributions as soon as a class is made.
+from srframework.registry import distributions as _distributions  # noqa: F401 -- imported for its effect
 
 if TYPE_CHECKING:
     from srframework.masks import Mask

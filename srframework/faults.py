@@ -157,7 +157,7 @@ class calling:  # noqa: N801 -- used as a keyword: with calling(owner, "loss()")
     """A block in which a plugin's code runs; what that prints goes to stderr.
 
     Args:
-        owner: The component, as :attr:`srframework.registry.Registered.owner`; empty: nothing changes.
+        owner: The component, as :attr:`srframework.registry.registry.Registered.owner`; empty: nothing changes.
         what: What of it is called: ``"loss()"``.
         passing: Further exceptions that are the caller's to handle.
 

@@ -14,16 +14,16 @@ from typing import Any
 
 from srframework.counted import counted
 from srframework.errors import DataError
-from srframework.plugin_code import PluginCode, of_plugin
 from srframework.recipe import PRETRAINED, Recipe, Reference, Stage, Use
-from srframework.registry import Registered
+from srframework.registry.plugin_code import PluginCode, of_plugin
+from srframework.registry.registry import Registered
 from srframework.training_options import PROGRESS
 
 FORMAT = 2
 """Raised where a change of the core changes what is computed, or how a result is kept.
 
 Of the core the code does not count, so that most changes of it leave the results; of plugins, the built-in ones
-included, it does: see :mod:`srframework.plugin_code`."""
+included, it does: see :mod:`srframework.registry.plugin_code`."""
 
 _LOCATED = ("backbone", "dataset")
 """The kinds whose :data:`srframework.Location` does not count, since what is found there does."""

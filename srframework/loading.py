@@ -31,7 +31,7 @@ from srframework.faults import at, validated
 from srframework.file_checks import FileChecks
 from srframework.needs import Indexed, check_needs, match_bias, provides
 from srframework.recipe import PRETRAINED, Recipe, Reference, Stage, Use
-from srframework.registry import Registry
+from srframework.registry.registry import Registry
 from srframework.statements import KeyPath
 from srframework.training_options import TrainingOptions
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from srframework.faults import at
 from srframework.recipe import Stage, Use
-from srframework.registry import Registry
+from srframework.registry.registry import Registry
 from srframework.statements import KeyPath
 
 Indexed = tuple[int, Stage]

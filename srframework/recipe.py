@@ -15,7 +15,7 @@ from srframework.claim import Claim
 from srframework.component import Options, stage_references
 from srframework.errors import Problem, RecipeError, listed, nearest
 from srframework.faults import at, calling
-from srframework.registry import Registered
+from srframework.registry.registry import Registered
 from srframework.training_options import TrainingOptions
 
 PRETRAINED = "pretrained"
@@ -30,7 +30,7 @@ class Use:
     options: Options
 
     def build(self, kind: str | None = None) -> Any:
-        """Make the thing itself; see :meth:`srframework.registry.Registered.build`."""
+        """Make the thing itself; see :meth:`srframework.registry.registry.Registered.build`."""
         return self.registered.build(self.options, kind)
 
     def table(self) -> dict[str, Any]:

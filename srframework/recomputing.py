@@ -26,7 +26,7 @@ from srframework.materials import let_go
 from srframework.measuring import FIGURES
 from srframework.pipeline import Pipeline
 from srframework.recipe import Recipe
-from srframework.registry import Registry
+from srframework.registry.registry import Registry
 from srframework.running import quieten
 from srframework.settings import differences
 from srframework.stage_training import LOG, steps_in

@@ -27,7 +27,7 @@ from srframework.file_checks import FileChecks
 from srframework.grid import Axis, Refuse, Swept, axis_of, distinct, dotted, lengths
 from srframework.loading import check
 from srframework.recipe import Recipe
-from srframework.registry import Registry
+from srframework.registry.registry import Registry
 from srframework.statements import KeyPath
 
 

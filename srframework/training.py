@@ -22,9 +22,9 @@ from srframework.checkpoints import Checkpoints, Snapshot, optimizer_state, rest
 from srframework.contracts import Debiaser, LossInputs, Network, Phase, Pruner
 from srframework.errors import SRFrameworkError
 from srframework.faults import calling, calling_model
-from srframework.guarded import owner_of
 from srframework.masks import Mask
 from srframework.model_directory import not_finite
+from srframework.registry.guarded import owner_of
 from srframework.signals import HeldSignals
 from srframework.training_options import TrainingOptions, steps_in
 

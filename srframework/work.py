@@ -13,8 +13,8 @@ from typing import Any
 from srframework.crash import LOG, sentence
 from srframework.files import append
 from srframework.loading import load
-from srframework.plugins import discover
-from srframework.registry import Registry
+from srframework.registry.discovery import discover
+from srframework.registry.registry import Registry
 from srframework.report.reporter import Reporter
 
 

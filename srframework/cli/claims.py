@@ -17,7 +17,7 @@ from srframework.cli.run import one_process_only, run_recipe, set_option
 from srframework.errors import SRFrameworkError, UsageError, nearest
 from srframework.file_checks import FileChecks
 from srframework.recipe import Recipe, shipped
-from srframework.registry import Registry
+from srframework.registry.registry import Registry
 from srframework.sweep import load_cells
 
 FOLDER = "claims/"

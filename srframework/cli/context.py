@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from srframework.errors import UsageError, nearest, shorten
-from srframework.plugins import discover
-from srframework.registry import Registered, Registry
+from srframework.registry.discovery import discover
+from srframework.registry.registry import Registered, Registry
 
 _LONGEST_NAME = 255
 """Bytes of the name of a file or directory, on the file systems that there are."""

@@ -17,7 +17,7 @@ from srframework.component import KINDS, Options
 from srframework.errors import UsageError, nearest
 from srframework.faults import calling
 from srframework.needs import provides
-from srframework.registry import Registered
+from srframework.registry.registry import Registered
 from srframework.training_options import TrainingOptions
 
 _HEADERS = {

@@ -9,8 +9,8 @@ import pytest
 
 from srframework import machine, recomputing
 from srframework.manifest import write as write_manifest
-from srframework.plugins import discover
-from srframework.registry import Registry
+from srframework.registry.discovery import discover
+from srframework.registry.registry import Registry
 from srframework.store import Store
 from srframework.training import Training
 

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from srframework.cli.show import _options
 from srframework.component import Options
-from srframework.plugins import discover
-from srframework.registry import Registry
+from srframework.registry.discovery import discover
+from srframework.registry.registry import Registry
 
 PRUNERS = "imp, imp-rw, mask, omp, random"
 COMPONENTS = [f"{each.kind}/{each.name}" for each in Registry(discover())]

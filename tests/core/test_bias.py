@@ -12,9 +12,9 @@ from srframework.bias import FittedBias
 from srframework.component import Component, Options
 from srframework.contracts import BiasModel, Network, Split, TaskData
 from srframework.errors import DataError, PluginError
-from srframework.plugins import Plugin
 from srframework.recipe import Use
-from srframework.registry import Registered
+from srframework.registry.discovery import Plugin
+from srframework.registry.registry import Registered
 
 LABELS = ("no", "yes", "maybe")
 

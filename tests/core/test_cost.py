@@ -8,9 +8,9 @@ import pytest
 from srframework.contracts import Backbone, Dataset
 from srframework.cost import StageCost, estimate
 from srframework.loading import load
-from srframework.plugins import discover
 from srframework.recipe import Recipe
-from srframework.registry import Registry
+from srframework.registry.discovery import discover
+from srframework.registry.registry import Registry
 
 RECIPE = """\
 name = "small"

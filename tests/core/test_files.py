@@ -25,9 +25,9 @@ from srframework.files import (
     write_text,
 )
 from srframework.loading import load
-from srframework.plugins import discover
 from srframework.recipe import Recipe
-from srframework.registry import Registry
+from srframework.registry.discovery import discover
+from srframework.registry.registry import Registry
 from srframework.runs import RunDirectory, sentences
 from srframework.store import Store
 

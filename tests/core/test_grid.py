@@ -6,8 +6,8 @@ import pytest
 
 from srframework.errors import RecipeError
 from srframework.grid import axis_of
-from srframework.plugins import discover
-from srframework.registry import Registry
+from srframework.registry.discovery import discover
+from srframework.registry.registry import Registry
 from srframework.sweep import load_cells
 
 RECIPE = """\

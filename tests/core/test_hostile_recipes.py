@@ -14,9 +14,9 @@ from srframework import document, graph, loading, sweep
 from srframework.document import MAX_BYTES, MAX_DEPTH
 from srframework.errors import RecipeError
 from srframework.identity import signatures
-from srframework.plugins import discover
 from srframework.recipe import Reference, shipped
-from srframework.registry import Registry
+from srframework.registry.discovery import discover
+from srframework.registry.registry import Registry
 from srframework.sweep import MAX_RUNS, load_cells, load_every
 
 HEAD = 'name = "x"\nschema = 1\nbackbone = "tiny"\ndataset = "synthetic"\n'

@@ -10,8 +10,8 @@ import pytest
 from srframework import identity
 from srframework.errors import DataError
 from srframework.loading import load
-from srframework.plugins import discover
-from srframework.registry import Registry
+from srframework.registry.discovery import discover
+from srframework.registry.registry import Registry
 
 RECIPE = """
 name = "Told apart"

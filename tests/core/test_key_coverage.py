@@ -28,8 +28,8 @@ from srframework.machine import MACHINE
 from srframework.materials import let_go
 from srframework.measuring import FIGURES
 from srframework.pipeline import Pipeline
-from srframework.plugins import discover
-from srframework.registry import Registry
+from srframework.registry.discovery import discover
+from srframework.registry.registry import Registry
 from srframework.running import quieten
 from srframework.stage_training import LOG
 from srframework.store import Store

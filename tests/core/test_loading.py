@@ -11,9 +11,9 @@ from srf_pruners.options import MaskOptions
 from srframework.component import Component, Options
 from srframework.errors import RecipeError
 from srframework.loading import load
-from srframework.plugins import Plugin, discover
 from srframework.recipe import Reference
-from srframework.registry import Registry
+from srframework.registry.discovery import Plugin, discover
+from srframework.registry.registry import Registry
 from srframework.training_options import TrainingOptions
 
 RECIPE = """\

@@ -18,8 +18,8 @@ from srframework.errors import BackboneError
 from srframework.fingerprint import network_fingerprint
 from srframework.loading import load
 from srframework.materials import Materials, held_materials, let_go
-from srframework.plugins import discover
-from srframework.registry import Registry
+from srframework.registry.discovery import discover
+from srframework.registry.registry import Registry
 
 RECIPE = """
 name = "Read once"

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from srframework import plugin_code
 from srframework.component import Component, Options
 from srframework.errors import PluginError
-from srframework.plugins import discover
+from srframework.registry import plugin_code
+from srframework.registry.discovery import discover
 
 ENTRY = """
 from srframework import Component, Options, hookimpl

@@ -8,10 +8,10 @@ import pytest
 from srframework.contracts import Phase
 from srframework.errors import UsageError
 from srframework.loading import load
-from srframework.plugins import discover
 from srframework.points import check_points, plan
 from srframework.recipe import Recipe
-from srframework.registry import Registry
+from srframework.registry.discovery import discover
+from srframework.registry.registry import Registry
 
 RECIPE = """\
 name = "small"

@@ -8,9 +8,9 @@ import tomli
 from srf_backbones.options import TinyOptions
 from srframework.errors import RecipeError
 from srframework.loading import load
-from srframework.plugins import discover
 from srframework.recipe import Reference, find, shipped
-from srframework.registry import Registry
+from srframework.registry.discovery import discover
+from srframework.registry.registry import Registry
 
 DESIGN = """
 name = "SRNet inside a fine-tuned BERT"

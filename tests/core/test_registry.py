@@ -4,8 +4,8 @@ import pytest
 
 from srframework.component import Component, Options
 from srframework.errors import AmbiguousComponent, PluginError, UnknownComponent
-from srframework.plugins import Plugin
-from srframework.registry import Registry
+from srframework.registry.discovery import Plugin
+from srframework.registry.registry import Registry
 
 
 def component(name: str, **fields: object) -> Component:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from srframework.errors import RecipeError
-from srframework.plugins import discover
-from srframework.registry import Registry
+from srframework.registry.discovery import discover
+from srframework.registry.registry import Registry
 from srframework.sweep import Cell, load_cells, load_every
 
 RECIPE = """\

@@ -30,7 +30,7 @@ from mutations import Example, examples
 from small_data import fever, mnli, qqp
 
 from srframework.cli import context, main
-from srframework.plugins import discover
+from srframework.registry.discovery import discover
 
 LONGEST_LINE = 4000
 """Characters of a line on stderr."""

@@ -21,9 +21,9 @@ from click.testing import CliRunner
 import srframework
 from srframework import identity
 from srframework.cli import cli, main
-from srframework.plugins import discover
 from srframework.recipe import shipped
-from srframework.registry import Registry
+from srframework.registry.discovery import discover
+from srframework.registry.registry import Registry
 from srframework.sweep import load_cells
 
 HERE = Path(__file__).parent

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from srframework import Component, Debiaser, Options, Pruner, testing
-from srframework.plugins import discover
-from srframework.registry import Registry
+from srframework.registry.discovery import discover
+from srframework.registry.registry import Registry
 
 REGISTRY = Registry(discover())
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from srframework.plugins import discover
 from srframework.recipe import Recipe, Stage, shipped
-from srframework.registry import Registry
+from srframework.registry.discovery import discover
+from srframework.registry.registry import Registry
 from srframework.sweep import load_cells
 
 REGISTRY = Registry(discover())

@@ -8,9 +8,9 @@ import pytest
 
 from srframework.cli.run import run_recipe
 from srframework.masks import Mask
-from srframework.plugins import discover
 from srframework.recipe import shipped
-from srframework.registry import Registry
+from srframework.registry.discovery import discover
+from srframework.registry.registry import Registry
 from srframework.sweep import load_cells
 
 REGISTRY = Registry(discover())

@@ -1,6 +1,6 @@
 """Components as the core uses them: each call inside :class:`srframework.faults.calling`, each result checked.
 
-:meth:`srframework.registry.Registered.build` gives nothing else, so that no call can be forgotten: what a contract
+:meth:`srframework.registry.registry.Registered.build` gives nothing else, so that no call can be forgotten: what a contract
 class has is forwarded, whatever its name.
 """
 

@@ -22,8 +22,8 @@ from srframework.errors import (
     nearest,
 )
 from srframework.faults import calling, describe, expect, is_of_the_machine, kind_of, where
-from srframework.guarded import guarded
-from srframework.plugins import Plugin
+from srframework.registry.discovery import Plugin
+from srframework.registry.guarded import guarded
 
 
 @dataclass(frozen=True)
@@ -73,11 +73,11 @@ class Registered:
         return names
 
     def build(self, options: Options, kind: str | None = None) -> Any:
-        """Make the thing itself, behind the boundary of :mod:`srframework.guarded`.
+        """Make the thing itself, behind the boundary of :mod:`srframework.registry.guarded`.
 
         Args:
             options: Of the component.
-            kind: Of :data:`srframework.guarded.CONTRACTS`; None for what the component says of itself.
+            kind: Of :data:`srframework.registry.guarded.CONTRACTS`; None for what the component says of itself.
 
         Raises:
             PluginError: The factory cannot be imported or fails, or makes something else than its kind's contract asks

@@ -21,10 +21,11 @@ from typing import Any
 
 import pluggy
 
-from srframework import distributions, hookspecs
+from srframework import hookspecs
 from srframework.component import API, KINDS, Component
 from srframework.faults import describe
-from srframework.plugin_code import PluginCode, of_plugin
+from srframework.registry import distributions
+from srframework.registry.plugin_code import PluginCode, of_plugin
 
 GROUP = "srframework"
 """The entry point group in which plugins register."""
