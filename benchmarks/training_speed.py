@@ -24,9 +24,9 @@ from rich.table import Table
 from transformers import DataCollatorWithPadding, get_linear_schedule_with_warmup
 
 from srframework.contracts import Debiaser, Network, Pruner
-from srframework.loading import load
 from srframework.prediction import tokenize
 from srframework.pruning import FixedMask
+from srframework.recipe.check import load
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 from srframework.training import Events, Training

@@ -14,7 +14,7 @@ from srframework.contracts import BiasModel, Network, Split, TaskData
 from srframework.embeddings import input_embeddings
 from srframework.errors import DataError, PluginError
 from srframework.faults import calling_model, where
-from srframework.recipe import Use
+from srframework.recipe.model import Use
 
 CONFIDENT = 0.8
 """The probability from which on a bias model is called confident."""

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from srframework.contracts import Split, TaskData
 from srframework.errors import DataError, PluginError, shorten
-from srframework.recipe import Stage
+from srframework.recipe.model import Stage
 
 
 def check_task(task: TaskData, owner: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from srframework.counted import counted
 from srframework.errors import DataError
-from srframework.recipe import PRETRAINED, Recipe, Reference, Stage, Use
+from srframework.recipe.model import PRETRAINED, Recipe, Reference, Stage, Use
 from srframework.registry.plugin_code import PluginCode, of_plugin
 from srframework.registry.registry import Registered
 from srframework.training_options import PROGRESS

@@ -27,7 +27,7 @@ from srframework.fingerprint import arrays_fingerprint, network_fingerprint, spl
 from srframework.identity import digest, signed
 from srframework.model_directory import ModelDirectory
 from srframework.prediction import figures, measures, predict, tokenize
-from srframework.recipe import Recipe, Stage
+from srframework.recipe.model import Recipe, Stage
 
 _HELD: dict[str, Materials] = {}
 _MOST_HELD = 2

@@ -25,7 +25,7 @@ from srframework.drafts import Sums, emptied
 from srframework.files import json_text, read_json
 from srframework.machine import record
 from srframework.materials import Materials
-from srframework.recipe import Stage
+from srframework.recipe.model import Stage
 from srframework.runs import Figures
 from srframework.stage_training import point_in
 

@@ -15,7 +15,7 @@ from srframework.contracts import PARTS, Network, Split
 from srframework.errors import BackboneError, PluginError, UsageError
 from srframework.materials import Materials
 from srframework.model_directory import not_finite
-from srframework.recipe import Recipe
+from srframework.recipe.model import Recipe
 
 _MOST_TRIED = 1024
 """Tokens: attention takes memory by their square."""

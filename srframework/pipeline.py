@@ -30,8 +30,8 @@ from srframework.masks import Mask
 from srframework.materials import Materials, held_materials
 from srframework.measuring import FIGURES, measure, read_figures
 from srframework.model_checks import check_model
-from srframework.points import Plan, check_points, plan
-from srframework.recipe import PRETRAINED, Recipe, Reference, Stage
+from srframework.recipe.model import PRETRAINED, Recipe, Reference, Stage
+from srframework.recipe.plan import Plan, check_points, plan
 from srframework.report.reporter import Reporter
 from srframework.runs import RunDirectory, StageResult
 from srframework.signals import shielded

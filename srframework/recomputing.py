@@ -20,15 +20,15 @@ import torch
 from accelerate import Accelerator
 
 from srframework.errors import SRFrameworkError, StoreError
-from srframework.loading import load
 from srframework.machine import MACHINE, Machine, here, read
 from srframework.materials import let_go
 from srframework.measuring import FIGURES
 from srframework.pipeline import Pipeline
-from srframework.recipe import Recipe
+from srframework.recipe.check import load
+from srframework.recipe.model import Recipe
+from srframework.recipe.settings import differences
 from srframework.registry.registry import Registry
 from srframework.running import quieten
-from srframework.settings import differences
 from srframework.stage_training import LOG, steps_in
 from srframework.store import Entry, Store
 

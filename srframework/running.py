@@ -11,7 +11,7 @@ import datasets
 import transformers
 
 from srframework.pipeline import Pipeline
-from srframework.recipe import Recipe
+from srframework.recipe.model import Recipe
 from srframework.report.reporter import Reporter
 from srframework.store import Store
 

@@ -49,8 +49,8 @@ from srframework.files import (
     write_text,
 )
 from srframework.identity import digest
-from srframework.recipe import Recipe, Reference
-from srframework.settings import differences
+from srframework.recipe.model import Recipe, Reference
+from srframework.recipe.settings import differences
 
 _LOCK = ".lock"
 

@@ -37,7 +37,7 @@ from srframework.manifest import Sum
 from srframework.masks import Mask
 from srframework.materials import Materials
 from srframework.pruning import FixedMask
-from srframework.recipe import Stage
+from srframework.recipe.model import Stage
 from srframework.report.reporter import Reporter
 from srframework.training import Checkpoint, Events, Training
 

@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 
 from srframework.identity import signatures
+from srframework.recipe.sweep import Cell
 from srframework.schedule import Task
-from srframework.sweep import Cell
 from srframework.work import Work
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from srframework.crash import LOG, sentence
 from srframework.files import append
-from srframework.loading import load
+from srframework.recipe.check import load
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 from srframework.report.reporter import Reporter

@@ -15,10 +15,10 @@ from srframework.claim import Judgement, judge
 from srframework.cli.context import App, Folder, json_option, print_json, print_table, store_option
 from srframework.cli.run import one_process_only, run_recipe, set_option
 from srframework.errors import SRFrameworkError, UsageError, nearest
-from srframework.file_checks import FileChecks
-from srframework.recipe import Recipe, shipped
+from srframework.recipe.file_checks import FileChecks
+from srframework.recipe.model import Recipe, shipped
+from srframework.recipe.sweep import load_cells
 from srframework.registry.registry import Registry
-from srframework.sweep import load_cells
 
 FOLDER = "claims/"
 
@@ -76,7 +76,7 @@ def claims(
         return
     from srframework.files import write_json
     from srframework.identity import digest
-    from srframework.points import check_early
+    from srframework.recipe.plan import check_early
     from srframework.runs import locked, sentences
 
     one_process_only("claims")

@@ -9,7 +9,7 @@ import tomli
 
 from srframework.cli.context import App, component_row, json_option, print_rows
 from srframework.component import KINDS
-from srframework.recipe import shipped
+from srframework.recipe.model import shipped
 
 
 @click.command("list")

@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from srframework.cli.context import print_json
-from srframework.cost import RATE, StageCost, estimate
-from srframework.sweep import Cell
+from srframework.recipe.cost import RATE, StageCost, estimate
+from srframework.recipe.sweep import Cell
 
 
 def print_plan(cells: Sequence[Cell], as_json: bool) -> None:

@@ -12,9 +12,9 @@ import click
 from srframework.cli.context import App, Folder, json_option, print_json, print_table, store_option
 from srframework.cli.plan import print_plan
 from srframework.errors import UsageError
-from srframework.file_checks import FileChecks
-from srframework.recipe import Recipe
-from srframework.sweep import Cell, load_cells
+from srframework.recipe.file_checks import FileChecks
+from srframework.recipe.model import Recipe
+from srframework.recipe.sweep import Cell, load_cells
 
 set_option = click.option(
     "--set",
@@ -65,7 +65,7 @@ def run(
 
 def check_cells(cells: Sequence[Cell]) -> None:
     """Refuse what is said of points inside stages in any cell, as far as that can be told by now; all at once."""
-    from srframework.points import check_early
+    from srframework.recipe.plan import check_early
 
     problems: dict[str, None] = {}
     for cell in cells:

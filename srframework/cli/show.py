@@ -16,7 +16,7 @@ from srframework.cli.context import App, component_row, json_option, print_json,
 from srframework.component import KINDS, Options
 from srframework.errors import UsageError, nearest
 from srframework.faults import calling
-from srframework.needs import provides
+from srframework.recipe.needs import provides
 from srframework.registry.registry import Registered
 from srframework.training_options import TrainingOptions
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from srframework.cli.run import print_report
+from srframework.recipe.sweep import Cell
 from srframework.schedule import Events, Task
-from srframework.sweep import Cell
 from srframework.work import Outcome
 
 if TYPE_CHECKING:  # these need what only a run needs

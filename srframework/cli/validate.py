@@ -9,7 +9,7 @@ import click
 from srframework.cli.context import App, json_option, print_json
 from srframework.crash import sentence
 from srframework.errors import PluginError, RecipeError, lines_of, one_line
-from srframework.sweep import load_every
+from srframework.recipe.sweep import load_every
 
 
 @click.command()

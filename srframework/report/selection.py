@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from srframework.document import value_of
 from srframework.errors import UsageError, nearest, shorten
-from srframework.grid import split
+from srframework.recipe.document import value_of
+from srframework.recipe.grid import split
 from srframework.report.gathered import Run
 from srframework.report.summary import RECIPE, Row, comparable, varying
 from srframework.training_options import TrainingOptions

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from srframework.settings import flat
+from srframework.recipe.settings import flat
 from srframework.training_options import PROGRESS
 
 APART = ("name", "schema", "seed", "description", "claim")

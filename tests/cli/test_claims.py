@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from srframework.recipe import shipped
+from srframework.recipe.model import shipped
 
 RECIPE = """
 name = "claim"

@@ -6,7 +6,7 @@ from importlib.metadata import version
 import pytest
 
 from srframework.component import KINDS
-from srframework.recipe import shipped
+from srframework.recipe.model import shipped
 
 
 def test_list_prints_a_row_for_each_component(call):

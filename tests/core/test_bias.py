@@ -12,7 +12,7 @@ from srframework.bias import FittedBias
 from srframework.component import Component, Options
 from srframework.contracts import BiasModel, Network, Split, TaskData
 from srframework.errors import DataError, PluginError
-from srframework.recipe import Use
+from srframework.recipe.model import Use
 from srframework.registry.discovery import Plugin
 from srframework.registry.registry import Registered
 

@@ -11,7 +11,7 @@ from scipy import stats
 
 from srframework.claim import Check, Claim, Figure, judge
 from srframework.errors import RecipeError, UsageError
-from srframework.loading import load
+from srframework.recipe.check import load
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 from srframework.verdict import FAILS, HOLDS, UNDECIDED, compare_spreads, decide

@@ -6,9 +6,9 @@ from typing import ClassVar
 import pytest
 
 from srframework.contracts import Backbone, Dataset
-from srframework.cost import StageCost, estimate
-from srframework.loading import load
-from srframework.recipe import Recipe
+from srframework.recipe.check import load
+from srframework.recipe.cost import StageCost, estimate
+from srframework.recipe.model import Recipe
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srframework.document import Document
 from srframework.errors import RecipeError
+from srframework.recipe.document import Document
 
 RECIPE = """\
 name = "x"

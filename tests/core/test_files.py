@@ -24,8 +24,8 @@ from srframework.files import (
     write_json,
     write_text,
 )
-from srframework.loading import load
-from srframework.recipe import Recipe
+from srframework.recipe.check import load
+from srframework.recipe.model import Recipe
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 from srframework.runs import RunDirectory, sentences

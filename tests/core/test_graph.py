@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srframework import graph
-from srframework.graph import Node
-from srframework.recipe import Reference
+from srframework.recipe import graph
+from srframework.recipe.graph import Node
+from srframework.recipe.model import Reference
 
 
 def stages(*tables: dict[str, object]) -> list[Node]:

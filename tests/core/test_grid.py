@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from srframework.errors import RecipeError
-from srframework.grid import axis_of
+from srframework.recipe.grid import axis_of
+from srframework.recipe.sweep import load_cells
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
-from srframework.sweep import load_cells
 
 RECIPE = """\
 name = "small"

@@ -9,7 +9,7 @@ import pytest
 
 from srframework import identity
 from srframework.errors import DataError
-from srframework.loading import load
+from srframework.recipe.check import load
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 

@@ -21,13 +21,13 @@ from pydantic import BaseModel, ValidationError
 
 from srf_backbones.options import TinyOptions
 from srf_backbones.tiny import TinyBert
-from srframework import loading
 from srframework.component import Counts
-from srframework.loading import load
 from srframework.machine import MACHINE
 from srframework.materials import let_go
 from srframework.measuring import FIGURES
 from srframework.pipeline import Pipeline
+from srframework.recipe import check as loading
+from srframework.recipe.check import load
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 from srframework.running import quieten

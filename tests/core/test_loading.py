@@ -10,8 +10,8 @@ from srf_datasets.options import SyntheticOptions
 from srf_pruners.options import MaskOptions
 from srframework.component import Component, Options
 from srframework.errors import RecipeError
-from srframework.loading import load
-from srframework.recipe import Reference
+from srframework.recipe.check import load
+from srframework.recipe.model import Reference
 from srframework.registry.discovery import Plugin, discover
 from srframework.registry.registry import Registry
 from srframework.training_options import TrainingOptions

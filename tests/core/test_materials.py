@@ -16,8 +16,8 @@ from srf_backbones.options import TinyOptions
 from srf_backbones.tiny import TinyBert
 from srframework.errors import BackboneError
 from srframework.fingerprint import network_fingerprint
-from srframework.loading import load
 from srframework.materials import Materials, held_materials, let_go
+from srframework.recipe.check import load
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 

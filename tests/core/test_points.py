@@ -7,9 +7,9 @@ import pytest
 
 from srframework.contracts import Phase
 from srframework.errors import UsageError
-from srframework.loading import load
-from srframework.points import check_points, plan
-from srframework.recipe import Recipe
+from srframework.recipe.check import load
+from srframework.recipe.model import Recipe
+from srframework.recipe.plan import check_points, plan
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 

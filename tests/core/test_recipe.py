@@ -7,8 +7,8 @@ import tomli
 
 from srf_backbones.options import TinyOptions
 from srframework.errors import RecipeError
-from srframework.loading import load
-from srframework.recipe import Reference, find, shipped
+from srframework.recipe.check import load
+from srframework.recipe.model import Reference, find, shipped
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 

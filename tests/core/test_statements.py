@@ -4,8 +4,8 @@ import tomli
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srframework import statements
-from srframework.recipe import shipped
+from srframework.recipe import statements
+from srframework.recipe.model import shipped
 
 
 def paths(data, path=()):

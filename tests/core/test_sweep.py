@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from srframework.errors import RecipeError
+from srframework.recipe.sweep import Cell, load_cells, load_every
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
-from srframework.sweep import Cell, load_cells, load_every
 
 RECIPE = """\
 name = "small"

@@ -13,7 +13,7 @@ import tomli
 import tomli_w
 from hypothesis import strategies as st
 
-from srframework.recipe import shipped
+from srframework.recipe.model import shipped
 
 RECIPES = {name: path.read_text(encoding="utf-8") for name, path in shipped().items()}
 

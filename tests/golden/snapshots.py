@@ -21,10 +21,10 @@ from click.testing import CliRunner
 import srframework
 from srframework import identity
 from srframework.cli import cli, main
-from srframework.recipe import shipped
+from srframework.recipe.model import shipped
+from srframework.recipe.sweep import load_cells
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
-from srframework.sweep import load_cells
 
 HERE = Path(__file__).parent
 RECIPE = """

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from srframework.recipe import Recipe, Stage, shipped
+from srframework.recipe.model import Recipe, Stage, shipped
+from srframework.recipe.sweep import load_cells
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
-from srframework.sweep import load_cells
 
 REGISTRY = Registry(discover())
 PAPER = [name for name in shipped() if name.startswith("paper/")]

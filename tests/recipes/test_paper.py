@@ -8,10 +8,10 @@ import pytest
 
 from srframework.cli.run import run_recipe
 from srframework.masks import Mask
-from srframework.recipe import shipped
+from srframework.recipe.model import shipped
+from srframework.recipe.sweep import load_cells
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
-from srframework.sweep import load_cells
 
 REGISTRY = Registry(discover())
 PAPER = [name for name in shipped() if name.startswith("paper/")]

@@ -11,10 +11,10 @@ from typing import Any
 
 import tomli
 
-from srframework import statements
 from srframework.errors import Problem, RecipeError, UsageError, key_text, listed, nearest, one_line, shorten
-from srframework.recipe import find
-from srframework.statements import KeyPath
+from srframework.recipe import statements
+from srframework.recipe.model import find
+from srframework.recipe.statements import KeyPath
 
 Keys = tuple[str, ...]
 """A dotted key as a user writes it, with stages by their name: ``("stages", "srnet", "epochs")``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from srframework.errors import PluginError
 from srframework.locations import FileProblem
-from srframework.recipe import Use
+from srframework.recipe.model import Use
 
 
 class FileChecks:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from srframework.faults import at
-from srframework.recipe import Stage, Use
+from srframework.recipe.model import Stage, Use
+from srframework.recipe.statements import KeyPath
 from srframework.registry.registry import Registry
-from srframework.statements import KeyPath
 
 Indexed = tuple[int, Stage]
 """A stage, with its place among the [[stages]] tables of the file."""

@@ -9,10 +9,8 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError
 
-from srframework import graph
 from srframework.claim import Claim
 from srframework.component import Options, stage_references
-from srframework.document import Document, Source
 from srframework.errors import (
     SHOWN,
     AmbiguousComponent,
@@ -26,13 +24,15 @@ from srframework.errors import (
     nearest,
     shorten,
 )
-from srframework.explain import explain
 from srframework.faults import at, validated
-from srframework.file_checks import FileChecks
-from srframework.needs import Indexed, check_needs, match_bias, provides
-from srframework.recipe import PRETRAINED, Recipe, Reference, Stage, Use
+from srframework.recipe import graph
+from srframework.recipe.document import Document, Source
+from srframework.recipe.explain import explain
+from srframework.recipe.file_checks import FileChecks
+from srframework.recipe.model import PRETRAINED, Recipe, Reference, Stage, Use
+from srframework.recipe.needs import Indexed, check_needs, match_bias, provides
+from srframework.recipe.statements import KeyPath
 from srframework.registry.registry import Registry
-from srframework.statements import KeyPath
 from srframework.training_options import TrainingOptions
 
 OptionsT = TypeVar("OptionsT", bound=Options)
@@ -43,7 +43,7 @@ earlier, less robust masks would win on the ID metric (App. B.3)."""
 
 
 def load(recipe: str | Path, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
-    """Read and check a recipe; of one with a ``[sweep]``, what it says without (see :mod:`srframework.sweep`).
+    """Read and check a recipe; of one with a ``[sweep]``, what it says without (see :mod:`srframework.recipe.sweep`).
 
     Args:
         recipe: A path, or the name of a shipped recipe.

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from srframework.document import Keys, keys_of, value_of
 from srframework.errors import UsageError, key_text, one_line, shorten
-from srframework.statements import KeyPath
+from srframework.recipe.document import Keys, keys_of, value_of
+from srframework.recipe.statements import KeyPath
 
 _CLOSING = {"[": "]", "{": "}", "(": ")"}
 

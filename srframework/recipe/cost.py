@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from srframework.contracts import Backbone, Dataset, Phase
-from srframework.points import plan
-from srframework.recipe import Recipe, Stage
+from srframework.recipe.model import Recipe, Stage
+from srframework.recipe.plan import plan
 
 RATE = 50e12
 """Floating-point operations a second by which hours are told: what one data-centre GPU sustains in fp32/TF32."""

@@ -21,14 +21,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from srframework.document import Document, Keys, Source, keys_of, leaves
 from srframework.errors import Problem, RecipeError, count_text, one_line, shorten
-from srframework.file_checks import FileChecks
-from srframework.grid import Axis, Refuse, Swept, axis_of, distinct, dotted, lengths
-from srframework.loading import check
-from srframework.recipe import Recipe
+from srframework.recipe.check import check
+from srframework.recipe.document import Document, Keys, Source, keys_of, leaves
+from srframework.recipe.file_checks import FileChecks
+from srframework.recipe.grid import Axis, Refuse, Swept, axis_of, distinct, dotted, lengths
+from srframework.recipe.model import Recipe
+from srframework.recipe.statements import KeyPath
 from srframework.registry.registry import Registry
-from srframework.statements import KeyPath
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A checked recipe, as a value; :mod:`srframework.loading` makes it from TOML."""
+"""A checked recipe, as a value; :mod:`srframework.recipe.check` makes it from TOML."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from srframework.errors import SHOWN, listed, nearest, one_line, shorten
-from srframework.recipe import PRETRAINED, Reference, is_step
+from srframework.recipe.model import PRETRAINED, Reference, is_step
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from srframework.contracts import Phase, Pruner
 from srframework.errors import UsageError
 from srframework.faults import at
-from srframework.recipe import Recipe, Stage
+from srframework.recipe.model import Recipe, Stage
 from srframework.training_options import steps_in
 
 Plan = Mapping[str, Sequence[Phase]]
