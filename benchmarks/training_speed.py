@@ -29,8 +29,8 @@ from srframework.pruning import FixedMask
 from srframework.recipe.check import load
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
-from srframework.training import Events, Training
-from srframework.training_options import TrainingOptions
+from srframework.training.loop import Events, Training
+from srframework.training.options import TrainingOptions
 
 
 def main() -> None:

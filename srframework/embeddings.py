@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from srframework.contracts import Network
-from srframework.tokenization import unchanged
+from srframework.training.tokenization import unchanged
 
 if TYPE_CHECKING:
     from srframework.contracts import WordVectors

@@ -18,7 +18,7 @@ from transformers import AddedToken, PreTrainedConfig, PreTrainedModel, PreTrain
 
 from srframework.contracts import Network, Split
 from srframework.identity import digest
-from srframework.tokenization import backend_of, encode, padding, unchanged
+from srframework.training.tokenization import backend_of, encode, padding, unchanged
 
 _CONFIG_WITHOUT_EFFECT = frozenset(
     {

@@ -17,7 +17,7 @@ from srframework.errors import DataError
 from srframework.recipe.model import PRETRAINED, Recipe, Reference, Stage, Use
 from srframework.registry.plugin_code import PluginCode, of_plugin
 from srframework.registry.registry import Registered
-from srframework.training_options import PROGRESS
+from srframework.training.options import PROGRESS
 
 FORMAT = 2
 """Raised where a change of the core changes what is computed, or how a result is kept.

@@ -34,9 +34,9 @@ from srframework.recipe.model import PRETRAINED, Recipe, Reference, Stage
 from srframework.recipe.plan import Plan, check_points, plan
 from srframework.report.reporter import Reporter
 from srframework.runs import RunDirectory, StageResult
-from srframework.signals import shielded
 from srframework.stage_training import LOG, MASK, StageTraining, point_in, steps_in
 from srframework.store import Store
+from srframework.training.signals import shielded
 
 PATIENCE = timedelta(days=30)
 """How long processes wait for the first of them, which may itself wait for another run's stage."""

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from srframework.contracts import Evaluator, Predictions, Split
 from srframework.errors import PluginError, shorten
-from srframework.tokenization import encode, padding
+from srframework.training.tokenization import encode, padding
 
 
 def tokenize(split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int) -> datasets.Dataset:

@@ -27,7 +27,6 @@ import numpy as np
 from accelerate import Accelerator
 from transformers import PreTrainedModel
 
-from srframework.checkpoints import Checkpoints
 from srframework.contracts import Network, Predictions, Split
 from srframework.drafts import Sums
 from srframework.faults import calling_model
@@ -39,7 +38,8 @@ from srframework.materials import Materials
 from srframework.pruning import FixedMask
 from srframework.recipe.model import Stage
 from srframework.report.reporter import Reporter
-from srframework.training import Checkpoint, Events, Training
+from srframework.training.checkpoints import Checkpoints
+from srframework.training.loop import Checkpoint, Events, Training
 
 LOG = "metrics.jsonl"
 MASK = "mask.safetensors"
@@ -88,7 +88,7 @@ class StageTraining:
             What was written, of the first process; None in the others.
 
         Raises:
-            SRFrameworkError: See :meth:`srframework.training.Training.run`.
+            SRFrameworkError: See :meth:`srframework.training.loop.Training.run`.
         """
         stage, note = self.stage, self.reporter.note
         sums = Sums(directory, note, leave=[LOG]) if self.accelerator.is_main_process else None

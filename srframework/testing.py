@@ -28,7 +28,6 @@ import torch
 from accelerate import Accelerator
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
-from srframework.checkpoints import Checkpoints
 from srframework.component import Component, stage_references
 from srframework.contracts import (
     PARTS,
@@ -44,8 +43,9 @@ from srframework.contracts import (
     Split,
     TaskData,
 )
-from srframework.training import Checkpoint, Events, Training
-from srframework.training_options import TrainingOptions
+from srframework.training.checkpoints import Checkpoints
+from srframework.training.loop import Checkpoint, Events, Training
+from srframework.training.options import TrainingOptions
 
 if TYPE_CHECKING:
     from srframework.contracts import WordVectors

@@ -19,11 +19,11 @@ from srf_backbones.options import TinyOptions
 from srf_backbones.tiny import TinyBert
 from srf_debiasers.losses import Standard
 from srf_debiasers.options import NoOptions
-from srframework.checkpoints import Checkpoints
 from srframework.contracts import Debiaser, Network, Pruner
 from srframework.pruning import FixedMask
-from srframework.training import Checkpoint, Events, Training
-from srframework.training_options import TrainingOptions
+from srframework.training.checkpoints import Checkpoints
+from srframework.training.loop import Checkpoint, Events, Training
+from srframework.training.options import TrainingOptions
 
 ROOT = Path(__file__).resolve().parent.parent
 

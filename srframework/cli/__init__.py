@@ -21,7 +21,7 @@ from srframework.cli.sweep import sweep
 from srframework.cli.validate import validate
 from srframework.crash import formatted, sentence
 from srframework.errors import SRFrameworkError
-from srframework.signals import terminable
+from srframework.training.signals import terminable
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -18,7 +18,7 @@ from srframework.errors import UsageError, nearest
 from srframework.faults import calling
 from srframework.recipe.needs import provides
 from srframework.registry.registry import Registered
-from srframework.training_options import TrainingOptions
+from srframework.training.options import TrainingOptions
 
 _HEADERS = {
     "pruner": "[stages.pruner]  # of the stage above it",

@@ -33,7 +33,7 @@ from srframework.recipe.model import PRETRAINED, Recipe, Reference, Stage, Use
 from srframework.recipe.needs import Indexed, check_needs, match_bias, provides
 from srframework.recipe.statements import KeyPath
 from srframework.registry.registry import Registry
-from srframework.training_options import TrainingOptions
+from srframework.training.options import TrainingOptions
 
 OptionsT = TypeVar("OptionsT", bound=Options)
 

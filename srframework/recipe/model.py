@@ -16,7 +16,7 @@ from srframework.component import Options, stage_references
 from srframework.errors import Problem, RecipeError, listed, nearest
 from srframework.faults import at, calling
 from srframework.registry.registry import Registered
-from srframework.training_options import TrainingOptions
+from srframework.training.options import TrainingOptions
 
 PRETRAINED = "pretrained"
 """The name of θ_pt where a stage names its ``weights``."""

@@ -8,7 +8,7 @@ from srframework.contracts import Phase, Pruner
 from srframework.errors import UsageError
 from srframework.faults import at
 from srframework.recipe.model import Recipe, Stage
-from srframework.training_options import steps_in
+from srframework.training.options import steps_in
 
 Plan = Mapping[str, Sequence[Phase]]
 """The phases of each stage, by its name; a stage whose length is not known is not in it."""

@@ -11,7 +11,7 @@ from srframework.recipe.document import value_of
 from srframework.recipe.grid import split
 from srframework.report.gathered import Run
 from srframework.report.summary import RECIPE, Row, comparable, varying
-from srframework.training_options import TrainingOptions
+from srframework.training.options import TrainingOptions
 
 _OF_RUNS = ("seed", RECIPE)
 _STAGE = "stage"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from srframework.recipe.settings import flat
-from srframework.training_options import PROGRESS
+from srframework.training.options import PROGRESS
 
 APART = ("name", "schema", "seed", "description", "claim")
 """Keys of a recipe that are no settings: they are for people, or told apart from them."""

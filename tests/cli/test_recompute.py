@@ -12,7 +12,7 @@ from srframework.manifest import write as write_manifest
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 from srframework.store import Store
-from srframework.training import Training
+from srframework.training.loop import Training
 
 RECIPE = """
 name = "Again"

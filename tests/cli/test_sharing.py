@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from srframework.training import Training
+from srframework.training.loop import Training
 
 TEMPLATE = """
 name = "Shared"

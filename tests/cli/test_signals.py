@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from torch.optim import AdamW
 
-from srframework import signals
 from srframework.materials import Materials
 from srframework.pipeline import Pipeline
 from srframework.runs import RunDirectory
+from srframework.training import signals
 
 RECIPE = """
 name = "signals"

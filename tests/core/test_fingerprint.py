@@ -18,7 +18,7 @@ from transformers.utils import logging
 from srframework.embeddings import input_embeddings
 from srframework.errors import BackboneError
 from srframework.fingerprint import network_fingerprint, tokenizer_fingerprint
-from srframework.tokenization import encode, padding
+from srframework.training.tokenization import encode, padding
 
 pytestmark = pytest.mark.usefixtures("_quiet")
 

@@ -24,7 +24,7 @@ from srf_backbones.encoder import HuggingFaceEncoder
 from srf_backbones.options import EncoderOptions
 from srframework import Network
 from srframework.fingerprint import network_fingerprint
-from srframework.tokenization import encode, padding
+from srframework.training.tokenization import encode, padding
 
 pytestmark = pytest.mark.usefixtures("_quiet")
 

@@ -33,7 +33,7 @@ from srframework.registry.registry import Registry
 from srframework.running import quieten
 from srframework.stage_training import LOG
 from srframework.store import Store
-from srframework.training_options import PROGRESS, TrainingOptions
+from srframework.training.options import PROGRESS, TrainingOptions
 
 REGISTRY = Registry(each for each in discover(()) if each.dist == "srframework")
 LABELS = ("no", "yes", "maybe")

@@ -14,7 +14,7 @@ from srframework.recipe.check import load
 from srframework.recipe.model import Reference
 from srframework.registry.discovery import Plugin, discover
 from srframework.registry.registry import Registry
-from srframework.training_options import TrainingOptions
+from srframework.training.options import TrainingOptions
 
 RECIPE = """\
 name = "small"

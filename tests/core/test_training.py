@@ -27,8 +27,8 @@ from srframework.errors import SRFrameworkError
 from srframework.masks import Mask
 from srframework.prediction import predict
 from srframework.pruning import FixedMask
-from srframework.training import Checkpoint
-from srframework.training_options import TrainingOptions, steps_in
+from srframework.training.loop import Checkpoint
+from srframework.training.options import TrainingOptions, steps_in
 
 
 class Recording(Standard):

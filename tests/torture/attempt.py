@@ -126,19 +126,19 @@ def _nothing(*_args: object) -> None:
 
 
 def _break_checkpoints() -> None:
-    from srframework.checkpoints import Checkpoints
+    from srframework.training.checkpoints import Checkpoints
 
     Checkpoints.latest = _nothing  # type: ignore[method-assign,assignment]
 
 
 def _break_optimizer() -> None:
-    from srframework import training
+    from srframework.training import loop as training
 
     training.restore_optimizer = _nothing  # type: ignore[assignment]
 
 
 def _break_streams() -> None:
-    from srframework.checkpoints import Checkpoints
+    from srframework.training.checkpoints import Checkpoints
 
     Checkpoints.restore_streams = _nothing  # type: ignore[method-assign]
 

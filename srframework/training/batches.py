@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader, RandomSampler, Sampler
 from transformers import PreTrainedTokenizerBase
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
-from srframework.tokenization import padding
-from srframework.training_options import TrainingOptions
+from srframework.training.options import TrainingOptions
+from srframework.training.tokenization import padding
 
 
 class Batches:

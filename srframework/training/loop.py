@@ -17,16 +17,16 @@ from accelerate.utils import broadcast, set_seed
 from torch import Tensor, nn
 from transformers import PreTrainedModel, get_linear_schedule_with_warmup
 
-from srframework.batches import Batches
-from srframework.checkpoints import Checkpoints, Snapshot, optimizer_state, restore_optimizer
 from srframework.contracts import Debiaser, LossInputs, Network, Phase, Pruner
 from srframework.errors import SRFrameworkError
 from srframework.faults import calling, calling_model
 from srframework.masks import Mask
 from srframework.model_directory import not_finite
 from srframework.registry.guarded import owner_of
-from srframework.signals import HeldSignals
-from srframework.training_options import TrainingOptions, steps_in
+from srframework.training.batches import Batches
+from srframework.training.checkpoints import Checkpoints, Snapshot, optimizer_state, restore_optimizer
+from srframework.training.options import TrainingOptions, steps_in
+from srframework.training.signals import HeldSignals
 
 
 @dataclass(frozen=True)
