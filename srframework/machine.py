@@ -14,8 +14,8 @@ from pathlib import Path
 
 import torch
 
-from srframework.drafts import Sums
 from srframework.files import json_text, read_json
+from srframework.store.drafts import Sums
 
 MACHINE = "machine.json"
 

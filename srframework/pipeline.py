@@ -20,12 +20,10 @@ from safetensors.numpy import load_file, save_file
 from srframework.contracts import Network, Split
 from srframework.crash import belongs_to
 from srframework.data_checks import cut_note, few
-from srframework.drafts import Sums, emptied
 from srframework.errors import SRFrameworkError, UsageError
 from srframework.faults import at, describe
 from srframework.identity import Components, digest, stage_identity, uses
 from srframework.machine import MACHINE, record
-from srframework.manifest import Entry
 from srframework.masks import Mask
 from srframework.materials import Materials, held_materials
 from srframework.measuring import FIGURES, measure, read_figures
@@ -35,7 +33,9 @@ from srframework.recipe.plan import Plan, check_points, plan
 from srframework.report.reporter import Reporter
 from srframework.runs import RunDirectory, StageResult
 from srframework.stage_training import LOG, MASK, StageTraining, point_in, steps_in
-from srframework.store import Store
+from srframework.store.drafts import Sums, emptied
+from srframework.store.manifest import Entry
+from srframework.store.store import Store
 from srframework.training.signals import shielded
 
 PATIENCE = timedelta(days=30)

@@ -30,7 +30,7 @@ from srframework.recipe.settings import differences
 from srframework.registry.registry import Registry
 from srframework.running import quieten
 from srframework.stage_training import LOG, steps_in
-from srframework.store import Entry, Store
+from srframework.store.store import Entry, Store
 
 _NOT_COMPARED = (MACHINE, LOG)
 """On what a result was computed, and the log, which tells as much as the recipe of the run wanted."""

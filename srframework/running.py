@@ -13,7 +13,7 @@ import transformers
 from srframework.pipeline import Pipeline
 from srframework.recipe.model import Recipe
 from srframework.report.reporter import Reporter
-from srframework.store import Store
+from srframework.store.store import Store
 
 
 @dataclass(frozen=True)

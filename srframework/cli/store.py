@@ -17,8 +17,8 @@ from srframework.errors import UsageError, nearest, shorten
 
 if TYPE_CHECKING:
     from srframework.recomputing import Recomputed
-    from srframework.store import Entry, Store
-    from srframework.upkeep import Item
+    from srframework.store.gc import Item
+    from srframework.store.store import Entry, Store
 
 _AGES = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
 _SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -195,7 +195,7 @@ def prune(store: Path, older_than: str | None, max_size: str | None, dry_run: bo
 
 
 def _open(root: Path) -> Store:
-    from srframework.store import Store
+    from srframework.store.store import Store
 
     if not root.is_dir():
         raise UsageError(f"store {root}: there is none; name another with --store or $SRFRAMEWORK_STORE")

@@ -8,10 +8,10 @@ import shutil
 import pytest
 
 from srframework import machine, recomputing
-from srframework.manifest import write as write_manifest
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
-from srframework.store import Store
+from srframework.store.manifest import write as write_manifest
+from srframework.store.store import Store
 from srframework.training.loop import Training
 
 RECIPE = """

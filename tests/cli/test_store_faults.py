@@ -99,7 +99,7 @@ def go(perform, here, good) -> Callable[..., SimpleNamespace]:
     """Run the recipe in this process; a run that succeeds must give what the one without trouble gave."""
 
     def go(out: str = "out", store: str = "store", *more: str) -> SimpleNamespace:
-        from srframework import manifest
+        from srframework.store import manifest
 
         manifest._checked.clear()  # as in a process of its own, which has read nothing yet
         done = perform("run", "recipe.toml", "--out", out, "--store", store, "--json", *more, cwd=here)

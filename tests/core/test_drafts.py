@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from srframework import manifest
-from srframework.drafts import Sums
 from srframework.errors import StoreError
-from srframework.manifest import Sum
-from srframework.store import Store
+from srframework.store import manifest
+from srframework.store.drafts import Sums
+from srframework.store.manifest import Sum
+from srframework.store.store import Store
 
 KEY = "ab" * 32
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from srframework import manifest
 from srframework.errors import OF_THE_MACHINE, RunDirectoryError, StoreError, UsageError, deed, refused
 from srframework.files import (
     atomic_directory,
@@ -29,7 +28,8 @@ from srframework.recipe.model import Recipe
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 from srframework.runs import RunDirectory, sentences
-from srframework.store import Store
+from srframework.store import manifest
+from srframework.store.store import Store
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 from srframework.running import quieten
 from srframework.stage_training import LOG
-from srframework.store import Store
+from srframework.store.store import Store
 from srframework.training.options import PROGRESS, TrainingOptions
 
 REGISTRY = Registry(each for each in discover(()) if each.dist == "srframework")

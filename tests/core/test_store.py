@@ -19,9 +19,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srframework import manifest
 from srframework.errors import StoreError
-from srframework.store import Entry, Store
+from srframework.store import manifest
+from srframework.store.store import Entry, Store
 
 KEY, OTHER = "ab" * 32, "cd" * 32
 TEXT = "the weights"
@@ -386,7 +386,7 @@ def test_a_user_of_what_is_gone_does_not_make_half_an_entry(store, tmp_path):
 SCRIPT = """
 import os, sys, time
 from pathlib import Path
-from srframework.store import Store
+from srframework.store.store import Store
 root, mode = Path(sys.argv[1]), sys.argv[2]
 
 def compute(draft):
@@ -453,8 +453,8 @@ def test_the_lock_of_a_killed_process_is_free_and_its_draft_is_gone_on_with(stor
 CRASHES = """
 import json, os, shutil, sys, tempfile
 from pathlib import Path
-from srframework import manifest
-from srframework.store import Store
+from srframework.store import manifest
+from srframework.store.store import Store
 again = sys.argv[2] == "again"
 fast = "/dev/shm" if os.access("/dev/shm", os.W_OK) else sys.argv[1]  # a disk in memory, so that fsync takes no time
 here = tempfile.TemporaryDirectory(dir=fast)
@@ -774,6 +774,6 @@ def test_what_a_process_left_that_died_between_two_renames_is_put_right(aged, re
 
 def test_the_store_needs_nothing_that_takes_long_to_import():
     slow = {"torch", "numpy", "datasets", "transformers", "filelock"}
-    code = f"import sys, srframework.store, srframework.upkeep; print(sorted({slow} & set(sys.modules)))"
+    code = f"import sys, srframework.store.store, srframework.store.gc; print(sorted({slow} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

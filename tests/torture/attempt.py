@@ -144,7 +144,7 @@ def _break_streams() -> None:
 
 
 def _break_sums() -> None:
-    from srframework import manifest
+    from srframework.store import manifest
 
     manifest.compare = _nothing  # type: ignore[assignment]
 

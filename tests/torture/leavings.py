@@ -56,7 +56,7 @@ def is_set_aside(path: str) -> bool:
 
 def damage(place: Path) -> list[str]:
     """What a reading of the whole store finds; a sentence for each entry that is not as it was written."""
-    from srframework.store import Store
+    from srframework.store.store import Store
 
     return [sentence for _, sentence in Store(place / "store").verify().damaged]
 

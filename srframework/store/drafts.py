@@ -23,10 +23,10 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import Any
 
-from srframework import manifest
 from srframework.errors import NoFile
 from srframework.files import atomic_directory, atomic_file, read_json, remove, write_json
-from srframework.manifest import Damaged, Sum
+from srframework.store import manifest
+from srframework.store.manifest import Damaged, Sum
 
 NAME = "draft.json"
 SUMS = "sums.json"

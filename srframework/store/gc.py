@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from srframework import manifest
-from srframework.drafts import Remains
-from srframework.manifest import Damaged
-from srframework.store import Entry, Store
+from srframework.store import manifest
+from srframework.store.drafts import Remains
+from srframework.store.manifest import Damaged
+from srframework.store.store import Entry, Store
 
 
 @dataclass(frozen=True)

@@ -26,15 +26,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from srframework import drafts, manifest
-from srframework.drafts import Remains, Sums
 from srframework.errors import FULL, OF_THE_MACHINE, StoreError, deed, error_of_rust
 from srframework.files import remove, sync, write_text
-from srframework.manifest import Damaged
-from srframework.manifest import Entry as Entry
+from srframework.store import drafts, manifest
+from srframework.store.drafts import Remains, Sums
+from srframework.store.manifest import Damaged
+from srframework.store.manifest import Entry as Entry
 
 if TYPE_CHECKING:
-    from srframework.upkeep import Checked, Pruned
+    from srframework.store.gc import Checked, Pruned
 
 _KEY = re.compile("[0-9a-z]{4,128}")
 
@@ -100,7 +100,7 @@ class Store:
             identity: What the key was made of; JSON.
             compute: Writes the result into the directory that it is given. What a killed process left is
                 there; files whose names begin with a dot, and all in ``checkpoints/``, are removed at the end.
-                Where it gives a :class:`srframework.drafts.Sums`, what is kept is what that says was written;
+                Where it gives a :class:`srframework.store.drafts.Sums`, what is kept is what that says was written;
                 where it gives anything else, what is there at the end.
             enough: Whether an entry's files hold what is wanted. One that does not is computed again,
                 and stays until the new one takes its place.
@@ -218,14 +218,14 @@ class Store:
             yield drafts.remains(path, path.name.split("-")[0])
 
     def verify(self) -> Checked:
-        """Read every file of every entry; see :func:`srframework.upkeep.verify`."""
-        from srframework.upkeep import verify
+        """Read every file of every entry; see :func:`srframework.store.gc.verify`."""
+        from srframework.store.gc import verify
 
         return verify(self)
 
     def prune(self, older_than: float | None = None, max_bytes: int | None = None, dry_run: bool = False) -> Pruned:
-        """Remove what no run refers to; see :func:`srframework.upkeep.prune`."""
-        from srframework.upkeep import prune
+        """Remove what no run refers to; see :func:`srframework.store.gc.prune`."""
+        from srframework.store.gc import prune
 
         return prune(self, older_than, max_bytes, dry_run)
 
