@@ -24,11 +24,11 @@ from rich.table import Table
 from transformers import DataCollatorWithPadding, get_linear_schedule_with_warmup
 
 from srframework.contracts import Debiaser, Network, Pruner
-from srframework.prediction import tokenize
 from srframework.pruning import FixedMask
 from srframework.recipe.check import load
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
+from srframework.run.prediction import tokenize
 from srframework.training.loop import Events, Training
 from srframework.training.options import TrainingOptions
 

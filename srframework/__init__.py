@@ -32,8 +32,8 @@ from srframework.registry import distributions as _distributions  # noqa: F401 -
 
 if TYPE_CHECKING:
     from srframework.masks import Mask
-    from srframework.model_directory import ModelDirectory
     from srframework.pruning import FixedMask
+    from srframework.run.model_directory import ModelDirectory
 
 __version__ = "0.1.0"
 
@@ -74,7 +74,7 @@ __all__ = [
 _HEAVY = {
     "FixedMask": "srframework.pruning",
     "Mask": "srframework.masks",
-    "ModelDirectory": "srframework.model_directory",
+    "ModelDirectory": "srframework.run.model_directory",
 }
 
 

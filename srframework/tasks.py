@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from srframework.identity import signatures
 from srframework.recipe.sweep import Cell
+from srframework.run.identity import signatures
 from srframework.schedule import Task
 from srframework.work import Work
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from srframework.crash import LOG, sentence
 from srframework.files import append
 from srframework.recipe.check import load
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
-from srframework.report.reporter import Reporter
+from srframework.run.crash import LOG, sentence
+from srframework.run.reporter import Reporter
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def perform(work: Work) -> Outcome:
 
 
 def _performed(work: Work, progress: Reporter, computed: dict[str, float]) -> Outcome:
-    from srframework.running import run_recipe
+    from srframework.run.api import run_recipe
 
     warnings = _failed_here(work)
     for warning in warnings:

@@ -19,8 +19,8 @@ from srframework.cli.show import show
 from srframework.cli.store import store_group
 from srframework.cli.sweep import sweep
 from srframework.cli.validate import validate
-from srframework.crash import formatted, sentence
 from srframework.errors import SRFrameworkError
+from srframework.run.crash import formatted, sentence
 from srframework.training.signals import terminable
 
 

@@ -75,9 +75,9 @@ def claims(
         _print_list({name: runs[0] for name, runs in recipes.items()}, as_json)
         return
     from srframework.files import write_json
-    from srframework.identity import digest
     from srframework.recipe.plan import check_early
-    from srframework.runs import locked, sentences
+    from srframework.run.directory import locked, sentences
+    from srframework.run.identity import digest
 
     one_process_only("claims")
     tables = [recipe.table() for runs in recipes.values() for recipe in runs]
@@ -99,8 +99,8 @@ def claims(
 
 
 def _check(place: Path, places: Mapping[Path, Recipe]) -> None:
-    """Refuse a directory that holds anything but some of these runs; see :func:`srframework.runs.check_vacant`."""
-    from srframework.runs import check_vacant
+    """Refuse a directory that holds anything but some of these runs; see :func:`srframework.run.directory.check_vacant`."""
+    from srframework.run.directory import check_vacant
 
     check_vacant(place, "claims.json")
     others = sorted(run.parent for run in place.glob("*/*/recipe.toml") if run.parent not in places)
@@ -143,7 +143,7 @@ def _place(place: Path, name: str, recipe: Recipe) -> Path:
 def _run(recipes: dict[str, list[Recipe]], place: Path, store: Path) -> tuple[list[dict[str, Any]], bool]:
     """A row for each claim; one that fails does not stop the rest, and what is done is on disk."""
     from srframework.files import write_json
-    from srframework.runs import sentences
+    from srframework.run.directory import sentences
 
     rows: list[dict[str, Any]] = []
     failed = False

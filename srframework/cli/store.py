@@ -16,7 +16,7 @@ from srframework.cli.run import one_process_only
 from srframework.errors import UsageError, nearest, shorten
 
 if TYPE_CHECKING:
-    from srframework.recomputing import Recomputed
+    from srframework.run.recomputing import Recomputed
     from srframework.store.gc import Item
     from srframework.store.store import Entry, Store
 
@@ -135,7 +135,7 @@ def verify(app: App, store: Path, recompute: int | None, as_json: bool) -> None:
 
 
 def _recomputed(app: App, kept: Store, entries: Sequence[Entry], count: int, quiet: bool) -> list[Recomputed]:
-    from srframework.recomputing import choose, recompute
+    from srframework.run.recomputing import choose, recompute
 
     note = (lambda _: None) if quiet else (lambda text: click.echo(text, err=True))
     return list(recompute(kept, choose(entries, count), app.registry, note))

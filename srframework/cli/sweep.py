@@ -15,11 +15,11 @@ from srframework.cli.plan import print_plan
 from srframework.cli.run import check_cells, one_process_only, set_option
 from srframework.cli.sweep_telling import Telling
 from srframework.errors import SRFrameworkError, UsageError
-from srframework.identity import signatures
 from srframework.launchers import threads_of_each
 from srframework.launchers.here import Here
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.sweep import Cell, load_cells
+from srframework.run.identity import signatures
 
 LAUNCHERS = ("local", "ray")
 

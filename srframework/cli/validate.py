@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from srframework.cli.context import App, json_option, print_json
-from srframework.crash import sentence
 from srframework.errors import PluginError, RecipeError, lines_of, one_line
 from srframework.recipe.sweep import load_every
+from srframework.run.crash import sentence
 
 
 @click.command()

@@ -35,6 +35,6 @@ class Here:
 
     def close(self) -> None:
         """Let go of data and models."""
-        from srframework.materials import let_go
+        from srframework.run.resources import let_go
 
         let_go()

@@ -15,7 +15,7 @@ from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.process import BaseProcess
 from types import FrameType
 
-from srframework.crash import sentence
+from srframework.run.crash import sentence
 from srframework.schedule import Died
 from srframework.work import Outcome, Work, perform
 

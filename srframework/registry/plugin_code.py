@@ -4,7 +4,7 @@ What counts: every file of the packages and modules that a plugin's distribution
 installation, of those in which its entry point, its factories and its options are; and of the packages and modules
 that these import, as far as those belong to plugins themselves or are not installed at all (a helper beside a script).
 A file counts with its path inside its package and its bytes; ``__pycache__``, hidden files, and what is no code in a
-folder of tests do not count. The core, ``srframework``, is known by :data:`srframework.identity.FORMAT`, and an
+folder of tests do not count. The core, ``srframework``, is known by :data:`srframework.run.identity.FORMAT`, and an
 installed library by its version.
 
 The files are looked at (size, time) when the plugin is loaded, and read when somebody asks: a file that was changed

@@ -17,7 +17,7 @@ from srframework.files import read_json
 from srframework.report.figures import StageFigures
 from srframework.report.reading import read
 from srframework.report.settings import Settings
-from srframework.runs import read_state
+from srframework.run.directory import read_state
 
 
 @dataclass(frozen=True, eq=False)

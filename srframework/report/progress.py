@@ -12,7 +12,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from srframework.report.reporter import Reporter
+from srframework.run.reporter import Reporter
 
 
 @contextmanager

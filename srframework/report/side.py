@@ -96,7 +96,7 @@ class Side:
         return self.first.id_split or "dev"
 
     def predictions_file(self, seed: int, place: Place, split: str) -> Path:
-        """Where what a run says of a split is kept; the name is as :mod:`srframework.measuring` writes it."""
+        """Where what a run says of a split is kept; the name is as :mod:`srframework.run.evaluation` writes it."""
         stage, level = place
         folder = Path(self.runs[seed].path) / "stages" / stage
         folder = folder if level is None else folder / "points" / f"{level:g}"

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from srframework import runs
-from srframework.pipeline import Pipeline
 from srframework.report.gathered import state
+from srframework.run import directory as runs
+from srframework.run.pipeline import Pipeline
 
 RECIPE = """
 name = "at once"
@@ -78,7 +78,7 @@ def meanwhile(monkeypatch) -> Callable[[Callable[[], object]], None]:
                 left.pop()()
             return locked(path, *args, **more)
 
-        for module in ("srframework.runs", "srframework.sweep_directory"):
+        for module in ("srframework.run.directory", "srframework.sweep_directory"):
             monkeypatch.setattr(f"{module}.locked", late)
 
     return meanwhile

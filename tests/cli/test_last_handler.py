@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from srframework import cli, crash
+from srframework import cli
 from srframework.cli import listing, streams
 from srframework.errors import OutOfMemory
 from srframework.faults import at, is_out_of_memory
+from srframework.run import crash
 
 SCRIPT = Path(sys.executable).parent / "srframework"
 
@@ -99,7 +100,7 @@ def test_what_is_no_error_of_ours_is_not_to_be_reported(call, failing, error, co
 
 
 def test_the_traceback_of_a_run_is_in_its_directory(perform, tmp_path, monkeypatch):
-    from srframework import pipeline
+    from srframework.run import pipeline
 
     def measure(*_args):
         raise TypeError("odd")

@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 
 from srf_backbones.options import TinyOptions
 from srf_backbones.tiny import TinyBert
-from srframework.stage_training import StageTraining
+from srframework.run.stage import StageTraining
 
 RECIPE = """
 name = "Twice"

@@ -7,9 +7,9 @@ import shutil
 
 import pytest
 
-from srframework import machine, recomputing
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
+from srframework.run import machine, recomputing
 from srframework.store.manifest import write as write_manifest
 from srframework.store.store import Store
 from srframework.training.loop import Training

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from torch.optim import AdamW
 
-from srframework.materials import Materials
-from srframework.pipeline import Pipeline
-from srframework.runs import RunDirectory
+from srframework.run.directory import RunDirectory
+from srframework.run.pipeline import Pipeline
+from srframework.run.resources import Materials
 from srframework.training import signals
 
 RECIPE = """

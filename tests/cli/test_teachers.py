@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-import srframework.stage_training
+import srframework.run.stage
 from srf_datasets.options import SyntheticOptions
 from srf_datasets.synthetic import CUES, Synthetic
 
@@ -58,13 +58,13 @@ def taught(perform, tmp_path_factory):
     (home / "recipe.toml").write_text(RECIPE)
     trained = []
 
-    class Noted(srframework.stage_training.Training):
+    class Noted(srframework.run.stage.Training):
         def run(self, events):
             trained.append(self.examples)
             return super().run(events)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(srframework.stage_training, "Training", Noted)
+        patch.setattr(srframework.run.stage, "Training", Noted)
         done = perform("run", "recipe.toml", "--out", "out", "--json", cwd=home)
     assert done.code == 0, done.err
     report = json.loads(done.out)

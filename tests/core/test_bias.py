@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from srframework import testing
-from srframework.bias import FittedBias
 from srframework.component import Component, Options
 from srframework.contracts import BiasModel, Network, Split, TaskData
 from srframework.errors import DataError, PluginError
 from srframework.recipe.model import Use
 from srframework.registry.discovery import Plugin
 from srframework.registry.registry import Registered
+from srframework.run.bias import FittedBias
 
 LABELS = ("no", "yes", "maybe")
 

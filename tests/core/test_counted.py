@@ -13,9 +13,10 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, FilePath, SecretStr, create_model
 from typing_extensions import TypedDict
 
-from srframework import InputDirectory, InputFile, Location, Options, counted
+from srframework import InputDirectory, InputFile, Location, Options
 from srframework.errors import DataError, PluginError
-from srframework.identity import digest
+from srframework.run import counted
+from srframework.run.identity import digest
 
 
 def of(options, locations_count=False):

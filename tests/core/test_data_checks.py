@@ -8,8 +8,8 @@ import datasets
 import pytest
 
 from srframework.contracts import Split, TaskData
-from srframework.data_checks import check_task, count_cut, cut_note, few, suspicious
 from srframework.errors import DataError, PluginError
+from srframework.run.data_checks import check_task, count_cut, cut_note, few, suspicious
 from srframework.testing import network
 
 LABELS = ("no", "yes", "maybe")

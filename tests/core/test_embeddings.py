@@ -7,7 +7,7 @@ from srf_backbones.options import TinyOptions
 from srf_backbones.tiny import TinyBert
 from srframework import testing
 from srframework.contracts import Network
-from srframework.embeddings import input_embeddings
+from srframework.run.embeddings import input_embeddings
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from srframework.recipe.check import load
 from srframework.recipe.model import Recipe
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
-from srframework.runs import RunDirectory, sentences
+from srframework.run.directory import RunDirectory, sentences
 from srframework.store import manifest
 from srframework.store.store import Store
 

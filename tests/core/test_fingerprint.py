@@ -15,9 +15,9 @@ from transformers.models.bert.tokenization_bert_legacy import BertTokenizerLegac
 from transformers.tokenization_python import PreTrainedTokenizer
 from transformers.utils import logging
 
-from srframework.embeddings import input_embeddings
 from srframework.errors import BackboneError
-from srframework.fingerprint import network_fingerprint, tokenizer_fingerprint
+from srframework.run.embeddings import input_embeddings
+from srframework.run.fingerprint import network_fingerprint, tokenizer_fingerprint
 from srframework.training.tokenization import encode, padding
 
 pytestmark = pytest.mark.usefixtures("_quiet")

@@ -23,7 +23,7 @@ from transformers.utils import logging
 from srf_backbones.encoder import HuggingFaceEncoder
 from srf_backbones.options import EncoderOptions
 from srframework import Network
-from srframework.fingerprint import network_fingerprint
+from srframework.run.fingerprint import network_fingerprint
 from srframework.training.tokenization import encode, padding
 
 pytestmark = pytest.mark.usefixtures("_quiet")

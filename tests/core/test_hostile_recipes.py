@@ -11,7 +11,6 @@ import pytest
 import tomli
 
 from srframework.errors import RecipeError
-from srframework.identity import signatures
 from srframework.recipe import check as loading
 from srframework.recipe import document, graph, sweep
 from srframework.recipe.document import MAX_BYTES, MAX_DEPTH
@@ -19,6 +18,7 @@ from srframework.recipe.model import Reference, shipped
 from srframework.recipe.sweep import MAX_RUNS, load_cells, load_every
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
+from srframework.run.identity import signatures
 
 HEAD = 'name = "x"\nschema = 1\nbackbone = "tiny"\ndataset = "synthetic"\n'
 STAGE = '[[stages]]\nname = "full"\nop = "train"\n'

@@ -7,11 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from srframework import identity
 from srframework.errors import DataError
 from srframework.recipe.check import load
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
+from srframework.run import identity
 
 RECIPE = """
 name = "Told apart"

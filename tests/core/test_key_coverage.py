@@ -22,16 +22,16 @@ from pydantic import BaseModel, ValidationError
 from srf_backbones.options import TinyOptions
 from srf_backbones.tiny import TinyBert
 from srframework.component import Counts
-from srframework.machine import MACHINE
-from srframework.materials import let_go
-from srframework.measuring import FIGURES
-from srframework.pipeline import Pipeline
 from srframework.recipe import check as loading
 from srframework.recipe.check import load
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
-from srframework.running import quieten
-from srframework.stage_training import LOG
+from srframework.run.api import quieten
+from srframework.run.evaluation import FIGURES
+from srframework.run.machine import MACHINE
+from srframework.run.pipeline import Pipeline
+from srframework.run.resources import let_go
+from srframework.run.stage import LOG
 from srframework.store.store import Store
 from srframework.training.options import PROGRESS, TrainingOptions
 

@@ -15,11 +15,11 @@ from safetensors.torch import load_file, save_file
 from srf_backbones.options import TinyOptions
 from srf_backbones.tiny import TinyBert
 from srframework.errors import BackboneError
-from srframework.fingerprint import network_fingerprint
-from srframework.materials import Materials, held_materials, let_go
 from srframework.recipe.check import load
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
+from srframework.run.fingerprint import network_fingerprint
+from srframework.run.resources import Materials, held_materials, let_go
 
 RECIPE = """
 name = "Read once"

@@ -11,7 +11,7 @@ import transformers as hf
 
 from srframework import BackboneError, PluginError, testing
 from srframework.contracts import Network, Split
-from srframework.model_checks import check_examples, check_network, usable_positions
+from srframework.run.model_checks import check_examples, check_network, usable_positions
 
 SIZE = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8, "vocab_size": 30}
 

@@ -25,8 +25,8 @@ from srf_pruners.options import ImpOptions, MaskOptions
 from srframework.contracts import LossInputs, Network, Phase
 from srframework.errors import SRFrameworkError
 from srframework.masks import Mask
-from srframework.prediction import predict
 from srframework.pruning import FixedMask
+from srframework.run.prediction import predict
 from srframework.training.loop import Checkpoint
 from srframework.training.options import TrainingOptions, steps_in
 

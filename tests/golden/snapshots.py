@@ -19,12 +19,12 @@ import tomli
 from click.testing import CliRunner
 
 import srframework
-from srframework import identity
 from srframework.cli import cli, main
 from srframework.recipe.model import shipped
 from srframework.recipe.sweep import load_cells
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
+from srframework.run import identity
 
 HERE = Path(__file__).parent
 RECIPE = """

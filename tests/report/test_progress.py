@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from srframework.report.progress import LineReporter, LiveReporter, _display, reporter
-from srframework.report.reporter import Reporter
+from srframework.run.reporter import Reporter
 
 
 class Clock:

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from srframework.report.tables import bias_line, results_table
-from srframework.runs import Figures, StageResult
+from srframework.run.directory import Figures, StageResult
 
 
 def figures(sparsity: float, id_metric: float, **ood: float) -> Figures:

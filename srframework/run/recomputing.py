@@ -20,16 +20,16 @@ import torch
 from accelerate import Accelerator
 
 from srframework.errors import SRFrameworkError, StoreError
-from srframework.machine import MACHINE, Machine, here, read
-from srframework.materials import let_go
-from srframework.measuring import FIGURES
-from srframework.pipeline import Pipeline
 from srframework.recipe.check import load
 from srframework.recipe.model import Recipe
 from srframework.recipe.settings import differences
 from srframework.registry.registry import Registry
-from srframework.running import quieten
-from srframework.stage_training import LOG, steps_in
+from srframework.run.api import quieten
+from srframework.run.evaluation import FIGURES
+from srframework.run.machine import MACHINE, Machine, here, read
+from srframework.run.pipeline import Pipeline
+from srframework.run.resources import let_go
+from srframework.run.stage import LOG, steps_in
 from srframework.store.store import Entry, Store
 
 _NOT_COMPARED = (MACHINE, LOG)

@@ -30,12 +30,12 @@ from transformers import PreTrainedModel
 from srframework.contracts import Network, Predictions, Split
 from srframework.faults import calling_model
 from srframework.files import read_bytes, remove
-from srframework.machine import record
 from srframework.masks import Mask
-from srframework.materials import Materials
 from srframework.pruning import FixedMask
 from srframework.recipe.model import Stage
-from srframework.report.reporter import Reporter
+from srframework.run.machine import record
+from srframework.run.reporter import Reporter
+from srframework.run.resources import Materials
 from srframework.store.drafts import Sums
 from srframework.store.manifest import Sum
 from srframework.training.checkpoints import Checkpoints

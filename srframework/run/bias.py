@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from srframework.contracts import BiasModel, Network, Split, TaskData
-from srframework.embeddings import input_embeddings
 from srframework.errors import DataError, PluginError
 from srframework.faults import calling_model, where
 from srframework.recipe.model import Use
+from srframework.run.embeddings import input_embeddings
 
 CONFIDENT = 0.8
 """The probability from which on a bias model is called confident."""

@@ -18,21 +18,21 @@ from accelerate.utils import DistributedType, GradientAccumulationPlugin, broadc
 from safetensors.numpy import load_file, save_file
 
 from srframework.contracts import Network, Split
-from srframework.crash import belongs_to
-from srframework.data_checks import cut_note, few
 from srframework.errors import SRFrameworkError, UsageError
 from srframework.faults import at, describe
-from srframework.identity import Components, digest, stage_identity, uses
-from srframework.machine import MACHINE, record
 from srframework.masks import Mask
-from srframework.materials import Materials, held_materials
-from srframework.measuring import FIGURES, measure, read_figures
-from srframework.model_checks import check_model
 from srframework.recipe.model import PRETRAINED, Recipe, Reference, Stage
 from srframework.recipe.plan import Plan, check_points, plan
-from srframework.report.reporter import Reporter
-from srframework.runs import RunDirectory, StageResult
-from srframework.stage_training import LOG, MASK, StageTraining, point_in, steps_in
+from srframework.run.crash import belongs_to
+from srframework.run.data_checks import cut_note, few
+from srframework.run.directory import RunDirectory, StageResult
+from srframework.run.evaluation import FIGURES, measure, read_figures
+from srframework.run.identity import Components, digest, stage_identity, uses
+from srframework.run.machine import MACHINE, record
+from srframework.run.model_checks import check_model
+from srframework.run.reporter import Reporter
+from srframework.run.resources import Materials, held_materials
+from srframework.run.stage import LOG, MASK, StageTraining, point_in, steps_in
 from srframework.store.drafts import Sums, emptied
 from srframework.store.manifest import Entry
 from srframework.store.store import Store

@@ -22,11 +22,11 @@ from safetensors.numpy import save_file
 from srframework import masks
 from srframework.contracts import Predictions
 from srframework.files import json_text, read_json
-from srframework.machine import record
-from srframework.materials import Materials
 from srframework.recipe.model import Stage
-from srframework.runs import Figures
-from srframework.stage_training import point_in
+from srframework.run.directory import Figures
+from srframework.run.machine import record
+from srframework.run.resources import Materials
+from srframework.run.stage import point_in
 from srframework.store.drafts import Sums, emptied
 
 FIGURES = "figures.json"

@@ -18,16 +18,16 @@ import torch
 from accelerate import Accelerator
 from transformers import PreTrainedModel
 
-from srframework.bias import FittedBias
 from srframework.contracts import Backbone, Evaluator, Network, Predictions, Split, TaskData
-from srframework.data_checks import check_task, count_cut, suspicious
 from srframework.errors import BackboneError, DataError, PluginError, SRFrameworkError
 from srframework.faults import calling_model
-from srframework.fingerprint import arrays_fingerprint, network_fingerprint, split_fingerprint
-from srframework.identity import digest, signed
-from srframework.model_directory import ModelDirectory
-from srframework.prediction import figures, measures, predict, tokenize
 from srframework.recipe.model import Recipe, Stage
+from srframework.run.bias import FittedBias
+from srframework.run.data_checks import check_task, count_cut, suspicious
+from srframework.run.fingerprint import arrays_fingerprint, network_fingerprint, split_fingerprint
+from srframework.run.identity import digest, signed
+from srframework.run.model_directory import ModelDirectory
+from srframework.run.prediction import figures, measures, predict, tokenize
 
 _HELD: dict[str, Materials] = {}
 _MOST_HELD = 2
@@ -179,7 +179,7 @@ class Materials:
         return [self.task.train, *([ood_train] * copies if ood_train is not None else [])]
 
     def tokens(self, split: Split, max_length: int) -> datasets.Dataset:
-        """A split as the model takes it; see :func:`srframework.prediction.tokenize`."""
+        """A split as the model takes it; see :func:`srframework.run.prediction.tokenize`."""
         key = split.name, max_length
         if key not in self._tokenized:
             with calling_model("tokenizer"):

@@ -10,9 +10,9 @@ from typing import Any
 import datasets
 import transformers
 
-from srframework.pipeline import Pipeline
 from srframework.recipe.model import Recipe
-from srframework.report.reporter import Reporter
+from srframework.run.pipeline import Pipeline
+from srframework.run.reporter import Reporter
 from srframework.store.store import Store
 
 
@@ -45,10 +45,10 @@ def run_recipe(
     """Run one recipe into the directory ``out``, or, without one, into the store alone.
 
     ``computed`` is filled with the seconds of each stage as soon as it is computed, also in a run that fails. The other
-    arguments are those of :class:`srframework.pipeline.Pipeline`.
+    arguments are those of :class:`srframework.run.pipeline.Pipeline`.
 
     Raises:
-        SRFrameworkError: See :meth:`srframework.pipeline.Pipeline.run`.
+        SRFrameworkError: See :meth:`srframework.run.pipeline.Pipeline.run`.
     """
     quieten()
     pipeline = Pipeline(recipe, Store(store, reporter.note), out, reporter, stored_only, keep, held, users)

@@ -12,11 +12,11 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from srframework.counted import counted
 from srframework.errors import DataError
 from srframework.recipe.model import PRETRAINED, Recipe, Reference, Stage, Use
 from srframework.registry.plugin_code import PluginCode, of_plugin
 from srframework.registry.registry import Registered
+from srframework.run.counted import counted
 from srframework.training.options import PROGRESS
 
 FORMAT = 2
