@@ -11,7 +11,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from srframework.claim import Judgement, judge
+from srframework.claims.claim import Judgement, judge
 from srframework.cli.context import App, Folder, json_option, print_json, print_table, store_option
 from srframework.cli.run import one_process_only, run_recipe, set_option
 from srframework.errors import SRFrameworkError, UsageError, nearest

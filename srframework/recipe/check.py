@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError
 
-from srframework.claim import Claim
+from srframework.claims.claim import Claim
 from srframework.component import Options, stage_references
 from srframework.errors import (
     SHOWN,

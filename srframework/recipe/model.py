@@ -11,7 +11,7 @@ from typing import Any
 
 import tomli_w
 
-from srframework.claim import Claim
+from srframework.claims.claim import Claim
 from srframework.component import Options, stage_references
 from srframework.errors import Problem, RecipeError, listed, nearest
 from srframework.faults import at, calling

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from srframework.claim import Check, Claim, Figure, judge
+from srframework.claims.claim import Check, Claim, Figure, judge
+from srframework.claims.verdict import FAILS, HOLDS, UNDECIDED, compare_spreads, decide
 from srframework.errors import RecipeError, UsageError
 from srframework.recipe.check import load
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
-from srframework.verdict import FAILS, HOLDS, UNDECIDED, compare_spreads, decide
 
 VALUES = {"id(full)": 0.9, "ood(full)": 0.5, "ood(srnet)": 0.7, "sparsity(imp@0.7)": 0.68, "ood.hans(a.b-c_d)": 0.25}
 

@@ -13,9 +13,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
+from srframework.claims.verdict import FAILS, HOLDS, UNDECIDED, compare_spreads, decide
 from srframework.component import Options
 from srframework.errors import UsageError
-from srframework.verdict import FAILS, HOLDS, UNDECIDED, compare_spreads, decide
 
 _FIGURE = re.compile(r"(id|ood|sparsity)(?:\.([A-Za-z0-9_-]+))?\(([^()\s]+)\)")
 _SPREADS = re.compile(rf"\s*sd\(({_FIGURE.pattern})\)\s*([<>])\s*sd\(({_FIGURE.pattern})\)\s*")

@@ -1,0 +1,1 @@
+"""Claims: what a recipe is to confirm or refute, over several seeds, and the verdicts. Imported by cli alone."""
