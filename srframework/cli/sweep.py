@@ -9,17 +9,17 @@ from pathlib import Path
 
 import click
 
-from srframework import schedule
 from srframework.cli.context import App, Folder, json_option, print_json, store_option
 from srframework.cli.plan import print_plan
 from srframework.cli.run import check_cells, one_process_only, set_option
 from srframework.cli.sweep_telling import Telling
 from srframework.errors import SRFrameworkError, UsageError
-from srframework.launchers import threads_of_each
-from srframework.launchers.here import Here
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.sweep import Cell, load_cells
 from srframework.run.identity import signatures
+from srframework.sweeps import scheduler as schedule
+from srframework.sweeps.launchers import threads_of_each
+from srframework.sweeps.launchers.serial import Here
 
 LAUNCHERS = ("local", "ray")
 
@@ -141,8 +141,8 @@ def run_sweep(
         UsageError: Ray or the directory is not what it should be.
         SRFrameworkError: A run failed, after all the others are done.
     """
-    from srframework.sweep_directory import SweepDirectory
-    from srframework.tasks import Tasks
+    from srframework.sweeps.directory import SweepDirectory
+    from srframework.sweeps.jobs import Tasks
 
     one_process_only("sweep")
     started = time.monotonic()
@@ -174,11 +174,11 @@ def run_sweep(
 
 def _launcher(name: str, jobs: int | None, threads: int | None, address: str | None) -> schedule.Launcher:
     if name == "ray":
-        from srframework.launchers.ray import OnRay
+        from srframework.sweeps.launchers.ray import OnRay
 
         return OnRay(address, jobs, threads or (threads_of_each(jobs) if jobs else 1))
     if jobs in (None, 1):
         return Here(threads)
-    from srframework.launchers.local import Local
+    from srframework.sweeps.launchers.local import Local
 
     return Local(jobs, threads or threads_of_each(jobs))

@@ -10,12 +10,12 @@ import click
 
 from srframework.cli.run import print_report
 from srframework.recipe.sweep import Cell
-from srframework.schedule import Events, Task
-from srframework.work import Outcome
+from srframework.sweeps.scheduler import Events, Task
+from srframework.sweeps.worker import Outcome
 
 if TYPE_CHECKING:  # these need what only a run needs
-    from srframework.sweep_directory import SweepDirectory
-    from srframework.tasks import Tasks
+    from srframework.sweeps.directory import SweepDirectory
+    from srframework.sweeps.jobs import Tasks
 
 
 class Telling:

@@ -78,7 +78,7 @@ def meanwhile(monkeypatch) -> Callable[[Callable[[], object]], None]:
                 left.pop()()
             return locked(path, *args, **more)
 
-        for module in ("srframework.run.directory", "srframework.sweep_directory"):
+        for module in ("srframework.run.directory", "srframework.sweeps.directory"):
             monkeypatch.setattr(f"{module}.locked", late)
 
     return meanwhile

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from srframework.work import _registry
+from srframework.sweeps.worker import _registry
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 

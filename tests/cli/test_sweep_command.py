@@ -17,7 +17,7 @@ from types import SimpleNamespace
 import pytest
 import tomli
 
-from srframework.work import Outcome
+from srframework.sweeps.worker import Outcome
 
 RECIPE = """
 name = "Swept: all"
@@ -352,7 +352,7 @@ def test_a_stage_that_fails_fails_the_runs_that_have_it_and_no_other(sweep, home
 
 
 def test_an_interrupt_ends_the_sweep_and_what_is_finished_is_on_disk(sweep, home, monkeypatch):
-    here, seen = importlib.import_module("srframework.launchers.here"), []
+    here, seen = importlib.import_module("srframework.sweeps.launchers.serial"), []
 
     def interrupted(work):
         path = home / "interrupted/sweep.json"

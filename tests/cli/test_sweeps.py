@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 import tomli
 
-import srframework.launchers.here
-from srframework.work import Outcome
+import srframework.sweeps.launchers.serial
+from srframework.sweeps.worker import Outcome
 
 RECIPE = """
 name = "Swept: all"
@@ -193,7 +193,7 @@ def test_what_is_finished_is_on_disk_after_each_run(perform, swept, monkeypatch)
         return Outcome({"run": work.out, "recipe": "Swept: all", "seed": seed, "stages": []})
 
     monkeypatch.chdir(swept.home)
-    monkeypatch.setattr(srframework.launchers.here, "perform", interrupted)
+    monkeypatch.setattr(srframework.sweeps.launchers.serial, "perform", interrupted)
     seeds = ("--set", "sweep={ seed = [1, 2, 3, 4] }", "--json")
     done = perform("run", "recipe.toml", "--out", "interrupted", *seeds, cwd=swept.home)
     assert (done.code, done.out) == (130, "")

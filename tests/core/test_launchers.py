@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from srframework import launchers
-from srframework.launchers.here import Here
-from srframework.launchers.local import Local, _Worker, gpu_of
-from srframework.schedule import Died
-from srframework.work import Outcome, Work
+from srframework.sweeps import launchers
+from srframework.sweeps.launchers.local import Local, _Worker, gpu_of
+from srframework.sweeps.launchers.serial import Here
+from srframework.sweeps.scheduler import Died
+from srframework.sweeps.worker import Outcome, Work
 
 MISSING = "missing.toml: expected a file"
 
@@ -120,7 +120,7 @@ def test_a_worker_that_ends_while_it_has_nothing_to_do_is_replaced(local, work, 
 
 
 def test_what_still_runs_is_stopped_at_once_when_the_launcher_is_closed(work, monkeypatch):
-    monkeypatch.setattr("srframework.launchers.local.PATIENCE", None)  # never kill: what is not asked stays
+    monkeypatch.setattr("srframework.sweeps.launchers.local.PATIENCE", None)  # never kill: what is not asked stays
     launcher = Local(2, threads=1)
     launcher.submit("endless", work(endless=True))
     launcher.submit("short", work())
@@ -131,8 +131,8 @@ def test_what_still_runs_is_stopped_at_once_when_the_launcher_is_closed(work, mo
 
 PARENT = """
 import sys
-from srframework.launchers.local import Local
-from srframework.work import Work
+from srframework.sweeps.launchers.local import Local
+from srframework.sweeps.worker import Work
 import multiprocessing
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies
 
-from srframework import schedule
-from srframework.schedule import RETRIES, Died, Events, Outcome, Task
-from srframework.work import Work
+from srframework.sweeps import scheduler as schedule
+from srframework.sweeps.scheduler import RETRIES, Died, Events, Outcome, Task
+from srframework.sweeps.worker import Work
 
 
 def work(name: str) -> Work:

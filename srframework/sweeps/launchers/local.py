@@ -16,8 +16,8 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 
 from srframework.run.crash import sentence
-from srframework.schedule import Died
-from srframework.work import Outcome, Work, perform
+from srframework.sweeps.scheduler import Died
+from srframework.sweeps.worker import Outcome, Work, perform
 
 PATIENCE = 10.0
 """Seconds in which a process that is told to stop may put its things in order."""

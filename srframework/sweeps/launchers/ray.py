@@ -9,9 +9,9 @@ import sys
 from typing import Any
 
 from srframework.errors import UsageError
-from srframework.launchers import cpus
-from srframework.schedule import Died
-from srframework.work import Outcome, Work, perform
+from srframework.sweeps.launchers import cpus
+from srframework.sweeps.scheduler import Died
+from srframework.sweeps.worker import Outcome, Work, perform
 
 RETRIES = 3
 """How often Ray starts a task again whose worker died."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from srframework.schedule import Died
-from srframework.work import Outcome, Work, perform
+from srframework.sweeps.scheduler import Died
+from srframework.sweeps.worker import Outcome, Work, perform
 
 
 class Here:

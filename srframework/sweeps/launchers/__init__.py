@@ -1,6 +1,6 @@
 """Where the tasks of a sweep run: in this process, in others on this machine, or on a Ray cluster.
 
-Each is a :class:`srframework.schedule.Launcher`.
+Each is a :class:`srframework.sweeps.scheduler.Launcher`.
 """
 
 from __future__ import annotations

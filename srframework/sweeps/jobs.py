@@ -10,8 +10,8 @@ from pathlib import Path
 
 from srframework.recipe.sweep import Cell
 from srframework.run.identity import signatures
-from srframework.schedule import Task
-from srframework.work import Work
+from srframework.sweeps.scheduler import Task
+from srframework.sweeps.worker import Work
 
 
 @dataclass(frozen=True)

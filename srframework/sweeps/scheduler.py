@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from srframework.work import Outcome, Work
+from srframework.sweeps.worker import Outcome, Work
 
 RETRIES = 2
 """How often a task is started again whose worker died."""
