@@ -24,7 +24,7 @@ from rich.table import Table
 from transformers import DataCollatorWithPadding, get_linear_schedule_with_warmup
 
 from srframework.contracts import Debiaser, Network, Pruner
-from srframework.pruning import FixedMask
+from srframework.fixed_mask import FixedMask
 from srframework.recipe.check import load
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry

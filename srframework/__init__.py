@@ -31,8 +31,8 @@ from srframework.locations import FileProblem, directory_problem
 from srframework.registry import distributions as _distributions  # noqa: F401 -- imported for its effect
 
 if TYPE_CHECKING:
+    from srframework.fixed_mask import FixedMask
     from srframework.masks import Mask
-    from srframework.pruning import FixedMask
     from srframework.run.model_directory import ModelDirectory
 
 __version__ = "0.1.0"
@@ -72,7 +72,7 @@ __all__ = [
 ]
 
 _HEAVY = {
-    "FixedMask": "srframework.pruning",
+    "FixedMask": "srframework.fixed_mask",
     "Mask": "srframework.masks",
     "ModelDirectory": "srframework.run.model_directory",
 }

@@ -20,7 +20,7 @@ from srf_backbones.tiny import TinyBert
 from srf_debiasers.losses import Standard
 from srf_debiasers.options import NoOptions
 from srframework.contracts import Debiaser, Network, Pruner
-from srframework.pruning import FixedMask
+from srframework.fixed_mask import FixedMask
 from srframework.training.checkpoints import Checkpoints
 from srframework.training.loop import Checkpoint, Events, Training
 from srframework.training.options import TrainingOptions

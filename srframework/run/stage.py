@@ -30,8 +30,8 @@ from transformers import PreTrainedModel
 from srframework.contracts import Network, Predictions, Split
 from srframework.faults import calling_model
 from srframework.files import read_bytes, remove
+from srframework.fixed_mask import FixedMask
 from srframework.masks import Mask
-from srframework.pruning import FixedMask
 from srframework.recipe.model import Stage
 from srframework.run.machine import record
 from srframework.run.reporter import Reporter

@@ -89,7 +89,7 @@ class Training:
         examples: Tokenised training examples; with columns ``bias_log_probs`` and ``teacher_log_probs``
             if the loss wants them.
         debiaser: L.
-        pruner: p, or :class:`srframework.pruning.FixedMask`.
+        pruner: p, or :class:`srframework.fixed_mask.FixedMask`.
         options: The stage's.
         seed: Of the data order and of dropout.
         accelerator: Device and processes.

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from srframework.contracts import Network, Phase
+from srframework.fixed_mask import FixedMask
 from srframework.masks import Mask
-from srframework.pruning import FixedMask
 
 
 def small_network() -> Network:

@@ -20,7 +20,7 @@ from srf_pruners.mask import MaskTraining
 from srf_pruners.one_shot import OneShotMagnitudePruning, RandomPruning
 from srf_pruners.options import ImpOptions, ImpRewindOptions, MaskOptions, OneShotOptions
 from srframework import Mask
-from srframework.pruning import FixedMask
+from srframework.fixed_mask import FixedMask
 from srframework.training.checkpoints import Checkpoints, Snapshot
 
 IMP = {"sparsity": 0.6, "step": 0.2, "interval": 0.34}

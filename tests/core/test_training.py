@@ -24,8 +24,8 @@ from srf_pruners.mask import MaskTraining
 from srf_pruners.options import ImpOptions, MaskOptions
 from srframework.contracts import LossInputs, Network, Phase
 from srframework.errors import SRFrameworkError
+from srframework.fixed_mask import FixedMask
 from srframework.masks import Mask
-from srframework.pruning import FixedMask
 from srframework.run.prediction import predict
 from srframework.training.loop import Checkpoint
 from srframework.training.options import TrainingOptions, steps_in
