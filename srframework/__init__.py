@@ -8,6 +8,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+# First: pydantic reads the metadata of all distributions as soon as a class is made.
+from srframework.registry import distributions as _distributions  # noqa: F401 -- imported for its effect
+
+# isort: split
 from srframework.component import API, Component, InputDirectory, InputFile, Location, Options, StageReference
 from srframework.contracts import (
     Backbone,
@@ -26,9 +30,6 @@ from srframework.contracts import (
 from srframework.errors import BackboneError, DataError, PluginError, SRFrameworkError, UsageError, nearest
 from srframework.hookspecs import hookimpl
 from srframework.locations import FileProblem, directory_problem
-
-# First: pydantic reads the metadata of all distributions as soon as a class is made.
-from srframework.registry import distributions as _distributions  # noqa: F401 -- imported for its effect
 
 if TYPE_CHECKING:
     from srframework.fixed_mask import FixedMask

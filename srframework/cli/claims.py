@@ -99,7 +99,7 @@ def claims(
 
 
 def _check(place: Path, places: Mapping[Path, Recipe]) -> None:
-    """Refuse a directory that holds anything but some of these runs; see :func:`srframework.run.directory.check_vacant`."""
+    """Refuse a directory that holds anything but some of these runs."""
     from srframework.run.directory import check_vacant
 
     check_vacant(place, "claims.json")

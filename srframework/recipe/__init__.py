@@ -1,5 +1,4 @@
-"""TOML -> a checked recipe as a value, the cells of its sweep, the length of its stages.
+"""TOML -> a checked recipe as a value, the cells of its sweep, the length of its stages; light: it loads no torch.
 
-Imported by run, sweeps, claims, report and cli; imports registry, training's options and the contracts. It computes nothing
-and loads no torch.
+Imported by run, sweeps, claims, report and cli; imports registry, the options of training, and the contracts.
 """

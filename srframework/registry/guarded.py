@@ -1,7 +1,7 @@
 """Components as the core uses them: each call inside :class:`srframework.faults.calling`, each result checked.
 
-:meth:`srframework.registry.registry.Registered.build` gives nothing else, so that no call can be forgotten: what a contract
-class has is forwarded, whatever its name.
+:meth:`srframework.registry.registry.Registered.build` gives nothing else, so that no call can be forgotten: what a
+contract class has is forwarded, whatever its name.
 """
 
 from __future__ import annotations

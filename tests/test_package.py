@@ -8,7 +8,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_a_wheel_has_the_recipes_the_vocabulary_and_the_plugins_and_nothing_of_the_tests(tmp_path):
