@@ -239,3 +239,8 @@ def validated(model: type[OptionsT], table: Any, owner: str | None) -> OptionsT:
 
 Check = Callable[[Any, str, str], Any]
 """Checks what a method gave: takes it, the owner, and the method's name for messages; gives it back."""
+
+
+def owner_of(component: object) -> str:
+    """The owner of a guarded component, for messages; empty for any other object."""
+    return str(getattr(component, "guarded_owner", ""))

@@ -75,9 +75,9 @@ def claims(
         _print_list({name: runs[0] for name, runs in recipes.items()}, as_json)
         return
     from srframework.files import write_json
+    from srframework.hashing import digest
     from srframework.recipe.plan import check_early
     from srframework.run.directory import locked, sentences
-    from srframework.run.identity import digest
 
     one_process_only("claims")
     tables = [recipe.table() for runs in recipes.values() for recipe in runs]

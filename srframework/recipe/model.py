@@ -214,7 +214,7 @@ class Recipe:
 
 def shipped() -> dict[str, Path]:
     """The recipes that come with srframework, by name: ``quickstart``, ``paper/table-6``."""
-    root = Path(__file__).parent / "recipes"
+    root = Path(__file__).parents[1] / "recipes"
     return {path.relative_to(root).with_suffix("").as_posix(): path for path in sorted(root.rglob("*.toml"))}
 
 

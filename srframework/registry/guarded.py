@@ -61,11 +61,6 @@ def guarded(kind: str, made: object, owner: str, options: object) -> Any:
     return _proxy(contract)(made, owner, options)
 
 
-def owner_of(component: object) -> str:
-    """The owner of a guarded component, for messages; empty for any other object."""
-    return str(getattr(component, "guarded_owner", ""))
-
-
 @functools.cache
 def _proxy(contract: type) -> Callable[[object, str, object], Any]:
     """A subclass of a contract that forwards everything that the contract has."""

@@ -7,15 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import hashlib
 import json
 import math
 import os
-import stat
-import time
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, SecretBytes, SecretStr
@@ -23,6 +19,7 @@ from pydantic_core import to_jsonable_python
 
 from srframework.component import Counts, DirectoryPath, FilePath
 from srframework.errors import DataError, PluginError
+from srframework.hashing import directory_digest, file_digest
 
 Marked = tuple[Any, tuple[Any, ...]]
 """A type without its annotations, and its annotations."""
@@ -168,65 +165,3 @@ def _hints(kind: Any) -> dict[str, Any]:
         return get_type_hints(kind, include_extras=True)
     except Exception:  # noqa: BLE001 -- a name that only a type checker sees
         return {}
-
-
-# -- files -----------------------------------------------------------------------------------------
-
-_SETTLED = 2 * 10**9
-"""Nanoseconds after which a file that is written again has another time, on every file system."""
-
-_known: dict[str, tuple[tuple[int, ...], str]] = {}
-"""Path -> how the file looked, and its hash; a file is not read again while it looks so."""
-
-
-def file_digest(path: str | Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal.
-
-    Raises:
-        OSError: It cannot be read, or is no regular file.
-    """
-    place = os.path.realpath(path)
-    handle = os.open(place, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a FIFO is not waited for
-    with os.fdopen(handle, "rb") as file:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError(f"expected a regular file, got another kind: {path}")
-        look = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-        if (before := _known.get(place)) is not None and before[0] == look:
-            return before[1]
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        after = os.fstat(handle)
-    unchanged = look == (after.st_dev, after.st_ino, after.st_size, after.st_mtime_ns, after.st_ctime_ns)
-    if unchanged and time.time_ns() - max(look[3], look[4]) > _SETTLED:
-        _known[place] = look, digest
-    return digest
-
-
-def directory_digest(path: str | Path) -> str:
-    """SHA-256 over the names and the content of all files in a directory, in hexadecimal.
-
-    Raises:
-        OSError: One of them cannot be read.
-    """
-
-    def refuse(error: OSError) -> None:
-        raise error
-
-    sha = hashlib.sha256()
-    for folder, folders, names in _walked(path, refuse):
-        inside = os.path.relpath(folder, path)
-        for name in folders:
-            sha.update(f"{os.path.join(inside, name)}/\n".encode("utf-8", "surrogateescape"))
-        for name in names:
-            digest = file_digest(os.path.join(folder, name))
-            sha.update(f"{os.path.join(inside, name)}\0{digest}\n".encode("utf-8", "surrogateescape"))
-    return sha.hexdigest()
-
-
-def _walked(path: str | Path, refuse: Callable[[OSError], None]) -> Iterable[tuple[str, list[str], list[str]]]:
-    seen: set[str] = set()
-    for folder, folders, names in os.walk(path, onerror=refuse, followlinks=True):
-        folders.sort()
-        yield folder, list(folders), sorted(names)
-        seen.add(os.path.realpath(folder))
-        folders[:] = [each for each in folders if os.path.realpath(os.path.join(folder, each)) not in seen]

@@ -48,9 +48,9 @@ from srframework.files import (
     write_json,
     write_text,
 )
+from srframework.hashing import digest
 from srframework.recipe.model import Recipe, Reference
 from srframework.recipe.settings import differences
-from srframework.run.identity import digest
 
 _LOCK = ".lock"
 

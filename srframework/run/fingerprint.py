@@ -17,7 +17,7 @@ import torch
 from transformers import AddedToken, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from srframework.contracts import Network, Split
-from srframework.run.identity import digest
+from srframework.hashing import digest
 from srframework.training.tokenization import backend_of, encode, padding, unchanged
 
 _CONFIG_WITHOUT_EFFECT = frozenset(

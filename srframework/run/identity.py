@@ -7,12 +7,11 @@ is not: names, paths, how progress is shown and how often a checkpoint is writte
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from srframework.errors import DataError
+from srframework.hashing import digest
 from srframework.recipe.model import PRETRAINED, Recipe, Reference, Stage, Use
 from srframework.registry.plugin_code import PluginCode, of_plugin
 from srframework.registry.registry import Registered
@@ -27,12 +26,6 @@ included, it does: see :mod:`srframework.registry.plugin_code`."""
 
 _LOCATED = ("backbone", "dataset")
 """The kinds whose :data:`srframework.Location` does not count, since what is found there does."""
-
-
-def digest(document: Any) -> str:
-    """SHA-256 of a JSON value, in hexadecimal; the order of keys does not count."""
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def component(use: Use) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from transformers import DataCollatorWithPadding, PreTrainedModel
 from srframework.contracts import PARTS, Network, Split
 from srframework.errors import BackboneError, PluginError, UsageError
 from srframework.recipe.model import Recipe
-from srframework.run.model_directory import not_finite
 from srframework.run.resources import Materials
+from srframework.training.finite import not_finite
 
 _MOST_TRIED = 1024
 """Tokens: attention takes memory by their square."""

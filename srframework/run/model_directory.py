@@ -8,10 +8,9 @@ safetensors alone, and no pickle is.
 from __future__ import annotations
 
 import json
-import math
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from srframework.errors import BackboneError, shorten
+from srframework.training.finite import not_finite
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 
@@ -162,17 +162,6 @@ class ModelDirectory:
         repository = home.parent.parent
         is_snapshot = home.parent.name == "snapshots" and repository.name.startswith("models--")
         return [home, repository / "blobs"] if is_snapshot else [home]
-
-
-def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
-    """Which is the first that has NaN or an infinity among its entries, and how many; None where all are finite."""
-    for name, tensor in tensors.items():
-        if not tensor.is_floating_point() or math.isfinite(tensor.sum().item()):
-            continue
-        if count := int((~torch.isfinite(tensor)).sum()):  # of finite entries the sum may still be none
-            kind = "NaN" if bool(tensor.isnan().any()) else "infinity"
-            return f"{kind} in {name} ({count} of its {tensor.numel()} entries are not finite)"
-    return None
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from safetensors.numpy import load_file, save_file
 from srframework.contracts import Network, Split
 from srframework.errors import SRFrameworkError, UsageError
 from srframework.faults import at, describe
+from srframework.hashing import digest
 from srframework.masks import Mask
 from srframework.recipe.model import PRETRAINED, Recipe, Reference, Stage
 from srframework.recipe.plan import Plan, check_points, plan
@@ -27,7 +28,7 @@ from srframework.run.crash import belongs_to
 from srframework.run.data_checks import cut_note, few
 from srframework.run.directory import RunDirectory, StageResult
 from srframework.run.evaluation import FIGURES, measure, read_figures
-from srframework.run.identity import Components, digest, stage_identity, uses
+from srframework.run.identity import Components, stage_identity, uses
 from srframework.run.machine import MACHINE, record
 from srframework.run.model_checks import check_model
 from srframework.run.reporter import Reporter

@@ -21,11 +21,12 @@ from transformers import PreTrainedModel
 from srframework.contracts import Backbone, Evaluator, Network, Predictions, Split, TaskData
 from srframework.errors import BackboneError, DataError, PluginError, SRFrameworkError
 from srframework.faults import calling_model
+from srframework.hashing import digest
 from srframework.recipe.model import Recipe, Stage
 from srframework.run.bias import FittedBias
 from srframework.run.data_checks import check_task, count_cut, suspicious
 from srframework.run.fingerprint import arrays_fingerprint, network_fingerprint, split_fingerprint
-from srframework.run.identity import digest, signed
+from srframework.run.identity import signed
 from srframework.run.model_directory import ModelDirectory
 from srframework.run.prediction import figures, measures, predict, tokenize
 

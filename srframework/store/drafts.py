@@ -11,8 +11,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -25,6 +23,7 @@ from typing import Any
 
 from srframework.errors import NoFile
 from srframework.files import atomic_directory, atomic_file, read_json, remove, write_json
+from srframework.hashing import digest
 from srframework.store import manifest
 from srframework.store.manifest import Damaged, Sum
 
@@ -103,7 +102,7 @@ class Sums:
         path = self._files.parent / SUMS
         try:
             said = read_json(path)
-            if said["digest"] != _digest(said["files"]):
+            if said["digest"] != digest(said["files"]):
                 raise ValueError("its digest is another")
             return {name: Sum(**each) for name, each in said["files"].items()}
         except FileNotFoundError:
@@ -117,7 +116,7 @@ class Sums:
         if path.is_dir():
             remove(path)
         files = {name: asdict(each) for name, each in sorted(self._sums.items())}
-        write_json(path, {"files": files, "digest": _digest(files)})
+        write_json(path, {"files": files, "digest": digest(files)})
 
     def _clear(self) -> None:
         """Remove every file that has no checksum."""
@@ -142,10 +141,6 @@ def _unit(name: str) -> tuple[str, ...]:
     """The files that are useless without this one: those of its point, or of the model."""
     parts = tuple(name.split("/"))
     return parts[:2] if parts[0] == POINTS else parts[:1]
-
-
-def _digest(files: Any) -> str:
-    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 
 _LAST = 253402300799.0

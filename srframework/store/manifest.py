@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import json
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -27,7 +26,8 @@ from stat import S_ISDIR, S_ISREG
 from typing import Any, NoReturn
 
 from srframework.errors import NoFile
-from srframework.files import open_file, parse_json, read_text, sync, write_json
+from srframework.files import parse_json, read_text, sync, write_json
+from srframework.hashing import digest, sha256
 
 NAME = "manifest.json"
 FILES = "files"
@@ -53,7 +53,7 @@ class Sum:
         Raises:
             OSError: It cannot be read.
         """
-        return cls(path.stat().st_size, _sha256(path))
+        return cls(path.stat().st_size, sha256(path))
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def write(
             for name, each in sorted((files if sums is None else sums).items())
         },
     }
-    write_json(place / NAME, {**manifest, "digest": _digest(manifest)})
+    write_json(place / NAME, {**manifest, "digest": digest(manifest)})
 
 
 def read(place: Path) -> Entry | None:
@@ -257,7 +257,7 @@ def _manifest(place: Path) -> dict[str, Any] | None:
     try:
         manifest = parse_json(text)
         said = manifest.pop("digest")
-        found = _digest(manifest)
+        found = digest(manifest)
     except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise Damaged(f"{path}: expected a JSON object with a digest, got {len(text)} characters without") from error
     if said != found:
@@ -330,13 +330,13 @@ def compare(path: Path, expected: Sum) -> None:
     if (size := path.stat().st_size) != expected.bytes:
         raise Damaged(f"{path}: expected {expected.bytes} bytes, got {size}")
     try:
-        sha256 = _sha256(path)
+        found = sha256(path)
     except OSError as error:
         if _is_damage(error):
             raise Damaged(f"{path}: expected {expected.bytes} bytes, got: {error.strerror}") from error
         raise
-    if sha256 != expected.sha256:
-        raise Damaged(f"{path}: expected SHA-256 {expected.sha256[:12]}, got {sha256[:12]}")
+    if found != expected.sha256:
+        raise Damaged(f"{path}: expected SHA-256 {expected.sha256[:12]}, got {found[:12]}")
 
 
 def _is_damage(error: OSError) -> bool:
@@ -372,14 +372,3 @@ def is_scratch(path: Path, files: Path) -> bool:
 def _look(path: Path, place: Path) -> tuple[str, int, int, int]:
     stat = path.lstat()
     return str(path.relative_to(place)), stat.st_size, stat.st_mtime_ns, stat.st_ino
-
-
-def _sha256(path: Path) -> str:
-    with open_file(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _digest(manifest: Mapping[str, Any]) -> str:
-    # On its own, so that nothing but the layout of the store decides whether an old manifest is good.
-    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()

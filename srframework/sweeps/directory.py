@@ -16,9 +16,9 @@ from typing import Any
 
 from srframework.errors import UsageError
 from srframework.files import write_json
+from srframework.hashing import digest
 from srframework.recipe.sweep import Cell
 from srframework.run.directory import check_vacant, is_finished, locked, make_waiting, sentences, slug
-from srframework.run.identity import digest
 
 LOGS = "logs"
 

@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import random
 import re
@@ -30,7 +29,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from srframework.files import atomic_directory, open_file, read_bytes, read_json, remove, write_json
+from srframework.files import atomic_directory, read_bytes, read_json, remove, write_json
+from srframework.hashing import sha256
 
 KEPT = 2
 """How many stay: should the newest be damaged, there is the one before it."""
@@ -145,7 +145,7 @@ class Checkpoints:
                 shutil.rmtree(streams)
             else:
                 _save_streams(temporary / _streams_name(0))
-            write_json(temporary / _SUMS, {file.name: _sum(file) for file in sorted(temporary.iterdir())})
+            write_json(temporary / _SUMS, {file.name: sha256(file) for file in sorted(temporary.iterdir())})
         for old in self._steps()[:-KEPT]:
             remove(self._directory / str(old))
 
@@ -196,7 +196,7 @@ class Checkpoints:
     def _problem(self, place: Path) -> str | None:
         try:
             sums = read_json(place / _SUMS)
-            wrong = [name for name in {_STATE, _LOG, *sums} if _sum(place / name) != sums.get(name)]
+            wrong = [name for name in {_STATE, _LOG, *sums} if sha256(place / name) != sums.get(name)]
         except (OSError, ValueError, AttributeError, TypeError) as error:
             return f"expected a whole checkpoint, got one that cannot be read: {error}"
         if wrong:
@@ -230,8 +230,3 @@ def _load_streams(path: Path) -> None:
     np.random.set_state(("MT19937", keys, *facts["numpy"]))
     version, internal, gauss = facts["python"]
     random.setstate((version, tuple(internal), gauss))
-
-
-def _sum(path: Path) -> str:
-    with open_file(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -19,12 +19,11 @@ from transformers import PreTrainedModel, get_linear_schedule_with_warmup
 
 from srframework.contracts import Debiaser, LossInputs, Network, Phase, Pruner
 from srframework.errors import SRFrameworkError
-from srframework.faults import calling, calling_model
+from srframework.faults import calling, calling_model, owner_of
 from srframework.masks import Mask
-from srframework.registry.guarded import owner_of
-from srframework.run.model_directory import not_finite
 from srframework.training.batches import Batches
 from srframework.training.checkpoints import Checkpoints, Snapshot, optimizer_state, restore_optimizer
+from srframework.training.finite import not_finite
 from srframework.training.options import TrainingOptions, steps_in
 from srframework.training.signals import HeldSignals
 

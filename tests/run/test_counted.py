@@ -15,8 +15,8 @@ from typing_extensions import TypedDict
 
 from srframework import InputDirectory, InputFile, Location, Options
 from srframework.errors import DataError, PluginError
+from srframework.hashing import digest
 from srframework.run import counted
-from srframework.run.identity import digest
 
 
 def of(options, locations_count=False):

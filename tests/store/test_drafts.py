@@ -231,7 +231,7 @@ def keep(store: Store, change) -> Path:
     said = json.loads((entry.path / "manifest.json").read_text())
     del said["digest"]
     change(said)
-    said["digest"] = manifest._digest(said)
+    said["digest"] = manifest.digest(said)
     (entry.path / "manifest.json").write_text(json.dumps(said))
     manifest._checked.clear()
     return entry.path

@@ -317,8 +317,8 @@ def test_an_entry_under_another_key_is_not_taken(store, notes):
 def test_files_are_read_once_while_they_look_the_same(store, monkeypatch):
     entry, _ = obtain(store)
     read = []
-    sha256 = manifest._sha256
-    monkeypatch.setattr(manifest, "_sha256", lambda path: read.append(path.name) or sha256(path))
+    sha256 = manifest.sha256
+    monkeypatch.setattr(manifest, "sha256", lambda path: read.append(path.name) or sha256(path))
     store.get(KEY)
     Store(store.root).get(KEY)
     assert read == []
@@ -690,7 +690,7 @@ def aged(store) -> Store:
         said = json.loads((draft / "manifest.json").read_text())
         del said["digest"]
         said["created"] = (datetime.now(UTC) - timedelta(days=4 - number)).isoformat()
-        said["digest"] = manifest._digest(said)
+        said["digest"] = manifest.digest(said)
         (draft / "manifest.json").write_text(json.dumps(said))
         store.recover(f"{number}" * 64)
     return store
