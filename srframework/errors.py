@@ -264,6 +264,14 @@ def key_text(key: object, limit: int = 60) -> str:
     return text if _PLAIN_KEY.fullmatch(text) and len(text) <= limit else shorten(text, limit)
 
 
+_LONGEST_WORD = 400
+
+
+def shorten_words(text: str) -> str:
+    """A message whose words, such as paths, are cut in the middle where they have thousands of characters."""
+    return re.sub(rf"\S{{{_LONGEST_WORD + 1},}}", lambda word: f"{word[0][:200]}…{word[0][-100:]}", text)
+
+
 def shorten(value: object, limit: int = 60) -> str:
     """``value`` as it is shown in a message: as in TOML, in one line, cut to ``limit`` characters.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,7 +94,7 @@ class HuggingFaceEncoder(Backbone):
     def size(self) -> int | None:
         """Known of the presets' own models; of others from the model's configuration, if it is here."""
         path = self.options.path
-        if not Path(path).is_dir():
+        if not os.path.isdir(path):
             return _KNOWN_SIZES.get(path)
         try:
             found = transformer_shape(read_configuration(ModelDirectory(Path(path))))
@@ -108,7 +109,7 @@ class HuggingFaceEncoder(Backbone):
             yield
         except BackboneError as error:
             path = self.options.path
-            where = "the directory" if Path(path).is_dir() else "no such directory; on the Hugging Face hub"
+            where = "the directory" if os.path.isdir(path) else "no such directory; on the Hugging Face hub"
             expected = "a directory with a model, or a name on the hub"
             raise BackboneError(f"backbone.path: expected {expected}, got {path!r} ({where}): {error}") from error
 

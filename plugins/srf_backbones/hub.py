@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
@@ -19,7 +20,7 @@ def model_directory(path: str, revision: str | None) -> ModelDirectory:
     Raises:
         BackboneError: There is no such model; ``path`` and the reason are not said, since the caller does.
     """
-    if Path(path).is_dir():
+    if os.path.isdir(path):
         return ModelDirectory(Path(path))
     try:
         return ModelDirectory(Path(snapshot_download(path, revision=revision, allow_patterns=[*FILES, *_WEIGHTS])))

@@ -60,7 +60,9 @@ def load_tokenizer(directory: ModelDirectory, config: PreTrainedConfig) -> PreTr
             if name == "special_tokens_map.json":
                 _write(copies / name, _settings(directory, name))
             else:
-                _write(copies / name, directory.json(name))
+                table = directory.json(name)
+                _check_dropout(directory.path / name, table)
+                _write(copies / name, table)
         _write(copies / _SETTINGS, settings)
         for name in _OTHERS:
             if (file := directory.file(name)) is not None:
@@ -112,6 +114,16 @@ def _is_dropped(key: str) -> bool:
 def _write(path: Path, table: Mapping[str, Any] | None) -> None:
     if table is not None:
         path.write_text(json.dumps(table), encoding="utf-8")
+
+
+def _check_dropout(where: Path, table: Mapping[str, Any] | None) -> None:
+    """Refuse BPE-dropout, whose random numbers come from no seed."""
+    model = (table or {}).get("model")
+    if isinstance(model, dict) and model.get("dropout") not in (None, 0):
+        got = one_line(repr(model["dropout"]))[:60]
+        raise BackboneError(
+            f"{where}: model.dropout must be 0, since a text must have the same tokens each time (got {got})"
+        )
 
 
 def _check_vocabulary(directory: ModelDirectory, copies: Path) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any
 
 import datasets
@@ -51,7 +51,7 @@ class Reader(Parser):
             raise
         except Exception as error:  # whatever a reader of someone else's files raises
             reason = _reason(error)
-            if Path(source).is_dir():
+            if os.path.isdir(source):
                 raise DataError(f"{where}: the local copy cannot be read: {reason}") from error
             raise DataError(
                 f"{where}: Data set not found: {source!r} is not a local directory, and not a data set on the hub "
@@ -75,8 +75,8 @@ class Reader(Parser):
 def _loaded(
     source: str, config: str | None, split: str, revision: str | None
 ) -> AbstractContextManager[datasets.Dataset]:
-    name, its_config = (source, config) if Path(source).is_dir() else hub_name(source, config)
-    if name and Path(name).is_dir():  # also one that is called as the repository on the hub is
+    name, its_config = (source, config) if os.path.isdir(source) else hub_name(source, config)
+    if name and os.path.isdir(name):  # also one that is called as the repository on the hub is
         return local_copy(name, its_config, split)
     if problem := directory_problem(source, "Data set"):
         raise DataError(problem.message + (f" Did you mean {problem.nearest!r}?" if problem.nearest else ""))
@@ -102,6 +102,11 @@ def _reason(error: Exception) -> str:
 
 
 def _hub_rows(where: str, data: datasets.Dataset, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    for column in columns:
+        # Reading a row of another kind may open what it names: an image is a path.
+        if not isinstance(feature := data.features[column], datasets.Value | datasets.ClassLabel):
+            got = type(feature).__name__
+            raise DataError(f"{where}: expected a text or a number in {column!r}, got a column of the type {got}")
     named = {c: f for c, f in data.features.items() if c in columns and isinstance(f, datasets.ClassLabel)}
     for number, row in enumerate(data.select_columns(list(columns)), 1):
         cells = {}

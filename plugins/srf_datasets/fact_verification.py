@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from srf_datasets.claim import claim_features
@@ -61,7 +62,9 @@ class FactVerification(Dataset):
         """Counted in the files; as published where they are not here."""
         options, path = self.options, Path(self.options.path)
         counts = {
-            name: rows_of(path / file, "jsonl") if path.is_dir() else published(options.path, name, "fact-verification")
+            name: rows_of(path / file, "jsonl")
+            if os.path.isdir(path)
+            else published(options.path, name, "fact-verification")
             for name, file in FEVER_FILES.items()
         }
         symmetric, ood_train = options.symmetric_source(), options.symmetric_train()
@@ -75,7 +78,7 @@ class FactVerification(Dataset):
 
     def _fever(self, name: str, notes: list[str]) -> Split:
         path = self.options.path
-        if Path(path).is_dir():
+        if os.path.isdir(path):
             return self._read(name, Path(path, FEVER_FILES[name]), notes, skip_empty=True)
         reader = Reader(name, LABELS, _HUB, skip_empty=True)
         split = reader.from_hub(path, None, _HUB_SPLITS[name])

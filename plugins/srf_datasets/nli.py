@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -66,19 +67,21 @@ class Nli(Dataset):
         for name in ("train", "dev", *(["mismatched"] if options.mismatched else [])):
             path = Path(options.path)
             counts[name] = (
-                rows_of(path / NLI_FILES[name], "tsv") if path.is_dir() else published(options.path, name, "nli")
+                rows_of(path / NLI_FILES[name], "tsv") if os.path.isdir(path) else published(options.path, name, "nli")
             )
         hans = Path(options.hans_source())
         wanted = {"hans": ("evaluation", HANS_FILE)}
         if "ood-train" in options.provided():
             wanted["ood_train"] = ("train", HANS_TRAIN_FILE)
         for name, (split, file) in wanted.items():
-            counts[name] = rows_of(hans / file, "tsv") if hans.is_dir() else published(options.hans_source(), split)
+            counts[name] = (
+                rows_of(hans / file, "tsv") if os.path.isdir(hans) else published(options.hans_source(), split)
+            )
         return told(counts, options.max_train)
 
     def _mnli(self, name: str, notes: list[str]) -> Split:
         path = self.options.path
-        if Path(path).is_dir():
+        if os.path.isdir(path):
             reader = Reader(name, LABELS, MNLI, encoding=self.options.encoding)
             split = reader.from_file(str(Path(path, NLI_FILES[name])), "tsv")
         else:
@@ -91,7 +94,7 @@ class Nli(Dataset):
         source = self.options.hans_source()
         collapse = collapse_to(LABELS, HANS_LABELS, HANS_COLLAPSE)
         evaluation = name == "hans"
-        if Path(source).is_dir():
+        if os.path.isdir(source):
             columns = replace(HANS, keep=keep)
             reader = Reader(name, HANS_LABELS, columns, {}, collapse, encoding=self.options.encoding)
             split = reader.from_file(str(Path(source, HANS_FILE if evaluation else HANS_TRAIN_FILE)), "tsv")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -138,7 +139,7 @@ class PairsOptions(TextOptions):
     def _files_are_there(cls, value: Any, info: ValidationInfo) -> Any:
         sources = value.values() if isinstance(value, dict) else [value]
         paths = [Path(info.data.get("root", "."), each.path) for each in sources if each is not None and each.path]
-        if missing := [path for path in paths if not path.is_file()]:
+        if missing := [path for path in paths if not os.path.isfile(path)]:
             raise ValueError(f"files that exist, of which there is no {missing[0]}, seen from {Path.cwd()}")
         return value
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import datasets
@@ -65,7 +66,7 @@ class Paraphrase(Dataset):
         """Counted in the files; as published where they are not here."""
         options, path = self.options, Path(self.options.path)
         counts = {
-            name: rows_of(path / file, "tsv") if path.is_dir() else published(options.path, name, "paraphrase")
+            name: rows_of(path / file, "tsv") if os.path.isdir(path) else published(options.path, name, "paraphrase")
             for name, file in QQP_FILES.items()
         }
         if (qqp := options.paws_qqp_source()) is not None:
@@ -80,7 +81,7 @@ class Paraphrase(Dataset):
 
     def _qqp(self, name: str, notes: list[str]) -> Split:
         path = self.options.path
-        if Path(path).is_dir():
+        if os.path.isdir(path):
             reader = Reader(name, LABELS, QQP, skip_empty=True, encoding=self.options.encoding)
             split = reader.from_file(str(Path(path, QQP_FILES[name])), "tsv")
         else:
@@ -97,7 +98,7 @@ class Paraphrase(Dataset):
 
     def _paws_wiki(self, name: str, source: str, split: str, notes: list[str]) -> Split:
         reader = Reader(name, LABELS, PAWS, encoding=self.options.encoding)
-        if Path(source).is_dir():
+        if os.path.isdir(source):
             read = reader.from_file(str(Path(source, f"{split}.tsv")), "tsv")
         else:
             read = reader.from_hub(source, _PAWS_CONFIG, _HUB_SPLITS[split])
@@ -117,4 +118,4 @@ class Paraphrase(Dataset):
 
 
 def _paws_size(source: str, split: str) -> int | None:
-    return rows_of(Path(source, f"{split}.tsv"), "tsv") if Path(source).is_dir() else published(source, split)
+    return rows_of(Path(source, f"{split}.tsv"), "tsv") if os.path.isdir(source) else published(source, split)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -63,11 +64,11 @@ class NliOptions(TextOptions):
     @model_validator(mode="after")
     def _files_are_there(self) -> NliOptions:
         files = []
-        if Path(self.path).is_dir():
+        if os.path.isdir(self.path):
             wanted = ["train", "dev", *(["mismatched"] if self.mismatched else [])]
             files = [Path(self.path, NLI_FILES[name]) for name in wanted]
         hans = self.hans_source()
-        if Path(hans).is_dir() or (Path(self.path).is_dir() and self.hans is None):
+        if os.path.isdir(hans) or (os.path.isdir(self.path) and self.hans is None):
             files.append(Path(hans, HANS_FILE))
         _check("MNLI and HANS", files)
         return self
@@ -78,10 +79,10 @@ class NliOptions(TextOptions):
 
     def files(self) -> Iterator[FileToCheck]:
         """Of MNLI and HANS, where they are directories."""
-        if Path(self.path).is_dir():
+        if os.path.isdir(self.path):
             for name in ("train", "dev", *(["mismatched"] if self.mismatched else [])):
                 yield self._file("path", Path(self.path, NLI_FILES[name]), name, NLI_LABELS, MNLI)
-        if Path(self.hans_source()).is_dir():
+        if os.path.isdir(self.hans_source()):
             key = "path" if self.hans is None else "hans"
             yield self._file(key, Path(self.hans_source(), HANS_FILE), "hans", HANS_LABELS, HANS)
             if "ood-train" in self.provided():
@@ -97,12 +98,12 @@ class NliOptions(TextOptions):
         """The directory or the hub data set that HANS is read from."""
         if self.hans is not None:
             return self.hans
-        return str(Path(self.path, "hans")) if Path(self.path).is_dir() else HANS_HUB
+        return str(Path(self.path, "hans")) if os.path.isdir(self.path) else HANS_HUB
 
     def provided(self) -> list[str]:
         """Features, and OOD training examples, where they are wanted and there."""
         source = Path(self.hans_source())
-        train = self.hans_train and (not source.is_dir() or Path(source, HANS_TRAIN_FILE).is_file())
+        train = self.hans_train and (not os.path.isdir(source) or os.path.isfile(Path(source, HANS_TRAIN_FILE)))
         return ["spurious-features", *(["ood-train"] if train else [])]
 
 
@@ -127,12 +128,12 @@ class ParaphraseOptions(TextOptions):
 
     @model_validator(mode="after")
     def _files_are_there(self) -> ParaphraseOptions:
-        here = Path(self.path).is_dir()
+        here = os.path.isdir(self.path)
         files = [Path(self.path, name) for name in QQP_FILES.values()] if here else []
         qqp, wiki = self.paws_qqp_source(), self.paws_wiki_source()
         if qqp is not None:
             files.append(Path(qqp, f"{self.paws_qqp_split}.tsv"))
-        if Path(wiki).is_dir() or (here and self.paws_wiki is None):
+        if os.path.isdir(wiki) or (here and self.paws_wiki is None):
             files.append(Path(wiki, f"{self.paws_wiki_split}.tsv"))
         _check("QQP and PAWS", files)
         return self
@@ -143,7 +144,7 @@ class ParaphraseOptions(TextOptions):
 
     def files(self) -> Iterator[FileToCheck]:
         """Of QQP and PAWS, where they are directories."""
-        if Path(self.path).is_dir():
+        if os.path.isdir(self.path):
             for name, file in QQP_FILES.items():
                 parser = partial(Parser, name, PARAPHRASE_LABELS, QQP, skip_empty=True, encoding=self.encoding)
                 yield FileToCheck(("path",), str(Path(self.path, file)), "tsv", parser)
@@ -154,7 +155,7 @@ class ParaphraseOptions(TextOptions):
             key: Key = ("path",) if getattr(self, option) is None else (option,)
             text = text_of_literal if name == "paws-qqp" else str
             parser = partial(Parser, name, PARAPHRASE_LABELS, PAWS, text=text, encoding=self.encoding)
-            if source is not None and Path(source).is_dir():
+            if source is not None and os.path.isdir(source):
                 for each in (split, *(["train"] if name in train else [])):
                     yield FileToCheck(key, str(Path(source, f"{each}.tsv")), "tsv", parser)
 
@@ -162,20 +163,20 @@ class ParaphraseOptions(TextOptions):
         """The directory that PAWS-qqp is read from; None where there is none."""
         if self.paws_qqp is not None:
             return self.paws_qqp
-        return str(Path(self.path, "paws_qqp")) if Path(self.path).is_dir() else None
+        return str(Path(self.path, "paws_qqp")) if os.path.isdir(self.path) else None
 
     def paws_wiki_source(self) -> str:
         """The directory or the hub data set that PAWS-wiki is read from."""
         if self.paws_wiki is not None:
             return self.paws_wiki
-        return str(Path(self.path, "paws_wiki")) if Path(self.path).is_dir() else PAWS_HUB
+        return str(Path(self.path, "paws_wiki")) if os.path.isdir(self.path) else PAWS_HUB
 
     def paws_train(self) -> dict[str, str]:
         """Where OOD training examples are: ``"paws-qqp"``, ``"paws-wiki"`` -> a directory with train.tsv, or
         the hub data set."""
         qqp, wiki = self.paws_qqp_source(), self.paws_wiki_source()
-        sources = {"paws-qqp": qqp} if qqp is not None and Path(qqp, "train.tsv").is_file() else {}
-        if not Path(wiki).is_dir() or Path(wiki, "train.tsv").is_file():
+        sources = {"paws-qqp": qqp} if qqp is not None and os.path.isfile(Path(qqp, "train.tsv")) else {}
+        if not os.path.isdir(wiki) or os.path.isfile(Path(wiki, "train.tsv")):
             sources["paws-wiki"] = wiki
         return sources
 
@@ -199,7 +200,7 @@ class FactVerificationOptions(TextOptions):
 
     @model_validator(mode="after")
     def _files_are_there(self) -> FactVerificationOptions:
-        files = [Path(self.path, name) for name in FEVER_FILES.values()] if Path(self.path).is_dir() else []
+        files = [Path(self.path, name) for name in FEVER_FILES.values()] if os.path.isdir(self.path) else []
         symmetric = self.symmetric_source()
         if symmetric is not None:
             files += [Path(symmetric, name) for name in SYMMETRIC_FILES.values()]
@@ -212,7 +213,7 @@ class FactVerificationOptions(TextOptions):
 
     def files(self) -> Iterator[FileToCheck]:
         """Of FEVER and Fever-Symmetric, where they are directories."""
-        if Path(self.path).is_dir():
+        if os.path.isdir(self.path):
             for name, file in FEVER_FILES.items():
                 yield self._file("path", Path(self.path, file), name, skip_empty=True)
         symmetric, ood_train = self.symmetric_source(), self.symmetric_train()
@@ -234,22 +235,22 @@ class FactVerificationOptions(TextOptions):
         """The directory that Fever-Symmetric is read from; None where there is none."""
         if self.symmetric is not None:
             return self.symmetric
-        return self.path if Path(self.path).is_dir() else None
+        return self.path if os.path.isdir(self.path) else None
 
     def symmetric_train(self) -> str | None:
         """The file with OOD training examples; None where there is none."""
         source = self.symmetric_source()
         file = Path(source, SYMMETRIC_TRAIN_FILE) if source is not None else None
-        return str(file) if file is not None and file.is_file() else None
+        return str(file) if file is not None and os.path.isfile(file) else None
 
     def provided(self) -> list[str]:
         """Features, and OOD training examples, where there are such; or may be, as long as path is not there."""
-        perhaps = self.symmetric is None and not Path(self.path).is_dir()
+        perhaps = self.symmetric is None and not os.path.isdir(self.path)
         return ["spurious-features", *(["ood-train"] if perhaps or self.symmetric_train() else [])]
 
 
 def _check(what: str, files: Iterable[Path]) -> None:
-    if missing := [str(file) for file in files if not file.is_file()]:
+    if missing := [str(file) for file in files if not os.path.isfile(file)]:
         raise ValueError(f"the files of {what}, of which there is no {', '.join(missing)}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import statistics
 from collections.abc import Mapping, Sequence
@@ -124,7 +125,7 @@ def _load(name: str, registry: Registry, overrides: Sequence[str], seed: int, fi
 
 def _resolve(name: str) -> str:
     known = shipped()
-    if name in known or Path(name).exists():
+    if name in known or os.path.exists(name):
         return name
     if FOLDER + name in known:
         return FOLDER + name

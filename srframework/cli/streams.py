@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from srframework.errors import shorten_words
 from srframework.faults import describe
 
 PATIENCE = 2.0
@@ -56,7 +57,7 @@ def _unraisable(args: Any) -> None:
 def tell(text: str) -> None:
     """Print a line on stderr, where that is possible; else nobody can be told."""
     with contextlib.suppress(OSError, ValueError):
-        click.echo(text, err=True)
+        click.echo(shorten_words(text), err=True)
 
 
 def is_broken_pipe(error: BaseException) -> bool:

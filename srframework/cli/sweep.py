@@ -42,11 +42,11 @@ LAUNCHERS = ("local", "ray")
 )
 @set_option
 @click.option(
-    "--jobs", type=click.IntRange(min=1), help="Processes at a time. Default: 1; with ray, what there is room for."
+    "--jobs", type=click.IntRange(1, 1024), help="Processes at a time. Default: 1; with ray, what there is room for."
 )
 @click.option(
     "--threads",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 1024),
     help="Threads of each process. Default: $OMP_NUM_THREADS, or the CPUs divided by the processes.",
 )
 @click.option(

@@ -17,6 +17,7 @@ import torch
 from transformers import AddedToken, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from srframework.contracts import Network, Split
+from srframework.errors import BackboneError
 from srframework.hashing import digest
 from srframework.training.tokenization import backend_of, encode, padding, unchanged
 
@@ -97,6 +98,9 @@ def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
     """Hash what a tokenizer does: its settings, its vocabulary, and its output for fixed texts on the path of training.
 
     Its name, its chat template and its length limit do not count, since every call gives a length.
+
+    Raises:
+        BackboneError: Its output is random.
     """
     backend = backend_of(tokenizer)
     settings = [getattr(tokenizer, name, None) for name in ("padding_side", "truncation_side", "model_input_names")]
@@ -111,7 +115,10 @@ def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
     ]
     with unchanged(tokenizer), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of texts such as nobody trains on
-        document.append(_outputs(tokenizer, by_vocabulary=backend is None))
+        outputs = _outputs(tokenizer, by_vocabulary=backend is None)
+        if outputs != _outputs(tokenizer, by_vocabulary=backend is None):
+            raise BackboneError("backbone: expected a tokenizer that gives a text the same tokens each time")
+        document.append(outputs)
     if backend is None or not type(tokenizer).__module__.startswith("transformers."):
         document.append(_state(tokenizer))  # code of its own, with settings of its own
     return digest(_plain(document))

@@ -40,6 +40,35 @@ def test_an_argument_that_no_file_system_takes_is_refused(call, arguments, messa
     assert all(len(line) < 1500 and line.isprintable() for line in done.err.splitlines())
 
 
+LONG = "x" * 6000
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["results", LONG],
+        ["compare", LONG, LONG],
+        ["claims", LONG],
+        ["show", f"pruner/{LONG}"],
+        ["list", LONG],
+        [LONG],
+        ["store", "verify", "--recompute", "9" * 6000],
+        ["sweep", "quickstart", "--jobs", "9" * 30],
+        ["sweep", "quickstart", "--threads", "9" * 6000],
+        ["run", "quickstart", "--set", f"dataset={{ use = 'nli', path = '{LONG}' }}"],
+        ["run", "quickstart", "--set", f"dataset={{ use = 'nli', path = '{'x' * 300}' }}"],
+        ["run", "quickstart", "--set", f"dataset={{ use = 'paraphrase', path = '{LONG}' }}"],
+        ["run", "quickstart", "--set", f"backbone={{ use = 'encoder', path = '{LONG}' }}"],
+    ],
+    ids=lambda arguments: " ".join(arguments)[:40],
+)
+def test_a_very_long_value_is_refused_and_cut_in_the_message(call, arguments):
+    done = call(*arguments)
+    assert done.code == 2, done.err
+    assert done.err
+    assert all(len(line) < 1500 for line in done.err.splitlines())
+
+
 def test_a_store_of_the_environment_is_refused_likewise(call, monkeypatch):
     monkeypatch.setenv("SRFRAMEWORK_STORE", "a\udc80")
     done = call("run", "quickstart")

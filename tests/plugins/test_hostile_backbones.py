@@ -199,6 +199,7 @@ ZOO: dict[str, tuple[Spoil, str]] = {
     "empty configuration": (write("config.json", ""), "not a valid JSON"),
     "number of 5000 digits": (write("config.json", '{"model_type": "bert", "x": ' + "9" * 5000 + "}"), "not a valid"),
     "configuration is an array": (write("config.json", "[1, 2]"), "expected a JSON table"),
+    "BPE-dropout": (write("tokenizer.json", '{"model": {"type": "BPE", "dropout": 0.1}}'), "model.dropout must be 0"),
     # weights: file and tensor are named
     "NaN": (entry(QUERY, NAN), QUERY),
     "infinity": (entry("embeddings.LayerNorm.bias", -INF), "embeddings.LayerNorm.bias"),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from srf_datasets.examples import Reader
@@ -148,7 +151,19 @@ def damaged_parquet(copy: Path) -> None:
     (copy / "train.parquet").write_bytes(content[:4] + bytes(len(content) // 2) + content[4 + len(content) // 2 :])
 
 
+def image_column(copy: Path) -> None:
+    """A text column that the file's own metadata calls images: those are opened by the path in each row."""
+    kind = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    rows = pa.table({"premise": pa.array([{"path": __file__}], kind), "hypothesis": ["h"], "label": ["yes"]})
+    features = {"premise": {"_type": "Image"}} | {
+        name: {"dtype": "string", "_type": "Value"} for name in ("hypothesis", "label")
+    }
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    pq.write_table(rows.replace_schema_metadata(metadata), copy / "train.parquet")
+
+
 HOSTILE = {
+    "an image column": image_column,
     "parquet that is none": lambda copy: (copy / "train.parquet").write_bytes(b"rubbish" * 100),
     "parquet cut short": lambda copy: (copy / "train.parquet").write_bytes(b"PAR1"),
     "parquet damaged": damaged_parquet,
@@ -195,3 +210,8 @@ def test_nothing_path_like_is_looked_up_on_the_hub(name, monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: pytest.fail("looked up"))
     with pytest.raises(DataError, match="Data set not found"):
         Reader("train", LABELS, COLUMNS).from_hub(name, None, "train")
+
+
+def test_no_file_that_a_row_names_is_opened(copy):
+    image_column(copy)
+    assert "expected a text or a number in 'premise', got a column of the type Image" in refusal(copy)

@@ -230,6 +230,22 @@ def test_what_a_class_around_the_fast_backend_does_counts():
     assert found[0] != found[1] == found[2]
 
 
+class Forgetful(PreTrainedTokenizerFast):
+    """A tokenizer whose output is another each time."""
+
+    calls = 0
+
+    def __call__(self, text, *args, **settings):
+        self.calls += 1
+        return super().__call__([f"{each} {'a ' * self.calls}" for each in text], *args, **settings)
+
+
+def test_a_tokenizer_with_random_output_is_refused():
+    tokenizer = Forgetful(tokenizer_object=shipped().backend_tokenizer, pad_token="[PAD]")
+    with pytest.raises(BackboneError, match="expected a tokenizer that gives a text the same tokens each time"):
+        tokenizer_fingerprint(tokenizer)
+
+
 def test_a_panic_of_the_backend_is_a_sentence(make_network):
     steps = json.loads(shipped().backend_tokenizer.to_str())
     steps["post_processor"]["special_tokens"]["[SEP]"]["id"] = "gone"
