@@ -13,15 +13,16 @@ between the two is refused, so that the hash is that of the code in memory.
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
 import importlib.util
 import inspect
 import os
-import re
 import sys
 import sysconfig
 import uuid
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES, SOURCE_SUFFIXES, ModuleSpec
@@ -35,7 +36,6 @@ CORE = "srframework"
 _NOT_HASHED = frozenset({CORE, "pydantic", "pydantic_core", *sys.stdlib_module_names})
 _CODE = (*SOURCE_SUFFIXES, *EXTENSION_SUFFIXES, ".pyx")
 _TESTS = ("test", "tests")
-_IMPORT = re.compile(rb"^[ \t]*(?:from[ \t]+([A-Za-z_][\w.]*)[ \t]+import\b|import[ \t]+([^\n#;]+))", re.MULTILINE)
 
 Look = tuple[int, int, int, int]
 """Size, times and inode of a file; zeros where there is none."""
@@ -140,7 +140,7 @@ class PluginCode:
             seen |= packages
             new = dict(_files_of(sorted(packages)))
             found |= new
-            sources = [path for path in new.values() if path.suffix in (*SOURCE_SUFFIXES, ".pyx")]
+            sources = [path for path in new.values() if path.suffix in SOURCE_SUFFIXES]
             waiting = [name for path in sources for name in _imports(path) if _is_followed(name)]
         return found
 
@@ -279,15 +279,24 @@ def _file_of(module: Any) -> str | None:
 
 
 def _imports(path: Path) -> Iterator[str]:
-    """The modules that a file's text imports by their absolute names."""
+    """The modules that a file imports by their absolute names, also inside functions, and by a name as a text.
+
+    A name that is only known when the code runs is not seen.
+    """
     try:
-        text = path.read_bytes()
-    except OSError:
-        return
-    for match in _IMPORT.finditer(text):
-        for part in (match[1] or match[2]).split(b","):
-            name = part.split(b" as ")[0].strip().decode("ascii", "replace")
-            if re.fullmatch(r"\w+(\.\w+)*", name):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a stranger's text, such as an invalid escape
+            tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return  # Python cannot import it either
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if called in ("import_module", "__import__") and isinstance(name := node.args[0].value, str):
                 yield name
 
 

@@ -34,6 +34,17 @@ _CONFIG_WITHOUT_EFFECT = frozenset(
 
 _CACHE_OF_DECODER = "use_cache"
 
+_MODULE_WITHOUT_EFFECT = frozenset(
+    {
+        *vars(torch.nn.Module()),  # parameters, buffers and children count by themselves; hooks are functions
+        *(name for name in dir(PreTrainedModel) if name.startswith("_")),
+        *("_ep_plan", "_fsdp_plan", "_is_hf_initialized", "_use_kernels", "_weight_conversions"),
+        *("all_tied_weights_keys", "config", "generation_config", "gradient_checkpointing", "kernel_config"),
+        *("loss_type", "name_or_path", "warnings_issued"),
+    }
+)
+"""Attributes of a module that do not change what it computes, or count elsewhere."""
+
 _TOKENIZER_WITHOUT_EFFECT = frozenset(
     {
         *("init_inputs", "init_kwargs", "name_or_path", "files_loaded", "backend", "is_local", "local_files_only"),
@@ -144,7 +155,12 @@ def _bytes(value: torch.Tensor) -> bytes:
 
 def _structure(model: PreTrainedModel) -> list[Any]:
     """The modules with their settings, such as the rate of a dropout, and the parameters that they share or freeze."""
-    modules = [[name, _name(type(each)), each.extra_repr()] for name, each in model.named_modules()]
+    modules = []
+    for name, each in model.named_modules():
+        config = getattr(each, "config", None)
+        of_its_own = _plain(config) if config is not model.config else None
+        attributes = _attributes(each, without=_MODULE_WITHOUT_EFFECT)
+        modules.append([name, _name(type(each)), each.extra_repr(), attributes, of_its_own])
     return [modules, [[name, each.requires_grad] for name, each in model.named_parameters()]]
 
 

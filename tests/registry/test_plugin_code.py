@@ -242,7 +242,9 @@ def test_code_that_it_imports_from_another_plugin_or_from_no_library_counts(plac
     helper = place.write("helper.py", "import further\n", root=loose)
     further = place.write("further.py", "x = 1\n", root=loose)
     module = package(place)
-    module.write_text("    import os, helper as h\nfrom library import x\nfrom srf_pruners.mask import MaskTraining\n")
+    module.write_text(
+        "if True:\n    import os, helper as h\nfrom library import x\nfrom srf_pruners.mask import MaskTraining\n"
+    )
     place.info("own")
     first = digest()
     helper.write_text("import further  # and no more\n")
@@ -252,6 +254,33 @@ def test_code_that_it_imports_from_another_plugin_or_from_no_library_counts(plac
     assert len({first, second, third}) == 3
     place.write("site-packages/library.py", "x = 2\n")
     assert digest() == third
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import os; import helper",
+        "import os, \\\n    helper",
+        "from \\\n    helper import x",
+        "try: from helper import x\nexcept ImportError: pass",
+        "if True: import helper",
+        "\ufeffimport helper",
+        "import os\r\nimport helper\r\n",
+        "import os\rimport helper\r",
+        "from helper import (\n    x,\n)",
+        "def loss():\n    import helper as h\n    return h.x",
+        "import importlib\nimportlib.import_module('helper')",
+        "from importlib import import_module\nimport_module('helper', package=None)",
+        "__import__('helper')",
+    ],
+)
+def test_an_import_counts_however_it_is_written(place, text):
+    helper = place.write("helper.py", "x = 1\n")
+    package(place).write_bytes(text.encode())
+    place.info("own")
+    first = digest()
+    helper.write_text("x = 2\n")
+    assert digest() != first
 
 
 def test_two_distributions_without_metadata_are_known_by_their_content(place):

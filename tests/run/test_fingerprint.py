@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from transformers import AutoTokenizer, BertTokenizer, ByT5Tokenizer, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, BertConfig, BertTokenizer, ByT5Tokenizer, PreTrainedTokenizerFast
 from transformers.models.bert.tokenization_bert_legacy import BertTokenizerLegacy
 from transformers.tokenization_python import PreTrainedTokenizer
 from transformers.utils import logging
@@ -273,6 +273,11 @@ def flip(model):
         lambda m: setattr(m.config, "chunk_size_feed_forward", 1),
         lambda m: setattr(m.config, "of_a_plugin", {"scale": 2.0}),
         lambda m: setattr(m.dropout, "p", 0.25),
+        lambda m: setattr(m, "scale", 2.0),
+        lambda m: setattr(m.bert.pooler, "_scale", [2.0]),
+        lambda m: setattr(m.bert, "table", {"a": torch.ones(2)}),
+        lambda m: setattr(m.bert.encoder.layer[0].attention.self, "scaling", 1.0),
+        lambda m: setattr(m.bert.pooler, "config", BertConfig(hidden_size=8)),
         lambda m: setattr(m.bert.embeddings.LayerNorm, "eps", 1e-5),
         lambda m: m.bert.embeddings.token_type_ids.fill_(1),
         lambda m: m.classifier.weight.requires_grad_(False),
