@@ -42,6 +42,17 @@ class Options(BaseModel):
         most. Called before any work, by ``validate`` too; import nothing heavy."""
         return ()
 
+    def default_best_after(self, fine_tuned: bool) -> float:
+        """Of a pruner: the default of ``training.best_after`` in a stage with these options.
+
+        Args:
+            fine_tuned: Whether the stage starts from the weights of another stage, not from the pre-trained ones.
+
+        Returns:
+            Share of the stage's steps, in [0, 1], before which no checkpoint is the best.
+        """
+        return 0.0
+
 
 class FilePath(str):
     """The path of a file to read, wherever in the options it stands: its content counts, not where it is."""
@@ -124,8 +135,7 @@ class Component:
             a bias model), ``"spurious-features"``, or a component, ``"evaluator/hans"``.
             Either names, or a function from the options to names. A data set that has OOD
             training examples provides ``"ood-train"``.
-        provides: What it offers to others, in the same words. Of a pruner, ``"best-late"`` says that
-            early checkpoints are not to be the best where it starts from a fine-tuned model (App. B.3).
+        provides: What it offers to others, in the same words.
 
     Raises:
         ValueError: A field is not of that form; says which, and what was given.

@@ -37,10 +37,6 @@ from srframework.training.options import TrainingOptions
 
 OptionsT = TypeVar("OptionsT", bound=Options)
 
-BEST_AFTER_MASKING_FINE_TUNED = 0.7
-"""Share of the steps before which no checkpoint counts when a fine-tuned model is masked:
-earlier, less robust masks would win on the ID metric (App. B.3)."""
-
 
 def load(recipe: str | Path, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
     """Read and check a recipe; of one with a ``[sweep]``, what it says without (see :mod:`srframework.recipe.sweep`).
@@ -392,9 +388,9 @@ def _trained(draft: _Draft, common: Mapping[str, Any]) -> Stage:
     training = TrainingOptions.model_validate({**common, **draft.overrides})
     if training.best_after is None:
         with at(stage=top.name):
-            late = pruner is not None and "best-late" in pruner.registered.provided(pruner.options)
-        late = late and weights.stage != PRETRAINED
-        training = training.model_copy(update={"best_after": BEST_AFTER_MASKING_FINE_TUNED if late else 0.0})
+            fine_tuned = weights.stage != PRETRAINED
+            default = 0.0 if pruner is None else pruner.registered.best_after(pruner.options, fine_tuned)
+        training = training.model_copy(update={"best_after": default})
     mask = Reference.parse(top.mask) if top.mask is not None else None
     return Stage(top.name, top.op, weights, mask, pruner, draft.loss, training)
 

@@ -61,6 +61,20 @@ class Registered:
         """What the component provides, with these options; raises as :meth:`required` does."""
         return self._asked("provides", self.component.provides, options)
 
+    def best_after(self, options: Options, fine_tuned: bool) -> float:
+        """What a pruner has as :meth:`srframework.Options.default_best_after`.
+
+        Raises:
+            PluginError: The plugin's own method fails, or gives no share; names the plugin.
+        """
+        what = "default_best_after()"
+        with calling(self.owner, what):
+            given = options.default_best_after(fine_tuned)
+            is_number = isinstance(given, int | float) and not isinstance(given, bool)
+            got = repr(given)[:200] if is_number else kind_of(given)
+            expect(is_number and 0 <= given <= 1, self.owner, what, "a number in [0, 1]", got)
+        return float(given)
+
     def _asked(self, what: str, needs: Needs, options: Options) -> tuple[str, ...]:
         with calling(self.owner, what):
             given = needs(options) if callable(needs) else needs

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import Field
@@ -9,7 +10,7 @@ from srf_backbones.options import TinyOptions
 from srf_datasets.options import SyntheticOptions
 from srf_pruners.options import MaskOptions
 from srframework.component import Component, Options
-from srframework.errors import RecipeError
+from srframework.errors import PluginError, RecipeError
 from srframework.recipe.check import load
 from srframework.recipe.model import Reference
 from srframework.registry.discovery import Plugin, discover
@@ -609,25 +610,37 @@ def test_a_required_evaluator_that_two_plugins_have_is_chosen_by_listing_one(rea
 
 
 class Late(Options):
-    late: bool = Field(True, description="Whether early checkpoints are not to be the best.")
+    after: Any = Field(0.25, description="What it has as the default of best_after.")
+
+    def default_best_after(self, fine_tuned: bool) -> float:
+        return self.after if fine_tuned else 0.125
 
 
 @pytest.mark.parametrize(
-    ("provides", "overrides", "best_after"),
+    ("overrides", "best_after"),
     [
-        (["best-late"], [], 0.7),
-        (["best-late"], ["stages.srnet.weights=pretrained"], 0.0),
-        (["best-late"], ["stages.srnet.best_after=0.2"], 0.2),
-        ([], [], 0.0),
-        (["late-best"], [], 0.0),
-        (lambda options: ["best-late"] if options.late else [], [], 0.7),
-        (lambda options: ["best-late"] if options.late else [], ["stages.srnet.pruner.late=false"], 0.0),
+        ([], 0.25),
+        (["stages.srnet.weights=pretrained"], 0.125),
+        (["stages.srnet.best_after=0.5"], 0.5),
+        (["stages.srnet.best_after=0"], 0.0),
+        (["training.best_after=0.5"], 0.5),
+        (["stages.srnet.pruner.after=1"], 1.0),
     ],
 )
-def test_any_pruner_may_say_that_its_best_checkpoint_comes_late(read, registry, provides, overrides, best_after):
-    more = Registry([*registry.plugins, other("pruner", "scores", options=Late, provides=provides)])
+def test_a_pruner_has_a_default_of_its_own_for_when_the_best_checkpoint_may_come(read, registry, overrides, best_after):
+    more = Registry([*registry.plugins, other("pruner", "scores", options=Late)])
     recipe = read(RECIPE.replace('"mask", sparsity = 0.5', '"scores"'), *overrides, registry=more)
-    assert [stage.training.best_after for stage in recipe.stages] == [0.0, best_after]
+    assert recipe.stages[1].training.best_after == best_after
+
+
+@pytest.mark.parametrize(("after", "got"), [("1.5", "1.5"), ("-1", "-1"), ("'a'", "a value of type str")])
+def test_a_default_that_is_no_share_is_the_plugins_fault(read, registry, after, got):
+    more = Registry([*registry.plugins, other("pruner", "scores", options=Late)])
+    text = RECIPE.replace('"mask", sparsity = 0.5', f'"scores", after = {after}')
+    with pytest.raises(PluginError) as refused:
+        read(text, registry=more)
+    assert "pruner 'scores' of other 1" in str(refused.value)
+    assert f"its default_best_after() must return a number in [0, 1] (got {got})" in str(refused.value)
 
 
 def test_without_any_bias_model_a_loss_that_needs_one_says_so(problems, registry):
