@@ -17,8 +17,18 @@ from srframework.locations import FileProblem
 API = 1
 """Number of the plugin contract. A component made for another number is refused."""
 
-KINDS = ("backbone", "pruner", "debiaser", "dataset", "evaluator")
-"""The five kinds of component, in the order in which they are listed."""
+KINDS = {
+    "backbone": "backbone",
+    "pruner": "pruner",
+    "debiaser": "debiaser",
+    "bias": "bias model",
+    "dataset": "dataset",
+    "evaluator": "evaluator",
+}
+"""The kinds of component, in the order in which they are listed, and what messages call each."""
+
+NEEDS_BIAS = "bias"
+"""What a debiaser requires that is given the log-probabilities of the recipe's bias model."""
 
 _NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 
@@ -131,11 +141,11 @@ class Component:
         summary: One line.
         source: Where it comes from: a paper and section, or a URL.
         api: The contract it is written for, :data:`API`.
-        requires: What must be in the recipe for it to work: ``"bias"`` (a debiaser that wants
+        requires: What must be in the recipe for it to work: ``"bias"`` (a debiaser that needs
             a bias model), ``"spurious-features"``, or a component, ``"evaluator/hans"``.
-            Either names, or a function from the options to names. A data set that has OOD
-            training examples provides ``"ood-train"``.
-        provides: What it offers to others, in the same words.
+            Either names, or a function from the options to names.
+        provides: What a data set offers to others, in the same words; ``"ood-train"`` where it has OOD
+            training examples.
 
     Raises:
         ValueError: A field is not of that form; says which, and what was given.

@@ -1,4 +1,4 @@
-"""The five kinds: what each is given, and what it must give back.
+"""The kinds of component: what each is given, and what it must give back.
 
 Shapes: N examples of a split, B examples of a batch, C labels.
 
@@ -217,6 +217,9 @@ class Debiaser(ABC):
     @abstractmethod
     def loss(self, inputs: LossInputs) -> Tensor:
         """The scalar to minimise: the mean over the batch."""
+
+
+# -- bias model ----------------------------------------------------------------------------------
 
 
 class BiasModel(ABC):

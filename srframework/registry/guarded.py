@@ -37,14 +37,14 @@ CONTRACTS: dict[str, type] = {
     "pruner": Pruner,
     "evaluator": Evaluator,
 }
-"""What a factory must make, by the kind of the component; ``"bias"`` for a debiaser that provides it."""
+"""What a factory must make, by the kind of the component."""
 
 
 def guarded(kind: str, made: object, owner: str, options: object) -> Any:
     """A component that a factory made, behind the boundary.
 
     Args:
-        kind: Of :data:`CONTRACTS`.
+        kind: Of the component.
         made: What the factory gave.
         owner: For messages.
         options: Those of the component.

@@ -191,7 +191,8 @@ CASES = {
     "component of another kind": (
         'use = "mask"',
         'use = "poe"',
-        "r.toml:19: stages.srnet.pruner.use: no pruner is named 'poe'; expected one of: imp, imp-rw, mask, omp, random",
+        "r.toml:19: stages.srnet.pruner.use: no pruner is named 'poe', which is of kind debiaser; "
+        "expected one of: imp, imp-rw, mask, omp, random",
     ),
     "component of an unknown distribution": (
         'use = "synthetic"',
@@ -306,19 +307,20 @@ CASES = {
     "bias model for a loss": (
         'loss.use = "std"',
         'loss.use = "bias-logistic"',
-        "r.toml:13: stages.full.loss.use: expected a loss, got the bias model 'bias-logistic', "
-        "which belongs into [bias]",
+        "r.toml:13: stages.full.loss.use: no debiaser is named 'bias-logistic', which is of kind bias; "
+        "expected one of: confreg, focal, learned-mixin, poe, reweight, std",
     ),
     "loss for a bias model": (
         "[dataset]",
         '[bias]\nuse = "std"\n[dataset]',
-        "r.toml:8: bias.use: 'std' is no bias model; expected one of: bias-file, bias-logistic",
+        "r.toml:8: bias.use: no bias model is named 'std', which is of kind debiaser; "
+        "expected one of: bias-file, bias-logistic",
     ),
     "bias file that is not there": (
         "[dataset]",
         '[bias]\nuse = "bias-file"\npath = "gone.npy"\n[dataset]',
         "r.toml:9: bias.path: expected a file that exists, seen from {cwd} (no such file), got 'gone.npy' "
-        "(option of debiaser 'bias-file' of srframework 0.1.0)",
+        "(option of bias model 'bias-file' of srframework 0.1.0)",
     ),
     "loss that needs a bias model on data without spurious features": (
         '[dataset]\nuse = "synthetic"\n',
