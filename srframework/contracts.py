@@ -377,6 +377,20 @@ class Evaluator(ABC):
         """Figures of one split."""
         return {}
 
+    def of_confusion(self, confusion: np.ndarray) -> dict[str, np.ndarray]:
+        """Those figures of a split that follow from its confusion matrix, of R matrices at once.
+
+        ``srframework compare`` has confidence intervals of these figures: it computes them of resamples.
+
+        Args:
+            confusion: ``(R, C, C)``, float: the number of examples by true and predicted label, both the split's own;
+                each matrix has at least one example. Of the last labels, those that no example has may be left out.
+
+        Returns:
+            Name, as :meth:`evaluate` has it -> ``(R,)``, finite.
+        """
+        return {}
+
     def measure(self, matrices: Mapping[str, Tensor]) -> dict[str, float]:
         """Figures of the weights of a model: of the encoder's and the classifier's matrices, over which its sparsity
         is counted, by the name of their module; the pooler's is not among them."""

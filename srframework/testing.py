@@ -239,16 +239,28 @@ def check_pruner(component: Component, total_steps: int = 20, **options: Any) ->
 
 
 def check_evaluator(component: Component, **options: Any) -> None:
-    """Finite numbers under names, for every split that it applies to and for the weights."""
+    """Finite numbers under names, for every split that it applies to and for the weights; of the confusion matrix of a
+    split the same numbers."""
     evaluator, data = _build(component, Evaluator, options), task()
     logits = np.random.default_rng(1).normal(size=(6, len(LABELS))).astype(np.float32)
     heuristics = data.dev.examples.add_column("heuristic", ["x", "y"] * 3)
     splits = [data.dev, Split("more", heuristics, LABELS)]
+    predictions = Predictions(data.dev, logits)
     figures = [evaluator.evaluate(Predictions(split, logits)) for split in splits if evaluator.applies_to(split)]
     figures.append(evaluator.measure(network().matrices()))
     assert any(figures), f"{component.name}: gives no figure of predictions, nor of weights"
     for name, value in ((name, value) for each in figures for name, value in each.items()):
         assert math.isfinite(value), f"{component.name}: {name} is {value}"
+    confusion = np.zeros((len(LABELS), len(LABELS)))
+    np.add.at(confusion, (predictions.gold, predictions.predicted), 1)
+    padded = evaluator.of_confusion(np.pad(confusion, (0, 1))[np.newaxis])
+    for name, values in evaluator.of_confusion(np.stack([confusion, 2 * confusion.T])).items():
+        where = f"{component.name}: {name} of confusion matrices"
+        assert np.shape(values) == (2,), f"{where}: expected shape (2,), got {np.shape(values)}"
+        expected = evaluator.evaluate(predictions).get(name)
+        assert expected is not None, f"{where}: evaluate() has no such figure"
+        assert abs(values[0] - expected) < 1e-9, f"{where} is {values[0]}, evaluate() has {expected}"
+        assert abs(padded[name][0] - expected) < 1e-9, f"{where} changes with a label that no example has"
 
 
 class _Stopped(Exception):

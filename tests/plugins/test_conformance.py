@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from srframework import BiasModel, Component, Debiaser, Options, Pruner, testing
+from srframework import BiasModel, Component, Debiaser, Evaluator, Options, Pruner, testing
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 
@@ -117,6 +117,16 @@ class Unnormalised(BiasModel):
         return np.zeros((len(split.examples), 3))
 
 
+class Unlike(Evaluator):
+    """Its figure of a confusion matrix is not its figure of the predictions."""
+
+    def evaluate(self, predictions):
+        return {"one": 1.0}
+
+    def of_confusion(self, confusion):
+        return {"one": np.full(len(confusion), 2.0)}
+
+
 class Forgetful(Pruner):
     """Claims a mask that it does not lay over the model."""
 
@@ -138,6 +148,7 @@ class Forgetful(Pruner):
         ("check_debiaser", Unreduced, "x: expected a scalar loss, got shape (4,)"),
         ("check_bias", Unnormalised, "x: split 'train': probabilities sum to 3.0..3.0"),
         ("check_pruner", Forgetful, "pruned weights are not 0 after a refresh"),
+        ("check_evaluator", Unlike, "x: one of confusion matrices is 2.0, evaluate() has 1.0"),
         ("check_evaluator", Unreduced, "x: expected Evaluator, got Unreduced"),
     ],
 )
