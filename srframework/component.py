@@ -17,8 +17,18 @@ from srframework.locations import FileProblem
 API = 1
 """Number of the plugin contract. A component made for another number is refused."""
 
-KINDS = ("backbone", "pruner", "debiaser", "dataset", "evaluator")
-"""The five kinds of component, in the order in which they are listed."""
+KINDS = {
+    "backbone": "backbone",
+    "pruner": "pruner",
+    "debiaser": "debiaser",
+    "bias": "bias model",
+    "dataset": "dataset",
+    "evaluator": "evaluator",
+}
+"""The kinds of component, in the order in which they are listed, and what messages call each."""
+
+NEEDS_BIAS = "bias"
+"""What a debiaser requires that is given the log-probabilities of the recipe's bias model."""
 
 _NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 
@@ -41,6 +51,17 @@ class Options(BaseModel):
         """Look at the files and directories that the options name, as far as that is quick: at their first rows, at
         most. Called before any work, by ``validate`` too; import nothing heavy."""
         return ()
+
+    def default_best_after(self, fine_tuned: bool) -> float:
+        """Of a pruner: the default of ``training.best_after`` in a stage with these options.
+
+        Args:
+            fine_tuned: Whether the stage starts from the weights of another stage, not from the pre-trained ones.
+
+        Returns:
+            Share of the stage's steps, in [0, 1], before which no checkpoint is the best.
+        """
+        return 0.0
 
 
 class FilePath(str):
@@ -120,12 +141,11 @@ class Component:
         summary: One line.
         source: Where it comes from: a paper and section, or a URL.
         api: The contract it is written for, :data:`API`.
-        requires: What must be in the recipe for it to work: ``"bias"`` (a debiaser that wants
+        requires: What must be in the recipe for it to work: ``"bias"`` (a debiaser that needs
             a bias model), ``"spurious-features"``, or a component, ``"evaluator/hans"``.
-            Either names, or a function from the options to names. A data set that has OOD
-            training examples provides ``"ood-train"``.
-        provides: What it offers to others, in the same words. Of a pruner, ``"best-late"`` says that
-            early checkpoints are not to be the best where it starts from a fine-tuned model (App. B.3).
+            Either names, or a function from the options to names.
+        provides: What a data set offers to others, in the same words; ``"ood-train"`` where it has OOD
+            training examples.
 
     Raises:
         ValueError: A field is not of that form; says which, and what was given.

@@ -1,4 +1,4 @@
-"""The five kinds: what each is given, and what it must give back.
+"""The kinds of component: what each is given, and what it must give back.
 
 Shapes: N examples of a split, B examples of a batch, C labels.
 
@@ -219,6 +219,9 @@ class Debiaser(ABC):
         """The scalar to minimise: the mean over the batch."""
 
 
+# -- bias model ----------------------------------------------------------------------------------
+
+
 class BiasModel(ABC):
     """p_b: what can be told of the label from the spurious features alone."""
 
@@ -372,6 +375,20 @@ class Evaluator(ABC):
 
     def evaluate(self, predictions: Predictions) -> dict[str, float]:
         """Figures of one split."""
+        return {}
+
+    def of_confusion(self, confusion: np.ndarray) -> dict[str, np.ndarray]:
+        """Those figures of a split that follow from its confusion matrix, of R matrices at once.
+
+        ``srframework compare`` has confidence intervals of these figures: it computes them of resamples.
+
+        Args:
+            confusion: ``(R, C, C)``, float: the number of examples by true and predicted label, both the split's own;
+                each matrix has at least one example. Of the last labels, those that no example has may be left out.
+
+        Returns:
+            Name, as :meth:`evaluate` has it -> ``(R,)``, finite.
+        """
         return {}
 
     def measure(self, matrices: Mapping[str, Tensor]) -> dict[str, float]:

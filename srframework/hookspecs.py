@@ -1,4 +1,4 @@
-"""The five hooks. Implement any of them in a module, and name the module in an entry point.
+"""The hooks. Implement any of them in a module, and name the module in an entry point.
 
 ::
 
@@ -41,8 +41,12 @@ def srframework_pruners() -> Iterable[Component]:
 
 @hookspec
 def srframework_debiasers() -> Iterable[Component]:
-    """Components whose factory makes a :class:`srframework.Debiaser`, or, where they
-    provide ``"bias"``, a :class:`srframework.BiasModel`."""
+    """Components whose factory makes a :class:`srframework.Debiaser`."""
+
+
+@hookspec
+def srframework_bias_models() -> Iterable[Component]:
+    """Components whose factory makes a :class:`srframework.BiasModel`."""
 
 
 @hookspec

@@ -28,7 +28,7 @@ import torch
 from accelerate import Accelerator
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
-from srframework.component import Component, stage_references
+from srframework.component import NEEDS_BIAS, Component, stage_references
 from srframework.contracts import (
     PARTS,
     Backbone,
@@ -160,27 +160,16 @@ def check_dataset(component: Component, **options: Any) -> None:
 
 
 def check_debiaser(component: Component, **options: Any) -> None:
-    """A finite scalar with a finite gradient; or, for a bias model, a distribution for each example."""
-    made = component.options.model_validate(options)
-    if "bias" in component.provided(made):
-        bias_model, data = _build(component, BiasModel, options), task()
-        features = data.spurious_features
-        assert features is not None, "the task above has some"
-        bias_model.fit(data, lambda split: features(split, word_vectors))
-        log_probs = bias_model.log_probs(data.train)
-        assert log_probs is not None, f"{component.name}: expected log-probabilities of the training examples, got None"
-        assert log_probs.shape == (12, len(LABELS)), f"{component.name}: expected shape (N, C), got {log_probs.shape}"
-        sums = np.exp(log_probs).sum(axis=1)
-        assert np.allclose(sums, 1, atol=1e-5), f"{component.name}: probabilities sum to {sums.min()}..{sums.max()}"
-        return
+    """A finite scalar with a finite gradient."""
     logits = torch.randn(4, len(LABELS), generator=torch.Generator().manual_seed(1)).requires_grad_()
     uniform = torch.full((4, len(LABELS)), -math.log(len(LABELS)))
     debiaser = _build(component, Debiaser, options)
+    required = component.required(component.options.model_validate(options))
     debiaser.attach(hidden_size=5)
     inputs = LossInputs(
         logits,
         torch.tensor([0, 1, 2, 0]),
-        bias_log_probs=uniform if "bias" in component.required(made) else None,
+        bias_log_probs=uniform if NEEDS_BIAS in required else None,
         teacher_log_probs=uniform if stage_references(component.options) else None,
         hidden=torch.linspace(-1, 1, 20).reshape(4, 5),
     )
@@ -192,6 +181,23 @@ def check_debiaser(component: Component, **options: Any) -> None:
     assert torch.isfinite(logits.grad).all(), f"{component.name}: the gradient is not finite"
     for own in debiaser.parameters():
         assert own.grad is not None, f"{component.name}: the loss does not depend on a parameter of its own"
+
+
+def check_bias(component: Component, **options: Any) -> None:
+    """A distribution for each training example; for each example of another split, or nothing."""
+    bias_model, data = _build(component, BiasModel, options), task()
+    features = data.spurious_features
+    assert features is not None, "the task above has some"
+    bias_model.fit(data, lambda split: features(split, word_vectors))
+    for split in (data.train, *data.evaluated):
+        where, log_probs = f"{component.name}: split {split.name!r}", bias_model.log_probs(split)
+        if log_probs is None:
+            assert split is not data.train, f"{where}: expected log-probabilities of the training examples, got None"
+            continue
+        shape = len(split.examples), len(LABELS)
+        assert log_probs.shape == shape, f"{where}: expected shape (N, C), {shape}, got {log_probs.shape}"
+        sums = np.exp(log_probs).sum(axis=1)
+        assert np.allclose(sums, 1, atol=1e-5), f"{where}: probabilities sum to {sums.min()}..{sums.max()}"
 
 
 def check_pruner(component: Component, total_steps: int = 20, **options: Any) -> None:
@@ -233,16 +239,28 @@ def check_pruner(component: Component, total_steps: int = 20, **options: Any) ->
 
 
 def check_evaluator(component: Component, **options: Any) -> None:
-    """Finite numbers under names, for every split that it applies to and for the weights."""
+    """Finite numbers under names, for every split that it applies to and for the weights; of the confusion matrix of a
+    split the same numbers."""
     evaluator, data = _build(component, Evaluator, options), task()
     logits = np.random.default_rng(1).normal(size=(6, len(LABELS))).astype(np.float32)
     heuristics = data.dev.examples.add_column("heuristic", ["x", "y"] * 3)
     splits = [data.dev, Split("more", heuristics, LABELS)]
+    predictions = Predictions(data.dev, logits)
     figures = [evaluator.evaluate(Predictions(split, logits)) for split in splits if evaluator.applies_to(split)]
     figures.append(evaluator.measure(network().matrices()))
     assert any(figures), f"{component.name}: gives no figure of predictions, nor of weights"
     for name, value in ((name, value) for each in figures for name, value in each.items()):
         assert math.isfinite(value), f"{component.name}: {name} is {value}"
+    confusion = np.zeros((len(LABELS), len(LABELS)))
+    np.add.at(confusion, (predictions.gold, predictions.predicted), 1)
+    padded = evaluator.of_confusion(np.pad(confusion, (0, 1))[np.newaxis])
+    for name, values in evaluator.of_confusion(np.stack([confusion, 2 * confusion.T])).items():
+        where = f"{component.name}: {name} of confusion matrices"
+        assert np.shape(values) == (2,), f"{where}: expected shape (2,), got {np.shape(values)}"
+        expected = evaluator.evaluate(predictions).get(name)
+        assert expected is not None, f"{where}: evaluate() has no such figure"
+        assert abs(values[0] - expected) < 1e-9, f"{where} is {values[0]}, evaluate() has {expected}"
+        assert abs(padded[name][0] - expected) < 1e-9, f"{where} changes with a label that no example has"
 
 
 class _Stopped(Exception):

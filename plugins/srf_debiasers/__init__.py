@@ -17,7 +17,7 @@ from srframework import Component, hookimpl
 
 @hookimpl
 def srframework_debiasers() -> list[Component]:
-    """std, poe, reweight, confreg, learned-mixin, focal; bias-logistic, bias-file."""
+    """std, poe, reweight, confreg, learned-mixin, focal."""
     return [
         Component(
             name="std",
@@ -65,21 +65,26 @@ def srframework_debiasers() -> list[Component]:
             summary="Focal loss: what the model knows counts for less; needs no bias model.",
             source="Lin et al. 2017, §3.2",
         ),
+    ]
+
+
+@hookimpl
+def srframework_bias_models() -> list[Component]:
+    """bias-logistic, bias-file."""
+    return [
         Component(
             name="bias-logistic",
             options=LogisticBiasOptions,
             factory="srf_debiasers.bias:LogisticBias",
-            summary="Bias model: logistic regression on the data set's spurious features.",
+            summary="Logistic regression on the data set's spurious features.",
             source="App. B.3.1; Clark et al. 2019",
             requires=["spurious-features"],
-            provides=["bias"],
         ),
         Component(
             name="bias-file",
             options=FileBiasOptions,
             factory="srf_debiasers.bias:FileBias",
-            summary="Bias model: its predictions, from a .npy or .json file.",
+            summary="Predictions of a bias model of your own, from a .npy or .json file.",
             source="App. B.3.1",
-            provides=["bias"],
         ),
     ]

@@ -16,7 +16,6 @@ def srframework_pruners() -> list[Component]:
             factory="srf_pruners.mask:MaskTraining",
             summary="Mask training: weights frozen, a score for each of them trained.",
             source="§3.2.2, App. A.1.2; schedule: §5.2",
-            provides=["best-late"],
         ),
         Component(
             name="imp",

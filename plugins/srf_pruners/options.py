@@ -94,6 +94,13 @@ class MaskOptions(PrunedParts):
             raise ValueError(f"an initial_sparsity that is at most sparsity ({self.sparsity:g}), got {begin:g}")
         return self
 
+    def default_best_after(self, fine_tuned: bool) -> float:
+        """0.7 where the model is fine-tuned: earlier, less robust masks would win on the ID metric.
+
+        Source: Appendix B.3.
+        """
+        return 0.7 if fine_tuned else 0.0
+
     def sparsity_at(self, step: int, total_steps: int) -> float:
         """s(t), in [s_0, s], never decreasing in t; s from step T on.
 

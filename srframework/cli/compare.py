@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from srframework.cli.context import json_option, print_json, print_table
+from srframework.cli.context import App, json_option, print_json, print_table
 from srframework.errors import shorten
 
 if TYPE_CHECKING:
@@ -27,7 +27,10 @@ _WHERE = "Only the runs of {} with that setting, recipe or seed, as `results --w
 @click.option("--a", "of_a", multiple=True, metavar="KEY=VALUE", help=_WHERE.format("A"))
 @click.option("--b", "of_b", multiple=True, metavar="KEY=VALUE", help=_WHERE.format("B"))
 @json_option
-def compare(a: str, b: str, resamples: int, of_a: tuple[str, ...], of_b: tuple[str, ...], as_json: bool) -> None:
+@click.pass_obj
+def compare(
+    app: App, a: str, b: str, resamples: int, of_a: tuple[str, ...], of_b: tuple[str, ...], as_json: bool
+) -> None:
     """Compare A with B: run directories, or directories of runs that differ in their seed alone.
 
     Of other directories --a and --b choose the runs. For example, two cells of a sweep over their seeds:
@@ -45,7 +48,7 @@ def compare(a: str, b: str, resamples: int, of_a: tuple[str, ...], of_b: tuple[s
     left, right = Side.read(a, of_a, "--a"), Side.read(b, of_b, "--b")
     for sentence in (*left.warnings, *right.warnings):
         click.echo(f"warning: {sentence}", err=True)
-    rows = comparison.compare_sides(left, right, resamples)
+    rows = comparison.compare_sides(left, right, resamples, app.registry)
     differences = {
         "recipe": comparison.recipe_differences(left, right),
         "versions": comparison.version_differences(left, right),

@@ -11,17 +11,19 @@ from srframework.cli.context import App, component_row, json_option, print_rows
 from srframework.component import KINDS
 from srframework.recipe.model import shipped
 
+_PLURALS = {f"{title.replace(' ', '-')}s": kind for kind, title in KINDS.items()}
+
 
 @click.command("list")
-@click.argument("kind", type=click.Choice([*KINDS, *(f"{kind}s" for kind in KINDS)]), metavar="[KIND]", required=False)
+@click.argument("kind", type=click.Choice([*KINDS, *_PLURALS]), metavar="[KIND]", required=False)
 @json_option
 @click.pass_obj
 def list_components(app: App, kind: str | None, as_json: bool) -> None:
     """List the components: all, or those of one KIND.
 
-    KIND is backbone, pruner, debiaser, dataset or evaluator.
+    KIND is backbone, pruner, debiaser, bias, dataset or evaluator.
     """
-    components = app.registry.of_kind(kind.removesuffix("s")) if kind else list(app.registry)
+    components = app.registry.of_kind(_PLURALS.get(kind, kind)) if kind else list(app.registry)
     print_rows([component_row(each) for each in components], as_json, ("kind", "name", "summary", "dist", "version"))
 
 

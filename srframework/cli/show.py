@@ -16,14 +16,12 @@ from srframework.cli.context import App, component_row, json_option, print_json,
 from srframework.component import KINDS, Options
 from srframework.errors import UsageError, nearest
 from srframework.faults import calling
-from srframework.recipe.needs import provides
 from srframework.registry.registry import Registered
 from srframework.training.options import TrainingOptions
 
 _HEADERS = {
     "pruner": "[stages.pruner]  # of the stage above it",
     "debiaser": "[stages.loss]  # of the stage above it",
-    "bias": "[bias]",
     "evaluator": "[[evaluators]]",
 }
 """Where a component's table stands in a recipe, if not under its kind."""
@@ -154,7 +152,7 @@ def _range(field: FieldInfo) -> str:
 
 def _toml(registered: Registered, name: str, options: list[dict[str, Any]]) -> Iterator[str]:
     """A table with every option: what has no default is a comment, to be filled in."""
-    yield _HEADERS.get("bias" if "bias" in provides(registered.component) else registered.kind, f"[{registered.kind}]")
+    yield _HEADERS.get(registered.kind, f"[{registered.kind}]")
     yield f'use = "{name}"'
     for option in options:
         value = _default(option)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 from pydantic import AfterValidator, Field, ValidationError
 
 from srframework.claims.claim import Claim
-from srframework.component import Options, stage_references
+from srframework.component import KINDS, Options, stage_references
 from srframework.errors import (
     SHOWN,
     AmbiguousComponent,
@@ -30,16 +30,12 @@ from srframework.recipe.document import Document, Source
 from srframework.recipe.explain import explain
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.model import PRETRAINED, Recipe, Reference, Stage, Use
-from srframework.recipe.needs import Indexed, check_needs, match_bias, provides
+from srframework.recipe.needs import Indexed, check_needs, match_bias
 from srframework.recipe.statements import KeyPath
 from srframework.registry.registry import Registry
 from srframework.training.options import TrainingOptions
 
 OptionsT = TypeVar("OptionsT", bound=Options)
-
-BEST_AFTER_MASKING_FINE_TUNED = 0.7
-"""Share of the steps before which no checkpoint counts when a fine-tuned model is masked:
-earlier, less robust masks would win on the ID metric (App. B.3)."""
 
 
 def load(recipe: str | Path, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
@@ -154,7 +150,7 @@ class _Check:
         top = self._options(_Top, data, ())
         backbone = self._use("backbone", data["backbone"], ("backbone",)) if "backbone" in data else None
         dataset = self._use("dataset", data["dataset"], ("dataset",)) if "dataset" in data else None
-        bias = self._use("debiaser", data["bias"], ("bias",)) if "bias" in data else None
+        bias = self._use("bias", data["bias"], ("bias",)) if "bias" in data else None
         evaluators = self._evaluators(data.get("evaluators"), dataset)
         stages = self._stages(data)
         if dataset is not None:
@@ -231,13 +227,13 @@ class _Check:
 
         table = {"use": value} if isinstance(value, str) else value
         if not isinstance(table, dict):
-            return wrong(f"expected a table with `use`, or the {kind}'s name, got {shorten(value)}")
+            return wrong(f"expected a table with `use`, or the {KINDS[kind]}'s name, got {shorten(value)}")
         name = table.get("use")
         use_key: KeyPath = () if isinstance(value, str) else ("use",)
         if not isinstance(name, str):
             names = listed(each.name for each in self._registry.of_kind(kind))
             got = "nothing" if name is None else shorten(name)
-            return wrong(f"expected the {kind}'s name, one of: {names}; got {got}", use_key)
+            return wrong(f"expected the {KINDS[kind]}'s name, one of: {names}; got {got}", use_key)
         try:
             registered = self._registry.get(kind, name)
         except (UnknownComponent, AmbiguousComponent, MissingComponent) as error:
@@ -312,10 +308,6 @@ class _Check:
             message = f"missing; expected: {_StageTop.model_fields['loss'].description}"
             found = _Found(None, (_Note((), message),))
         loss = take(found, ("loss",))
-        if loss is not None and "bias" in provides(loss.registered.component):
-            got = f"got the bias model {shorten(loss.registered.name)}, which belongs into [bias]"
-            problems.append(_Note(("loss", "use"), f"expected a loss, {got}"))
-            loss = None
         pruner = take(self._component("pruner", table["pruner"]), ("pruner",)) if "pruner" in table else None
         if top is not None:
             if top.op == "prune" and "pruner" not in table:
@@ -392,9 +384,9 @@ def _trained(draft: _Draft, common: Mapping[str, Any]) -> Stage:
     training = TrainingOptions.model_validate({**common, **draft.overrides})
     if training.best_after is None:
         with at(stage=top.name):
-            late = pruner is not None and "best-late" in pruner.registered.provided(pruner.options)
-        late = late and weights.stage != PRETRAINED
-        training = training.model_copy(update={"best_after": BEST_AFTER_MASKING_FINE_TUNED if late else 0.0})
+            fine_tuned = weights.stage != PRETRAINED
+            default = 0.0 if pruner is None else pruner.registered.best_after(pruner.options, fine_tuned)
+        training = training.model_copy(update={"best_after": default})
     mask = Reference.parse(top.mask) if top.mask is not None else None
     return Stage(top.name, top.op, weights, mask, pruner, draft.loss, training)
 

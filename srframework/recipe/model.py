@@ -12,7 +12,7 @@ from typing import Any
 import tomli_w
 
 from srframework.claims.claim import Claim
-from srframework.component import Options, stage_references
+from srframework.component import NEEDS_BIAS, Options, stage_references
 from srframework.errors import Problem, RecipeError, listed, nearest
 from srframework.faults import at, calling
 from srframework.registry.registry import Registered
@@ -29,9 +29,9 @@ class Use:
     registered: Registered
     options: Options
 
-    def build(self, kind: str | None = None) -> Any:
+    def build(self) -> Any:
         """Make the thing itself; see :meth:`srframework.registry.registry.Registered.build`."""
-        return self.registered.build(self.options, kind)
+        return self.registered.build(self.options)
 
     def table(self) -> dict[str, Any]:
         """As TOML: the name, and every option that has a value."""
@@ -116,7 +116,7 @@ class Stage:
     def needs_bias(self) -> bool:
         """Whether the loss wants the bias model's predictions."""
         with at(stage=self.name):
-            return "bias" in self.loss.registered.required(self.loss.options)
+            return NEEDS_BIAS in self.loss.registered.required(self.loss.options)
 
     @property
     def teacher(self) -> Reference | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
+from srframework.component import NEEDS_BIAS
 from srframework.faults import at
 from srframework.recipe.model import Stage, Use
 from srframework.recipe.statements import KeyPath
@@ -20,11 +20,8 @@ Add = Callable[[KeyPath, str], None]
 def match_bias(bias: Use | None, dataset: Use, stages: Sequence[Indexed], registry: Registry, add: Add) -> Use | None:
     """The bias model that the recipe names, or the only one that needs no options; checked."""
     offered = set(dataset.registered.provided(dataset.options))
-    models = [each for each in registry.of_kind("debiaser") if "bias" in provides(each.component)]
+    models = registry.of_kind("bias")
     names = ", ".join(each.name for each in models) or "none is installed"
-    if bias is not None and bias.registered not in models:
-        add(("bias", "use"), f"{bias.registered.name!r} is no bias model; expected one of: {names}")
-        return bias
     needy = [(index, stage) for index, stage in stages if stage.needs_bias]
     if not needy:
         return bias
@@ -51,7 +48,7 @@ def match_bias(bias: Use | None, dataset: Use, stages: Sequence[Indexed], regist
 
 def check_needs(dataset: Use, stages: Sequence[Indexed], add: Add) -> None:
     """Whatever else a stage's components require must come from the data set."""
-    offered = {"bias", *dataset.registered.provided(dataset.options)}
+    offered = {NEEDS_BIAS, *dataset.registered.provided(dataset.options)}
     for index, stage in stages:
         if stage.training.ood_train and "ood-train" not in offered:
             expected = "0, for want of OOD training examples"
@@ -64,8 +61,3 @@ def check_needs(dataset: Use, stages: Sequence[Indexed], add: Add) -> None:
                 what = " and ".join(sorted(missing))
                 expected = f"a data set that provides {what}, which {use.registered.owner} requires"
                 add(("stages", index, key, "use"), f"expected {expected}; got {dataset.registered.name!r}")
-
-
-def provides(component: Any) -> tuple[str, ...]:
-    """What the component provides whatever its options are; nothing where that depends on them."""
-    return () if callable(component.provides) else tuple(component.provides)

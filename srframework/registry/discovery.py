@@ -89,7 +89,7 @@ def _mentions(file: Path, name: str) -> bool:
     return any(f"{quote}{name}{quote}".encode(errors="replace") in text for quote in "\"'")
 
 
-_HOOKS = {f"srframework_{kind}s": kind for kind in KINDS}
+_HOOKS = {f"srframework_{title.replace(' ', '_')}s": kind for kind, title in KINDS.items()}
 
 
 class _Refused(Exception):

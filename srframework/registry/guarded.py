@@ -37,14 +37,14 @@ CONTRACTS: dict[str, type] = {
     "pruner": Pruner,
     "evaluator": Evaluator,
 }
-"""What a factory must make, by the kind of the component; ``"bias"`` for a debiaser that provides it."""
+"""What a factory must make, by the kind of the component."""
 
 
 def guarded(kind: str, made: object, owner: str, options: object) -> Any:
     """A component that a factory made, behind the boundary.
 
     Args:
-        kind: Of :data:`CONTRACTS`.
+        kind: Of the component.
         made: What the factory gave.
         owner: For messages.
         options: Those of the component.
@@ -318,6 +318,21 @@ def _figures(given: Any, owner: str, what: str, *_: Any) -> dict[str, float]:
     return figures
 
 
+def _of_confusion(given: Any, owner: str, what: str, confusion: Any) -> dict[str, Any]:
+    import numpy as np
+
+    expect(isinstance(given, Mapping), owner, what, "a mapping from names to arrays", given)
+    figures = {}
+    for name, value in given.items():
+        expect(isinstance(name, str), owner, what, "figures under names", f"{name!r} as a name"[:200])
+        numbers = np.asarray(value)
+        fits = numbers.shape == (len(confusion),) and numbers.dtype.kind in "iufb" and bool(np.isfinite(numbers).all())
+        got = f"{numbers.dtype} of shape {numbers.shape}"
+        expect(fits, owner, what, f"finite numbers of shape ({len(confusion)},) as {name!r}", got)
+        figures[name] = numbers.astype(np.float64)
+    return figures
+
+
 def _log_probs(given: Any, owner: str, what: str, *_: Any) -> Any:
     import numpy as np
 
@@ -344,5 +359,6 @@ _CHECKS: dict[tuple[type, str], Callable[..., Any]] = {
     (Pruner, "state"): _state,
     (Evaluator, "applies_to"): _bool,
     (Evaluator, "evaluate"): _figures,
+    (Evaluator, "of_confusion"): _of_confusion,
     (Evaluator, "measure"): _figures,
 }

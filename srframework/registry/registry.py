@@ -47,7 +47,7 @@ class Registered:
     @property
     def owner(self) -> str:
         """For messages: ``pruner 'mask' of srframework 0.1.0``."""
-        return f"{self.kind} {self.name!r} of {self.plugin.dist} {self.plugin.version}"
+        return f"{KINDS[self.kind]} {self.name!r} of {self.plugin.dist} {self.plugin.version}"
 
     def required(self, options: Options) -> tuple[str, ...]:
         """What the component requires, with these options; see :class:`srframework.Component`.
@@ -61,6 +61,20 @@ class Registered:
         """What the component provides, with these options; raises as :meth:`required` does."""
         return self._asked("provides", self.component.provides, options)
 
+    def best_after(self, options: Options, fine_tuned: bool) -> float:
+        """What a pruner has as :meth:`srframework.Options.default_best_after`.
+
+        Raises:
+            PluginError: The plugin's own method fails, or gives no share; names the plugin.
+        """
+        what = "default_best_after()"
+        with calling(self.owner, what):
+            given = options.default_best_after(fine_tuned)
+            is_number = isinstance(given, int | float) and not isinstance(given, bool)
+            got = repr(given)[:200] if is_number else kind_of(given)
+            expect(is_number and 0 <= given <= 1, self.owner, what, "a number in [0, 1]", got)
+        return float(given)
+
     def _asked(self, what: str, needs: Needs, options: Options) -> tuple[str, ...]:
         with calling(self.owner, what):
             given = needs(options) if callable(needs) else needs
@@ -72,12 +86,8 @@ class Registered:
             expect(isinstance(name, str), self.owner, what, "a list of names", f"one with {kind_of(name)} in it")
         return names
 
-    def build(self, options: Options, kind: str | None = None) -> Any:
+    def build(self, options: Options) -> Any:
         """Make the thing itself, behind the boundary of :mod:`srframework.registry.guarded`.
-
-        Args:
-            options: Of the component.
-            kind: Of :data:`srframework.registry.guarded.CONTRACTS`; None for what the component says of itself.
 
         Raises:
             PluginError: The factory cannot be imported or fails, or makes something else than its kind's contract asks
@@ -86,9 +96,7 @@ class Registered:
         factory = self._factory()
         with calling(self.owner, "factory"):
             made = factory(options)
-        if kind is None:
-            kind = "bias" if self.kind == "debiaser" and "bias" in self.provided(options) else self.kind
-        return guarded(kind, made, self.owner, options)
+        return guarded(self.kind, made, self.owner, options)
 
     def _factory(self) -> Callable[[Any], Any]:
         factory = self.component.factory
@@ -131,7 +139,8 @@ class Registry:
     def __init__(self, plugins: Iterable[Plugin]) -> None:
         self.plugins = tuple(plugins)
         everything = [Registered(kind, item, plugin) for plugin in self.plugins for kind, item in plugin.components]
-        self._all = sorted(everything, key=lambda each: (KINDS.index(each.kind), each.name, each.plugin.dist))
+        kinds = list(KINDS)
+        self._all = sorted(everything, key=lambda each: (kinds.index(each.kind), each.name, each.plugin.dist))
 
     def __iter__(self) -> Iterator[Registered]:
         return iter(self._all)
@@ -154,11 +163,15 @@ class Registry:
             return matches[0]
         if matches:
             full = ", ".join(each.full_name for each in matches)
-            raise AmbiguousComponent(f"{kind} {name!r} is provided by more than one plugin; expected one of: {full}")
+            raise AmbiguousComponent(
+                f"{KINDS[kind]} {name!r} is provided by more than one plugin; expected one of: {full}"
+            )
         names = sorted({each.name for each in choices} | {each.full_name for each in choices if "/" in name})
         near = nearest(name, names)
         hint = f"; did you mean {near!r}?" if near else ""
-        message = f"no {kind} is named {name!r}; expected one of: {', '.join(names) or 'none'}{hint}"
+        others = [each.kind for each in self._all if name in (each.name, each.full_name)]
+        other = f", which is of kind {others[0]}" if others else ""
+        message = f"no {KINDS[kind]} is named {name!r}{other}; expected one of: {', '.join(names) or 'none'}{hint}"
         self._refuse_missing(kind, name)
         failed = [plugin for plugin in self.plugins if plugin.state == "failed"]
         blocked = [plugin for plugin in self.plugins if plugin.state == "blocked"]
@@ -173,19 +186,19 @@ class Registry:
         of_dist = [plugin for plugin in failed if not dist or _plain(plugin.dist) == _plain(dist)]
         having = [plugin for plugin in of_dist if plugin.has(kind, bare)] or (of_dist if dist else [])
         if having:
-            raise MissingComponent(f"{kind} {name!r} is missing: {'; '.join(map(_failed, having))}")
+            raise MissingComponent(f"{KINDS[kind]} {name!r} is missing: {'; '.join(map(_failed, having))}")
 
     def failures(self) -> list[str]:
         """One line for each plugin that failed, and for each name that two plugins claim."""
         lines = [
             f"{_title(plugin)} is disabled: {plugin.failure}" for plugin in self.plugins if plugin.state == "failed"
         ]
-        for kind in KINDS:
+        for kind, title in KINDS.items():
             same: dict[str, list[str]] = {}
             for each in self.of_kind(kind):
                 same.setdefault(each.name, []).append(each.full_name)
             lines += [
-                f"{kind} {name!r} is provided by more than one plugin; use one of: {', '.join(full)}"
+                f"{title} {name!r} is provided by more than one plugin; use one of: {', '.join(full)}"
                 for name, full in same.items()
                 if len(full) > 1
             ]

@@ -12,17 +12,19 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from srframework.errors import DataError, UsageError
+from srframework.errors import DataError, PluginError, UsageError
 from srframework.files import open_file
-from srframework.report.bootstrap import METRICS, Ints, Sample, over_examples, over_seeds, point
+from srframework.registry.registry import Registry
+from srframework.report.bootstrap import Ints, Sample, over_examples, over_seeds, point
 from srframework.report.figures import Figures
+from srframework.report.metrics import Metric, metric_of
 from srframework.report.side import Place, Side
 from srframework.report.summary import comparable
 
 _MOST = 4 << 30
 """Bytes of the largest file of predictions that is read."""
 
-_LABELS = 1 << 20
+_LABELS = 1 << 8
 """More than any task has."""
 
 _NEAR = 1e-6
@@ -105,8 +107,14 @@ def paired_seeds(a: Side, b: Side) -> list[tuple[int, int]]:
     return common or [(of_a, of_b) for of_a in a.runs for of_b in b.runs]
 
 
-def compare_sides(a: Side, b: Side, resamples: int) -> list[Compared]:
+def compare_sides(a: Side, b: Side, resamples: int, registry: Registry) -> list[Compared]:
     """Every figure that both have, over the common seeds, or, where there is none, over all.
+
+    Args:
+        a: One side.
+        b: The other.
+        resamples: Of the bootstrap.
+        registry: The components; the evaluators of A's recipe compute the metric of resampled examples.
 
     Raises:
         UsageError: They have no stage in common; says which each has.
@@ -116,7 +124,7 @@ def compare_sides(a: Side, b: Side, resamples: int) -> list[Compared]:
     for place in (place for place in of_a if place in of_b):
         metric, other = of_a[place][0], of_b[place][0]
         if metric == other:
-            rows += _compare(a, b, place, metric, of_a[place][1], of_b[place][1], resamples)
+            rows += _compare(a, b, place, metric, of_a[place][1], of_b[place][1], resamples, registry)
     if not rows:
         told = [
             ", ".join(f"{s} ({m})" for (s, level), (m, _) in each.items() if level is None) for each in (of_a, of_b)
@@ -133,6 +141,7 @@ def _compare(
     of_a: Mapping[int, Figures],
     of_b: Mapping[int, Figures],
     resamples: int,
+    registry: Registry,
 ) -> list[Compared]:
     stage, level = place
     pairs = paired_seeds(a, b)
@@ -152,9 +161,10 @@ def _compare(
         try:
             if names[0] != names[1]:
                 raise DataError(f"ID is {names[0]} in A and {names[1]} in B")
-            samples = _samples(a, b, place, names[0], metric, values)
-            interval, examples = over_examples(metric, samples, resamples), sum(len(s.labels) for s in samples)
-        except DataError as error:
+            computed = metric_of(a.first.settings.evaluators, metric, registry)
+            samples = _samples(a, b, place, names[0], (metric, computed), values)
+            interval, examples = over_examples(computed, samples, resamples), sum(len(s.labels) for s in samples)
+        except (DataError, PluginError) as error:
             note = str(error)
         over = None
         if len(common) > 1:
@@ -167,15 +177,13 @@ def _compare(
 
 
 def _samples(
-    a: Side, b: Side, place: Place, split: str, metric: str, values: Sequence[Mapping[int, float]]
+    a: Side, b: Side, place: Place, split: str, metric: tuple[str, Metric], values: Sequence[Mapping[int, float]]
 ) -> list[Sample]:
     """The predictions, by the examples that runs have in common.
 
     Raises:
         DataError: No interval can be had; says why.
     """
-    if metric not in METRICS:
-        raise DataError(f"{metric} cannot be had from predicted labels alone, as {' and '.join(METRICS)} can")
     data = [side.facts("data") for side in (a, b)]
     sets: dict[bytes, tuple[Ints, dict[int, Ints], dict[int, Ints]]] = {}
     for pair in paired_seeds(a, b):
@@ -195,7 +203,7 @@ def _samples(
     return [Sample(labels, np.stack([*x.values()]), np.stack([*y.values()])) for labels, x, y in sets.values()]
 
 
-def _predictions(path: Path, metric: str, figure: float) -> tuple[Ints, Ints]:
+def _predictions(path: Path, metric: tuple[str, Metric], figure: float) -> tuple[Ints, Ints]:
     """True and predicted labels, ``(N,)`` each, which give the figure."""
     try:
         with open_file(path) as file:  # what follows would wait for a pipe
@@ -216,8 +224,9 @@ def _predictions(path: Path, metric: str, figure: float) -> tuple[Ints, Ints]:
         raise DataError(f"{path}: expected as many labels as predictions, got {label.shape} and {predicted.shape}")
     if not all(0 <= each.min() <= each.max() < _LABELS for each in (label, predicted)):
         raise DataError(f"{path}: expected labels from 0 to {_LABELS - 1}, got others")
-    if abs((got := point(metric, label, predicted)) - figure) > _NEAR:
-        raise DataError(f"{path}: the predictions give {metric} {got:.6f}, summary.json says {figure:.6f}")
+    name, computed = metric
+    if abs((got := point(computed, label, predicted)) - figure) > _NEAR:
+        raise DataError(f"{path}: the predictions give {name} {got:.6f}, summary.json says {figure:.6f}")
     return label, predicted
 
 

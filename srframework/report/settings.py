@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,11 +22,13 @@ class Settings:
         values: By key, as a user writes an override: ``stages.srnet.pruner.sparsity``; less the training options
             that change nothing of what comes out.
         builds_on: Stage -> the stages that its result hangs on, itself included.
+        evaluators: Their tables: ``use``, and the options.
     """
 
     recipe: str
     values: Mapping[str, Any]
     builds_on: Mapping[str, frozenset[str]]
+    evaluators: Sequence[Mapping[str, Any]]
 
     @classmethod
     def of(cls, table: Mapping[str, Any]) -> Settings:
@@ -36,7 +38,9 @@ class Settings:
         for trained in ("training", *(f"stages.{name}" for name in stages)):
             for option in PROGRESS:
                 values.pop(f"{trained}.{option}", None)
-        return cls(str(table["name"]), values, {name: _builds_on(name, stages) for name in stages})
+        builds_on = {name: _builds_on(name, stages) for name in stages}
+        evaluators = [each for each in table.get("evaluators", ()) if isinstance(each, dict)]
+        return cls(str(table["name"]), values, builds_on, evaluators)
 
     def concerns(self, key: str, stage: str) -> bool:
         """Whether a stage's result hangs on a key: its own, one of what it builds on, or of the whole recipe.

@@ -38,7 +38,7 @@ class FittedBias:
 
     def __init__(self, use: Use, task: TaskData, network: Network) -> None:
         self._use, self._task = use, task
-        self._model: BiasModel = use.build("bias")
+        self._model: BiasModel = use.build()
         self._known: dict[str, np.ndarray | None] = {}
         features = task.spurious_features
         with calling_model("input embeddings"):

@@ -49,7 +49,7 @@ class TrainingOptions(Options):
         ge=0,
         le=1,
         description="Share of the steps, in [0, 1], before which no checkpoint is the best. "
-        "Unset: 0.7 for mask training that starts from another stage's weights, else 0.",
+        "Unset: the default of the stage's pruner, which is 0 for most; 0 without a pruner.",
     )
     log_every: int = Field(10, ge=1, description="Optimizer steps between lines of metrics.jsonl; at least 1.")
     checkpoint_seconds: float = Field(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from srframework.component import KINDS
 from srframework.sweeps.worker import _registry
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -49,12 +50,13 @@ class Mine({contract}):
 {more}
 
 @hookimpl
-def srframework_{kind}s():
+def srframework_{hook}s():
     return [Component(**dict(name="mine", options=MyOptions, factory=Mine, summary="x", source="y") | dict({fields}))]
 """
 
 CONTRACTS = {
     "debiaser": "Debiaser",
+    "bias": "BiasModel",
     "pruner": "FixedMask",
     "evaluator": "Evaluator",
     "dataset": "Synthetic",
@@ -110,7 +112,7 @@ def zoo(tmp_path, monkeypatch, perform) -> Callable[..., object]:
             "options": textwrap.indent(options, "    ").strip(),
             "contract": contract or CONTRACTS[kind],
             "base": BASES.get(kind, "Options"),
-            "kind": kind,
+            "hook": KINDS[kind].replace(" ", "_"),
         }
         text = HEAD
         for name, value in slots.items():
@@ -130,9 +132,9 @@ def zoo(tmp_path, monkeypatch, perform) -> Callable[..., object]:
         (work / "zoo.toml").write_text(text)
         return work / "zoo.toml"
 
-    def run(kind: str, role=None, use="mine", command=("run",), args=(), others=None, recipe=True, **code):
+    def run(kind: str, use="mine", command=("run",), args=(), others=None, recipe=True, **code):
         install(kind, **code)
-        write(role or kind, use, **({"debiaser": "poe"} if role == "bias" else {}), **(others or {}))
+        write(kind, use, **({"debiaser": "poe"} if kind == "bias" else {}), **(others or {}))
         file = ("zoo.toml",) if recipe else ()
         out = ("--out", "out") if command[0] in ("run", "sweep") else ()
         return perform(*command, *file, *out, *args, cwd=work)
@@ -305,8 +307,8 @@ BIAS_CASES = {
 
 @pytest.mark.parametrize("code", BIAS_CASES.values(), ids=BIAS_CASES)
 def test_a_broken_bias_model_is_the_plugins_fault(zoo, code):
-    done = zoo("debiaser", role="bias", body=code, contract="BiasModel", fields="provides=('bias',)")
-    blamed(done, "debiaser", True)
+    done = zoo("bias", body=code)
+    blamed(done, "bias model", True)
 
 
 FEATURES = [

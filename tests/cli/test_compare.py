@@ -207,17 +207,33 @@ def test_the_fingerprints_of_the_data_count_even_where_the_labels_are_alike(make
     assert [each["key"] for each in document["data"]] == ["dev"]
 
 
-@pytest.mark.parametrize(("metric", "interval"), [("f1", True), ("hans/lexical", False)])
-def test_f1_has_an_interval_and_what_needs_more_than_labels_has_none(make_run, compared, metric, interval):
+USED = "srframework/accuracy, srframework/f1, other/gone"
+
+
+@pytest.mark.parametrize(
+    ("metric", "args", "note"),
+    [
+        ("f1", [], None),
+        (
+            "hans/lexical",
+            [],
+            f"no evaluator of the recipe ({USED}) computes hans/lexical of a confusion matrix; no eval",
+        ),
+        ("f1", ["--block", "evaluators"], f"no evaluator of the recipe ({USED}) computes f1 of a confusion matrix; no"),
+    ],
+)
+def test_a_metric_that_an_evaluator_computes_of_a_confusion_matrix_has_an_interval(make_run, call, metric, args, note):
     # Weighted F1 of A: half true, class 0 said 60 times with 30 hits, class 1 40 times with 20.
     figures = {"srnet": ((2 * 30 / 110 + 2 * 20 / 90) / 2, 0.5)}
+    evaluators = [{"use": name} for name in USED.split(", ")]
     for name in "AB":
-        make_run(name, figures=figures, said={"srnet": {"dev": (LABELS, SAID["A"])}}, metric=metric)
-    row = compared("A", "B")[1]["srnet", None, "id"]
-    assert (row["interval"] == [0.0, 0.0]) == interval
-    assert row["note"] == (
-        None if interval else f"{metric} cannot be had from predicted labels alone, as accuracy and f1 can"
-    )
+        said = {"srnet": {"dev": (LABELS, SAID["A"])}}
+        make_run(name, figures=figures, said=said, metric=metric, evaluators=evaluators)
+    done = call(*args, "compare", "A", "B", "--json")
+    assert done.code == 0
+    (row,) = [row for row in json.loads(done.out)["figures"] if row["kind"] == "id"]
+    assert row["interval"] == ([0.0, 0.0] if note is None else None)
+    assert (row["note"] or "").startswith(note or "")
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,6 @@ def test_every_component_can_be_shown_in_every_form(call, component):
         assert (done.code, done.err) == (0, "")
     kind, name = component.split("/")
     place = {"pruner": "stages.pruner", "debiaser": "stages.loss", "evaluator": "evaluators"}.get(kind, kind)
-    place = "bias" if name.startswith("bias-") else place
     # as a user does: at the end of a recipe, after the table of a stage
     table = tomli.loads(f"[[stages]]\nname = 'last'\n{done.out}")
     for key in place.split("."):
@@ -122,12 +121,13 @@ def test_the_toml_of_an_option_without_a_default_is_a_comment(call):
         ("pruner/msk", f"error: no pruner is named 'msk'; expected one of: {PRUNERS}; did you mean 'mask'?"),
         (
             "prunner/mask",
-            "error: expected KIND/NAME with KIND one of backbone, pruner, debiaser, dataset, evaluator; "
+            "error: expected KIND/NAME with KIND one of backbone, pruner, debiaser, bias, dataset, evaluator; "
             "got 'prunner/mask'; did you mean 'pruner'?",
         ),
         (
             "pruner",
-            "error: expected KIND/NAME with KIND one of backbone, pruner, debiaser, dataset, evaluator; got 'pruner'",
+            "error: expected KIND/NAME with KIND one of backbone, pruner, debiaser, bias, dataset, evaluator; "
+            "got 'pruner'",
         ),
         ("pruner/", f"error: no pruner is named ''; expected one of: {PRUNERS}"),
     ],

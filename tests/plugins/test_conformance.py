@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from srframework import Component, Debiaser, Options, Pruner, testing
+from srframework import BiasModel, Component, Debiaser, Evaluator, Options, Pruner, testing
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 
@@ -27,7 +27,7 @@ ELSEWHERE = {
     "dataset/paraphrase": "needs files: below",
     "dataset/fact-verification": "needs files: below",
     "dataset/pairs": "needs files: below",
-    "debiaser/bias-file": "needs a file: below",
+    "bias/bias-file": "needs a file: below",
 }
 
 
@@ -97,7 +97,7 @@ def test_the_tasks_of_the_paper_conform(tmp_path, name, max_train):
 
 def test_bias_file_conforms(tmp_path):
     np.save(tmp_path / "bias.npy", np.full((12, 3), 1 / 3))
-    testing.check_debiaser(REGISTRY.get("debiaser", "bias-file").component, path=str(tmp_path / "bias.npy"))
+    testing.check_bias(REGISTRY.get("bias", "bias-file").component, path=str(tmp_path / "bias.npy"))
 
 
 class Nothing(Options):
@@ -107,6 +107,24 @@ class Nothing(Options):
 class Unreduced(Debiaser):
     def loss(self, inputs):
         return inputs.logits.sum(1)
+
+
+class Unnormalised(BiasModel):
+    def fit(self, task, features):
+        pass
+
+    def log_probs(self, split):
+        return np.zeros((len(split.examples), 3))
+
+
+class Unlike(Evaluator):
+    """Its figure of a confusion matrix is not its figure of the predictions."""
+
+    def evaluate(self, predictions):
+        return {"one": 1.0}
+
+    def of_confusion(self, confusion):
+        return {"one": np.full(len(confusion), 2.0)}
 
 
 class Forgetful(Pruner):
@@ -128,7 +146,9 @@ class Forgetful(Pruner):
     ("check", "factory", "message"),
     [
         ("check_debiaser", Unreduced, "x: expected a scalar loss, got shape (4,)"),
+        ("check_bias", Unnormalised, "x: split 'train': probabilities sum to 3.0..3.0"),
         ("check_pruner", Forgetful, "pruned weights are not 0 after a refresh"),
+        ("check_evaluator", Unlike, "x: one of confusion matrices is 2.0, evaluate() has 1.0"),
         ("check_evaluator", Unreduced, "x: expected Evaluator, got Unreduced"),
     ],
 )

@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from sklearn.metrics import log_loss
 
-from srf_debiasers import srframework_debiasers
+from srf_debiasers import srframework_bias_models, srframework_debiasers
 from srframework import Debiaser, LossInputs
 
-COMPONENTS = {each.name: each for each in srframework_debiasers()}
+LOSS_COMPONENTS = {each.name: each for each in srframework_debiasers()}
+COMPONENTS = LOSS_COMPONENTS | {each.name: each for each in srframework_bias_models()}
 BIASED = ["poe", "reweight", "confreg", "learned-mixin"]
 LOSSES = ["std", "focal", *BIASED]
 HIDDEN = 3
@@ -386,28 +387,29 @@ class TestAnnealing:
 
 class TestRegistration:
     @pytest.mark.parametrize(
-        ("name", "kind", "requires", "provides"),
+        ("name", "kind", "requires"),
         [
-            ("std", "Standard", (), ()),
-            ("poe", "ProductOfExperts", ("bias",), ()),
-            ("reweight", "Reweight", ("bias",), ()),
-            ("confreg", "ConfidenceRegularisation", ("bias",), ()),
-            ("learned-mixin", "LearnedMixin", ("bias",), ()),
-            ("focal", "Focal", (), ()),
-            ("bias-logistic", "LogisticBias", ("spurious-features",), ("bias",)),
-            ("bias-file", "FileBias", (), ("bias",)),
+            ("std", "Standard", ()),
+            ("poe", "ProductOfExperts", ("bias",)),
+            ("reweight", "Reweight", ("bias",)),
+            ("confreg", "ConfidenceRegularisation", ("bias",)),
+            ("learned-mixin", "LearnedMixin", ("bias",)),
+            ("focal", "Focal", ()),
+            ("bias-logistic", "LogisticBias", ("spurious-features",)),
+            ("bias-file", "FileBias", ()),
         ],
     )
-    def test_each_says_what_it_needs_and_can_be_built(self, tmp_path, name, kind, requires, provides):
+    def test_each_says_what_it_needs_and_can_be_built(self, tmp_path, name, kind, requires):
         (tmp_path / "bias.json").write_text("[]")
         needed = {"confreg": {"teacher": "full"}, "bias-file": {"path": str(tmp_path / "bias.json")}}
         component = COMPONENTS[name]
         options = component.options(**needed.get(name, {}))
-        assert (component.required(options), component.provided(options)) == (requires, provides)
+        assert (component.required(options), component.provided(options)) == (requires, ())
         assert type(component.build(options)).__name__ == kind
 
     def test_there_are_no_others(self):
-        assert sorted(COMPONENTS) == sorted([*LOSSES, "bias-logistic", "bias-file"])
+        assert sorted(LOSS_COMPONENTS) == sorted(LOSSES)
+        assert sorted(set(COMPONENTS) - set(LOSSES)) == ["bias-file", "bias-logistic"]
 
     def test_no_option_is_taken_silently(self):
         with pytest.raises(ValueError, match="temperature"):

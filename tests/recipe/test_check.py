@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import Field
@@ -9,7 +10,7 @@ from srf_backbones.options import TinyOptions
 from srf_datasets.options import SyntheticOptions
 from srf_pruners.options import MaskOptions
 from srframework.component import Component, Options
-from srframework.errors import RecipeError
+from srframework.errors import PluginError, RecipeError
 from srframework.recipe.check import load
 from srframework.recipe.model import Reference
 from srframework.registry.discovery import Plugin, discover
@@ -190,7 +191,8 @@ CASES = {
     "component of another kind": (
         'use = "mask"',
         'use = "poe"',
-        "r.toml:19: stages.srnet.pruner.use: no pruner is named 'poe'; expected one of: imp, imp-rw, mask, omp, random",
+        "r.toml:19: stages.srnet.pruner.use: no pruner is named 'poe', which is of kind debiaser; "
+        "expected one of: imp, imp-rw, mask, omp, random",
     ),
     "component of an unknown distribution": (
         'use = "synthetic"',
@@ -305,19 +307,20 @@ CASES = {
     "bias model for a loss": (
         'loss.use = "std"',
         'loss.use = "bias-logistic"',
-        "r.toml:13: stages.full.loss.use: expected a loss, got the bias model 'bias-logistic', "
-        "which belongs into [bias]",
+        "r.toml:13: stages.full.loss.use: no debiaser is named 'bias-logistic', which is of kind bias; "
+        "expected one of: confreg, focal, learned-mixin, poe, reweight, std",
     ),
     "loss for a bias model": (
         "[dataset]",
         '[bias]\nuse = "std"\n[dataset]',
-        "r.toml:8: bias.use: 'std' is no bias model; expected one of: bias-file, bias-logistic",
+        "r.toml:8: bias.use: no bias model is named 'std', which is of kind debiaser; "
+        "expected one of: bias-file, bias-logistic",
     ),
     "bias file that is not there": (
         "[dataset]",
         '[bias]\nuse = "bias-file"\npath = "gone.npy"\n[dataset]',
         "r.toml:9: bias.path: expected a file that exists, seen from {cwd} (no such file), got 'gone.npy' "
-        "(option of debiaser 'bias-file' of srframework 0.1.0)",
+        "(option of bias model 'bias-file' of srframework 0.1.0)",
     ),
     "loss that needs a bias model on data without spurious features": (
         '[dataset]\nuse = "synthetic"\n',
@@ -609,25 +612,37 @@ def test_a_required_evaluator_that_two_plugins_have_is_chosen_by_listing_one(rea
 
 
 class Late(Options):
-    late: bool = Field(True, description="Whether early checkpoints are not to be the best.")
+    after: Any = Field(0.25, description="What it has as the default of best_after.")
+
+    def default_best_after(self, fine_tuned: bool) -> float:
+        return self.after if fine_tuned else 0.125
 
 
 @pytest.mark.parametrize(
-    ("provides", "overrides", "best_after"),
+    ("overrides", "best_after"),
     [
-        (["best-late"], [], 0.7),
-        (["best-late"], ["stages.srnet.weights=pretrained"], 0.0),
-        (["best-late"], ["stages.srnet.best_after=0.2"], 0.2),
-        ([], [], 0.0),
-        (["late-best"], [], 0.0),
-        (lambda options: ["best-late"] if options.late else [], [], 0.7),
-        (lambda options: ["best-late"] if options.late else [], ["stages.srnet.pruner.late=false"], 0.0),
+        ([], 0.25),
+        (["stages.srnet.weights=pretrained"], 0.125),
+        (["stages.srnet.best_after=0.5"], 0.5),
+        (["stages.srnet.best_after=0"], 0.0),
+        (["training.best_after=0.5"], 0.5),
+        (["stages.srnet.pruner.after=1"], 1.0),
     ],
 )
-def test_any_pruner_may_say_that_its_best_checkpoint_comes_late(read, registry, provides, overrides, best_after):
-    more = Registry([*registry.plugins, other("pruner", "scores", options=Late, provides=provides)])
+def test_a_pruner_has_a_default_of_its_own_for_when_the_best_checkpoint_may_come(read, registry, overrides, best_after):
+    more = Registry([*registry.plugins, other("pruner", "scores", options=Late)])
     recipe = read(RECIPE.replace('"mask", sparsity = 0.5', '"scores"'), *overrides, registry=more)
-    assert [stage.training.best_after for stage in recipe.stages] == [0.0, best_after]
+    assert recipe.stages[1].training.best_after == best_after
+
+
+@pytest.mark.parametrize(("after", "got"), [("1.5", "1.5"), ("-1", "-1"), ("'a'", "a value of type str")])
+def test_a_default_that_is_no_share_is_the_plugins_fault(read, registry, after, got):
+    more = Registry([*registry.plugins, other("pruner", "scores", options=Late)])
+    text = RECIPE.replace('"mask", sparsity = 0.5', f'"scores", after = {after}')
+    with pytest.raises(PluginError) as refused:
+        read(text, registry=more)
+    assert "pruner 'scores' of other 1" in str(refused.value)
+    assert f"its default_best_after() must return a number in [0, 1] (got {got})" in str(refused.value)
 
 
 def test_without_any_bias_model_a_loss_that_needs_one_says_so(problems, registry):

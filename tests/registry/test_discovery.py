@@ -82,7 +82,9 @@ class Odd(Exception):
 raise Odd
 """
 
-HOOKS = ", ".join(f"srframework_{kind}s" for kind in ("backbone", "pruner", "debiaser", "dataset", "evaluator"))
+HOOKS = ", ".join(
+    f"srframework_{kind}s" for kind in ("backbone", "pruner", "debiaser", "bias_model", "dataset", "evaluator")
+)
 
 FAILURES = {
     "raises at import": (RAISES, "RuntimeError: no luck: none at all"),
@@ -112,7 +114,8 @@ MORE_FAILURES = {
 BUILT_IN = {
     "backbone": ["bert-base", "bert-large", "encoder", "roberta-base", "tiny"],
     "pruner": ["imp", "imp-rw", "mask", "omp", "random"],
-    "debiaser": ["bias-file", "bias-logistic", "confreg", "focal", "learned-mixin", "poe", "reweight", "std"],
+    "debiaser": ["confreg", "focal", "learned-mixin", "poe", "reweight", "std"],
+    "bias": ["bias-file", "bias-logistic"],
     "dataset": ["fact-verification", "nli", "pairs", "paraphrase", "synthetic"],
     "evaluator": ["accuracy", "f1", "hans", "sparsity"],
 }

@@ -65,7 +65,7 @@ def test_a_name_that_two_plugins_have_is_refused_with_the_full_names(registry):
     [
         ("pruner", "impp", "no pruner is named 'impp'; expected one of: imp, mask, soft-mask; did you mean 'imp'?"),
         ("pruner", "zzz", "no pruner is named 'zzz'; expected one of: imp, mask, soft-mask"),
-        ("backbone", "mask", "no backbone is named 'mask'; expected one of: tiny"),
+        ("backbone", "mask", "no backbone is named 'mask', which is of kind pruner; expected one of: tiny"),
         (
             "evaluator",
             "zo/f1",

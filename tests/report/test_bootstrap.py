@@ -5,11 +5,17 @@ import pytest
 from scipy.stats import bootstrap
 from sklearn.metrics import accuracy_score, f1_score
 
+from srf_evaluators import NoOptions
+from srf_evaluators.classification import F1, Accuracy
 from srframework.report.bootstrap import Sample, over_examples, over_seeds, point
 
 SCORES = {
     "accuracy": accuracy_score,
     "f1": lambda gold, said: f1_score(gold, said, average="weighted", zero_division=0.0),
+}
+METRICS = {
+    "accuracy": lambda confusion: Accuracy(NoOptions()).of_confusion(confusion)["accuracy"],
+    "f1": lambda confusion: F1(NoOptions()).of_confusion(confusion)["f1"],
 }
 
 
@@ -36,12 +42,16 @@ def drawn(count: int, runs: int, classes: int = 3, seed: int = 0) -> Sample:
     ids=["mixed", "all right", "one never predicted", "all wrong"],
 )
 def test_the_metric_is_the_evaluators(metric, labels, predicted):
-    assert point(metric, np.array(labels), np.array(predicted)) == pytest.approx(SCORES[metric](labels, predicted))
+    assert point(METRICS[metric], np.array(labels), np.array(predicted)) == pytest.approx(
+        SCORES[metric](labels, predicted)
+    )
 
 
 def test_weighted_f1_by_hand():
     # Class 0: 1 hit of 1 true and 2 said, F1 2/3; class 1: 2 hits of 3 true and 2 said, F1 4/5.
-    assert point("f1", np.array([0, 1, 1, 1]), np.array([0, 0, 1, 1])) == pytest.approx((2 / 3 + 3 * 4 / 5) / 4)
+    assert point(METRICS["f1"], np.array([0, 1, 1, 1]), np.array([0, 0, 1, 1])) == pytest.approx(
+        (2 / 3 + 3 * 4 / 5) / 4
+    )
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "f1"])
@@ -51,7 +61,7 @@ def test_the_interval_is_scipys_paired_bootstrap_within_monte_carlo_error(metric
 
     def difference(index):
         scores = [
-            np.mean([point(metric, sample.labels[index], said[index]) for said in side])
+            np.mean([point(METRICS[metric], sample.labels[index], said[index]) for said in side])
             for side in (sample.a, sample.b)
         ]
         return scores[1] - scores[0]
@@ -60,14 +70,16 @@ def test_the_interval_is_scipys_paired_bootstrap_within_monte_carlo_error(metric
         (np.arange(300),), difference, n_resamples=2000, vectorized=False, method="percentile", rng=1
     ).confidence_interval
     # The sd of the difference is about 0.04 here, so that of a 2.5 % percentile of 2000 about 0.04 · 2.7 / √2000.
-    assert over_examples(metric, [sample], 20_000) == pytest.approx(tuple(expected), abs=4 * 0.04 * 2.7 / 2000**0.5)
+    assert over_examples(METRICS[metric], [sample], 20_000) == pytest.approx(
+        tuple(expected), abs=4 * 0.04 * 2.7 / 2000**0.5
+    )
 
 
 def test_one_more_right_of_many_is_the_binomials_interval():
     # B is right wherever A is, and in 40 of 400 examples besides: the difference is Binomial(400, 0.1) / 400.
     labels, a = np.zeros(400, dtype=np.int64), np.zeros((1, 400), dtype=np.int64)
     a[0, :40] = 1
-    low, high = over_examples("accuracy", [Sample(labels, a, np.zeros_like(a))], 100_000)
+    low, high = over_examples(METRICS["accuracy"], [Sample(labels, a, np.zeros_like(a))], 100_000)
     from scipy.stats import binom
 
     assert (low, high) == pytest.approx(tuple(binom.ppf([0.025, 0.975], 400, 0.1) / 400), abs=1 / 400)
@@ -75,7 +87,7 @@ def test_one_more_right_of_many_is_the_binomials_interval():
 
 def test_the_same_predictions_differ_by_nothing_and_seeds_of_equal_difference_too():
     sample = drawn(50, 2)
-    assert over_examples("f1", [Sample(sample.labels, sample.a, sample.a)], 200) == (0.0, 0.0)
+    assert over_examples(METRICS["f1"], [Sample(sample.labels, sample.a, sample.a)], 200) == (0.0, 0.0)
     assert over_seeds([0.25, 0.25, 0.25], 200) == (0.25, 0.25)
 
 
@@ -87,7 +99,9 @@ def test_two_seeds_by_hand():
 def test_examples_that_differ_by_run_are_drawn_apart_and_weigh_by_runs():
     # The variances of independent parts add, weighted by (2/3)² and (1/3)².
     parts = [drawn(400, 2, seed=1), drawn(400, 1, seed=2)]
-    (low, high), *each = [over_examples("accuracy", chosen, 20_000) for chosen in (parts, parts[:1], parts[1:])]
+    (low, high), *each = [
+        over_examples(METRICS["accuracy"], chosen, 20_000) for chosen in (parts, parts[:1], parts[1:])
+    ]
     widths = [h - l_ for l_, h in each]
     assert high - low == pytest.approx(((2 / 3 * widths[0]) ** 2 + (1 / 3 * widths[1]) ** 2) ** 0.5, rel=0.04)
     middles = [(h + l_) / 2 for l_, h in each]
@@ -96,7 +110,7 @@ def test_examples_that_differ_by_run_are_drawn_apart_and_weigh_by_runs():
 
 def test_it_is_the_same_every_time_also_in_pieces(monkeypatch):
     sample = drawn(200, 1)
-    first = over_examples("accuracy", [sample], 1000)
-    assert over_examples("accuracy", [sample], 1000) == first
+    first = over_examples(METRICS["accuracy"], [sample], 1000)
+    assert over_examples(METRICS["accuracy"], [sample], 1000) == first
     monkeypatch.setattr("srframework.report.bootstrap._AT_ONCE", 100)
-    assert over_examples("accuracy", [sample], 1000) == first
+    assert over_examples(METRICS["accuracy"], [sample], 1000) == first

@@ -58,8 +58,8 @@ def fit(network):
 
     def fit(model: BiasModel, task: TaskData = TASK) -> FittedBias:
         component = Component(name="known", options=Options, factory=lambda _: model, summary="x", source="x")
-        plugin = Plugin("other", "1", "e", "m", "loaded", components=(("debiaser", component),))
-        return FittedBias(Use(Registered("debiaser", component, plugin), Options()), task, network)
+        plugin = Plugin("other", "1", "e", "m", "loaded", components=(("bias", component),))
+        return FittedBias(Use(Registered("bias", component, plugin), Options()), task, network)
 
     return fit
 
@@ -205,5 +205,5 @@ def test_what_is_no_log_probabilities_is_the_plugins_fault(fit, said, got):
     with pytest.raises(PluginError) as broken:
         bias.report()
     assert str(broken.value) == (
-        f"debiaser 'known' of other 1: expected finite log-probabilities of shape (4, 3), got {got}"
+        f"bias model 'known' of other 1: expected finite log-probabilities of shape (4, 3), got {got}"
     )

@@ -192,5 +192,5 @@ def test_a_file_that_changes_while_the_recipe_runs_is_refused(tmp_path, registry
     before = components(found.bias)
     file.write_text("[1]")
     assert components(found.bias) == before
-    with pytest.raises(DataError, match=r"^debiaser 'bias-file' of srframework .*: path: a file was changed while"):
+    with pytest.raises(DataError, match=r"^bias model 'bias-file' of srframework .*: path: a file was changed while"):
         components.check()

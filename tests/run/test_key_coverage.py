@@ -199,9 +199,8 @@ PLACES["debiaser"] = ("stages", -1, "loss")
 def all_options():
     yield from options_of("training", ("training",), TrainingOptions)
     for each in REGISTRY:
-        kind = "bias" if each.name.startswith("bias-") else each.kind
         if each.component.options.model_fields:
-            yield from options_of(f"{each.kind}/{each.name}", PLACES[kind], each.component.options)
+            yield from options_of(f"{each.kind}/{each.name}", PLACES[each.kind], each.component.options)
 
 
 # -- the recipes -------------------------------------------------------------------------------------
@@ -330,7 +329,7 @@ def recipe_of(scene):
         if "word_vectors" in REGISTRY.get("dataset", name).component.options.model_fields:
             recipe["dataset"]["word_vectors"] = "vectors-1.vec"
         recipe["bias"], stage["loss"], stage["ood_train"] = dict(BIAS), {"use": "poe"}, 1
-    elif kind == "debiaser" and name.startswith("bias-"):
+    elif kind == "bias":
         recipe["bias"] = dict(BIAS) if name == "bias-logistic" else {"use": name, "path": "bias-1.npy"}
         stage["loss"] = {"use": "poe"}
     elif kind == "debiaser":
@@ -447,7 +446,7 @@ def compare(before, after):
 
 OPTIONS = list(all_options())
 
-QUICK = ("training", "backbone/tiny", "pruner/mask", "debiaser/bias-logistic")
+QUICK = ("training", "backbone/tiny", "pruner/mask", "bias/bias-logistic")
 """What is run each time; the rest with the slow tests."""
 
 
@@ -520,7 +519,7 @@ def test_an_evaluator_more_changes_what_is_measured_and_what_may_be_chosen(home,
 FILES = {
     "dataset/pairs": ["pairs/train.tsv", "pairs/dev.tsv", "pairs/test.tsv", "pairs/odd.tsv", "pairs/extra.tsv"],
     "backbone/encoder": ["model/model.safetensors"],
-    "debiaser/bias-file": ["bias-1.npy"],
+    "bias/bias-file": ["bias-1.npy"],
 }
 
 
@@ -547,7 +546,7 @@ def test_the_content_of_a_file_counts(scene, file, home, monkeypatch):
     ("scene", "old", "new"),
     [
         ("dataset/pairs", "vectors-1.vec", "moved.vec"),
-        ("debiaser/bias-file", "bias-1.npy", "moved.npy"),
+        ("bias/bias-file", "bias-1.npy", "moved.npy"),
     ],
 )
 def test_a_file_that_moved_is_the_same(scene, old, new, home, monkeypatch):
