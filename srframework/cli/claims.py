@@ -11,10 +11,13 @@ from typing import Any
 import click
 from rich.table import Table
 
-from srframework.claims.claim import Judgement, judge
+from srframework.claims.check import TABLES, check_levels, check_splits
+from srframework.claims.claim import Claim
+from srframework.claims.judgement import Judgement, judge
 from srframework.cli.context import App, Folder, json_option, print_json, print_table, store_option
 from srframework.cli.run import one_process_only, run_recipe, set_option
 from srframework.errors import SRFrameworkError, UsageError, nearest
+from srframework.faults import at
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.model import Recipe, shipped
 from srframework.recipe.sweep import load_cells
@@ -76,7 +79,7 @@ def claims(
         return
     from srframework.files import write_json
     from srframework.hashing import digest
-    from srframework.recipe.plan import check_early
+    from srframework.recipe.plan import check_early, plan
     from srframework.run.directory import locked, sentences
 
     one_process_only("claims")
@@ -86,6 +89,7 @@ def claims(
     _check(place, places)  # refuses the directory of another run, before any work
     for recipe in places.values():
         check_early(recipe)
+        check_levels(Claim.model_validate(recipe.claim), plan(recipe, recipe.dataset.build().sizes()))
     with locked(place, lambda: _check(place, places), lambda text: click.echo(text, err=True), leave=False):
         with sentences(place):
             write_json(place / "claims.json", [])
@@ -115,7 +119,7 @@ def _check(place: Path, places: Mapping[Path, Recipe]) -> None:
 
 
 def _load(name: str, registry: Registry, overrides: Sequence[str], seed: int, files: FileChecks | None) -> Recipe:
-    cells = load_cells(name, registry, [*overrides, f"seed={seed}"], files=files)
+    cells = load_cells(name, registry, [*overrides, f"seed={seed}"], files=files, tables=TABLES)
     if cells[0].values:
         swept = ", ".join(cells[0].values)
         raise UsageError(f"{name}: expected nothing but the seed to vary, got a sweep over {swept}; --set 'sweep={{}}'")
@@ -144,15 +148,17 @@ def _run(recipes: dict[str, list[Recipe]], place: Path, store: Path) -> tuple[li
     """A row for each claim; one that fails does not stop the rest, and what is done is on disk."""
     from srframework.files import write_json
     from srframework.run.directory import sentences
+    from srframework.run.resources import load_task
 
     rows: list[dict[str, Any]] = []
     failed = False
     for name, runs in recipes.items():
-        claim = runs[0].claim
-        assert claim is not None, "checked before"
+        claim = Claim.model_validate(runs[0].claim)
         row: dict[str, Any] = {"claim": name, "statement": claim.statement, "source": claim.source, "note": claim.note}
         try:
             reports = []
+            with at(doing="reading the data"):
+                check_splits(claim, [split.name for split in load_task(runs[0]).ood])
             for recipe in runs:
                 click.echo(f"{name}, seed {recipe.seed}: {claim.statement}", err=True)
                 report = run_recipe(recipe, _place(place, name, recipe), store)
@@ -197,9 +203,7 @@ def _spread(figure: dict[str, Any]) -> str:
 
 
 def _print_list(recipes: dict[str, Recipe], as_json: bool) -> None:
-    listed = {
-        name: recipe.claim.model_dump(mode="json") for name, recipe in recipes.items() if recipe.claim is not None
-    }
+    listed = {name: Claim.model_validate(recipe.claim).model_dump(mode="json") for name, recipe in recipes.items()}
     if as_json:
         print_json([{"claim": name, **claim} for name, claim in listed.items()])
         return

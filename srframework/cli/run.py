@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from srframework.claims.check import TABLES
 from srframework.cli.context import App, Folder, json_option, print_json, print_table, store_option
 from srframework.cli.plan import print_plan
 from srframework.errors import UsageError
@@ -50,7 +51,8 @@ def run(
     leaves one run.
     """
     # A plan may be made before the data are here.
-    cells = load_cells(recipe, app.registry, overrides, files=None if dry_run else FileChecks())
+    files = None if dry_run else FileChecks()
+    cells = load_cells(recipe, app.registry, overrides, files=files, tables=TABLES)
     check_cells(cells)
     if dry_run:
         print_plan(cells, as_json)
@@ -64,7 +66,7 @@ def run(
 
 
 def check_cells(cells: Sequence[Cell]) -> None:
-    """Refuse what is said of points inside stages in any cell, as far as that can be told by now; all at once."""
+    """Refuse references to points that a stage of any cell never reaches, where its length is known; all at once."""
     from srframework.recipe.plan import check_early
 
     problems: dict[str, None] = {}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from srframework.claims.check import TABLES
 from srframework.cli.context import App, Folder, json_option, print_json, store_option
 from srframework.cli.plan import print_plan
 from srframework.cli.run import check_cells, one_process_only, set_option
@@ -95,7 +96,7 @@ def sweep(
     each stage is then in OUT/logs.
     """
     flags = [*(f"--grid {each}" for each in grid), *(f"--zip {each}" for each in zips)]
-    cells = load_cells(recipe, app.registry, overrides, flags, None if dry_run else FileChecks())
+    cells = load_cells(recipe, app.registry, overrides, flags, None if dry_run else FileChecks(), TABLES)
     if not cells[0].values:
         expected = (
             "expected something to sweep: --grid, --zip, or a [sweep] in the recipe; `srframework run` runs it once"

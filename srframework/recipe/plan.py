@@ -68,14 +68,21 @@ def check_points(recipe: Recipe, plan: Plan, estimated: bool = False) -> None:
                 expected = f"expected a step of {reference.stage!r}, 1 to {total}, got {reference.step}"
                 raise UsageError(f"{where}: {expected}")
             if reference.level is not None:
-                _check_level(where, reference.stage, reference.level, phases)
-    for check in recipe.claim.parsed if recipe.claim is not None else ():
-        for figure in check.figures:
-            if figure.level is not None and figure.stage in plan:
-                _check_level(f"claim: {figure.text}", figure.stage, figure.level, plan[figure.stage])
+                check_level(where, reference.stage, reference.level, phases)
 
 
-def _check_level(where: str, stage: str, level: float, phases: Sequence[Phase]) -> None:
+def check_level(where: str, stage: str, level: float, phases: Sequence[Phase]) -> None:
+    """Refuse a sparsity level that a stage does not keep.
+
+    Args:
+        where: What names the level, for the message.
+        stage: The stage.
+        level: In (0, 1).
+        phases: Of the stage.
+
+    Raises:
+        UsageError: It is none of those that the stage keeps.
+    """
     levels = [f"{phase.level:g}" for phase in phases if phase.level is not None]
     if f"{level:g}" not in levels:
         got = f"expected a sparsity level that {stage!r} keeps, got {level:g}"
