@@ -14,8 +14,7 @@ from rich.table import Table
 from srframework.claims.check import TABLES, check_levels, check_splits
 from srframework.claims.claim import Claim
 from srframework.claims.judgement import Judgement, judge
-from srframework.cli.context import App, Folder, json_option, print_json, print_table, store_option
-from srframework.cli.run import one_process_only, run_recipe, set_option
+from srframework.cli.context import App, Folder, json_option, print_json, print_table, set_option, store_option
 from srframework.errors import SRFrameworkError, UsageError, nearest
 from srframework.faults import at
 from srframework.recipe.file_checks import FileChecks
@@ -80,6 +79,7 @@ def claims(
     from srframework.files import write_json
     from srframework.hashing import digest
     from srframework.recipe.plan import check_early, plan
+    from srframework.run.api import one_process_only
     from srframework.run.directory import locked, sentences
 
     one_process_only("claims")
@@ -87,8 +87,8 @@ def claims(
     place = out or Path("runs") / f"claims-{digest(tables)[:8]}"
     places = {_place(place, name, recipe): recipe for name, runs in recipes.items() for recipe in runs}
     _check(place, places)  # refuses the directory of another run, before any work
+    check_early(places.values())
     for recipe in places.values():
-        check_early(recipe)
         check_levels(Claim.model_validate(recipe.claim), plan(recipe, recipe.dataset.build().sizes()))
     with locked(place, lambda: _check(place, places), lambda text: click.echo(text, err=True), leave=False):
         with sentences(place):
@@ -147,7 +147,9 @@ def _place(place: Path, name: str, recipe: Recipe) -> Path:
 def _run(recipes: dict[str, list[Recipe]], place: Path, store: Path) -> tuple[list[dict[str, Any]], bool]:
     """A row for each claim; one that fails does not stop the rest, and what is done is on disk."""
     from srframework.files import write_json
+    from srframework.run.api import run_recipe
     from srframework.run.directory import sentences
+    from srframework.run.progress import reporter
     from srframework.run.resources import load_task
 
     rows: list[dict[str, Any]] = []
@@ -161,9 +163,8 @@ def _run(recipes: dict[str, list[Recipe]], place: Path, store: Path) -> tuple[li
                 check_splits(claim, [split.name for split in load_task(runs[0]).ood])
             for recipe in runs:
                 click.echo(f"{name}, seed {recipe.seed}: {claim.statement}", err=True)
-                report = run_recipe(recipe, _place(place, name, recipe), store)
-                assert report is not None, "there is one process"
-                reports.append(report["stages"])
+                with reporter() as progress:
+                    reports.append(run_recipe(recipe, _place(place, name, recipe), store, progress).report["stages"])
             row |= _judged(judge(claim, reports))
         except SRFrameworkError as error:
             failed = True

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import click
 
 from srframework.claims.check import TABLES
-from srframework.cli.context import App, Folder, json_option, print_json, store_option
+from srframework.cli.context import App, Folder, json_option, print_json, set_option, store_option
 from srframework.cli.plan import print_plan
-from srframework.cli.run import check_cells, one_process_only, set_option
-from srframework.cli.sweep_telling import Telling
 from srframework.errors import SRFrameworkError, UsageError
 from srframework.recipe.file_checks import FileChecks
+from srframework.recipe.plan import check_early
 from srframework.recipe.sweep import Cell, load_cells
 from srframework.run.identity import signatures
-from srframework.sweeps import scheduler as schedule
 from srframework.sweeps.launchers import threads_of_each
 from srframework.sweeps.launchers.serial import Here
+from srframework.sweeps.scheduler import Launcher
 
 LAUNCHERS = ("local", "ray")
 
@@ -104,76 +104,64 @@ def sweep(
         raise UsageError(f"{recipe}: {expected}")
     if address is not None and launcher != "ray":
         raise UsageError(f"--address {address}: expected --launcher ray too, which it is for")
-    check_cells(cells)
-    if not dry_run:
-        run_sweep(app, cells, out, store, jobs, threads, launcher, address, as_json)
-        return
+    if dry_run:
+        print_sweep_plan(cells, as_json)
+    else:
+        sweep_cells(app, cells, store, out, started(launcher, jobs, threads, address), threads, as_json)
+
+
+def sweep_cells(
+    app: App,
+    cells: Sequence[Cell],
+    store: Path,
+    out: Path | None,
+    launcher: AbstractContextManager[Launcher] | None = None,
+    threads: int | None = None,
+    as_json: bool = False,
+) -> None:
+    """Run every cell; print the report of each.
+
+    Raises:
+        UsageError: The launcher or the directory is not what it should be.
+        SRFrameworkError: A run failed, after all the others are done.
+    """
+    from srframework.cli.sweep_display import SweepDisplay, summary
+    from srframework.run.progress import reporter
+    from srframework.sweeps.run import Workers, run_sweep
+
+    workers = Workers(launcher, threads, tuple(app.blocked), reporter)
+    result = run_sweep(cells, app.registry, store, out, workers, SweepDisplay(cells, tables=not as_json))
+    if as_json:
+        print_json(result.reports)
+    click.echo(summary(result), err=True)
+    if len(result.failed) < len(cells):
+        click.echo(f"`srframework results {shlex.quote(str(result.path))}` tabulates them", err=True)
+    if result.failed:
+        raise SRFrameworkError(
+            f"{len(result.failed)} of {len(cells)} runs failed; {result.path / 'sweep.json'} says why"
+        )
+
+
+def print_sweep_plan(cells: Sequence[Cell], as_json: bool) -> None:
+    """Print what the cells would do, and how many stages they share."""
+    check_early(cell.recipe for cell in cells)
     if not as_json:
         every = [sign for cell in cells for sign in signatures(cell.recipe).values()]
         click.echo(f"# {len(cells)} runs, {len(set(every))} distinct stages instead of {len(every)}.")
     print_plan(cells, as_json)
 
 
-def run_sweep(
-    app: App,
-    cells: Sequence[Cell],
-    out: Path | None,
-    store: Path,
-    jobs: int | None = None,
-    threads: int | None = None,
-    launcher: str = "local",
-    address: str | None = None,
-    as_json: bool = False,
-) -> None:
-    """Run every cell; print the report of each.
-
-    Args:
-        app: The invocation.
-        cells: Of a sweep, all of them checked.
-        out: The directory of the sweep; None for that which the cells determine.
-        store: Where stages are kept.
-        jobs: How many processes at a time; None for 1, or, on Ray, for what there is room for.
-        threads: Of each process; None for what suits.
-        launcher: Of :data:`LAUNCHERS`.
-        address: Of the Ray cluster.
-        as_json: Whether to print JSON.
-
-    Raises:
-        UsageError: Ray or the directory is not what it should be.
-        SRFrameworkError: A run failed, after all the others are done.
-    """
-    from srframework.sweeps.directory import SweepDirectory
-    from srframework.sweeps.jobs import Tasks
-
-    one_process_only("sweep")
-    started = time.monotonic()
-    alone = launcher == "local" and jobs in (None, 1)
-    directory = SweepDirectory(out or SweepDirectory.default_path(cells), cells)
-    place = _launcher(launcher, jobs, threads, address)
+@contextlib.contextmanager
+def started(name: str, jobs: int | None, threads: int | None, address: str | None) -> Iterator[Launcher]:
+    """The launcher that the options name, until the end of the block."""
+    launcher = _launcher(name, jobs, threads, address)
     try:
-        directory.make()
-        failures = tuple(app.registry.failures())
-        tasks = Tasks(cells, directory.path, store, tuple(app.blocked), logs=not alone, failures=failures)
-        telling = Telling(cells, directory, tasks, alone, tables=launcher == "local" and not as_json)
-        finished = directory.finished()
-        schedule.run([tasks.stored(number) for number in finished], Here(threads), telling.of_finished(finished))
-        rest = [number for number in range(len(cells)) if number not in telling.reports]
-        schedule.run(tasks.all(rest, every_stage=not alone), place, telling.of_rest(rest))
+        yield launcher
     finally:
-        place.close()
-    reports = [telling.reports[number] for number in range(len(cells))]
-    if as_json:
-        print_json(reports)
-    else:
-        telling.print_tables()
-    click.echo(telling.summary(time.monotonic() - started), err=True)
-    if any("error" not in report for report in reports):
-        click.echo(f"`srframework results {shlex.quote(str(directory.path))}` tabulates them", err=True)
-    if failed := [report for report in reports if "error" in report]:
-        raise SRFrameworkError(f"{len(failed)} of {len(reports)} runs failed; {directory.path / 'sweep.json'} says why")
+        launcher.close()
 
 
-def _launcher(name: str, jobs: int | None, threads: int | None, address: str | None) -> schedule.Launcher:
+def _launcher(name: str, jobs: int | None, threads: int | None, address: str | None) -> Launcher:
     if name == "ray":
         from srframework.sweeps.launchers.ray import OnRay
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from srframework.contracts import Phase, Pruner
 from srframework.errors import UsageError
@@ -40,9 +40,20 @@ def _phases(stage: Stage, sizes: Mapping[str, int], processes: int) -> Sequence[
         return pruner.phases(steps)
 
 
-def check_early(recipe: Recipe) -> None:
-    """What :func:`check_points` can tell before the data are read, when the number of examples is an estimate."""
-    check_points(recipe, plan(recipe, recipe.dataset.build().sizes()), estimated=True)
+def check_early(recipes: Iterable[Recipe]) -> None:
+    """Refuse what :func:`check_points` does, as far as it is known before the data are read: their size is an estimate.
+
+    Raises:
+        UsageError: Has the problems of all recipes, each once.
+    """
+    problems: dict[str, None] = {}
+    for recipe in recipes:
+        try:
+            check_points(recipe, plan(recipe, recipe.dataset.build().sizes()), estimated=True)
+        except UsageError as error:
+            problems[str(error)] = None
+    if problems:
+        raise UsageError("\n".join(problems))
 
 
 def check_points(recipe: Recipe, plan: Plan, estimated: bool = False) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,11 @@ from typing import Any
 import datasets
 import transformers
 
+from srframework.errors import UsageError
 from srframework.recipe.model import Recipe
 from srframework.run.pipeline import Pipeline
 from srframework.run.reporter import Reporter
+from srframework.run.resources import let_go
 from srframework.store.store import Store
 
 
@@ -35,7 +39,7 @@ def run_recipe(
     recipe: Recipe,
     out: Path | None,
     store: Path,
-    reporter: Reporter,
+    reporter: Reporter | None = None,
     stored_only: bool = False,
     keep: Mapping[str, Iterable[int]] | None = None,
     held: bool = False,
@@ -51,6 +55,7 @@ def run_recipe(
         SRFrameworkError: See :meth:`srframework.run.pipeline.Pipeline.run`.
     """
     quieten()
+    reporter = reporter or Reporter()
     pipeline = Pipeline(recipe, Store(store, reporter.note), out, reporter, stored_only, keep, held, users)
     if computed is not None:
         pipeline.computed = computed
@@ -63,3 +68,31 @@ def quieten() -> None:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     datasets.disable_progress_bars()
+
+
+@contextlib.contextmanager
+def kept_materials() -> Iterator[None]:
+    """Release, at the end of the block, the data and models that runs with ``held`` keep for the next one."""
+    try:
+        yield
+    finally:
+        let_go()
+
+
+def processes() -> int:
+    """How many processes work together, as ``accelerate launch`` has started them."""
+    count = os.environ.get("WORLD_SIZE", "")
+    return int(count) if count.isdecimal() else 1
+
+
+def one_process_only(what: str) -> None:
+    """Refuse to do under ``accelerate launch`` what is done in one process.
+
+    Args:
+        what: The name of it, for the message.
+
+    Raises:
+        UsageError: There are several processes.
+    """
+    if (count := processes()) != 1:
+        raise UsageError(f"{what}: expected one process, got {count}; `accelerate launch` is for one run at a time")
