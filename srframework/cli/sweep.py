@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -12,17 +11,14 @@ import click
 
 from srframework.claims.check import TABLES
 from srframework.cli.context import App, Folder, json_option, print_json, set_option, store_option
+from srframework.cli.launching import launcher_options, started
 from srframework.cli.plan import print_plan
 from srframework.errors import SRFrameworkError, UsageError
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.plan import check_early
 from srframework.recipe.sweep import Cell, load_cells
 from srframework.run.identity import signatures
-from srframework.sweeps.launchers import threads_of_each
-from srframework.sweeps.launchers.serial import Here
 from srframework.sweeps.scheduler import Launcher
-
-LAUNCHERS = ("local", "ray")
 
 
 @click.command()
@@ -42,24 +38,7 @@ LAUNCHERS = ("local", "ray")
     help="Sweep keys that move together. Repeatable.",
 )
 @set_option
-@click.option(
-    "--jobs", type=click.IntRange(min=1), help="Processes at a time. Default: 1; with ray, what there is room for."
-)
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    help="Threads of each process. Default: $OMP_NUM_THREADS, or the CPUs divided by the processes.",
-)
-@click.option(
-    "--launcher",
-    type=click.Choice(LAUNCHERS),
-    default="local",
-    show_default=True,
-    help="Where processes run: on this machine, or on a Ray cluster (pip install 'srframework[ray]').",
-)
-@click.option(
-    "--address", help="The Ray cluster. Default: $RAY_ADDRESS, or one of this machine alone, for as long as it takes."
-)
+@launcher_options
 @click.option(
     "--out",
     type=Folder(),
@@ -102,12 +81,11 @@ def sweep(
             "expected something to sweep: --grid, --zip, or a [sweep] in the recipe; `srframework run` runs it once"
         )
         raise UsageError(f"{recipe}: {expected}")
-    if address is not None and launcher != "ray":
-        raise UsageError(f"--address {address}: expected --launcher ray too, which it is for")
+    place = started(launcher, jobs, threads, address)
     if dry_run:
         print_sweep_plan(cells, as_json)
     else:
-        sweep_cells(app, cells, store, out, started(launcher, jobs, threads, address), threads, as_json)
+        sweep_cells(app, cells, store, out, place, threads, as_json)
 
 
 def sweep_cells(
@@ -130,7 +108,7 @@ def sweep_cells(
     from srframework.sweeps.run import Workers, run_sweep
 
     workers = Workers(launcher, threads, tuple(app.blocked), reporter)
-    result = run_sweep(cells, app.registry, store, out, workers, SweepDisplay(cells, tables=not as_json))
+    result = run_sweep(cells, app.registry, store, out, workers, SweepDisplay(tables=not as_json))
     if as_json:
         print_json(result.reports)
     click.echo(summary(result), err=True)
@@ -149,25 +127,3 @@ def print_sweep_plan(cells: Sequence[Cell], as_json: bool) -> None:
         every = [sign for cell in cells for sign in signatures(cell.recipe).values()]
         click.echo(f"# {len(cells)} runs, {len(set(every))} distinct stages instead of {len(every)}.")
     print_plan(cells, as_json)
-
-
-@contextlib.contextmanager
-def started(name: str, jobs: int | None, threads: int | None, address: str | None) -> Iterator[Launcher]:
-    """The launcher that the options name, until the end of the block."""
-    launcher = _launcher(name, jobs, threads, address)
-    try:
-        yield launcher
-    finally:
-        launcher.close()
-
-
-def _launcher(name: str, jobs: int | None, threads: int | None, address: str | None) -> Launcher:
-    if name == "ray":
-        from srframework.sweeps.launchers.ray import OnRay
-
-        return OnRay(address, jobs, threads or (threads_of_each(jobs) if jobs else 1))
-    if jobs in (None, 1):
-        return Here(threads)
-    from srframework.sweeps.launchers.local import Local
-
-    return Local(jobs, threads or threads_of_each(jobs))

@@ -19,20 +19,19 @@ class SweepDisplay(SweepEvents):
     """Prints the events of a sweep.
 
     Args:
-        cells: Of the sweep.
         tables: Whether to print a table of each run, as soon as those before it are done.
     """
 
-    def __init__(self, cells: Sequence[Cell], tables: bool) -> None:
-        self._cells = cells
+    def __init__(self, tables: bool) -> None:
+        self._cells: Sequence[Cell] = ()
         self._results = sys.stdout if tables else None  # a launcher may send stdout elsewhere
         self._in_process = True
         self._announced: set[int] = set()
         self._waiting: dict[int, Mapping[str, Any]] = {}
         self._printed = 0
 
-    def begun(self, in_process: bool) -> None:
-        self._in_process = in_process
+    def begun(self, cells: Sequence[Cell], in_process: bool) -> None:
+        self._cells, self._in_process = cells, in_process
 
     def looked_at(self, number: int) -> None:
         self._announce(number)

@@ -45,8 +45,8 @@ class Piece:
 class SweepEvents:
     """What a sweep reports while it works. Silent; override what is of interest."""
 
-    def begun(self, in_process: bool) -> None:
-        """The sweep begins; with ``in_process`` this process does all the work, and shows the progress of the runs."""
+    def begun(self, cells: Sequence[Cell], in_process: bool) -> None:
+        """The sweep of these cells begins; with ``in_process`` this process runs them, and shows their progress."""
 
     def looked_at(self, number: int) -> None:
         """A run was finished before; it is checked whether the store still has its results."""
@@ -154,7 +154,7 @@ def run_sweep(
         failures = tuple(registry.failures())
         alone = launcher.in_process
         tasks = Tasks(cells, directory.path, store, workers.blocked, logs=not alone, failures=failures)
-        events.begun(alone)
+        events.begun(cells, alone)
         run = _Run(cells, directory, tasks, events)
         finished = directory.finished()
         scheduler.run([tasks.stored(number) for number in finished], here, run.of_finished(finished))
