@@ -46,6 +46,7 @@ from srframework.registry.registry import Registry
 from srframework.report.gathered import gather
 from srframework.report.summary import summarise
 from srframework.run.api import run_recipe
+from srframework.run.options import RunOptions
 from srframework.sweeps.run import SweepEvents, run_sweep
 
 
@@ -58,7 +59,7 @@ class Reported(SweepEvents):
 
 
 registry, store, events = Registry(discover()), Path("store"), Reported()
-one = run_recipe(load("recipe.toml", registry, ["seed=1"]), Path("one"), store)
+one = run_recipe(load("recipe.toml", registry, ["seed=1"]), store, RunOptions(Path("one")))
 grid = ["--grid seed=1,2", "--grid stages.full.learning_rate=1e-3,1e30"]
 cells = load_cells("recipe.toml", registry, ["training.max_grad_norm=0"], grid)
 sweep = run_sweep(cells, registry, store, Path("many"), events=events)

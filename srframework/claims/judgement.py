@@ -1,4 +1,4 @@
-"""What several runs of a recipe say of its claim."""
+"""A claim, judged by several runs of its recipe."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from srframework.claims.verdict import FAILS, HOLDS, UNDECIDED, compare_spreads,
 
 @dataclass(frozen=True)
 class Judgement:
-    """What several runs say of a claim.
+    """The result of judging a claim by several runs.
 
     Attributes:
         figures: Each figure in it -> its values, one for each run.

@@ -26,7 +26,7 @@ RESERVED = ("claims.json", "sweep.json", "logs")
 
 @dataclass(frozen=True)
 class ClaimRecipe:
-    """A claim, and what is to be run for it.
+    """A claim, and the runs that it needs.
 
     Attributes:
         name: As the user names it; of a shipped one, the name of the recipe.
@@ -57,11 +57,11 @@ def load_claims(
         names: Paths, or names of shipped recipes, also without ``claims/``; each counts once.
         seeds: Of the runs of each claim.
         registry: The components.
-        overrides: ``key=value``, of every recipe; the seeds count for more.
+        overrides: ``key=value``, of every recipe; a seed among them has no effect.
         files: Look at the files that the recipes name too.
 
     Raises:
-        RecipeError: What is wrong with a recipe or its claim.
+        RecipeError: A recipe or its claim is wrong; has all problems of the recipe.
         UsageError: There is no such recipe, it has no claim, or it varies more than its seed.
     """
     found: list[ClaimRecipe] = []

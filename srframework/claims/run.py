@@ -69,7 +69,7 @@ def run_claims(
         store: Where the results of stages are kept.
         out: The directory: new, empty, or of the same claims; None for the default one, which the recipes determine.
         workers: Who does the work; None: this process.
-        events: Told of what happens.
+        events: Gets every event.
 
     Raises:
         UsageError: A claim names a sparsity level that its stage does not keep; else see
@@ -101,7 +101,8 @@ def run_claims(
 
 
 def _refused(claims: Sequence[ClaimRecipe]) -> dict[str, str]:
-    """The claims whose data lack an OOD split that they name, or cannot be read, and why; equal data are read once."""
+    """The claims whose data lack an OOD split that they name, or cannot be read, with the reason; equal data are read
+    once."""
     read: dict[str, list[str]] = {}
     found: dict[str, str] = {}
     for each in claims:
@@ -120,7 +121,7 @@ def _refused(claims: Sequence[ClaimRecipe]) -> dict[str, str]:
 
 
 def _judged(claim: ClaimRecipe, reports: Sequence[Mapping[str, Any]]) -> Judgement | str:
-    """What the runs of a claim say of it; or why they say nothing."""
+    """The judgement of a claim by its runs; or the error for which there is none."""
     error = next((report["error"] for report in reports if "error" in report), None)
     if error is not None:
         return str(error)
@@ -131,8 +132,7 @@ def _judged(claim: ClaimRecipe, reports: Sequence[Mapping[str, Any]]) -> Judgeme
 
 
 def _row(claim: ClaimRecipe, judged: Judgement | str) -> dict[str, Any]:
-    said = claim.claim
-    row: dict[str, Any] = {"claim": claim.name, "statement": said.statement, "source": said.source, "note": said.note}
+    row: dict[str, Any] = {"claim": claim.name, **claim.claim.model_dump(include={"statement", "source", "note"})}
     if isinstance(judged, str):
         return row | {"verdict": "failed", "error": judged, "figures": {}, "checks": {}}
     figures = {

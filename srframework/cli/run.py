@@ -52,10 +52,11 @@ def run(
         return
     from srframework.run.api import processes, run_recipe
     from srframework.run.directory import RunDirectory
+    from srframework.run.options import RunOptions
     from srframework.run.progress import reporter
 
     with reporter() as progress:
         place = out or RunDirectory.default_path(cells[0].recipe, processes())
-        ran = run_recipe(cells[0].recipe, place, store, progress)
+        ran = run_recipe(cells[0].recipe, store, RunOptions(place), progress)
     if ran.is_first:
         print_report(ran.report, as_json)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import transformers
 
 from srframework.errors import UsageError
 from srframework.recipe.model import Recipe
+from srframework.run.options import RunOptions
 from srframework.run.pipeline import Pipeline
 from srframework.run.reporter import Reporter
 from srframework.run.resources import let_go
@@ -37,26 +38,26 @@ class Ran:
 
 def run_recipe(
     recipe: Recipe,
-    out: Path | None,
     store: Path,
+    options: RunOptions | None = None,
     reporter: Reporter | None = None,
-    stored_only: bool = False,
-    keep: Mapping[str, Iterable[int]] | None = None,
-    held: bool = False,
-    users: Sequence[Path] = (),
     computed: dict[str, float] | None = None,
 ) -> Ran:
-    """Run one recipe into the directory ``out``, or, without one, into the store alone.
+    """Run one recipe.
 
-    ``computed`` is filled with the seconds of each stage as soon as it is computed, also in a run that fails. The other
-    arguments are those of :class:`srframework.run.pipeline.Pipeline`.
+    Args:
+        recipe: Checked.
+        store: Where the results of stages are kept.
+        options: How it runs; without them, into the store alone.
+        reporter: Shows the progress; None: nothing does.
+        computed: Filled with the seconds of each stage as soon as it is computed, also in a run that fails.
 
     Raises:
         SRFrameworkError: See :meth:`srframework.run.pipeline.Pipeline.run`.
     """
     quieten()
     reporter = reporter or Reporter()
-    pipeline = Pipeline(recipe, Store(store, reporter.note), out, reporter, stored_only, keep, held, users)
+    pipeline = Pipeline(recipe, Store(store, reporter.note), options, reporter)
     if computed is not None:
         pipeline.computed = computed
     report = pipeline.run()
@@ -72,7 +73,7 @@ def quieten() -> None:
 
 @contextlib.contextmanager
 def kept_materials() -> Iterator[None]:
-    """Release, at the end of the block, the data and models that runs with ``held`` keep for the next one."""
+    """Release, at the end of the block, the data and models that runs with ``shared`` keep for the next one."""
     try:
         yield
     finally:

@@ -4,7 +4,7 @@
 
     SWEEP/
       sweep.json    the report of each run that is done, in the order of the cells
-      SLUG/         the run of a cell; a slug may have a slash
+      SLUG/         the run of a cell; a slug may contain a slash
       logs/         the progress of each task, where several processes work
 """
 

@@ -49,7 +49,7 @@ class SweepEvents:
         """The sweep of these cells begins; with ``in_process`` this process runs them, and shows their progress."""
 
     def looked_at(self, number: int) -> None:
-        """A run was finished before; it is checked whether the store still has its results."""
+        """A run was finished before; check that the store still has its results."""
 
     def repeated(self, number: int, why: str) -> None:
         """A run that was finished before has to be done again."""
@@ -135,7 +135,7 @@ def run_sweep(
         store: Where the results of stages are kept.
         out: The directory: new, empty, or of the same sweep; None for the default one, which the cells determine.
         workers: Who does the work; None: this process.
-        events: Told of what happens.
+        events: Gets every event.
         beside: Names of further files that the directory may have.
 
     Raises:
@@ -164,7 +164,7 @@ def run_sweep(
 
 
 class _Run:
-    """One run of a sweep: writes down what the scheduler tells, and passes it on."""
+    """One run of a sweep: turns the events of the scheduler into reports, counts and events of the sweep."""
 
     def __init__(self, cells: Sequence[Cell], directory: SweepDirectory, tasks: Tasks, events: SweepEvents) -> None:
         self._cells, self._directory, self._tasks, self._events = cells, directory, tasks, events
@@ -177,7 +177,7 @@ class _Run:
         self._warned: set[str] = set()
 
     def of_finished(self, numbers: Sequence[int]) -> scheduler.Events:
-        """For the runs that are taken from the store."""
+        """For the runs that were finished before, whose results the store should have."""
         self._users = self._tasks.users(numbers)
         return scheduler.Events(
             started=lambda task: self._events.looked_at(self._numbers[task.name]), ended=self._ended_stored

@@ -16,6 +16,7 @@ from srframework.recipe.check import load
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 from srframework.run.crash import LOG, sentence
+from srframework.run.options import RunOptions
 from srframework.run.progress import LineReporter
 from srframework.run.reporter import Display, Reporter, silent
 
@@ -117,10 +118,14 @@ def _performed(work: Work, progress: Reporter, computed: dict[str, float]) -> Ou
     recipe = load(work.recipe, _registry(work.blocked))
     if work.stage is not None:
         recipe = recipe.only(work.stage)
-    out = None if work.out is None else Path(work.out)
-    users = [Path(user) for user in work.users]
-    store = Path(work.store)
-    ran = run_recipe(recipe, out, store, progress, work.stored_only, work.keep, True, users, computed)
+    options = RunOptions(
+        out=None if work.out is None else Path(work.out),
+        stored_only=work.stored_only,
+        keep=work.keep,
+        users=[Path(user) for user in work.users],
+        shared=True,
+    )
+    ran = run_recipe(recipe, Path(work.store), options, progress, computed)
     return Outcome(ran.report, computed=ran.computed, warnings=warnings)
 
 
