@@ -13,7 +13,6 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from srframework.claims.verdict import FAILS, HOLDS, UNDECIDED, compare_spreads, decide
 from srframework.component import Options
 from srframework.errors import UsageError
 
@@ -101,6 +100,11 @@ class Check:
     strict: bool
     _margin: ast.expr | None
 
+    @property
+    def compares_spreads(self) -> bool:
+        """Whether it is of two standard deviations."""
+        return self._margin is None
+
     @classmethod
     def parse(cls, text: str) -> Check:
         """Read a check.
@@ -146,18 +150,6 @@ class Check:
         numbered = {f"f{index}": values[figure.text] for index, figure in enumerate(self.figures)}
         return _evaluate(self._margin, numbered)
 
-    def verdict(self, values: Mapping[str, Sequence[float]], checks: int = 1) -> str:
-        """Whether it holds, given the values of each figure over the seeds, by its text.
-
-        ``checks``: how many the claim has.
-        """
-        if self._margin is None:
-            lesser, greater = (values[figure.text] for figure in self.figures)
-            return compare_spreads(lesser, greater, checks)
-        own = [values[figure.text] for figure in self.figures]
-        by_seed = [dict(zip((each.text for each in self.figures), row, strict=True)) for row in zip(*own, strict=True)]
-        return decide([self.margin(row) for row in by_seed], self.strict, checks)
-
 
 def _evaluate(node: ast.expr, values: Mapping[str, float]) -> float:
     if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
@@ -199,35 +191,3 @@ class Claim(Options):
     def parsed(self) -> tuple[Check, ...]:
         """The checks."""
         return tuple(Check.parse(check) for check in self.checks)
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What several runs say of a claim.
-
-    Attributes:
-        figures: Each figure in it -> its values, one for each run.
-        checks: Each check -> holds, does not hold, or undecided.
-        verdict: Holds where all checks do; does not hold where one does not; else undecided.
-    """
-
-    figures: dict[str, list[float]]
-    checks: dict[str, str]
-    verdict: str
-
-
-def judge(claim: Claim, runs: Sequence[Sequence[Mapping[str, Any]]]) -> Judgement:
-    """Judge a claim by the reports of runs that differ in their seed alone.
-
-    Args:
-        claim: With its checks.
-        runs: For each run, the stages of its report.
-    """
-    figures: dict[str, list[float]] = {}
-    for check in claim.parsed:
-        for figure in check.figures:
-            figures[figure.text] = [figure.of(stages) for stages in runs]
-    checks = {check.text: check.verdict(figures, len(claim.parsed)) for check in claim.parsed}
-    found = set(checks.values())
-    verdict = FAILS if FAILS in found else UNDECIDED if UNDECIDED in found else HOLDS
-    return Judgement(figures, checks, verdict)

@@ -77,6 +77,15 @@ store_option = click.option(
 )
 
 
+set_option = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a key, stages by name: stages.srnet.pruner.sparsity=0.5. Repeatable.",
+)
+
+
 @dataclass(frozen=True)
 class App:
     """One invocation.
@@ -123,6 +132,19 @@ def print_table(table: Table) -> None:
     if not console.is_terminal:
         console.width = 1000
     console.print(table)
+
+
+def print_report(report: Mapping[str, Any], as_json: bool) -> None:
+    """Print the report of one run."""
+    if as_json:
+        print_json(report)
+        return
+    from srframework.report.tables import bias_line, results_table
+
+    print_table(results_table(report["stages"]))
+    if "bias" in report:
+        click.echo(bias_line(report["bias"]))
+    click.echo(f"run directory: {report['run']}")
 
 
 def component_row(each: Registered) -> dict[str, Any]:

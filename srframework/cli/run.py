@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
-from srframework.cli.context import App, Folder, json_option, print_json, print_table, store_option
+from srframework.claims.check import TABLES
+from srframework.cli.context import App, Folder, json_option, print_report, set_option, store_option
 from srframework.cli.plan import print_plan
-from srframework.errors import UsageError
+from srframework.cli.sweep import sweep_cells
 from srframework.recipe.file_checks import FileChecks
-from srframework.recipe.model import Recipe
-from srframework.recipe.sweep import Cell, load_cells
-
-set_option = click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override a key, stages by name: stages.srnet.pruner.sparsity=0.5. Repeatable.",
-)
+from srframework.recipe.plan import check_early
+from srframework.recipe.sweep import load_cells
 
 
 @click.command()
@@ -50,72 +40,23 @@ def run(
     leaves one run.
     """
     # A plan may be made before the data are here.
-    cells = load_cells(recipe, app.registry, overrides, files=None if dry_run else FileChecks())
-    check_cells(cells)
+    files = None if dry_run else FileChecks()
+    cells = load_cells(recipe, app.registry, overrides, files=files, tables=TABLES)
+    is_sweep = len(cells) > 1 or bool(cells[0].values)
+    if is_sweep and not dry_run:
+        sweep_cells(app, cells, store, out, as_json=as_json)
+        return
+    check_early(cell.recipe for cell in cells)
     if dry_run:
         print_plan(cells, as_json)
-    elif len(cells) == 1 and not cells[0].values:
-        if (report := run_recipe(cells[0].recipe, out, store)) is not None:
-            print_report(report, as_json)
-    else:
-        from srframework.cli.sweep import run_sweep
-
-        run_sweep(app, cells, out, store, as_json=as_json)
-
-
-def check_cells(cells: Sequence[Cell]) -> None:
-    """Refuse what is said of points inside stages in any cell, as far as that can be told by now; all at once."""
-    from srframework.recipe.plan import check_early
-
-    problems: dict[str, None] = {}
-    for cell in cells:
-        try:
-            check_early(cell.recipe)
-        except UsageError as error:
-            problems[str(error)] = None
-    if problems:
-        raise UsageError("\n".join(problems))
-
-
-def run_recipe(recipe: Recipe, out: Path | None, store: Path) -> dict[str, Any] | None:
-    """Run one recipe; give its report, which is on disk by then as ``results.json``.
-
-    None in all but the first of several processes that share the work.
-    """
-    from srframework.report.progress import reporter
-    from srframework.run import api as running
+        return
+    from srframework.run.api import processes, run_recipe
     from srframework.run.directory import RunDirectory
+    from srframework.run.options import RunOptions
+    from srframework.run.progress import reporter
 
     with reporter() as progress:
-        place = out or RunDirectory.default_path(recipe, _processes())
-        ran = running.run_recipe(recipe, place, store, progress)
-    return ran.report if ran.is_first else None
-
-
-def one_process_only(what: str) -> None:
-    """Refuse to do under ``accelerate launch`` what is done in one process.
-
-    Raises:
-        UsageError: There are several.
-    """
-    if (processes := _processes()) != 1:
-        raise UsageError(f"{what}: expected one process, got {processes}; `accelerate launch` is for one run at a time")
-
-
-def _processes() -> int:
-    """How many ``accelerate launch`` has started."""
-    said = os.environ.get("WORLD_SIZE", "")
-    return int(said) if said.isdecimal() else 1
-
-
-def print_report(report: dict[str, Any], as_json: bool) -> None:
-    """Print the report of one run on stdout."""
-    if as_json:
-        print_json(report)
-        return
-    from srframework.report.tables import bias_line, results_table
-
-    print_table(results_table(report["stages"]))
-    if "bias" in report:
-        click.echo(bias_line(report["bias"]))
-    click.echo(f"run directory: {report['run']}")
+        place = out or RunDirectory.default_path(cells[0].recipe, processes())
+        ran = run_recipe(cells[0].recipe, store, RunOptions(place), progress)
+    if ran.is_first:
+        print_report(ran.report, as_json)

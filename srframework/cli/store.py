@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from srframework.cli.context import App, json_option, print_json, print_rows, store_option
-from srframework.cli.run import one_process_only
 from srframework.errors import UsageError, nearest, shorten
 
 if TYPE_CHECKING:
@@ -115,6 +114,8 @@ def verify(app: App, store: Path, recompute: int | None, as_json: bool) -> None:
     were started.
     """
     if recompute is not None:
+        from srframework.run.api import one_process_only
+
         one_process_only("store verify --recompute")
     kept = _open(store)
     checked = kept.verify()

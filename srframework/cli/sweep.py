@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import shlex
-import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import click
 
-from srframework.cli.context import App, Folder, json_option, print_json, store_option
+from srframework.claims.check import TABLES
+from srframework.cli.context import App, Folder, json_option, print_json, set_option, store_option
+from srframework.cli.launching import launcher_options, started
 from srframework.cli.plan import print_plan
-from srframework.cli.run import check_cells, one_process_only, set_option
-from srframework.cli.sweep_telling import Telling
 from srframework.errors import SRFrameworkError, UsageError
 from srframework.recipe.file_checks import FileChecks
+from srframework.recipe.plan import check_early
 from srframework.recipe.sweep import Cell, load_cells
 from srframework.run.identity import signatures
-from srframework.sweeps import scheduler as schedule
-from srframework.sweeps.launchers import threads_of_each
-from srframework.sweeps.launchers.serial import Here
-
-LAUNCHERS = ("local", "ray")
+from srframework.sweeps.scheduler import Launcher
 
 
 @click.command()
@@ -41,24 +38,7 @@ LAUNCHERS = ("local", "ray")
     help="Sweep keys that move together. Repeatable.",
 )
 @set_option
-@click.option(
-    "--jobs", type=click.IntRange(1, 1024), help="Processes at a time. Default: 1; with ray, what there is room for."
-)
-@click.option(
-    "--threads",
-    type=click.IntRange(1, 1024),
-    help="Threads of each process. Default: $OMP_NUM_THREADS, or the CPUs divided by the processes.",
-)
-@click.option(
-    "--launcher",
-    type=click.Choice(LAUNCHERS),
-    default="local",
-    show_default=True,
-    help="Where processes run: on this machine, or on a Ray cluster (pip install 'srframework[ray]').",
-)
-@click.option(
-    "--address", help="The Ray cluster. Default: $RAY_ADDRESS, or one of this machine alone, for as long as it takes."
-)
+@launcher_options
 @click.option(
     "--out",
     type=Folder(),
@@ -95,90 +75,55 @@ def sweep(
     each stage is then in OUT/logs.
     """
     flags = [*(f"--grid {each}" for each in grid), *(f"--zip {each}" for each in zips)]
-    cells = load_cells(recipe, app.registry, overrides, flags, None if dry_run else FileChecks())
+    cells = load_cells(recipe, app.registry, overrides, flags, None if dry_run else FileChecks(), TABLES)
     if not cells[0].values:
         expected = (
             "expected something to sweep: --grid, --zip, or a [sweep] in the recipe; `srframework run` runs it once"
         )
         raise UsageError(f"{recipe}: {expected}")
-    if address is not None and launcher != "ray":
-        raise UsageError(f"--address {address}: expected --launcher ray too, which it is for")
-    check_cells(cells)
-    if not dry_run:
-        run_sweep(app, cells, out, store, jobs, threads, launcher, address, as_json)
-        return
-    if not as_json:
-        every = [sign for cell in cells for sign in signatures(cell.recipe).values()]
-        click.echo(f"# {len(cells)} runs, {len(set(every))} distinct stages instead of {len(every)}.")
-    print_plan(cells, as_json)
+    place = started(launcher, jobs, threads, address)
+    if dry_run:
+        print_sweep_plan(cells, as_json)
+    else:
+        sweep_cells(app, cells, store, out, place, threads, as_json)
 
 
-def run_sweep(
+def sweep_cells(
     app: App,
     cells: Sequence[Cell],
-    out: Path | None,
     store: Path,
-    jobs: int | None = None,
+    out: Path | None,
+    launcher: AbstractContextManager[Launcher] | None = None,
     threads: int | None = None,
-    launcher: str = "local",
-    address: str | None = None,
     as_json: bool = False,
 ) -> None:
     """Run every cell; print the report of each.
 
-    Args:
-        app: The invocation.
-        cells: Of a sweep, all of them checked.
-        out: The directory of the sweep; None for that which the cells determine.
-        store: Where stages are kept.
-        jobs: How many processes at a time; None for 1, or, on Ray, for what there is room for.
-        threads: Of each process; None for what suits.
-        launcher: Of :data:`LAUNCHERS`.
-        address: Of the Ray cluster.
-        as_json: Whether to print JSON.
-
     Raises:
-        UsageError: Ray or the directory is not what it should be.
+        UsageError: The launcher or the directory is not what it should be.
         SRFrameworkError: A run failed, after all the others are done.
     """
-    from srframework.sweeps.directory import SweepDirectory
-    from srframework.sweeps.jobs import Tasks
+    from srframework.cli.sweep_display import SweepDisplay, summary
+    from srframework.run.progress import reporter
+    from srframework.sweeps.run import Workers, run_sweep
 
-    one_process_only("sweep")
-    started = time.monotonic()
-    alone = launcher == "local" and jobs in (None, 1)
-    directory = SweepDirectory(out or SweepDirectory.default_path(cells), cells)
-    place = _launcher(launcher, jobs, threads, address)
-    try:
-        directory.make()
-        failures = tuple(app.registry.failures())
-        tasks = Tasks(cells, directory.path, store, tuple(app.blocked), logs=not alone, failures=failures)
-        telling = Telling(cells, directory, tasks, alone, tables=launcher == "local" and not as_json)
-        finished = directory.finished()
-        schedule.run([tasks.stored(number) for number in finished], Here(threads), telling.of_finished(finished))
-        rest = [number for number in range(len(cells)) if number not in telling.reports]
-        schedule.run(tasks.all(rest, every_stage=not alone), place, telling.of_rest(rest))
-    finally:
-        place.close()
-    reports = [telling.reports[number] for number in range(len(cells))]
+    workers = Workers(launcher, threads, tuple(app.blocked), reporter)
+    result = run_sweep(cells, app.registry, store, out, workers, SweepDisplay(tables=not as_json))
     if as_json:
-        print_json(reports)
-    else:
-        telling.print_tables()
-    click.echo(telling.summary(time.monotonic() - started), err=True)
-    if any("error" not in report for report in reports):
-        click.echo(f"`srframework results {shlex.quote(str(directory.path))}` tabulates them", err=True)
-    if failed := [report for report in reports if "error" in report]:
-        raise SRFrameworkError(f"{len(failed)} of {len(reports)} runs failed; {directory.path / 'sweep.json'} says why")
+        print_json(result.reports)
+    click.echo(summary(result), err=True)
+    if len(result.failed) < len(cells):
+        click.echo(f"`srframework results {shlex.quote(str(result.path))}` tabulates them", err=True)
+    if result.failed:
+        raise SRFrameworkError(
+            f"{len(result.failed)} of {len(cells)} runs failed; {result.path / 'sweep.json'} says why"
+        )
 
 
-def _launcher(name: str, jobs: int | None, threads: int | None, address: str | None) -> schedule.Launcher:
-    if name == "ray":
-        from srframework.sweeps.launchers.ray import OnRay
-
-        return OnRay(address, jobs, threads or (threads_of_each(jobs) if jobs else 1))
-    if jobs in (None, 1):
-        return Here(threads)
-    from srframework.sweeps.launchers.local import Local
-
-    return Local(jobs, threads or threads_of_each(jobs))
+def print_sweep_plan(cells: Sequence[Cell], as_json: bool) -> None:
+    """Print what the cells would do, and how many stages they share."""
+    check_early(cell.recipe for cell in cells)
+    if not as_json:
+        every = [sign for cell in cells for sign in signatures(cell.recipe).values()]
+        click.echo(f"# {len(cells)} runs, {len(set(every))} distinct stages instead of {len(every)}.")
+    print_plan(cells, as_json)

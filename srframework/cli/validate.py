@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from srframework.claims.check import TABLES
 from srframework.cli.context import App, json_option, print_json
 from srframework.errors import PluginError, RecipeError, lines_of, one_line
 from srframework.recipe.sweep import load_every
@@ -29,7 +30,7 @@ def validate(context: click.Context, recipes: tuple[str, ...], overrides: tuple[
         problems: list[str] = []
         lines: list[str] = []
         try:
-            load_every(name, app.registry, overrides)
+            load_every(name, app.registry, overrides, TABLES)
         except RecipeError as error:
             problems, code = [str(problem) for problem in error.problems], max(code, error.exit_code)
             lines = list(lines_of(error.problems))

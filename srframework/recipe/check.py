@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError
 
-from srframework.claims.claim import Claim
 from srframework.component import KINDS, Options, stage_references
 from srframework.errors import (
-    SHOWN,
     AmbiguousComponent,
     MissingComponent,
     PluginError,
@@ -21,7 +19,6 @@ from srframework.errors import (
     UnknownComponent,
     UsageError,
     listed,
-    nearest,
     shorten,
 )
 from srframework.faults import at, validated
@@ -53,9 +50,31 @@ def load(recipe: str | Path, registry: Registry, overrides: Sequence[str] = ()) 
     return check(Document(Source(recipe), overrides), registry)
 
 
-def check(document: Document, registry: Registry, files: FileChecks | None = None) -> Recipe:
-    """The recipe that a document says; raises as :func:`load` does. ``files``: look at the files that it names too."""
-    return _Check(document, registry, files).recipe()
+class Add(Protocol):
+    """Reports a problem: the key at which it is, a sentence, the nearest valid name."""
+
+    def __call__(self, key: KeyPath, message: str, near: str | None = None) -> None: ...
+
+
+TableCheck = Callable[[Mapping[str, Any], Add], None]
+"""Checks a table that another room reads: given all tables of the recipe, it reports what is wrong with its own."""
+
+
+def check(
+    document: Document,
+    registry: Registry,
+    files: FileChecks | None = None,
+    tables: Mapping[str, TableCheck] | None = None,
+) -> Recipe:
+    """The checked recipe of a document; raises as :func:`load` does.
+
+    Args:
+        document: The tables.
+        registry: The components that it may use.
+        files: Look at the files that it names too.
+        tables: Name of a table -> what checks it besides; called only where the document has the table.
+    """
+    return _Check(document, registry, files, tables or {}).recipe()
 
 
 class _Top(Options):
@@ -73,7 +92,9 @@ class _Top(Options):
     variant: str | None = Field(None, description="Which of [variants] overrides the rest; unset, none.")
     variants: dict[str, dict[str, Any]] = Field({}, description="Named tables of overrides.")
     sweep: dict[str, Any] = Field({}, description="Keys, each with an array of values: one run for each combination.")
-    claim: Any = Field(None, description="What the recipe is to confirm or refute: a statement, and its checks.")
+    claim: dict[str, Any] | None = Field(
+        None, description="What the recipe is to confirm or refute: a statement, and its checks."
+    )
     stages: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = Field(
         min_length=1, description="The stages: at least one [[stages]] table."
     )
@@ -139,10 +160,13 @@ class _Check:
     What a table says by itself is checked once for all documents of one source.
     """
 
-    def __init__(self, document: Document, registry: Registry, files: FileChecks | None) -> None:
+    def __init__(
+        self, document: Document, registry: Registry, files: FileChecks | None, tables: Mapping[str, TableCheck]
+    ) -> None:
         self._document = document
         self._registry = registry
         self._files = files
+        self._tables = tables
         self._problems: list[tuple[int, Problem]] = []
 
     def recipe(self) -> Recipe:
@@ -158,7 +182,8 @@ class _Check:
                 bias = match_bias(bias, dataset, stages, self._registry, self._add)
             check_needs(dataset, stages, self._add)
         order = self._order(data, stages)
-        claim = self._claim(data["claim"]) if "claim" in data else None
+        for name in self._tables.keys() & data.keys():
+            self._tables[name](data, self._add)
         if self._problems or top is None or backbone is None or dataset is None:
             raise RecipeError([problem for _, problem in sorted(self._problems, key=lambda each: each[0])])
         return Recipe(
@@ -170,7 +195,7 @@ class _Check:
             evaluators=evaluators,
             bias=bias if any(stage.needs_bias for stage in order) else None,
             stages=tuple(order),
-            claim=claim,
+            claim=top.claim,
         )
 
     def _add(
@@ -332,25 +357,6 @@ class _Check:
             self._add(("stages", each.index, *each.key.split(".")), each.message, each.nearest)
         by_name = {stage.name: stage for _, stage in stages}
         return [by_name[name] for name in names if name in by_name]
-
-    def _claim(self, table: Any) -> Claim | None:
-        if not isinstance(table, dict):
-            self._add(("claim",), f"expected a table, got {shorten(table)}")
-            return None
-        claim = self._options(Claim, table, ("claim",))
-        listed_stages = self._document.data.get("stages")
-        names = [stage.get("name") for _, stage in _tables(self._document.data)]
-        stages = {name for name in names if isinstance(name, str)}
-        if not isinstance(listed_stages, list) or len(stages) < len(listed_stages):
-            return claim  # which stages are meant is known when all have names
-        unknown = 0
-        for index, check in enumerate(claim.parsed if claim else ()):
-            for name in sorted({figure.stage for figure in check.figures} - stages):
-                unknown += 1
-                near = nearest(name, stages) if unknown <= SHOWN else None
-                message = f"expected figures of: {listed(sorted(stages))}; got {shorten(name)}"
-                self._add(("claim", "checks", index), message, near)
-        return claim
 
     def _named_in_loss(self, table: Mapping[str, Any]) -> list[str]:
         """The options of a stage's loss that name stages; none where there is no such loss."""

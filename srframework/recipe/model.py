@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,6 @@ from typing import Any
 
 import tomli_w
 
-from srframework.claims.claim import Claim
 from srframework.component import NEEDS_BIAS, Options, stage_references
 from srframework.errors import Problem, RecipeError, listed, nearest
 from srframework.faults import at, calling
@@ -160,7 +159,7 @@ class Recipe:
         description: For people; may be empty.
         backbone, dataset, evaluators, bias: The components; ``bias`` is None where no stage needs it.
         stages: In an order in which each comes after those that it builds on.
-        claim: What the recipe is to confirm or refute; None for nothing.
+        claim: The ``[claim]`` table as it is written, for :mod:`srframework.claims`; None where there is none.
     """
 
     name: str
@@ -171,7 +170,7 @@ class Recipe:
     evaluators: tuple[Use, ...]
     bias: Use | None
     stages: tuple[Stage, ...]
-    claim: Claim | None = None
+    claim: Mapping[str, Any] | None = None
 
     def table(self) -> dict[str, Any]:
         """The resolved recipe as a TOML document, which loads to an equal recipe."""
@@ -183,7 +182,7 @@ class Recipe:
         if self.bias is not None:
             table["bias"] = self.bias.table()
         if self.claim is not None:
-            table["claim"] = self.claim.model_dump(mode="json")
+            table["claim"] = self.claim
         return table | {"stages": [stage.table() for stage in self.stages]}
 
     def to_toml(self) -> str:

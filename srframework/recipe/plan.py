@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from srframework.contracts import Phase, Pruner
 from srframework.errors import UsageError
@@ -40,9 +40,20 @@ def _phases(stage: Stage, sizes: Mapping[str, int], processes: int) -> Sequence[
         return pruner.phases(steps)
 
 
-def check_early(recipe: Recipe) -> None:
-    """What :func:`check_points` can tell before the data are read, when the number of examples is an estimate."""
-    check_points(recipe, plan(recipe, recipe.dataset.build().sizes()), estimated=True)
+def check_early(recipes: Iterable[Recipe]) -> None:
+    """Refuse what :func:`check_points` does, as far as it is known before the data are read: their size is an estimate.
+
+    Raises:
+        UsageError: Has the problems of all recipes, each once.
+    """
+    problems: dict[str, None] = {}
+    for recipe in recipes:
+        try:
+            check_points(recipe, plan(recipe, recipe.dataset.build().sizes()), estimated=True)
+        except UsageError as error:
+            problems[str(error)] = None
+    if problems:
+        raise UsageError("\n".join(problems))
 
 
 def check_points(recipe: Recipe, plan: Plan, estimated: bool = False) -> None:
@@ -68,14 +79,21 @@ def check_points(recipe: Recipe, plan: Plan, estimated: bool = False) -> None:
                 expected = f"expected a step of {reference.stage!r}, 1 to {total}, got {reference.step}"
                 raise UsageError(f"{where}: {expected}")
             if reference.level is not None:
-                _check_level(where, reference.stage, reference.level, phases)
-    for check in recipe.claim.parsed if recipe.claim is not None else ():
-        for figure in check.figures:
-            if figure.level is not None and figure.stage in plan:
-                _check_level(f"claim: {figure.text}", figure.stage, figure.level, plan[figure.stage])
+                check_level(where, reference.stage, reference.level, phases)
 
 
-def _check_level(where: str, stage: str, level: float, phases: Sequence[Phase]) -> None:
+def check_level(where: str, stage: str, level: float, phases: Sequence[Phase]) -> None:
+    """Refuse a sparsity level that a stage does not keep.
+
+    Args:
+        where: What names the level, for the message.
+        stage: The stage.
+        level: In (0, 1).
+        phases: Of the stage.
+
+    Raises:
+        UsageError: It is none of those that the stage keeps.
+    """
     levels = [f"{phase.level:g}" for phase in phases if phase.level is not None]
     if f"{level:g}" not in levels:
         got = f"expected a sparsity level that {stage!r} keeps, got {level:g}"

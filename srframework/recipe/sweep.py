@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from srframework.errors import Problem, RecipeError, count_text, one_line, shorten
-from srframework.recipe.check import check
+from srframework.recipe.check import TableCheck, check
 from srframework.recipe.document import Document, Keys, Source, keys_of, leaves
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.grid import Axis, Refuse, Swept, axis_of, distinct, dotted, lengths
@@ -61,6 +61,7 @@ def load_cells(
     overrides: Sequence[str] = (),
     flags: Sequence[str] = (),
     files: FileChecks | None = None,
+    tables: Mapping[str, TableCheck] | None = None,
 ) -> list[Cell]:
     """Read and check a recipe, and every cell of its sweep: the product of its axes, the last varying fastest.
 
@@ -74,6 +75,7 @@ def load_cells(
         flags: What the command line sweeps besides, or instead of the recipe where both sweep a key:
             ``--grid seed=1,2``, ``--zip training.epochs=1,2 training.batch_size=8,16``.
         files: Look at the files that the recipe names too, at their first rows.
+        tables: Checks of further tables, as :func:`srframework.recipe.check.check` takes them.
 
     Raises:
         RecipeError: All problems of all cells at once, each once; or the sweep has more than :data:`MAX_RUNS` cells.
@@ -94,7 +96,8 @@ def load_cells(
         slug = _slug(label, number, slugs)
         values = {".".join(keys): value for _, keys, value in chosen}
         try:
-            cells.append(Cell(values, label, slug, check(Document(source, overrides, chosen), registry, files)))
+            document = Document(source, overrides, chosen)
+            cells.append(Cell(values, label, slug, check(document, registry, files, tables)))
         except RecipeError as error:
             problems |= {str(problem): problem for problem in error.problems if problem.key not in of_sweep}
     if problems:
@@ -102,14 +105,19 @@ def load_cells(
     return cells
 
 
-def load_every(recipe: str | Path, registry: Registry, overrides: Sequence[str] = ()) -> list[Cell]:
+def load_every(
+    recipe: str | Path,
+    registry: Registry,
+    overrides: Sequence[str] = (),
+    tables: Mapping[str, TableCheck] | None = None,
+) -> list[Cell]:
     """The cells of a recipe, and, unless an override chooses one, those of each of its variants; files are looked
     at too. Raises as :func:`load_cells` does."""
     source = Source(recipe)
     variants = Document(source, overrides).data.get("variants", {})
     chosen = any(keys_of(override.partition("=")[0]) == ("variant",) for override in overrides)
-    tables = variants.items() if isinstance(variants, dict) and not chosen else ()
-    names = [json.dumps(name, ensure_ascii=False) for name, table in tables if isinstance(table, dict)]
+    every = variants.items() if isinstance(variants, dict) and not chosen else ()
+    names = [json.dumps(name, ensure_ascii=False) for name, table in every if isinstance(table, dict)]
     choices = [[*choice, *overrides] for choice in ([], *([f"variant={name}"] for name in names))]
     if (count := sum(_count(source, choice) for choice in choices)) > MAX_CHECKED:
         message = f"expected at most {MAX_CHECKED:,} runs of all variants, got {count_text(count)}"
@@ -120,7 +128,7 @@ def load_every(recipe: str | Path, registry: Registry, overrides: Sequence[str] 
     files = FileChecks()
     for choice in choices:
         try:
-            cells += load_cells(source, registry, choice, files=files)
+            cells += load_cells(source, registry, choice, files=files, tables=tables)
         except RecipeError as error:
             problems |= {str(problem): problem for problem in error.problems}
     if problems:

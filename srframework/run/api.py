@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,12 @@ from typing import Any
 import datasets
 import transformers
 
+from srframework.errors import UsageError
 from srframework.recipe.model import Recipe
+from srframework.run.options import RunOptions
 from srframework.run.pipeline import Pipeline
 from srframework.run.reporter import Reporter
+from srframework.run.resources import let_go
 from srframework.store.store import Store
 
 
@@ -33,25 +38,26 @@ class Ran:
 
 def run_recipe(
     recipe: Recipe,
-    out: Path | None,
     store: Path,
-    reporter: Reporter,
-    stored_only: bool = False,
-    keep: Mapping[str, Iterable[int]] | None = None,
-    held: bool = False,
-    users: Sequence[Path] = (),
+    options: RunOptions | None = None,
+    reporter: Reporter | None = None,
     computed: dict[str, float] | None = None,
 ) -> Ran:
-    """Run one recipe into the directory ``out``, or, without one, into the store alone.
+    """Run one recipe.
 
-    ``computed`` is filled with the seconds of each stage as soon as it is computed, also in a run that fails. The other
-    arguments are those of :class:`srframework.run.pipeline.Pipeline`.
+    Args:
+        recipe: Checked.
+        store: Where the results of stages are kept.
+        options: How it runs; without them, into the store alone.
+        reporter: Shows the progress; None: nothing does.
+        computed: Filled with the seconds of each stage as soon as it is computed, also in a run that fails.
 
     Raises:
         SRFrameworkError: See :meth:`srframework.run.pipeline.Pipeline.run`.
     """
     quieten()
-    pipeline = Pipeline(recipe, Store(store, reporter.note), out, reporter, stored_only, keep, held, users)
+    reporter = reporter or Reporter()
+    pipeline = Pipeline(recipe, Store(store, reporter.note), options, reporter)
     if computed is not None:
         pipeline.computed = computed
     report = pipeline.run()
@@ -63,3 +69,31 @@ def quieten() -> None:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     datasets.disable_progress_bars()
+
+
+@contextlib.contextmanager
+def kept_materials() -> Iterator[None]:
+    """Release, at the end of the block, the data and models that runs with ``shared`` keep for the next one."""
+    try:
+        yield
+    finally:
+        let_go()
+
+
+def processes() -> int:
+    """How many processes work together, as ``accelerate launch`` has started them."""
+    count = os.environ.get("WORLD_SIZE", "")
+    return int(count) if count.isdecimal() else 1
+
+
+def one_process_only(what: str) -> None:
+    """Refuse to do under ``accelerate launch`` what is done in one process.
+
+    Args:
+        what: The name of it, for the message.
+
+    Raises:
+        UsageError: There are several processes.
+    """
+    if (count := processes()) != 1:
+        raise UsageError(f"{what}: expected one process, got {count}; `accelerate launch` is for one run at a time")

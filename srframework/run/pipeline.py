@@ -31,6 +31,7 @@ from srframework.run.evaluation import FIGURES, measure, read_figures
 from srframework.run.identity import Components, stage_identity, uses
 from srframework.run.machine import MACHINE, record
 from srframework.run.model_checks import check_model
+from srframework.run.options import RunOptions
 from srframework.run.reporter import Reporter
 from srframework.run.resources import Materials, held_materials
 from srframework.run.stage import LOG, MASK, StageTraining, point_in, steps_in
@@ -67,34 +68,27 @@ class Pipeline:
     Args:
         recipe: Checked.
         store: Where stages are taken from, and kept.
-        out: The run directory; None where the store is to have the stages, and nothing else is wanted.
+        options: How it runs.
         reporter: Who is told of the progress.
-        stored_only: Compute nothing.
-        keep: Stage -> further steps to be kept, at which stages of other recipes start.
-        held: Whether data and models that another recipe of this process has read will do.
-        users: Further run directories for which what is computed is to stay in the store.
 
     Attributes:
         computed: Seconds that each stage took that was computed here.
         is_first: Whether this is the first of the processes that work together, or the only one.
 
     Raises:
-        UsageError: ``out`` holds something else.
+        UsageError: The run directory holds something else.
     """
 
     def __init__(
         self,
         recipe: Recipe,
         store: Store,
-        out: Path | None = None,
+        options: RunOptions | None = None,
         reporter: Reporter | None = None,
-        stored_only: bool = False,
-        keep: Mapping[str, Iterable[int]] | None = None,
-        held: bool = False,
-        users: Sequence[Path] = (),
     ) -> None:
-        self._recipe, self._store, self._stored_only, self._keep = recipe, store, stored_only, keep or {}
-        self._out, self._held, self._users = out, held, [*users, *([out] if out is not None else [])]
+        self._recipe, self._store, self._options = recipe, store, options or RunOptions()
+        out = self._options.out
+        self._users = [*self._options.users, *([out] if out is not None else [])]
         self._accelerator = Accelerator(
             # Said, since else the environment says it: what is in no recipe must not change what comes out.
             mixed_precision="no",
@@ -128,11 +122,10 @@ class Pipeline:
     def _run(self) -> dict[str, Any]:
         recipe = self._recipe
         self._prepare()
-        self._check_claim()
         with self._begun():
             self._fit_bias()
             results = [self._stage(stage, number) for number, stage in enumerate(recipe.stages, 1)]
-            report = {"run": str(self._out), "recipe": recipe.name, "seed": recipe.seed}
+            report = {"run": str(self._options.out), "recipe": recipe.name, "seed": recipe.seed}
             report |= {"stages": [result.to_json() for result in results]}
             if self._bias_report is not None:
                 report["bias"] = self._bias_report
@@ -163,7 +156,7 @@ class Pipeline:
             with at(stage=stage.name):
                 stage.loss.build()
         with at(doing="reading the data and the model"):
-            self._materials = (held_materials if self._held else Materials)(recipe, self._accelerator)
+            self._materials = (held_materials if self._options.shared else Materials)(recipe, self._accelerator)
         task = self._materials.task
         for note in task.notes:
             self._reporter.note(note)
@@ -216,17 +209,6 @@ class Pipeline:
         sizes = {"train": len(task.train.examples), "ood_train": len(task.ood_train.examples) if task.ood_train else 0}
         return plan(self._recipe, sizes, self._accelerator.num_processes)
 
-    def _check_claim(self) -> None:
-        """Refuse a check of an OOD split that there is not."""
-        splits = [split.name for split in self._materials.task.ood]
-        for check in self._recipe.claim.parsed if self._recipe.claim is not None else ():
-            for figure in check.figures:
-                known = figure.split in splits if figure.split else bool(splits)
-                if figure.kind == "ood" and not known:
-                    got = figure.split or "the mean of all"
-                    expected = f"expected an OOD split among {', '.join(splits) or 'none'}; got {got!r}"
-                    raise UsageError(f"claim: {figure.text}: {expected}")
-
     def _fit_bias(self) -> None:
         """Fit the bias model, where a stage needs it, and ask it of all that they train on."""
         needing = [stage for stage in self._recipe.stages if stage.needs_bias]
@@ -272,7 +254,7 @@ class Pipeline:
     def _steps_kept(self, stage: Stage) -> frozenset[int]:
         """Of this recipe and of others of the sweep, as far as the stage reaches them."""
         total = sum(phase.steps for phase in self._plan[stage.name])
-        wanted = self._recipe.steps_kept(stage.name) | set(self._keep.get(stage.name, ()))
+        wanted = self._recipe.steps_kept(stage.name) | set(self._options.keep.get(stage.name, ()))
         return frozenset(step for step in wanted if step <= total)
 
     def _and_those_in(self, kept: frozenset[int], entry: Entry | None) -> frozenset[int]:
@@ -429,7 +411,7 @@ class Pipeline:
             return found, False
         if self._directory is not None:
             self._directory.refer(stage.name, said or kind, key)
-        if self._stored_only:
+        if self._options.stored_only:
             found = self._store.get(key)
             if found is None or not enough(found.files):
                 raise NotStored(f"stages.{stage.name}: expected it in the store {self._store.root}, got no such entry")

@@ -27,6 +27,7 @@ from srframework.registry.registry import Registry
 from srframework.run.api import quieten
 from srframework.run.evaluation import FIGURES
 from srframework.run.machine import MACHINE, Machine, here, read
+from srframework.run.options import RunOptions
 from srframework.run.pipeline import Pipeline
 from srframework.run.resources import let_go
 from srframework.run.stage import LOG, steps_in
@@ -182,7 +183,7 @@ def _again(store: _Beside, recipe: Recipe, entry: Entry, threads: int) -> Entry:
     keep = {stage.name: steps_in(entry.files)} if entry.kind == "trained" else {}
     with _with_threads(threads):
         try:
-            Pipeline(recipe, store, keep=keep, held=True).recompute(entry.kind)
+            Pipeline(recipe, store, RunOptions(keep=keep, shared=True)).recompute(entry.kind)
         except _Done as done:
             return done.entry
     raise _NotRecomputed("the recipe of its run does not ask for it any more")

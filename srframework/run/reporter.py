@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 
 
 class Reporter:
@@ -28,3 +29,13 @@ class Reporter:
 
     def stage_finished(self, name: str) -> None:
         """The stage's result is on disk."""
+
+
+Display = Callable[[], AbstractContextManager[Reporter]]
+"""Shows the progress of one run, from when it is entered: :func:`silent`, :func:`srframework.run.progress.reporter`."""
+
+
+@contextmanager
+def silent() -> Iterator[Reporter]:
+    """Show nothing."""
+    yield Reporter()

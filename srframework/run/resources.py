@@ -77,6 +77,17 @@ def _states(value: Any) -> Iterator[list[Any]]:
                 yield [path, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns]
 
 
+def load_task(recipe: Recipe) -> TaskData:
+    """Read the data of a recipe.
+
+    Raises:
+        SRFrameworkError: The data are not as they should be.
+    """
+    task: TaskData = recipe.dataset.build().load(recipe.seed)
+    check_task(task, recipe.dataset.registered.owner)
+    return task
+
+
 class Materials:
     """The task, θ_pt and the bias model of a recipe, and what is told of them again and again.
 
@@ -88,8 +99,7 @@ class Materials:
         self._recipe, self._accelerator = recipe, accelerator
         self._backbone: Backbone = recipe.backbone.build()
         self._evaluators: list[Evaluator] = [use.build() for use in recipe.evaluators]
-        self.task: TaskData = recipe.dataset.build().load(recipe.seed)
-        check_task(self.task, recipe.dataset.registered.owner)
+        self.task = load_task(recipe)
         self._tokenized: dict[tuple[str, int], datasets.Dataset] = {}
         self._cut: dict[tuple[str, int], int] = {}
         self._fingerprints: dict[str, str] = {}

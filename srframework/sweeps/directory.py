@@ -4,13 +4,13 @@
 
     SWEEP/
       sweep.json    the report of each run that is done, in the order of the cells
-      SLUG/         the run of a cell
+      SLUG/         the run of a cell; a slug may contain a slash
       logs/         the progress of each task, where several processes work
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,25 +29,30 @@ class SweepDirectory:
     Args:
         path: Where it is; made by :meth:`make`.
         cells: Of the sweep.
+        beside: Names of further files that it may have.
 
     Raises:
         UsageError: It holds something else; says what differs.
     """
 
-    def __init__(self, path: Path, cells: Sequence[Cell]) -> None:
-        self.path, self._cells = path, cells
+    def __init__(self, path: Path, cells: Sequence[Cell], beside: Collection[str] = ()) -> None:
+        self.path, self._cells, self._beside = path, cells, beside
         self._check()
 
     def _check(self) -> None:
-        slugs = [cell.slug for cell in self._cells]
+        slugs = {cell.slug for cell in self._cells}
+        known = {*(slug.partition("/")[0] for slug in slugs), LOGS, "sweep.json", *self._beside}
+        depths = {1, *(slug.count("/") + 1 for slug in slugs)}
         try:
             if not self.path.is_dir():
                 if self.path.exists():
                     raise UsageError(f"--out {self.path}: expected a directory, got a file")
                 return
             found = [each for each in sorted(self.path.iterdir()) if not each.name.startswith(".")]
-            others = [each for each in found if each.name not in {*slugs, LOGS, "sweep.json"}]
-            runs = [each.name for each in others if (each / "recipe.toml").is_file()]
+            others = [each for each in found if each.name not in known]
+            recipes = [each for depth in depths for each in self.path.glob("*/" * depth + "recipe.toml")]
+            there = sorted(each.parent.relative_to(self.path).as_posix() for each in recipes)
+            runs = [name for name in there if name not in slugs and not name.startswith(".")]
         except OSError as error:
             raise UsageError(f"--out {self.path}: the directory cannot be read: {error.strerror}") from error
         if runs:

@@ -96,7 +96,7 @@ class Tasks:
 
     def _work(self, number: int, stage: str | None, stored_only: bool = False, users: Sequence[int] = ()) -> Work:
         place, signs = self.out / self.cells[number].slug, self.signatures[number]
-        name = place.name if stage is None else self._names[signs[stage]]
+        name = self.cells[number].slug if stage is None else self._names[signs[stage]]
         steps = {each: tuple(sorted(self._steps[sign])) for each, sign in signs.items() if self._steps[sign]}
         return Work(
             recipe=str(place / "recipe.toml"),

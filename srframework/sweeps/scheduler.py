@@ -44,6 +44,10 @@ class Launcher(Protocol):
     def slots(self) -> int | None:
         """How many tasks it takes at once; None for as many as there are."""
 
+    @property
+    def in_process(self) -> bool:
+        """Whether it works in this process, which shows the progress itself."""
+
     def submit(self, name: str, work: Work) -> None:
         """Take a task, to be done as soon as may be; at most ``slots`` are with it at a time."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from srframework.recipe.check import load
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 from srframework.run.crash import LOG, sentence
-from srframework.run.reporter import Reporter
+from srframework.run.options import RunOptions
+from srframework.run.progress import LineReporter
+from srframework.run.reporter import Display, Reporter, silent
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Work:
         store: Where stages are kept.
         blocked: Plugins not to load.
         cwd: What relative paths are seen from.
-        log: File that progress is added to; None: this process's stderr.
+        log: File that progress is added to; None: see :func:`shown_by`.
         stored_only: Compute nothing; what the store does not have is an error.
         keep: Stage -> steps that other runs build on.
         users: Run directories for which what is computed is to stay in the store.
@@ -66,6 +69,19 @@ class Outcome:
     warnings: tuple[str, ...] = ()
 
 
+_display: ContextVar[Display] = ContextVar("_display", default=silent)
+
+
+@contextlib.contextmanager
+def shown_by(display: Display) -> Iterator[None]:
+    """Have ``display`` show, in the block, the progress of work in this process that has no log."""
+    token = _display.set(display)
+    try:
+        yield
+    finally:
+        _display.reset(token)
+
+
 def perform(work: Work) -> Outcome:
     """Do it; what goes wrong is in the outcome, with a traceback in a log where it is no user's mistake.
 
@@ -75,12 +91,8 @@ def perform(work: Work) -> Outcome:
     os.chdir(work.cwd)
     with contextlib.ExitStack() as stack:
         if work.log is None:
-            from srframework.report.progress import reporter
-
-            progress: Reporter = stack.enter_context(reporter())
+            progress: Reporter = stack.enter_context(_display.get()())
         else:
-            from srframework.report.progress import LineReporter
-
             Path(work.log).parent.mkdir(parents=True, exist_ok=True)
             file = stack.enter_context(open(append(Path(work.log)), "a", encoding="utf-8"))
             stack.enter_context(contextlib.redirect_stderr(file))
@@ -106,10 +118,14 @@ def _performed(work: Work, progress: Reporter, computed: dict[str, float]) -> Ou
     recipe = load(work.recipe, _registry(work.blocked))
     if work.stage is not None:
         recipe = recipe.only(work.stage)
-    out = None if work.out is None else Path(work.out)
-    users = [Path(user) for user in work.users]
-    store = Path(work.store)
-    ran = run_recipe(recipe, out, store, progress, work.stored_only, work.keep, True, users, computed)
+    options = RunOptions(
+        out=None if work.out is None else Path(work.out),
+        stored_only=work.stored_only,
+        keep=work.keep,
+        users=[Path(user) for user in work.users],
+        shared=True,
+    )
+    ran = run_recipe(recipe, Path(work.store), options, progress, computed)
     return Outcome(ran.report, computed=ran.computed, warnings=warnings)
 
 

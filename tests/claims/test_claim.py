@@ -2,19 +2,16 @@ from __future__ import annotations
 
 import math
 import statistics
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from srframework.claims.claim import Check, Claim, Figure, judge
+from srframework.claims.claim import Check, Claim, Figure
+from srframework.claims.judgement import judge, judge_check
 from srframework.claims.verdict import FAILS, HOLDS, UNDECIDED, compare_spreads, decide
-from srframework.errors import RecipeError, UsageError
-from srframework.recipe.check import load
-from srframework.registry.discovery import discover
-from srframework.registry.registry import Registry
+from srframework.errors import UsageError
 
 VALUES = {"id(full)": 0.9, "ood(full)": 0.5, "ood(srnet)": 0.7, "sparsity(imp@0.7)": 0.68, "ood.hans(a.b-c_d)": 0.25}
 
@@ -79,7 +76,7 @@ def test_the_sign_says_whether_equal_is_enough(text, strict):
 def test_of_two_standard_deviations_the_lesser_comes_first(text):
     check = Check.parse(text)
     assert [figure.text for figure in check.figures] == ["ood(a)", "ood.x(b)"]
-    assert check.verdict({"ood(a)": [0.5, 0.51, 0.52], "ood.x(b)": [0.1, 0.5, 0.9]}) == HOLDS
+    assert judge_check(check, {"ood(a)": [0.5, 0.51, 0.52], "ood.x(b)": [0.1, 0.5, 0.9]}) == HOLDS
 
 
 FORM = (
@@ -306,82 +303,3 @@ def test_a_judgement_has_every_figure_run_by_run():
 def test_one_run_leaves_everything_undecided():
     judgement = judge(Claim(statement="s", checks=["id(a) >= id(b)"]), RUNS[:1])
     assert (judgement.verdict, judgement.figures["id(a)"]) == (UNDECIDED, [0.9])
-
-
-# -- in a recipe -----------------------------------------------------------------------------------
-
-RECIPE = """\
-name = "small"
-schema = 1
-backbone = "tiny"
-dataset = "synthetic"
-stages = [{ name = "full", op = "train", loss = "std" }]
-"""
-
-
-@pytest.fixture
-def read(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    registry = Registry(discover())
-
-    def read(claim: str):
-        Path("r.toml").write_text(RECIPE + claim)
-        return load("r.toml", registry)
-
-    return read
-
-
-CLAIM = """
-[claim]
-statement = "Good."
-source = "§4.2"
-checks = [
-  "id(full) >= 0.5",
-  "ood(full) <= 0.5",
-]
-"""
-
-
-def test_a_recipe_has_its_claim_and_resolves_to_an_equal_one(read):
-    recipe = read(CLAIM)
-    assert recipe.claim.model_dump() == {
-        "statement": "Good.",
-        "source": "§4.2",
-        "note": "",
-        "checks": ("id(full) >= 0.5", "ood(full) <= 0.5"),
-    }
-    Path("again.toml").write_text(recipe.to_toml(), encoding="utf-8")
-    assert load("again.toml", Registry(discover())) == recipe
-    assert read("").claim is None
-
-
-def test_every_check_that_is_none_is_a_problem_and_nothing_else(read):
-    with pytest.raises(RecipeError) as caught:
-        read('claim = { statement = "s", checks = ["a", "id(full) >= 0", "b"] }')
-    assert [(each.key, each.message.rpartition(", ")[2]) for each in caught.value.problems] == [
-        ("claim.checks[0]", "got 'a'"),
-        ("claim.checks[2]", "got 'b'"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("claim", "problem"),
-    [
-        ("claim = 3", "r.toml:6: claim: expected a table, got 3"),
-        (CLAIM.replace("Good.", ""), "r.toml:8: claim.statement: expected a string of length 1 or more, got ''"),
-        (CLAIM.replace("source", "sorce"), "r.toml:9: claim.sorce: unknown key; expected one of: statement, source, "
-         "note, checks; did you mean 'source'?"),
-        ('claim = { statement = "s" }', "r.toml:6: claim.checks: missing; expected: What must be so for the claim to "
-         f"hold: {FORM}."),
-        ('claim = { statement = "s", checks = [] }', "r.toml:6: claim.checks: expected at least 1 of them, got []"),
-        (CLAIM.replace("ood(full) <", "ood(full) ="), f"r.toml:10: claim.checks[1]: expected {FORM}, got "
-         "'ood(full) == 0.5'"),
-        (CLAIM.replace('"id(full) >= 0.5"', "3"), "r.toml:10: claim.checks[0]: expected a valid string, got 3"),
-        (CLAIM.replace("ood(full)", "ood(fulll) - id(fulll)"), "r.toml:10: claim.checks[1]: expected figures of: full; "
-         "got 'fulll'; did you mean 'full'?"),
-    ],
-)  # fmt: skip
-def test_what_is_wrong_with_a_claim_is_said_once_with_line_and_key(read, claim, problem):
-    with pytest.raises(RecipeError) as caught:
-        read(claim)
-    assert [str(each) for each in caught.value.problems] == [problem]

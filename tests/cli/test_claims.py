@@ -106,11 +106,9 @@ def test_the_rows_and_every_run_are_on_disk(judged):
 
 def test_what_runs_goes_to_stderr(judged):
     lines = [line for line in judged.err.splitlines() if ", seed " in line]
-    assert lines == [
-        f"{name}.toml, seed {seed}: It is {how}."
-        for name, how in (("good", "dense"), ("bad", "sparse"))
-        for seed in SEEDS
-    ]
+    runs = [f"{name}.toml, seed {seed}" for name in ("good", "bad") for seed in SEEDS]
+    assert lines == [f"run {number} of 6: {run}" for number, run in enumerate(runs, 1)]
+    assert judged.err.splitlines()[-1].startswith("6 runs: 3 stages computed in ")  # the claims share their stage
 
 
 def test_as_text_there_is_a_table_in_percent(perform, home):
@@ -160,11 +158,13 @@ def test_a_claim_that_fails_does_not_stop_the_rest_and_the_exit_code_is_1(perfor
     assert diverges.startswith("the loss is ")
     assert elsewhere == "claim: ood.hans(full): expected an OOD split among reversed; got 'hans'"
     assert rows[0]["figures"] == rows[0]["checks"] == {}
-    for row in rows[:-1]:
-        assert f"error: {row['claim']}: {row['error']}\n" in done.err
+    assert f"error: diverges.toml, seed 1: {diverges}\n" in done.err
+    assert f"error: elsewhere.toml: {elsewhere}\n" in done.err
     assert json.loads((home / "failing" / "claims.json").read_text()) == rows
-    # what could be told beforehand was told before anything was written
-    assert sorted(path.name for path in (home / "failing").iterdir()) == ["claims.json", "diverges.toml", "good.toml"]
+    # the data of elsewhere.toml were looked at before anything was computed
+    assert sorted(path.name for path in (home / "failing").iterdir()) == [
+        *("claims.json", "diverges.toml", "good.toml", "sweep.json")
+    ]
 
 
 def test_a_failed_claim_has_a_row_in_the_table(perform, home):
@@ -203,6 +203,39 @@ def test_overrides_apply_to_every_run_and_the_seeds_win(perform, home):
     assert (home / "overridden/good.toml/seed=3/results.json").is_file()
 
 
+def test_several_processes_come_to_the_same_verdicts(perform, home, judged, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    args = ("--seeds", "4,7,5", "--jobs", "2", "--out", "parallel", "--store", "parallel-store", "--json")
+    done = perform("claims", "good.toml", "bad.toml", *args, cwd=home)
+    assert (done.code, json.loads(done.out)) == (0, judged.rows)
+    logs = (home / "parallel" / "logs").rglob("*.log")
+    runs = {path.relative_to(home / "parallel" / "logs").as_posix() for path in logs if "full" not in path.name}
+    assert runs == {f"{name}.toml/seed={seed}.log" for name in ("good", "bad") for seed in SEEDS}
+
+
+def test_the_same_command_again_computes_nothing(perform, home, judged):
+    args = ("claims", "good.toml", "bad.toml", "--seeds", "4,7,5", "--out", "out", "--json")
+    done = perform(*args, cwd=home)
+    assert (done.code, json.loads(done.out)) == (0, judged.rows)
+    assert done.err.splitlines()[-1].startswith("6 runs: 0 stages computed in 0 s, 6 taken from the store")
+
+
+def test_claims_whose_names_are_alike_have_folders_of_their_own(perform, home):
+    (home / "a b.toml").write_text(claim("One.", "id(full) >= 0"))
+    (home / "a-b.toml").write_text(claim("Two.", "id(full) >= 0"))
+    done = perform("claims", "a b.toml", "a-b.toml", "a b.toml", "--seeds", "1", "--out", "alike", "--json", cwd=home)
+    assert [row["statement"] for row in json.loads(done.out)] == ["One.", "Two."]
+    runs = sorted(path.parent.relative_to(home / "alike").as_posix() for path in home.glob("alike/*/*/recipe.toml"))
+    assert runs == ["a-b.toml+/seed=1", "a-b.toml/seed=1"]
+
+
+def test_a_directory_of_other_claims_is_refused_with_what_it_has(perform, home, judged):
+    done = perform("claims", "good.toml", "--seeds", "4", "--out", "out", cwd=home)
+    got = "got one of another, with the run bad.toml/seed=4, and 4 more, which this one has not"
+    message = f"--out out: expected a new or an empty directory, or one of the same sweep, {got}"
+    assert (done.code, done.out, done.err) == (2, "", f"error: {message}\n")
+
+
 # -- without running ---------------------------------------------------------------------------------
 
 
@@ -220,6 +253,18 @@ def test_the_claims_that_are_shipped_are_listed_with_their_checks(call):
 def test_a_shipped_claim_is_known_with_and_without_its_folder(call, name):
     (row,) = json.loads(call("claims", name, "--list", "--json").out)
     assert row["claim"] == "claims/01-biased"
+
+
+def test_a_dry_run_says_how_many_stages_the_claims_share_and_writes_nothing(perform, home):
+    args = ("claims", "good.toml", "bad.toml", "--seeds", "1,2", "--dry-run", "--out", "dry")
+    done = perform(*args, cwd=home)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines()[0] == "# 4 runs, 2 distinct stages instead of 4."
+    runs = json.loads(perform(*args, "--json", cwd=home).out)["runs"]
+    assert [run["values"] for run in runs] == [
+        {"claim": f"{name}.toml", "seed": seed} for name in ("good", "bad") for seed in (1, 2)
+    ]
+    assert not (home / "dry").exists()
 
 
 def test_an_unknown_claim_is_refused_with_the_nearest(call):
@@ -279,7 +324,7 @@ def test_a_seed_that_is_too_large_is_refused_as_the_recipe_does(call):
     ("out", "message"),
     [
         ("full", "expected a new or an empty directory, got one that is not empty"),
-        ("full/file", "expected a new or an empty directory, got a file"),
+        ("full/file", "expected a directory, got a file"),
         ("full/file/x", "the directory cannot be made: Not a directory"),
     ],
 )

@@ -49,13 +49,12 @@ def imp(steps: int) -> list[Phase]:
 
 @pytest.fixture
 def read(tmp_path, monkeypatch):
-    """Load the recipe, with a claim of these checks where there are some."""
+    """Load the recipe."""
     monkeypatch.chdir(tmp_path)
     registry = Registry(discover())
 
-    def read(*overrides: str, checks: tuple[str, ...] = ()) -> Recipe:
-        claim = f'[claim]\nstatement = "s"\nchecks = {list(checks)}\n' if checks else ""
-        Path("r.toml").write_text(RECIPE + claim)
+    def read(*overrides: str) -> Recipe:
+        Path("r.toml").write_text(RECIPE)
         return load("r.toml", registry, overrides)
 
     return read
@@ -177,7 +176,7 @@ def test_a_point_that_is_never_reached_is_a_sentence(read, override, message):
 )
 def test_of_a_stage_of_unknown_length_nothing_is_refused(read, override):
     assert check_points(read(override), {"ticket": [Phase(1)]}) is None
-    assert check_points(read(override, checks=("id(imp@0.5) > 0",)), {}) is None
+    assert check_points(read(override), {}) is None
 
 
 def test_a_phase_without_a_level_has_none_to_name(read):
@@ -186,40 +185,6 @@ def test_a_phase_without_a_level_has_none_to_name(read):
     assert check_points(read("stages.ticket.mask=imp@6"), mixed) is None
     with pytest.raises(UsageError, match=r"'imp@0\.2': expected .* got 0\.2; it keeps 0\.4$"):
         check_points(read("stages.ticket.mask=imp@0.2"), mixed)
-
-
-# -- levels of a claim -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "check",
-    ["id(full) > 0", "id(imp) > 0", "ood(imp@0.6) >= id(imp@.20)", "sd(id(imp@0.40)) < sd(id(full))"],
-)
-def test_a_claim_may_be_of_levels_that_are_kept(read, check):
-    assert check_points(read(checks=(check,)), PLAN) is None
-
-
-@pytest.mark.parametrize(
-    ("checks", "message"),
-    [
-        (
-            ("id(full) > 0", "id(full) > ood(imp@0.5)"),
-            "claim: ood(imp@0.5): expected a sparsity level that 'imp' keeps, got 0.5; it keeps 0.2, 0.4, 0.6",
-        ),
-        (
-            ("sparsity(full@0.5) >= 0",),
-            "claim: sparsity(full@0.5): expected a sparsity level that 'full' keeps, got 0.5; it keeps none",
-        ),
-        (
-            ("sd(ood.reversed(imp@0.3)) < sd(id(full))",),
-            "claim: ood.reversed(imp@0.3): expected a sparsity level that 'imp' keeps, got 0.3; it keeps 0.2, 0.4, 0.6",
-        ),
-    ],
-)
-def test_a_claim_of_a_level_that_is_not_kept_is_a_sentence(read, checks, message):
-    with pytest.raises(UsageError) as refused:
-        check_points(read(checks=checks), PLAN)
-    assert str(refused.value) == message
 
 
 def test_what_imp_plans_is_what_a_reference_may_name(read):

@@ -6,12 +6,13 @@ import json
 
 import pytest
 
-from srframework.cli.run import run_recipe
 from srframework.masks import Mask
 from srframework.recipe.model import shipped
 from srframework.recipe.sweep import load_cells
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
+from srframework.run.api import run_recipe
+from srframework.run.options import RunOptions
 
 REGISTRY = Registry(discover())
 PAPER = [name for name in shipped() if name.startswith("paper/")]
@@ -58,7 +59,7 @@ def test_every_cell_of_a_paper_recipe_is_valid_for_three_tasks_and_four_seeds(na
 def test_a_paper_recipe_runs_through_every_stage(name, task, tasks, tmp_path):
     overrides = [*SMALL, "sweep={}", f"variant={task}", tasks[task]]
     [cell] = load_cells(name, REGISTRY, overrides)
-    report = run_recipe(cell.recipe, tmp_path / "run", tmp_path / "store")
+    report = run_recipe(cell.recipe, tmp_path / "store", RunOptions(tmp_path / "run")).report
     assert [stage["name"] for stage in report["stages"]] == [stage.name for stage in cell.recipe.stages]
     assert json.loads((tmp_path / "run" / "run.json").read_text())["state"] == "finished"
     for stage, planned in zip(report["stages"], cell.recipe.stages, strict=True):
@@ -78,7 +79,7 @@ def test_a_paper_recipe_runs_through_every_stage(name, task, tasks, tmp_path):
 def test_every_sparsity_of_a_paper_recipe_runs(name, tasks, tmp_path):
     cells = load_cells(name, REGISTRY, [*SMALL, "variant=nli", "seed=1", tasks["nli"]])
     for cell in cells:
-        report = run_recipe(cell.recipe, tmp_path / (cell.slug or "run"), tmp_path / "store")
+        report = run_recipe(cell.recipe, tmp_path / "store", RunOptions(tmp_path / (cell.slug or "run"))).report
         found = {stage["name"]: stage["sparsity"] for stage in report["stages"]}
         for key, value in cell.values.items():
             _, stage, *rest = key.split(".")
@@ -93,7 +94,7 @@ def test_the_search_may_start_inside_fine_tuning(tasks, tmp_path):
     cells = load_cells("paper/section-5.1", REGISTRY, [*SMALL, tasks["nli"], starts])
     assert [str(cell.recipe.stages[-1].weights) for cell in cells] == ["full@1", "full@2", "full"]
     for cell in cells:
-        run_recipe(cell.recipe, tmp_path / cell.slug, tmp_path / "store")
+        run_recipe(cell.recipe, tmp_path / "store", RunOptions(tmp_path / cell.slug))
     assert (tmp_path / cells[0].slug / "stages/full/points/1/model/model.safetensors").is_file()
 
 
@@ -109,7 +110,7 @@ def test_the_upper_bound_runs_on_real_ood_files(task, option, folder, ood, ood_t
     dataset = tasks[task].replace(" }", f', {option} = "{data_dir / folder}" }}')
     overrides = [*SMALL, "training.batch_size=64", "sweep={}", f"variant={task}", dataset]
     [cell] = load_cells("paper/section-4.5", REGISTRY, overrides)
-    report = run_recipe(cell.recipe, tmp_path / "run", tmp_path / "store")
+    report = run_recipe(cell.recipe, tmp_path / "store", RunOptions(tmp_path / "run")).report
     read = json.loads((tmp_path / "run" / "run.json").read_text())["data"]
     assert {name: each["examples"] for name, each in read.items()} == {
         "train": 12,

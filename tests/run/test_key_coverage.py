@@ -29,6 +29,7 @@ from srframework.registry.registry import Registry
 from srframework.run.api import quieten
 from srframework.run.evaluation import FIGURES
 from srframework.run.machine import MACHINE
+from srframework.run.options import RunOptions
 from srframework.run.pipeline import Pipeline
 from srframework.run.resources import let_go
 from srframework.run.stage import LOG
@@ -401,7 +402,7 @@ def _run(recipe, home):
     store = Store(home / f"store-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}")
     shutil.rmtree(store.root, ignore_errors=True)
     found = {}
-    pipeline = Pipeline(read(json.loads(recipe), home), store, held=True)
+    pipeline = Pipeline(read(json.loads(recipe), home), store, RunOptions(shared=True))
     own = pipeline._obtain
 
     def obtain(stage, kind, identity, compute, *rest, **named):

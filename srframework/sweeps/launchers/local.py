@@ -33,6 +33,8 @@ class Local:
     Of several GPUs each process sees one, in turn.
     """
 
+    in_process = False
+
     def __init__(self, jobs: int, threads: int) -> None:
         self.slots = jobs
         self._threads = threads

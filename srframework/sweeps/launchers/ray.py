@@ -42,6 +42,8 @@ class OnRay:
         UsageError: Ray is not installed, or there is no such cluster.
     """
 
+    in_process = False
+
     def __init__(self, address: str | None, jobs: int | None, threads: int) -> None:
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)

@@ -14,6 +14,7 @@ class Here:
     """
 
     slots = 1
+    in_process = True
 
     def __init__(self, threads: int | None = None) -> None:
         self._threads = threads
@@ -34,7 +35,4 @@ class Here:
         return [(name, perform(work))]
 
     def close(self) -> None:
-        """Let go of data and models."""
-        from srframework.run.resources import let_go
-
-        let_go()
+        """Nothing is left to stop."""

@@ -1,0 +1,84 @@
+"""Is the claim of a recipe right? Its table by itself, then the levels and the OOD splits that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from srframework.claims.claim import Claim
+from srframework.errors import SHOWN, UsageError, listed, nearest, shorten
+from srframework.faults import validated
+from srframework.recipe.check import Add
+from srframework.recipe.explain import explain
+from srframework.recipe.plan import Plan, check_level
+
+
+def check_table(data: Mapping[str, Any], add: Add) -> None:
+    """Report what is wrong with the ``[claim]`` table of a recipe.
+
+    Args:
+        data: All tables of the recipe, with a ``claim``.
+        add: Called for each problem.
+    """
+    table = data["claim"]
+    if not isinstance(table, dict):
+        return  # the recipe reports it
+    try:
+        claim = validated(Claim, table, None)
+    except ValidationError as error:
+        for each in explain(Claim, error, table):
+            add(("claim", *each.key), each.message, each.nearest)
+    else:
+        _check_stages(claim, data.get("stages"), add)
+
+
+TABLES = {"claim": check_table}
+"""The tables of a recipe that this room checks, as :func:`srframework.recipe.check.check` takes them."""
+
+
+def _check_stages(claim: Claim, tables: Any, add: Add) -> None:
+    """Report figures of stages that the recipe does not have."""
+    names = [table.get("name") for table in tables if isinstance(table, dict)] if isinstance(tables, list) else []
+    stages = {name for name in names if isinstance(name, str)}
+    if not stages or len(stages) < len(tables):
+        return  # which stages are meant is known when all have names
+    unknown = 0
+    for index, check in enumerate(claim.parsed):
+        for name in sorted({figure.stage for figure in check.figures} - stages):
+            unknown += 1
+            near = nearest(name, stages) if unknown <= SHOWN else None
+            expected = f"expected figures of: {listed(sorted(stages))}; got {shorten(name)}"
+            add(("claim", "checks", index), expected, near)
+
+
+def check_levels(claim: Claim, plan: Plan) -> None:
+    """Refuse a figure of a sparsity level that its stage does not keep; a stage whose length is not known is left out.
+
+    Raises:
+        UsageError: There is one; names the levels that the stage keeps.
+    """
+    for check in claim.parsed:
+        for figure in check.figures:
+            if figure.level is not None and figure.stage in plan:
+                check_level(f"claim: {figure.text}", figure.stage, figure.level, plan[figure.stage])
+
+
+def check_splits(claim: Claim, splits: Collection[str]) -> None:
+    """Refuse a figure of an OOD split that the data do not have.
+
+    Args:
+        claim: The claim.
+        splits: The names of the OOD splits.
+
+    Raises:
+        UsageError: There is one; names the splits.
+    """
+    for check in claim.parsed:
+        for figure in check.figures:
+            known = figure.split in splits if figure.split else bool(splits)
+            if figure.kind == "ood" and not known:
+                got = figure.split or "the mean of all"
+                expected = f"expected an OOD split among {', '.join(splits) or 'none'}; got {got!r}"
+                raise UsageError(f"claim: {figure.text}: {expected}")

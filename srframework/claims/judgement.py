@@ -1,0 +1,61 @@
+"""A claim, judged by several runs of its recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from srframework.claims.claim import Check, Claim
+from srframework.claims.verdict import FAILS, HOLDS, UNDECIDED, compare_spreads, decide
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The result of judging a claim by several runs.
+
+    Attributes:
+        figures: Each figure in it -> its values, one for each run.
+        checks: Each check -> holds, does not hold, or undecided.
+        verdict: Holds where all checks do; does not hold where one does not; else undecided.
+    """
+
+    figures: dict[str, list[float]]
+    checks: dict[str, str]
+    verdict: str
+
+
+def judge(claim: Claim, runs: Sequence[Sequence[Mapping[str, Any]]]) -> Judgement:
+    """Judge a claim by the reports of runs that differ in their seed alone.
+
+    Args:
+        claim: With its checks.
+        runs: For each run, the stages of its report.
+
+    Raises:
+        UsageError: A check names a stage, level or split that the reports do not have.
+    """
+    figures: dict[str, list[float]] = {}
+    for check in claim.parsed:
+        for figure in check.figures:
+            figures[figure.text] = [figure.of(stages) for stages in runs]
+    checks = {check.text: judge_check(check, figures, len(claim.parsed)) for check in claim.parsed}
+    found = set(checks.values())
+    verdict = FAILS if FAILS in found else UNDECIDED if UNDECIDED in found else HOLDS
+    return Judgement(figures, checks, verdict)
+
+
+def judge_check(check: Check, values: Mapping[str, Sequence[float]], checks: int = 1) -> str:
+    """Whether a check holds.
+
+    Args:
+        check: The check.
+        values: The values of each figure over the seeds, by its text.
+        checks: How many the claim has.
+    """
+    if check.compares_spreads:
+        lesser, greater = (values[figure.text] for figure in check.figures)
+        return compare_spreads(lesser, greater, checks)
+    texts = [figure.text for figure in check.figures]
+    by_seed = [dict(zip(texts, row, strict=True)) for row in zip(*(values[text] for text in texts), strict=True)]
+    return decide([check.margin(row) for row in by_seed], check.strict, checks)

@@ -1,0 +1,122 @@
+"""The claims that a user names: their recipes, at each seed."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from srframework.claims.check import TABLES, check_levels
+from srframework.claims.claim import Claim
+from srframework.errors import UsageError, nearest
+from srframework.recipe.document import Source
+from srframework.recipe.file_checks import FileChecks
+from srframework.recipe.model import Recipe, shipped
+from srframework.recipe.plan import plan
+from srframework.recipe.sweep import Cell, load_cells
+from srframework.registry.registry import Registry
+
+FOLDER = "claims/"
+"""Of the shipped recipes, the folder with those of the paper's claims."""
+
+RESERVED = ("claims.json", "sweep.json", "logs")
+"""What the directory of claims has besides a folder for each claim."""
+
+
+@dataclass(frozen=True)
+class ClaimRecipe:
+    """A claim, and the runs that it needs.
+
+    Attributes:
+        name: As the user names it; of a shipped one, the name of the recipe.
+        claim: The claim.
+        cells: Its recipe at each seed.
+    """
+
+    name: str
+    claim: Claim
+    cells: tuple[Cell, ...]
+
+
+def shipped_claims() -> list[str]:
+    """The names of the recipes of claims that come with srframework."""
+    return [name for name in shipped() if name.startswith(FOLDER)]
+
+
+def load_claims(
+    names: Sequence[str],
+    seeds: Sequence[int],
+    registry: Registry,
+    overrides: Sequence[str] = (),
+    files: FileChecks | None = None,
+) -> list[ClaimRecipe]:
+    """Read and check the recipes of some claims.
+
+    Args:
+        names: Paths, or names of shipped recipes, also without ``claims/``; each counts once.
+        seeds: Of the runs of each claim.
+        registry: The components.
+        overrides: ``key=value``, of every recipe; a seed among them has no effect.
+        files: Look at the files that the recipes name too.
+
+    Raises:
+        RecipeError: A recipe or its claim is wrong; has all problems of the recipe.
+        UsageError: There is no such recipe, it has no claim, or it varies more than its seed.
+    """
+    found: list[ClaimRecipe] = []
+    folders: set[str] = {*RESERVED}
+    for name in dict.fromkeys(_resolved(name) for name in names):
+        source, folder = Source(name), _folder(name, folders)
+        recipes = [_load(name, source, registry, [*overrides, f"seed={seed}"], files) for seed in seeds]
+        if recipes[0].claim is None:
+            raise UsageError(f"{name}: expected a recipe with a [claim] table")
+        cells = tuple(_cell(name, folder, recipe) for recipe in recipes)
+        found.append(ClaimRecipe(name, Claim.model_validate(recipes[0].claim), cells))
+    return found
+
+
+def check_claims(claims: Sequence[ClaimRecipe]) -> None:
+    """Refuse figures of sparsity levels that a stage does not keep, as far as the levels are known without the data.
+
+    Raises:
+        UsageError: A claim has such a figure.
+    """
+    for each in claims:
+        if any(figure.level is not None for check in each.claim.parsed for figure in check.figures):
+            recipe = each.cells[0].recipe
+            check_levels(each.claim, plan(recipe, recipe.dataset.build().sizes()))
+
+
+def _resolved(name: str) -> str:
+    known = shipped()
+    if name in known or os.path.exists(name):
+        return name
+    if FOLDER + name in known:
+        return FOLDER + name
+    choices = shipped_claims()
+    near = nearest(FOLDER + name.removeprefix(FOLDER), choices)
+    hint = f"; did you mean {near!r}?" if near else ""
+    raise UsageError(f"expected a file, or one of: {', '.join(choices)}; got {name!r}{hint}")
+
+
+def _folder(name: str, used: set[str]) -> str:
+    """The name of a claim as that of a folder, unlike those in ``used`` also where case does not count; added there."""
+    folder = re.sub(r"[^A-Za-z0-9._-]+", "-", name.removeprefix(FOLDER)).strip("-.") or "claim"
+    while folder.casefold() in used:
+        folder += "+"
+    used.add(folder.casefold())
+    return folder
+
+
+def _cell(name: str, folder: str, recipe: Recipe) -> Cell:
+    seed = recipe.seed
+    return Cell({"claim": name, "seed": seed}, f"{name}, seed {seed}", f"{folder}/seed={seed}", recipe)
+
+
+def _load(name: str, source: Source, registry: Registry, overrides: Sequence[str], files: FileChecks | None) -> Recipe:
+    cells = load_cells(source, registry, overrides, files=files, tables=TABLES)
+    if cells[0].values:
+        swept = ", ".join(cells[0].values)
+        raise UsageError(f"{name}: expected nothing but the seed to vary, got a sweep over {swept}; --set 'sweep={{}}'")
+    return cells[0].recipe

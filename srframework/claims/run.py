@@ -1,0 +1,146 @@
+"""Claims as a function: their recipes over several seeds, as one sweep, and the verdicts."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from srframework.claims.check import check_splits
+from srframework.claims.judgement import Judgement, judge
+from srframework.claims.recipes import ClaimRecipe, check_claims
+from srframework.errors import SRFrameworkError
+from srframework.faults import at
+from srframework.files import write_json
+from srframework.hashing import digest
+from srframework.registry.registry import Registry
+from srframework.run.api import one_process_only
+from srframework.run.directory import make_directory, sentences
+from srframework.run.resources import load_task
+from srframework.sweeps.directory import SweepDirectory
+from srframework.sweeps.run import SweepEvents, SweepResult, Workers, run_sweep
+
+ROWS = "claims.json"
+
+
+class ClaimEvents(SweepEvents):
+    """The events of the sweep, and one more."""
+
+    def refused(self, name: str, why: str) -> None:
+        """The data of a claim cannot answer it, or cannot be read; none of its runs starts."""
+
+
+@dataclass(frozen=True)
+class ClaimsResult:
+    """What became of some claims.
+
+    Attributes:
+        path: The directory.
+        rows: For each claim what ``claims --json`` prints: ``claim``, ``statement``, ``source``, ``note``, ``verdict``,
+            ``figures``, ``checks``; of one that failed also ``error``.
+        sweep: Of the runs; None where nothing ran.
+    """
+
+    path: Path
+    rows: list[dict[str, Any]]
+    sweep: SweepResult | None
+
+    @property
+    def failed(self) -> list[dict[str, Any]]:
+        """The rows of the claims that could not be judged."""
+        return [row for row in self.rows if "error" in row]
+
+
+def run_claims(
+    claims: Sequence[ClaimRecipe],
+    registry: Registry,
+    store: Path,
+    out: Path | None = None,
+    workers: Workers | None = None,
+    events: ClaimEvents | None = None,
+) -> ClaimsResult:
+    """Run the recipes of claims, as one sweep, and judge each claim; a claim that fails stops no other.
+
+    Args:
+        claims: At least one: see :func:`srframework.claims.recipes.load_claims`.
+        registry: The components.
+        store: Where the results of stages are kept.
+        out: The directory: new, empty, or of the same claims; None for the default one, which the recipes determine.
+        workers: Who does the work; None: this process.
+        events: Gets every event.
+
+    Raises:
+        UsageError: A claim names a sparsity level that its stage does not keep; else see
+            :func:`srframework.sweeps.run.run_sweep`.
+        RunDirectoryError: The directory cannot be written.
+    """
+    one_process_only("claims")
+    events = events or ClaimEvents()
+    every = [cell for claim in claims for cell in claim.cells]
+    path = out or Path("runs") / f"claims-{digest([cell.recipe.table() for cell in every])[:8]}"
+    SweepDirectory(path, every, beside=[ROWS])  # refuses the directory of something else, before the data are read
+    check_claims(claims)
+    refused = _refused(claims)
+    for name, why in refused.items():
+        events.refused(name, why)
+    cells = [cell for claim in claims if claim.name not in refused for cell in claim.cells]
+    sweep = run_sweep(cells, registry, store, path, workers, events, beside=[ROWS]) if cells else None
+    reports = iter(sweep.reports if sweep is not None else ())
+    rows = []
+    for claim in claims:
+        if claim.name in refused:
+            rows.append(_row(claim, refused[claim.name]))
+        else:
+            rows.append(_row(claim, _judged(claim, [next(reports) for _ in claim.cells])))
+    make_directory(path)
+    with sentences(path):
+        write_json(path / ROWS, rows)
+    return ClaimsResult(path, rows, sweep)
+
+
+def _refused(claims: Sequence[ClaimRecipe]) -> dict[str, str]:
+    """The claims whose data lack an OOD split that they name, or cannot be read, with the reason; equal data are read
+    once."""
+    read: dict[str, list[str]] = {}
+    found: dict[str, str] = {}
+    for each in claims:
+        if not any(figure.kind == "ood" for check in each.claim.parsed for figure in check.figures):
+            continue
+        recipe = each.cells[0].recipe
+        key = digest([recipe.dataset.table(), recipe.seed])
+        try:
+            if key not in read:
+                with at(doing="reading the data"):
+                    read[key] = [split.name for split in load_task(recipe).ood]
+            check_splits(each.claim, read[key])
+        except SRFrameworkError as error:
+            found[each.name] = str(error)
+    return found
+
+
+def _judged(claim: ClaimRecipe, reports: Sequence[Mapping[str, Any]]) -> Judgement | str:
+    """The judgement of a claim by its runs; or the error for which there is none."""
+    error = next((report["error"] for report in reports if "error" in report), None)
+    if error is not None:
+        return str(error)
+    try:
+        return judge(claim.claim, [report["stages"] for report in reports])
+    except SRFrameworkError as error:
+        return str(error)
+
+
+def _row(claim: ClaimRecipe, judged: Judgement | str) -> dict[str, Any]:
+    row: dict[str, Any] = {"claim": claim.name, **claim.claim.model_dump(include={"statement", "source", "note"})}
+    if isinstance(judged, str):
+        return row | {"verdict": "failed", "error": judged, "figures": {}, "checks": {}}
+    figures = {
+        text: {
+            "values": values,
+            "mean": statistics.fmean(values),
+            "sd": statistics.stdev(values) if len(values) > 1 else None,
+        }
+        for text, values in judged.figures.items()
+    }
+    return row | {"verdict": judged.verdict, "figures": figures, "checks": judged.checks}

@@ -1,0 +1,254 @@
+"""A sweep as a function: every run of it, several at a time, each stage once; what it leaves is on disk at any time."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from srframework.recipe.plan import check_early
+from srframework.recipe.sweep import Cell
+from srframework.registry.registry import Registry
+from srframework.run.api import kept_materials, one_process_only
+from srframework.run.directory import mark_failed
+from srframework.run.reporter import Display, silent
+from srframework.sweeps import scheduler
+from srframework.sweeps.directory import SweepDirectory
+from srframework.sweeps.jobs import Tasks
+from srframework.sweeps.launchers.serial import Here
+from srframework.sweeps.scheduler import Launcher, Task
+from srframework.sweeps.worker import Outcome, shown_by
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a sweep: a run, or a stage that several runs may share.
+
+    Attributes:
+        name: Unlike that of any other piece.
+        run: The number of the run, counted from 0; None for a stage.
+        runs: The runs that need it.
+        log: The file with its progress; None where this process shows it.
+    """
+
+    name: str
+    run: int | None
+    runs: tuple[int, ...]
+    log: str | None
+
+
+class SweepEvents:
+    """What a sweep reports while it works. Silent; override what is of interest."""
+
+    def begun(self, cells: Sequence[Cell], in_process: bool) -> None:
+        """The sweep of these cells begins; with ``in_process`` this process runs them, and shows their progress."""
+
+    def looked_at(self, number: int) -> None:
+        """A run was finished before; check that the store still has its results."""
+
+    def repeated(self, number: int, why: str) -> None:
+        """A run that was finished before has to be done again."""
+
+    def started(self, piece: Piece) -> None:
+        """A piece starts."""
+
+    def restarted(self, piece: Piece, why: str) -> None:
+        """The worker process of a piece died; the piece starts again."""
+
+    def ended(self, piece: Piece, outcome: Outcome) -> None:
+        """A piece is done, or has failed by itself; not called where it fails because of a piece that it needs."""
+
+    def warned(self, text: str) -> None:
+        """A plugin failed to load in a worker process alone."""
+
+    def reported(self, number: int, report: Mapping[str, Any]) -> None:
+        """A run is done or has failed; its report is in sweep.json."""
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What a sweep gave.
+
+    Attributes:
+        path: Its directory.
+        reports: The report of each run, in the order of the cells: that of ``run --json`` with the ``values`` of the
+            cell; of a run that failed, ``values``, ``run``, ``error`` and ``log``.
+        computed: How many stages were computed, repetitions included.
+        reused: How many stages of the runs came from the store.
+        repeated: How many runs that were finished before were done again.
+        computing: Seconds of all the stages that were computed.
+        wall: Seconds of the sweep.
+    """
+
+    path: Path
+    reports: list[dict[str, Any]]
+    computed: int
+    reused: int
+    repeated: int
+    computing: float
+    wall: float
+
+    @property
+    def failed(self) -> list[dict[str, Any]]:
+        """The reports of the runs that failed."""
+        return [report for report in self.reports if "error" in report]
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who does the work of a sweep.
+
+    Attributes:
+        launcher: Starts the launcher when it is entered, and closes it; None: this process does all the work.
+        threads: Of each computation in this process; None leaves it to torch.
+        blocked: Plugins that no worker loads.
+        display: Shows the progress of runs in this process.
+    """
+
+    launcher: AbstractContextManager[Launcher] | None = None
+    threads: int | None = None
+    blocked: tuple[str, ...] = ()
+    display: Display = silent
+
+
+def run_sweep(
+    cells: Sequence[Cell],
+    registry: Registry,
+    store: Path,
+    out: Path | None = None,
+    workers: Workers | None = None,
+    events: SweepEvents | None = None,
+    beside: Collection[str] = (),
+) -> SweepResult:
+    """Run every cell of a sweep, each stage once. Where an earlier sweep into the directory was stopped, go on there.
+
+    A run that fails stops no other; its report says why.
+
+    Args:
+        cells: At least one, all checked: see :func:`srframework.recipe.sweep.load_cells`.
+        registry: The components.
+        store: Where the results of stages are kept.
+        out: The directory: new, empty, or of the same sweep; None for the default one, which the cells determine.
+        workers: Who does the work; None: this process.
+        events: Gets every event.
+        beside: Names of further files that the directory may have.
+
+    Raises:
+        UsageError: The directory or the launcher is not what it should be, a stage refers to a point that is never
+            reached, or several processes run this.
+        RunDirectoryError: The directory cannot be written.
+    """
+    one_process_only("sweep")
+    begun = time.monotonic()
+    workers, events = workers or Workers(), events or SweepEvents()
+    check_early(cell.recipe for cell in cells)
+    directory = SweepDirectory(out or SweepDirectory.default_path(cells), cells, beside)
+    here = Here(workers.threads)
+    with kept_materials(), shown_by(workers.display), workers.launcher or nullcontext(here) as launcher:
+        directory.make()
+        failures = tuple(registry.failures())
+        alone = launcher.in_process
+        tasks = Tasks(cells, directory.path, store, workers.blocked, logs=not alone, failures=failures)
+        events.begun(cells, alone)
+        run = _Run(cells, directory, tasks, events)
+        finished = directory.finished()
+        scheduler.run([tasks.stored(number) for number in finished], here, run.of_finished(finished))
+        rest = [number for number in range(len(cells)) if number not in run.reports]
+        scheduler.run(tasks.all(rest, every_stage=not alone), launcher, run.of_rest(rest))
+    return run.result(time.monotonic() - begun)
+
+
+class _Run:
+    """One run of a sweep: turns the events of the scheduler into reports, counts and events of the sweep."""
+
+    def __init__(self, cells: Sequence[Cell], directory: SweepDirectory, tasks: Tasks, events: SweepEvents) -> None:
+        self._cells, self._directory, self._tasks, self._events = cells, directory, tasks, events
+        self.reports: dict[int, dict[str, Any]] = {}
+        self._users: dict[str, list[int]] = {}
+        self._logs: dict[str, str | None] = {}
+        self._computed: Counter[str] = Counter()  # signature of a stage -> how often it was computed
+        self._computing = 0.0
+        self._repeated: set[int] = set()
+        self._warned: set[str] = set()
+
+    def of_finished(self, numbers: Sequence[int]) -> scheduler.Events:
+        """For the runs that were finished before, whose results the store should have."""
+        self._users = self._tasks.users(numbers)
+        return scheduler.Events(
+            started=lambda task: self._events.looked_at(self._numbers[task.name]), ended=self._ended_stored
+        )
+
+    def of_rest(self, numbers: Sequence[int]) -> scheduler.Events:
+        """For the others."""
+        self._users = self._tasks.users(numbers)
+        return scheduler.Events(
+            started=lambda task: self._events.started(self._piece(task)),
+            lost=lambda task, why: self._events.restarted(self._piece(task), why),
+            ended=self._ended,
+        )
+
+    def result(self, wall: float) -> SweepResult:
+        """What came out; ``wall``: seconds of the sweep."""
+        good = [number for number, report in self.reports.items() if "error" not in report]
+        used = [sign for number in good for sign in self._tasks.signatures[number].values()]
+        return SweepResult(
+            path=self._directory.path,
+            reports=[self.reports[number] for number in range(len(self._cells))],
+            computed=self._computed.total(),
+            reused=len(used) - len(self._computed.keys() & set(used)),
+            repeated=len(self._repeated),
+            computing=self._computing,
+            wall=wall,
+        )
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {cell.slug: number for number, cell in enumerate(self._cells)}
+
+    def _piece(self, task: Task) -> Piece:
+        return Piece(task.name, self._numbers.get(task.name), tuple(self._users[task.name]), task.work.log)
+
+    def _ended_stored(self, task: Task, outcome: Outcome) -> None:
+        number = self._numbers[task.name]
+        if outcome.error is None:
+            self._succeeded(number, outcome)
+        else:
+            self._repeated.add(number)
+            self._events.repeated(number, outcome.error)
+
+    def _ended(self, task: Task, outcome: Outcome) -> None:
+        piece = self._piece(task)
+        signs = self._tasks.signatures[piece.runs[0]]
+        self._computed.update(signs[name] for name in outcome.computed)
+        self._computing += sum(outcome.computed.values())
+        for warning in [each for each in outcome.warnings if each not in self._warned]:
+            self._warned.add(warning)
+            self._events.warned(warning)
+        inherited = [self._logs[name] for name in task.needs if name in self._logs]
+        if not inherited:
+            self._events.ended(piece, outcome)
+        if outcome.error is not None:
+            self._logs[task.name] = [*inherited, piece.log][0]
+            if piece.run is not None:
+                self._failed(piece.run, outcome.error, self._logs[task.name])
+        elif piece.run is not None:
+            self._succeeded(piece.run, outcome)
+
+    def _failed(self, number: int, error: str, log: str | None) -> None:
+        place = self._directory.path / self._cells[number].slug
+        mark_failed(place, error)
+        self._keep(number, {"values": self._cells[number].values, "run": str(place), "error": error, "log": log})
+
+    def _succeeded(self, number: int, outcome: Outcome) -> None:
+        assert outcome.report is not None, "a run that did not fail has one"
+        self._keep(number, {"values": self._cells[number].values} | outcome.report)
+
+    def _keep(self, number: int, report: dict[str, Any]) -> None:
+        self.reports[number] = report
+        self._directory.write([self.reports[each] for each in sorted(self.reports)])
+        self._events.reported(number, report)
