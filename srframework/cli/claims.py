@@ -14,7 +14,7 @@ from rich.table import Table
 from srframework.claims.claim import Judgement, judge
 from srframework.cli.context import App, Folder, json_option, print_json, print_table, store_option
 from srframework.cli.run import one_process_only, run_recipe, set_option
-from srframework.errors import SRFrameworkError, UsageError, nearest
+from srframework.errors import SRFrameworkError, UsageError, did_you_mean, nearest
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.model import Recipe, shipped
 from srframework.recipe.sweep import load_cells
@@ -130,8 +130,7 @@ def _resolve(name: str) -> str:
         return FOLDER + name
     choices = [each for each in known if each.startswith(FOLDER)]
     near = nearest(FOLDER + name.removeprefix(FOLDER), choices)
-    hint = f"; did you mean {near!r}?" if near else ""
-    raise UsageError(f"expected a file, or one of: {', '.join(choices)}; got {name!r}{hint}")
+    raise UsageError(f"expected a file, or one of: {', '.join(choices)}; got {name!r}{did_you_mean(near)}")
 
 
 def _place(place: Path, name: str, recipe: Recipe) -> Path:

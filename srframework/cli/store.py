@@ -13,7 +13,7 @@ import click
 
 from srframework.cli.context import App, json_option, print_json, print_rows, store_option
 from srframework.cli.run import one_process_only
-from srframework.errors import UsageError, nearest, shorten
+from srframework.errors import UsageError, did_you_mean, nearest, shorten
 
 if TYPE_CHECKING:
     from srframework.run.recomputing import Recomputed
@@ -245,7 +245,7 @@ def _measure(option: str, text: str, units: Mapping[str, int], example: str) -> 
     names = {unit.lower(): factor for unit, factor in units.items()}
     if match is None or match[2].lower() not in names:
         near = nearest(match[2], units) if match and match[2] else None
-        hint = f"; did you mean {match[1] + near!r}?" if match and near else ""
+        hint = did_you_mean(match[1] + near if match and near else None)
         choices = ", ".join(units)
         raise UsageError(f"{option}: expected a number and one of {choices}, like {example}, got {shorten(text)}{hint}")
     return float(match[1]) * names[match[2].lower()]

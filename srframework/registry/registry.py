@@ -19,6 +19,7 @@ from srframework.errors import (
     PluginError,
     SRFrameworkError,
     UnknownComponent,
+    did_you_mean,
     nearest,
 )
 from srframework.faults import calling, describe, expect, is_of_the_machine, kind_of, where
@@ -157,8 +158,7 @@ class Registry:
             raise AmbiguousComponent(f"{kind} {name!r} is provided by more than one plugin; expected one of: {full}")
         names = sorted({each.name for each in choices} | {each.full_name for each in choices if "/" in name})
         near = nearest(name, names)
-        hint = f"; did you mean {near!r}?" if near else ""
-        message = f"no {kind} is named {name!r}; expected one of: {', '.join(names) or 'none'}{hint}"
+        message = f"no {kind} is named {name!r}; expected one of: {', '.join(names) or 'none'}{did_you_mean(near)}"
         self._refuse_missing(kind, name)
         failed = [plugin for plugin in self.plugins if plugin.state == "failed"]
         blocked = [plugin for plugin in self.plugins if plugin.state == "blocked"]
