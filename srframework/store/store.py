@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from srframework.errors import FULL, OF_THE_MACHINE, StoreError, deed, error_of_rust
 from srframework.files import remove, sync, write_text
@@ -32,9 +32,6 @@ from srframework.store import drafts, manifest
 from srframework.store.drafts import Remains, Sums
 from srframework.store.manifest import Damaged
 from srframework.store.manifest import Entry as Entry
-
-if TYPE_CHECKING:
-    from srframework.store.gc import Checked, Pruned
 
 _KEY = re.compile("[0-9a-z]{4,128}")
 
@@ -216,18 +213,6 @@ class Store:
         """What was set aside, by key, then by time."""
         for path in self._directories("damaged"):
             yield drafts.remains(path, path.name.split("-")[0])
-
-    def verify(self) -> Checked:
-        """Read every file of every entry; see :func:`srframework.store.gc.verify`."""
-        from srframework.store.gc import verify
-
-        return verify(self)
-
-    def prune(self, older_than: float | None = None, max_bytes: int | None = None, dry_run: bool = False) -> Pruned:
-        """Remove what no run refers to; see :func:`srframework.store.gc.prune`."""
-        from srframework.store.gc import prune
-
-        return prune(self, older_than, max_bytes, dry_run)
 
     def place(self, key: str) -> Path:
         """Where the entry is, or would be."""

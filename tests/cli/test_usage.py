@@ -24,7 +24,7 @@ LIGHT = [
     ["validate", "sick-hans"],
     ["run", "--help"],
     ["sweep", "--help"],
-    ["store", "prune", "--help"],
+    ["store", "gc", "--help"],
 ]
 
 WATCH = f"""

@@ -12,8 +12,10 @@ import pytest
 from srframework.errors import StoreError
 from srframework.store import manifest
 from srframework.store.drafts import Sums
+from srframework.store.gc import collect_garbage
 from srframework.store.manifest import Sum
 from srframework.store.store import Store
+from srframework.store.verify import verify
 
 KEY = "ab" * 32
 
@@ -167,7 +169,7 @@ def test_what_changes_while_the_process_lives_is_computed_again(store, notes, fi
     assert (len(attempts), was_there) == (2, False)
     assert there(entry.files) == ALL
     assert (entry.files / "model/weights").read_text() == "the weights of files"
-    assert (store.verify().damaged, list(store.damaged()), list(store.drafts())) == ([], [], [])
+    assert (verify(store).damaged, list(store.damaged()), list(store.drafts())) == ([], [], [])
     assert "it is computed again" in notes[0]
 
 
@@ -247,13 +249,13 @@ def test_an_entry_of_another_format_is_left_alone(store, notes, format_):
     before = {each: each.read_bytes() for each in path.rglob("*") if each.is_file()}
     assert store.get(KEY) is None
     assert list(store.entries()) == []
-    assert store.verify().damaged == []
+    assert verify(store).damaged == []
     assert [each.key for each in store.foreign()] == [KEY]
     with pytest.raises(StoreError, match="of another version of srframework, and is left alone"):
         store.obtain(KEY, "trained", "SRNet", {}, lambda _: None)
     assert {each: each.read_bytes() for each in path.rglob("*") if each.is_file()} == before
     assert notes == []
-    [gone] = store.prune(older_than=-1).removed
+    [gone] = collect_garbage(store, older_than=-1).removed
     assert (gone.state, gone.key) == ("foreign", KEY)
     assert not path.exists()
 
@@ -272,7 +274,7 @@ def test_an_entry_of_another_format_is_left_alone(store, notes, format_):
 def test_a_manifest_of_other_types_is_damaged_and_no_traceback(store, notes, name, value):
     keep(store, lambda said: said.update({name: value}))
     assert list(store.entries()) == []
-    assert len(store.verify().damaged) == 1
+    assert len(verify(store).damaged) == 1
     assert len(list(store.damaged())) == 1
     assert store.get(KEY) is None
     assert "expected" in notes[0]
@@ -319,7 +321,7 @@ def test_what_is_no_file_is_never_waited_for(store, name, harm):
 def test_what_has_no_name_of_an_entry_is_left_alone(store):
     entry, _ = store.obtain(KEY, "trained", "SRNet", {}, lambda _: None)
     shutil.copytree(entry.path, entry.path.with_name("UPPER"))
-    assert [each.key for each in store.verify().whole] == [KEY]
+    assert [each.key for each in verify(store).whole] == [KEY]
     assert [each.key for each in store.entries()] == [KEY]
 
 
@@ -333,6 +335,6 @@ def test_a_damaged_record_of_a_run_keeps_the_entry(store, tmp_path):
     [record] = manifest.users_place(store.root, KEY).iterdir()
     flip(record)
     assert entry.users() == [record]
-    assert store.prune(older_than=-1).removed == []
+    assert collect_garbage(store, older_than=-1).removed == []
     store.use(KEY, run)
     assert entry.users() == [run]
