@@ -167,15 +167,6 @@ def stored_labels(directory: ModelDirectory, said: Mapping[str, Any]) -> list[st
     return [numbered[index] for index in sorted(numbered)]
 
 
-def transformer_shape(said: Mapping[str, Any]) -> tuple[int, int, int] | None:
-    """Layers, width and width of the feed-forward layers, where a configuration says all three."""
-    found = [next((said[n] for n in _SIZES[key] if n in said), 0) for key in _SHAPE]
-    return (found[0], found[1], found[2]) if all(found) else None
-
-
-_SHAPE = ("num_hidden_layers", "hidden_size", "intermediate_size")
-
-
 def _check_sizes(where: Path, said: Mapping[str, Any]) -> None:
     sizes: dict[str, tuple[str, int]] = {}
     for size, names in _SIZES.items():

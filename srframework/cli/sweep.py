@@ -16,7 +16,6 @@ from srframework.cli.sweep_telling import Telling
 from srframework.errors import SRFrameworkError, UsageError
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.sweep import Cell, load_cells
-from srframework.run.identity import signatures
 from srframework.sweeps import scheduler as schedule
 from srframework.sweeps.launchers import threads_of_each
 from srframework.sweeps.launchers.serial import Here
@@ -65,7 +64,9 @@ LAUNCHERS = ("local", "ray")
     help="Directory: new, empty, or of the same sweep, which goes on. Default: runs/<recipe>-<hash>.",
 )
 @store_option
-@click.option("--dry-run", is_flag=True, help="Print what would run, and what it would cost; run nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Print the stages that would be computed, with their steps; compute nothing."
+)
 @json_option
 @click.pass_obj
 def sweep(
@@ -107,9 +108,6 @@ def sweep(
     if not dry_run:
         run_sweep(app, cells, out, store, jobs, threads, launcher, address, as_json)
         return
-    if not as_json:
-        every = [sign for cell in cells for sign in signatures(cell.recipe).values()]
-        click.echo(f"# {len(cells)} runs, {len(set(every))} distinct stages instead of {len(every)}.")
     print_plan(cells, as_json)
 
 
