@@ -15,9 +15,9 @@ from safetensors import SafetensorError, safe_open
 from srframework.errors import DataError, UsageError
 from srframework.files import open_file
 from srframework.report.bootstrap import METRICS, Ints, Sample, over_examples, over_seeds, point
-from srframework.report.figures import Figures
 from srframework.report.side import Place, Side
 from srframework.report.summary import comparable
+from srframework.run.results import Figures
 
 _MOST = 4 << 30
 """Bytes of the largest file of predictions that is read."""

@@ -8,14 +8,7 @@
       results.json              what `run --json` prints; only of a finished run
       summary.json              its figures and its resolved recipe, for `srframework results`
       bias.json                 how good the bias model is by itself; only where a loss has one
-      stages/NAME/
-        model/                  plain transformers: config, tokenizer, safetensors
-        mask.safetensors        one bit an entry; only where something is pruned
-        metrics.jsonl           loss and figures by step
-        result.json             the stage's figures
-        predictions/            of every example that it is evaluated on
-        log_probs/              of the training examples; only where another stage learns from them
-        points/POINT/           the same, for a step or a sparsity level inside the stage
+      stages/NAME/              its files; see :mod:`srframework.run.layout`
 
 What comes from the store is linked to it where the file system can, and else copied.
 """
@@ -29,7 +22,6 @@ import platform
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -51,6 +43,8 @@ from srframework.files import (
 from srframework.hashing import digest
 from srframework.recipe.model import Recipe, Reference
 from srframework.recipe.settings import differences
+from srframework.run.layout import LOG, point_in
+from srframework.run.results import FIGURES, Measured
 
 _LOCK = ".lock"
 
@@ -93,52 +87,6 @@ def sentences(path: Path) -> Iterator[None]:
             f"run directory {path}: cannot be {deed(error, 'written')}: {inside}{error.strerror}; the stages that were "
             f"computed are in the store; {advice} another directory with --out"
         ) from error
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What was measured of one saved model.
-
-    Attributes:
-        sparsity: Zeros among the entries of the encoder's and the classifier's matrices,
-            as a share in [0, 1].
-        id: The task's metric on the ID test split, or, where there is none, on the dev split.
-        ood: The same on each OOD split.
-        also: The same on each further split.
-        evaluations: Everything that the evaluators say, by split; of the weights, under ``"model"``.
-    """
-
-    sparsity: float
-    id: float
-    ood: dict[str, float]
-    also: dict[str, float]
-    evaluations: dict[str, dict[str, float]]
-
-
-@dataclass(frozen=True)
-class StageResult:
-    """The figures of a stage, and of the points inside it.
-
-    Attributes:
-        name, op: Of the stage.
-        metric: Name of the figure that ``id`` and ``ood`` give.
-        figures: At its end.
-        points: By step or sparsity level, where one is kept.
-    """
-
-    name: str
-    op: str
-    metric: str
-    figures: Figures
-    points: dict[str, Figures] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """As ``run --json`` prints it; of the points, the sparsity levels."""
-        head = {"name": self.name, "op": self.op, "metric": self.metric, **asdict(self.figures)}
-        levels = {point: each for point, each in self.points.items() if Reference(self.name, point).level is not None}
-        if levels:
-            head["levels"] = [{"level": float(level), **asdict(each)} for level, each in levels.items()]
-        return head
 
 
 class RunDirectory:
@@ -228,8 +176,7 @@ class RunDirectory:
 
     def at(self, reference: Reference) -> Path:
         """Where the stage, or the point in it, is kept."""
-        stage = self.path / "stages" / reference.stage
-        return stage if reference.point is None else stage / "points" / reference.point
+        return stage_place(self.path, reference)
 
     @_writes
     def refer(self, stage: str, kind: str, key: str) -> None:
@@ -262,7 +209,7 @@ class RunDirectory:
     def follow(self, stage: str, log: Path) -> None:
         """Show the log of a stage while it is computed."""
         log.touch()
-        self.link(log, self.at(Reference(stage)) / log.name)
+        self.link(log, self.at(Reference(stage)) / LOG)
 
     @_writes
     def link(self, file: Path, place: Path) -> None:
@@ -276,11 +223,9 @@ class RunDirectory:
         write_json(self.path / "bias.json", report)
 
     @_writes
-    def write_result(self, result: StageResult) -> None:
+    def write_figures(self, stage: str, measured: Measured) -> None:
         """Write the figures of a finished stage, and of the points inside it."""
-        write_json(self.at(Reference(result.name)) / "result.json", result.to_json())
-        for point, figures in result.points.items():
-            write_json(self.at(Reference(result.name, point)) / "result.json", asdict(figures))
+        write_text(self.at(Reference(stage)) / FIGURES, measured.text())
 
     @_writes
     def finish(self, report: Mapping[str, Any], id_split: str) -> None:
@@ -290,6 +235,11 @@ class RunDirectory:
         stages = [_brief(stage) for stage in report["stages"]]
         write_json(self.path / "summary.json", {**head, "stages": stages, "settings": self._recipe.table()})
         self.mark("finished")
+
+
+def stage_place(run: Path, reference: Reference) -> Path:
+    """The directory of a stage, or of a point in it, in a run directory."""
+    return point_in(run / "stages" / reference.stage, reference.point)
 
 
 def _brief(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,14 +26,16 @@ from srframework.recipe.model import PRETRAINED, Recipe, Reference, Stage
 from srframework.recipe.plan import Plan, check_points, plan
 from srframework.run.crash import belongs_to
 from srframework.run.data_checks import cut_note, few
-from srframework.run.directory import RunDirectory, StageResult
-from srframework.run.evaluation import FIGURES, measure, read_figures
+from srframework.run.directory import RunDirectory
+from srframework.run.evaluation import measure
 from srframework.run.identity import Components, stage_identity, uses
+from srframework.run.layout import LOG, MASK, MODEL, log_probs_file, point_in, point_of, steps_kept
 from srframework.run.machine import MACHINE, record
 from srframework.run.model_checks import check_model
 from srframework.run.reporter import Reporter
 from srframework.run.resources import Materials, held_materials
-from srframework.run.stage import LOG, MASK, StageTraining, point_in, steps_in
+from srframework.run.results import FIGURES, Measured, StageAndLevels
+from srframework.run.stage import StageTraining
 from srframework.store.drafts import Sums, emptied
 from srframework.store.manifest import Entry
 from srframework.store.store import Store
@@ -240,7 +242,7 @@ class Pipeline:
 
     # -- one stage -----------------------------------------------------------------------------
 
-    def _stage(self, stage: Stage, number: int) -> StageResult:
+    def _stage(self, stage: Stage, number: int) -> StageAndLevels:
         count = len(self._recipe.stages)
         with at(stage=stage.name, doing="training", model=self._model_owner):
             trained, was_trained = self._train(stage, number)
@@ -252,13 +254,11 @@ class Pipeline:
         if was_trained:
             self._reporter.stage_taken(stage.name, stage.formula(), number, count, trained.seconds)
         self._reporter.stage_finished(stage.name)
-        final, points = read_figures(measured.files)
-        mine = {point: points[point] for point in self._points(stage, self._recipe.steps_kept(stage.name))}
-        result = StageResult(stage.name, stage.op, self._materials.task.metric, final, mine)
+        mine = Measured.read(measured.files).only(self._points(stage, self._recipe.steps_kept(stage.name)))
         if self._directory is not None:
-            self._place(stage, [*mine], trained, measured)
-            self._directory.write_result(result)
-        return result
+            self._place(stage, [*mine.points], trained, measured)
+            self._directory.write_figures(stage.name, mine)
+        return mine.of_stage(stage.name, stage.op, self._materials.task.metric)
 
     def _points(self, stage: Stage, kept: Iterable[int]) -> list[str]:
         """The points inside a stage, in the order in which it reaches them: these steps, and every level."""
@@ -277,7 +277,7 @@ class Pipeline:
 
     def _and_those_in(self, kept: frozenset[int], entry: Entry | None) -> frozenset[int]:
         """The steps, and those that an entry has; what the first process finds counts for all."""
-        steps = sorted(kept | steps_in(entry.files)) if entry is not None else sorted(kept)
+        steps = sorted(kept | steps_kept(entry.files)) if entry is not None else sorted(kept)
         if self._accelerator.num_processes > 1:
             count = broadcast(torch.tensor([len(steps)], device=self._accelerator.device)).item()
             padded = [*steps, *[0] * int(count)][: int(count)]
@@ -355,7 +355,7 @@ class Pipeline:
             "measured",
             identity,
             lambda draft: measure(stage, trained.files, points, self._materials, self._accelerator, draft),
-            lambda files: (files / FIGURES).is_file() and set(points) <= set(read_figures(files)[1]),
+            lambda files: (files / FIGURES).is_file() and set(points) <= set(Measured.read(files).points),
         )
 
     def _taught(self, stage: Stage, teacher: Reference) -> list[np.ndarray]:
@@ -388,8 +388,8 @@ class Pipeline:
 
         entry, _ = self._obtain(stage, "taught", identity, compute, said=f"taught {split.name}")
         if self._directory is not None:
-            at = self._directory.at(teacher) / "log_probs"
-            self._directory.link(entry.files / _TAUGHT, at / f"{split.name}-{max_length}.safetensors")
+            place = log_probs_file(self._directory.at(teacher), split.name, max_length)
+            self._directory.link(entry.files / _TAUGHT, place)
         log_probs: np.ndarray = load_file(entry.files / _TAUGHT)["log_probs"]
         return log_probs
 
@@ -399,8 +399,7 @@ class Pipeline:
         for files in (trained.files, measured.files):
             for file in sorted(each for each in files.rglob("*") if each.is_file()):
                 inside = file.relative_to(files)
-                is_others = inside.parts[0] == "points" and inside.parts[1] not in points
-                if not is_others and inside.name not in (FIGURES, MACHINE):
+                if point_of(inside) in (None, *points) and inside.name not in (FIGURES, MACHINE):
                     self._directory.link(file, self._directory.at(Reference(stage.name)) / inside)
 
     # -- the store -----------------------------------------------------------------------------
@@ -470,7 +469,7 @@ class Pipeline:
     def _start(self, weights: Reference) -> Network:
         if weights.stage == PRETRAINED:
             return self._materials.fresh()
-        return self._materials.load(self._at(weights) / "model")
+        return self._materials.load(self._at(weights) / MODEL)
 
 
 @functools.cache

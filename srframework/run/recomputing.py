@@ -25,11 +25,11 @@ from srframework.recipe.model import Recipe
 from srframework.recipe.settings import differences
 from srframework.registry.registry import Registry
 from srframework.run.api import quieten
-from srframework.run.evaluation import FIGURES
+from srframework.run.layout import LOG, steps_kept
 from srframework.run.machine import MACHINE, Machine, here, read
 from srframework.run.pipeline import Pipeline
 from srframework.run.resources import let_go
-from srframework.run.stage import LOG, steps_in
+from srframework.run.results import FIGURES
 from srframework.store.store import Entry, Store
 
 _NOT_COMPARED = (MACHINE, LOG)
@@ -179,7 +179,7 @@ def _said(machine: Machine) -> str:
 
 def _again(store: _Beside, recipe: Recipe, entry: Entry, threads: int) -> Entry:
     stage = recipe.stages[-1]
-    keep = {stage.name: steps_in(entry.files)} if entry.kind == "trained" else {}
+    keep = {stage.name: steps_kept(entry.files)} if entry.kind == "trained" else {}
     with _with_threads(threads):
         try:
             Pipeline(recipe, store, keep=keep, held=True).recompute(entry.kind)

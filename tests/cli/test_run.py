@@ -132,7 +132,8 @@ def test_every_level_of_imp_is_kept_and_evaluated(finished):
         place = finished.out / "stages" / "imp" / "points" / level
         assert Mask.load(place / "mask.safetensors").sparsity == pytest.approx(float(level), abs=1e-3)
         assert (place / "model" / "model.safetensors").is_file()
-        assert json.loads((place / "result.json").read_text())["id"] in [each["id"] for each in imp["levels"]]
+    figures = json.loads((finished.out / "stages" / "imp" / "figures.json").read_text())
+    assert [each | {"level": float(point)} for point, each in figures["points"].items()] == imp["levels"]
 
 
 @pytest.mark.parametrize(
@@ -296,7 +297,7 @@ def test_a_loss_that_diverges_is_a_sentence_and_keeps_what_was_finished(finished
     facts = json.loads((tmp_path / "x" / "run.json").read_text())
     assert facts["state"] == "failed"
     assert "the loss is nan" in facts["error"]
-    assert json.loads((tmp_path / "x" / "stages" / "full" / "result.json").read_text())["name"] == "full"
+    assert json.loads((tmp_path / "x" / "stages" / "full" / "figures.json").read_text())["points"] == {}
 
 
 def _mind_interrupts() -> None:
@@ -315,7 +316,7 @@ def test_an_interrupt_ends_with_130_and_keeps_what_was_finished(finished, tmp_pa
         "x",
     ]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=_mind_interrupts)
-    result = tmp_path / "x" / "stages" / "full" / "result.json"
+    result = tmp_path / "x" / "stages" / "full" / "figures.json"
     wait_until(result.exists, process)
     process.send_signal(signal.SIGINT)
     try:
@@ -326,7 +327,7 @@ def test_an_interrupt_ends_with_130_and_keeps_what_was_finished(finished, tmp_pa
     assert "interrupted" in stderr
     assert "Traceback" not in stderr
     assert json.loads((tmp_path / "x" / "run.json").read_text())["state"] == "interrupted"
-    assert json.loads(result.read_text())["name"] == "full"
+    assert json.loads(result.read_text())["points"] == {}
 
 
 def test_a_terminal_gets_a_live_display(finished, tmp_path):

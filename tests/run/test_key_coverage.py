@@ -27,11 +27,11 @@ from srframework.recipe.check import load
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 from srframework.run.api import quieten
-from srframework.run.evaluation import FIGURES
+from srframework.run.layout import LOG
 from srframework.run.machine import MACHINE
 from srframework.run.pipeline import Pipeline
 from srframework.run.resources import let_go
-from srframework.run.stage import LOG
+from srframework.run.results import FIGURES
 from srframework.store.store import Store
 from srframework.training.options import PROGRESS, TrainingOptions
 
