@@ -27,7 +27,8 @@ from srframework.recipe.check import load
 from srframework.recipe.model import Recipe
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
-from srframework.run.directory import RunDirectory, sentences
+from srframework.run.directory import RunDirectory
+from srframework.run.folder import sentences
 from srframework.store import manifest
 from srframework.store.store import Store
 

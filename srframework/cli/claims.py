@@ -77,7 +77,7 @@ def claims(
     from srframework.files import write_json
     from srframework.hashing import digest
     from srframework.recipe.plan import check_early
-    from srframework.run.directory import locked, sentences
+    from srframework.run.folder import locked, sentences
 
     one_process_only("claims")
     tables = [recipe.table() for runs in recipes.values() for recipe in runs]
@@ -142,7 +142,7 @@ def _place(place: Path, name: str, recipe: Recipe) -> Path:
 def _run(recipes: dict[str, list[Recipe]], place: Path, store: Path) -> tuple[list[dict[str, Any]], bool]:
     """A row for each claim; one that fails does not stop the rest, and what is done is on disk."""
     from srframework.files import write_json
-    from srframework.run.directory import sentences
+    from srframework.run.folder import sentences
 
     rows: list[dict[str, Any]] = []
     failed = False

@@ -144,7 +144,7 @@ class Telling:
     # -- reports -------------------------------------------------------------------------------
 
     def _fail(self, number: int, error: str, log: str | None) -> None:
-        from srframework.run.directory import mark_failed
+        from srframework.run.state import mark_failed
 
         cell, place = self._cells[number], self._directory.path / self._cells[number].slug
         mark_failed(place, error)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from srframework.hashing import digest
 from srframework.masks import Mask
 from srframework.recipe.model import PRETRAINED, Recipe, Reference, Stage
 from srframework.recipe.plan import Plan, check_points, plan
+from srframework.run import versions
 from srframework.run.crash import belongs_to
 from srframework.run.data_checks import cut_note, few
 from srframework.run.directory import RunDirectory
@@ -36,6 +35,7 @@ from srframework.run.reporter import Reporter
 from srframework.run.resources import Materials, held_materials
 from srframework.run.results import FIGURES, Measured, StageAndLevels
 from srframework.run.stage import StageTraining
+from srframework.run.state import State
 from srframework.store.drafts import Sums, emptied
 from srframework.store.manifest import Entry
 from srframework.store.store import Store
@@ -49,12 +49,6 @@ _DISTRIBUTED = (
     *(DistributedType.MULTI_XPU, DistributedType.MULTI_NPU, DistributedType.MULTI_HPU),
 )
 """How processes may work together: each has the whole model, as masks over whole matrices need."""
-
-_COMPUTING = (
-    *("srframework", "accelerate", "numpy", "scikit-learn"),
-    *("tokenizers", "torch", "transformers"),
-)
-"""The distributions by which results are computed."""
 
 _TAUGHT = "log_probs.safetensors"
 
@@ -188,7 +182,7 @@ class Pipeline:
                 yield
             except BaseException as error:
                 belongs_to(error, directory.path)
-                state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+                state: State = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
                 said = str(error) if isinstance(error, SRFrameworkError) else describe(error)
                 # Of a full disk the error itself tells.
                 with shielded(), contextlib.suppress(OSError, SRFrameworkError):
@@ -288,7 +282,7 @@ class Pipeline:
         task = self._materials.task
         chosen_on = [task.dev.name, task.dev.labels, task.dev.collapse] if stage.training.keep == "best" else None
         of_data = {"labels": task.labels, "chosen_on": chosen_on}
-        works_on = {**self._materials.identity(stage), **of_data, "versions": _versions()}
+        works_on = {**self._materials.identity(stage), **of_data, "versions": versions.of_computing()}
         keys = {name: entry.key for name, entry in self._trained.items()}
         identity = stage_identity(self._recipe, stage, keys, works_on, self._components)
         points = self._points(stage, self._steps_kept(stage))
@@ -372,7 +366,7 @@ class Pipeline:
             "split": self._materials.fingerprint(split),
             "max_length": max_length,
             "eval_batch_size": stage.training.eval_batch_size,
-            "versions": _versions(),
+            "versions": versions.of_computing(),
         }
 
         def compute(draft: Path) -> Sums | None:
@@ -470,9 +464,3 @@ class Pipeline:
         if weights.stage == PRETRAINED:
             return self._materials.fresh()
         return self._materials.load(self._at(weights) / MODEL)
-
-
-@functools.cache
-def _versions() -> dict[str, str]:
-    """Of what computes."""
-    return {name: version(name) for name in _COMPUTING}

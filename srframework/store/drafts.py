@@ -25,7 +25,7 @@ from srframework.errors import NoFile
 from srframework.files import atomic_directory, atomic_file, read_json, remove, write_json
 from srframework.hashing import digest
 from srframework.store import manifest
-from srframework.store.manifest import Damaged, Sum
+from srframework.store.manifest import Damaged, Look, Sum
 
 NAME = "draft.json"
 SUMS = "sums.json"
@@ -48,9 +48,11 @@ class Sums:
     def __init__(self, files: Path, note: Callable[[str], None] = lambda _: None, leave: Collection[str] = ()) -> None:
         self._files, self._leave = files, leave
         self._sums = self._read(note)
+        self._seen: dict[str, Look] = {}
         kept = dict(self._sums)
         for name, expected in self._sums.items():
             try:
+                self._see(name, files / name)
                 manifest.compare(files / name, expected)
             except (FileNotFoundError, NotADirectoryError):  # the process died before it had its name
                 kept.pop(name, None)
@@ -68,6 +70,11 @@ class Sums:
     def all(self) -> dict[str, Sum]:
         """Path below the content's directory -> what was written there."""
         return dict(self._sums)
+
+    @property
+    def seen(self) -> dict[str, Look]:
+        """How the files looked when their checksums were computed, by their path below the content's directory."""
+        return dict(self._seen)
 
     def file(self, path: Path) -> AbstractContextManager[Path]:
         """As :func:`srframework.files.atomic_file`; the file is known from then on."""
@@ -92,8 +99,15 @@ class Sums:
         self._write()
 
     def _know(self, files: dict[Path, Path]) -> None:
-        self._sums |= {self._name(path): Sum.of(temporary) for path, temporary in files.items()}
+        for path, temporary in files.items():
+            self._see(self._name(path), temporary)
+            self._sums[self._name(path)] = Sum.of(temporary)
         self._write()
+
+    def _see(self, name: str, path: Path) -> None:
+        self._seen.pop(name, None)
+        if manifest.is_settled(found := manifest.look(path)):
+            self._seen[name] = found
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self._files).as_posix()

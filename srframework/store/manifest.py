@@ -18,6 +18,7 @@ import errno
 import hashlib
 import math
 import os
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,6 +38,13 @@ SCRATCH = "checkpoints"
 
 class Damaged(Exception):
     """An entry is not as it was written; the message says which file, what was expected, what is there."""
+
+
+Look = tuple[int, int, int]
+"""Size, time of the last change, and number of a file: it need not be read again while these are the same."""
+
+_TICK = 50_000_000
+"""Nanoseconds; within these a file may change without its time of the last change telling."""
 
 
 @dataclass(frozen=True)
@@ -269,13 +277,14 @@ _checked: dict[Path, tuple[object, ...]] = {}
 """What this process found whole, and how the files looked; it need not read them again while they look so."""
 
 
-def check(place: Path, key: str, again: bool = False) -> Entry | None:
+def check(place: Path, key: str, again: bool = False, seen: Mapping[str, Look] | None = None) -> Entry | None:
     """The entry, its content seen to be as it was written; None where there is no manifest.
 
     Args:
         place: The entry's directory.
         key: Whose entry it is to be.
         again: Read the files even if this process did so before.
+        seen: How files looked when this process computed their checksums; those that still look so are not read.
 
     Raises:
         Damaged: It is not.
@@ -289,10 +298,10 @@ def check(place: Path, key: str, again: bool = False) -> Entry | None:
         if not _is_directory(entry.files):
             raise Damaged(f"{entry.files}: expected a directory, got something else")
         paths = [place / NAME, *(path for path in content(entry.files) if not _is_directory(path))]
-        looks = tuple(sorted(_look(path, place) for path in paths))
+        looks = tuple(sorted((str(path.relative_to(place)), *look(path)) for path in paths))
         if again or _checked.get(place.absolute()) != looks:
             _checked.pop(place.absolute(), None)
-            _compare(entry)
+            _compare(entry, seen or {})
             _checked[place.absolute()] = looks
     except FileNotFoundError as error:
         raise Damaged(f"{error.filename}: expected a file, got none") from error
@@ -305,7 +314,7 @@ def moved(place: Path, target: Path) -> None:
         _checked[target.absolute()] = looks
 
 
-def _compare(entry: Entry) -> None:
+def _compare(entry: Entry, seen: Mapping[str, Look]) -> None:
     manifest = _manifest(entry.path)
     expected = {} if manifest is None else _sums(manifest)
     found = {path.relative_to(entry.files).as_posix(): path for path in content(entry.files)}
@@ -313,7 +322,8 @@ def _compare(entry: Entry) -> None:
     for name, file in expected.items():
         if name not in found:
             raise Damaged(f"{entry.files / name}: expected a file of {file.bytes} bytes, got none")
-        compare(found[name], file)
+        if seen.get(name) != look(found[name]):
+            compare(found[name], file)
     if extra := sorted(found.keys() - expected.keys()):
         raise Damaged(f"{found[extra[0]]}: expected no such file, got one")
 
@@ -369,6 +379,12 @@ def is_scratch(path: Path, files: Path) -> bool:
     return path.name.startswith(".") or path == files / SCRATCH
 
 
-def _look(path: Path, place: Path) -> tuple[str, int, int, int]:
+def look(path: Path) -> Look:
+    """How a file looks now."""
     stat = path.lstat()
-    return str(path.relative_to(place)), stat.st_size, stat.st_mtime_ns, stat.st_ino
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino
+
+
+def is_settled(found: Look) -> bool:
+    """Whether a later change of a file would show in how it looks: not where it was changed just now."""
+    return time.time_ns() - found[1] > _TICK

@@ -107,9 +107,15 @@ class Store:
             StoreError: The store cannot be written, or does not keep what is written. What was computed stays, and
                 is gone on with.
         """
-        if (entry := self._only_read(key)) is not None and enough(entry.files):
-            return entry, True
-        with self._locked(key, what):
+        try:
+            lock = self._acquired(key, what)
+        except OSError as error:
+            if error.errno not in OF_THE_MACHINE:
+                raise
+            if (entry := self.get(key)) is not None and enough(entry.files):
+                return entry, True  # of a store that cannot be written, where nobody removes anything either
+            raise self._sentence(error, deed(error, "written")) from error
+        with lock:
             with self._sentences():
                 self.recover(key)
                 for run in users:
@@ -157,7 +163,7 @@ class Store:
             manifest.write(draft, key, kind, what, spent, identity, sums.all() if isinstance(sums, Sums) else None)
             try:
                 with self._sentences("read"):
-                    manifest.check(draft, key, again=True)
+                    manifest.check(draft, key, again=True, seen=sums.seen if isinstance(sums, Sums) else None)
             except Damaged:
                 (draft / manifest.NAME).unlink()
                 raise
@@ -176,16 +182,6 @@ class Store:
             record.parent.mkdir(parents=True, exist_ok=True)
             _tidy(record.parent)
             write_text(record, path + "\n")
-
-    def _only_read(self, key: str) -> Entry | None:
-        """The entry of a store that cannot be written, where nobody removes anything either; else None."""
-        try:
-            with self.lock(key):
-                return None
-        except OSError as error:
-            if error.errno not in OF_THE_MACHINE:
-                raise
-            return self.get(key)
 
     def entries(self) -> Iterator[Entry]:
         """Every entry, by key; their content is not read. What has a damaged manifest is left out, and said."""
@@ -263,23 +259,18 @@ class Store:
         sync(place.parent)
         self.note(f"store {self.root}: {damage}; it is set aside as {place}, and is computed again where it is needed")
 
-    @contextmanager
-    def _locked(self, key: str, what: str) -> Iterator[None]:
+    def _acquired(self, key: str, what: str) -> AbstractContextManager[object]:
+        """The lock of a key, once no other process has it."""
         from filelock import FileLock, Timeout
 
         path = self.root / "locks" / f"{key}.lock"
-        with self._sentences():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(path)
-            try:
-                lock.acquire(blocking=False)
-            except Timeout:
-                self.note(f"waiting for another process that computes {what}")
-                lock.acquire()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
         try:
-            yield
-        finally:
-            lock.release()
+            return lock.acquire(blocking=False)
+        except Timeout:
+            self.note(f"waiting for another process that computes {what}")
+            return lock.acquire()
 
     def _put_right(self, key: str) -> None:
         """Finish what a process was about when it died, unless one is about it now, or the store cannot be written."""

@@ -120,8 +120,8 @@ def test_the_summary_has_the_figures_without_what_all_evaluators_say_and_the_res
 
 
 def test_stages_run_after_those_that_they_start_from(finished):
-    assert [stage["name"] for stage in finished.report["stages"]] == ["full", "imp", "ticket", "srnet"]
-    assert [stage["op"] for stage in finished.report["stages"]] == ["train", "prune", "train", "prune"]
+    assert [stage["name"] for stage in finished.report["stages"]] == ["full", "srnet", "imp", "ticket"]
+    assert [stage["op"] for stage in finished.report["stages"]] == ["train", "prune", "prune", "train"]
 
 
 def test_every_level_of_imp_is_kept_and_evaluated(finished):

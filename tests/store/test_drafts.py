@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from srframework.errors import StoreError
 from srframework.store import manifest
@@ -338,3 +339,52 @@ def test_a_damaged_record_of_a_run_keeps_the_entry(store, tmp_path):
     assert collect_garbage(store, older_than=-1).removed == []
     store.use(KEY, run)
     assert entry.users() == [run]
+
+
+# -- once --------------------------------------------------------------------------------------------
+
+
+def test_a_written_file_is_hashed_once_until_its_entry_is_there(tmp_path, monkeypatch):
+    hashed = []
+    sha256 = manifest.sha256
+    monkeypatch.setattr(manifest, "sha256", lambda path: hashed.append(path.name) or sha256(path))
+
+    def compute(draft: Path) -> Sums:
+        sums = Sums(draft)
+        with sums.file(draft / "mask") as file:
+            file.write_text("1010")
+            os.utime(file, (1, 1))  # long ago: a later change would show
+        return sums
+
+    store = Store(tmp_path / "store")
+    entry, _ = store.obtain(KEY, "trained", "SRNet", {}, compute)
+    assert (entry.files / "mask").read_text() == "1010"
+    assert len(hashed) == 1
+
+
+def test_a_file_that_changed_since_it_was_hashed_is_read_again_and_computed_again(tmp_path):
+    attempts = []
+
+    def compute(draft: Path) -> Sums:
+        sums = Sums(draft)
+        with sums.file(draft / "mask") as file:
+            file.write_text("1010")
+            os.utime(file, (1, 1))
+        attempts.append(draft)
+        if len(attempts) == 1:
+            (draft / "mask").write_text("1011")
+        return sums
+
+    entry, _ = Store(tmp_path / "store").obtain(KEY, "trained", "SRNet", {}, compute)
+    assert (entry.files / "mask").read_text() == "1010"
+    assert len(attempts) == 2
+
+
+def test_a_result_that_is_there_takes_one_lock(tmp_path, monkeypatch):
+    store = Store(tmp_path / "store")
+    store.obtain(KEY, "trained", "SRNet", {}, lambda draft: (draft / "a").write_text("1"))
+    locks = []
+    acquire = FileLock.acquire
+    monkeypatch.setattr(FileLock, "acquire", lambda lock, *a, **more: locks.append(lock) or acquire(lock, *a, **more))
+    assert store.obtain(KEY, "trained", "SRNet", {}, lambda _: None)[1]
+    assert len(locks) == 1
