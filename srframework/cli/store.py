@@ -18,7 +18,8 @@ from srframework.errors import UsageError, did_you_mean, nearest, shorten
 if TYPE_CHECKING:
     from srframework.run.recomputing import Recomputed
     from srframework.store.gc import Item
-    from srframework.store.store import Entry, Store
+    from srframework.store.manifest import Entry
+    from srframework.store.store import Store
 
 _AGES = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
 _SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}

@@ -30,7 +30,8 @@ from srframework.run.machine import MACHINE, Machine, here, read
 from srframework.run.pipeline import Pipeline
 from srframework.run.resources import let_go
 from srframework.run.results import FIGURES
-from srframework.store.store import Entry, Store
+from srframework.store.manifest import Entry
+from srframework.store.store import Store
 
 _NOT_COMPARED = (MACHINE, LOG)
 """On what a result was computed, and the log, which tells as much as the recipe of the run wanted."""

@@ -30,8 +30,8 @@ from srframework.run.layout import LOG, MASK, MODEL, point_in
 from srframework.run.machine import record
 from srframework.run.reporter import Reporter
 from srframework.run.resources import Materials
+from srframework.store.content import Sum
 from srframework.store.drafts import Sums
-from srframework.store.manifest import Sum
 from srframework.training.checkpoints import Checkpoints
 from srframework.training.loop import Checkpoint, Events, Training
 

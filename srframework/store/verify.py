@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from srframework.store import manifest
-from srframework.store.manifest import Damaged
-from srframework.store.store import Entry, Store
+from srframework.store.content import Damaged
+from srframework.store.manifest import Entry
+from srframework.store.store import Store
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ import pytest
 from filelock import FileLock
 
 from srframework.errors import StoreError
-from srframework.store import manifest
+from srframework.store import content, manifest, users
+from srframework.store.content import Sum
 from srframework.store.drafts import Sums
 from srframework.store.gc import collect_garbage
-from srframework.store.manifest import Sum
 from srframework.store.store import Store
 from srframework.store.verify import verify
 
@@ -132,7 +132,7 @@ def test_any_flipped_bit_of_the_checksums_is_found(files):
         shutil.copytree(kept, files.parent)
         path.write_bytes(content[:where] + bytes([content[where] ^ 1 << where % 8]) + content[where + 1 :])
         for name in Sums(files):  # either all of it counts, or nothing, and then nothing is there
-            assert manifest.compare(files / name, Sum.of(kept / "files" / name)) is None
+            assert content.compare(files / name, Sum.of(kept / "files" / name)) is None
         assert sorted(Sums(files)) == there(files)
 
 
@@ -333,7 +333,7 @@ def test_a_damaged_record_of_a_run_keeps_the_entry(store, tmp_path):
     (run / "run.json").write_text(json.dumps({"state": "finished", "stages": {"a": {"trained": KEY}}}))
     store.use(KEY, run)
     assert entry.users() == [run]
-    [record] = manifest.users_place(store.root, KEY).iterdir()
+    [record] = users.users_place(store.root, KEY).iterdir()
     flip(record)
     assert entry.users() == [record]
     assert collect_garbage(store, older_than=-1).removed == []
@@ -346,8 +346,8 @@ def test_a_damaged_record_of_a_run_keeps_the_entry(store, tmp_path):
 
 def test_a_written_file_is_hashed_once_until_its_entry_is_there(tmp_path, monkeypatch):
     hashed = []
-    sha256 = manifest.sha256
-    monkeypatch.setattr(manifest, "sha256", lambda path: hashed.append(path.name) or sha256(path))
+    sha256 = content.sha256
+    monkeypatch.setattr(content, "sha256", lambda path: hashed.append(path.name) or sha256(path))
 
     def compute(draft: Path) -> Sums:
         sums = Sums(draft)

@@ -20,9 +20,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from srframework.errors import StoreError
-from srframework.store import manifest
+from srframework.store import content, manifest, users
 from srframework.store.gc import collect_garbage
-from srframework.store.store import Entry, Store
+from srframework.store.manifest import Entry
+from srframework.store.store import Store
 from srframework.store.verify import verify
 
 KEY, OTHER = "ab" * 32, "cd" * 32
@@ -319,8 +320,8 @@ def test_an_entry_under_another_key_is_not_taken(store, notes):
 def test_files_are_read_once_while_they_look_the_same(store, monkeypatch):
     entry, _ = obtain(store)
     read = []
-    sha256 = manifest.sha256
-    monkeypatch.setattr(manifest, "sha256", lambda path: read.append(path.name) or sha256(path))
+    sha256 = content.sha256
+    monkeypatch.setattr(content, "sha256", lambda path: read.append(path.name) or sha256(path))
     store.get(KEY)
     Store(store.root).get(KEY)
     assert read == []
@@ -372,7 +373,7 @@ def test_users_are_the_runs_that_exist_and_mention_the_key(store, tmp_path):
     for run in (*used, *used, elsewhere, gone, broken):
         store.use(entry.key, run)
     assert entry.users() == sorted(used)
-    assert len(os.listdir(manifest.users_place(store.root, entry.key))) == 5
+    assert len(os.listdir(users.users_place(store.root, entry.key))) == 5
 
 
 def test_a_user_of_what_is_gone_does_not_make_half_an_entry(store, tmp_path):
@@ -455,7 +456,7 @@ def test_the_lock_of_a_killed_process_is_free_and_its_draft_is_gone_on_with(stor
 CRASHES = """
 import json, os, shutil, sys, tempfile
 from pathlib import Path
-from srframework.store import manifest
+from srframework.store import content, manifest, users
 from srframework.store.store import Store
 from srframework.store.gc import collect_garbage
 from srframework.store.verify import verify
@@ -514,7 +515,7 @@ for crash_at in range(1000):
         "before": calls,
         "there": was_there,
         "files": sorted(path.name for path in entry.files.iterdir()),
-        "users": len(list((manifest.users_place(store.root, entry.key)).glob("[!.]*"))) if again else 1,
+        "users": len(list((users.users_place(store.root, entry.key)).glob("[!.]*"))) if again else 1,
         "damaged": len(list(store.damaged())),
         "left": sorted(os.listdir(place / "work")) + sorted(os.listdir(entry.path.parent)),
         "whole": verify(store).damaged == [],
