@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from srframework.errors import UsageError, did_you_mean, nearest, shorten
-from srframework.recipe.document import value_of
 from srframework.recipe.grid import split
+from srframework.recipe.overrides import value_of
 from srframework.report.gathered import Run
 from srframework.report.summary import RECIPE, Row, comparable, varying
 from srframework.training.options import TrainingOptions

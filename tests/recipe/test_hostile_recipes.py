@@ -13,8 +13,9 @@ import tomli
 from srframework.errors import SHOWN, RecipeError
 from srframework.recipe import check as loading
 from srframework.recipe import document, graph, sweep
-from srframework.recipe.document import MAX_BYTES, MAX_DEPTH
+from srframework.recipe.document import MAX_BYTES
 from srframework.recipe.model import Reference, shipped
+from srframework.recipe.overrides import MAX_DEPTH
 from srframework.recipe.sweep import MAX_RUNS, load_cells, load_every
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
