@@ -196,7 +196,7 @@ def test_the_run_directory_explains_itself(finished):
 
 
 def test_progress_goes_to_stderr_as_plain_lines(finished):
-    assert "[4/4] srnet: P_poe^mask(f(full@6)), 12 steps" in finished.stderr
+    assert "[2/4] srnet: P_poe^mask(f(full@6)), 12 steps" in finished.stderr
     assert "step 12/12" in finished.stderr
     assert "reversed 0." in finished.stderr
     assert "\x1b" not in finished.stderr
@@ -236,9 +236,10 @@ def test_the_same_command_again_computes_nothing_and_says_the_same(finished):
     assert json.loads(done.stdout) == finished.report
     told = [line.partition(", where it had taken")[0] for line in done.stderr.splitlines()]
     assert told == [
-        *("[1/4] full: A_std(f(θ_pt)), taken from the store", "[2/4] imp: P_poe^imp(f(full)), taken from the store"),
-        "[3/4] ticket: A_std(f(M(imp@0.2) ⊙ θ_pt)), taken from the store",
-        "[4/4] srnet: P_poe^mask(f(full@6)), taken from the store",
+        "[1/4] full: A_std(f(θ_pt)), taken from the store",
+        "[2/4] srnet: P_poe^mask(f(full@6)), taken from the store",
+        "[3/4] imp: P_poe^imp(f(full)), taken from the store",
+        "[4/4] ticket: A_std(f(M(imp@0.2) ⊙ θ_pt)), taken from the store",
     ]
     assert {path: path.read_bytes() for path in finished.out.rglob("*.*") if path.is_file()} == files
 
