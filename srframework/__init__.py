@@ -27,7 +27,15 @@ from srframework.contracts import (
     Split,
     TaskData,
 )
-from srframework.errors import BackboneError, DataError, PluginError, SRFrameworkError, UsageError, nearest
+from srframework.errors import (
+    BackboneError,
+    DataError,
+    PluginError,
+    SRFrameworkError,
+    UsageError,
+    did_you_mean,
+    nearest,
+)
 from srframework.hookspecs import hookimpl
 from srframework.locations import FileProblem, directory_problem
 
@@ -67,6 +75,7 @@ __all__ = [
     "StageReference",
     "TaskData",
     "UsageError",
+    "did_you_mean",
     "directory_problem",
     "hookimpl",
     "nearest",

@@ -83,11 +83,6 @@ class Backbone(ABC):
             BackboneError: There is no such model, or it cannot be pruned.
         """
 
-    def size(self) -> int | None:
-        """Entries of the encoder's prunable matrices, for an estimate of the cost, where that
-        can be told without loading the weights; else None."""
-        return None
-
 
 # -- dataset -------------------------------------------------------------------------------------
 
@@ -167,9 +162,9 @@ class Dataset(ABC):
         """
 
     def sizes(self) -> Mapping[str, int]:
-        """How many examples each split has, for an estimate of the cost, where that can be told
-        without reading them: from what is published, or by counting lines. By the split's name;
-        ``"ood_train"`` for the OOD training examples."""
+        """How many examples each split has, where that can be told without reading them: from what
+        is published, or by counting lines. By the split's name; ``"ood_train"`` for the OOD training
+        examples. The steps that a plan shows follow from these."""
         return {}
 
 

@@ -118,9 +118,7 @@ class Problem:
         text += one_line(self.message)
         if self.owner:
             text += f" (option of {one_line(self.owner, 200)})"
-        if self.nearest:
-            text += f"; did you mean {shorten(self.nearest, 200)}?"
-        return text
+        return text + did_you_mean(self.nearest)
 
 
 SHOWN = 20
@@ -219,6 +217,11 @@ def _is_path(error: OSError) -> bool:
 def nearest(word: str, choices: Iterable[str]) -> str | None:
     """The choice most like ``word``, or None where none is near; nothing is near a word of hundreds of letters."""
     return _nearest(word, tuple(choices)) if len(word) <= _LONGEST_WORD else None
+
+
+def did_you_mean(near: str | None) -> str:
+    """The end of a message that offers what :func:`nearest` found; empty where it found nothing."""
+    return f"; did you mean {shorten(near, 200)}?" if near else ""
 
 
 _LONGEST_WORD = 200

@@ -10,7 +10,7 @@ from typing import Any
 from transformers import CONFIG_MAPPING, PreTrainedConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 
-from srframework import BackboneError, ModelDirectory, nearest
+from srframework import BackboneError, ModelDirectory, did_you_mean, nearest
 
 CONFIG, _ADAPTER = "config.json", "adapter_config.json"
 
@@ -75,10 +75,9 @@ def read_configuration(directory: ModelDirectory) -> dict[str, Any]:
         raise BackboneError(f"Unrecognized model: {where}: model_type: expected a string such as 'bert', {_got(kind)}")
     if kind not in CONFIG_MAPPING or kind not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
         near = nearest(kind, MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES)
-        hint = f"; did you mean {near!r}?" if near else ""
         raise BackboneError(
             f"{where}: expected an encoder for classification such as bert or roberta, "
-            f"got the model type `{kind[:60]}`{hint}"
+            f"got the model type `{kind[:60]}`{did_you_mean(near)}"
         )
     for key, allowed in _REFUSED.items():
         if said.get(key) not in (None, allowed):
@@ -166,15 +165,6 @@ def stored_labels(directory: ModelDirectory, said: Mapping[str, Any]) -> list[st
     if not all(isinstance(name, str) for name in numbered.values()):
         raise BackboneError(f"{where}: {expected}, {_got(named)}")
     return [numbered[index] for index in sorted(numbered)]
-
-
-def transformer_shape(said: Mapping[str, Any]) -> tuple[int, int, int] | None:
-    """Layers, width and width of the feed-forward layers, where a configuration says all three."""
-    found = [next((said[n] for n in _SIZES[key] if n in said), 0) for key in _SHAPE]
-    return (found[0], found[1], found[2]) if all(found) else None
-
-
-_SHAPE = ("num_hidden_layers", "hidden_size", "intermediate_size")
 
 
 def _check_sizes(where: Path, said: Mapping[str, Any]) -> None:

@@ -7,7 +7,6 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -21,20 +20,12 @@ from srf_backbones.configuration import (
     one_line,
     read_configuration,
     stored_labels,
-    transformer_shape,
 )
 from srf_backbones.hub import model_directory
 from srf_backbones.options import EncoderOptions
-from srf_backbones.structure import matrix_entries, prunable_modules
+from srf_backbones.structure import prunable_modules
 from srf_backbones.words import check_tokens, load_tokenizer
 from srframework import Backbone, BackboneError, ModelDirectory, Network, directory_problem
-
-_KNOWN_SIZES = {
-    "bert-base-uncased": matrix_entries(12, 768, 3072),
-    "bert-large-uncased": matrix_entries(24, 1024, 4096),
-    "roberta-base": matrix_entries(12, 768, 3072),
-}
-"""Entries of the encoder's matrices of models that may not be here when a plan is made."""
 
 _DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 
@@ -90,17 +81,6 @@ class HuggingFaceEncoder(Backbone):
         self._check(network, absent)
         settle_classifier(network, stored, labels, absent, seed)
         return network
-
-    def size(self) -> int | None:
-        """Known of the presets' own models; of others from the model's configuration, if it is here."""
-        path = self.options.path
-        if not os.path.isdir(path):
-            return _KNOWN_SIZES.get(path)
-        try:
-            found = transformer_shape(read_configuration(ModelDirectory(Path(path))))
-        except BackboneError:
-            return None
-        return matrix_entries(*found) if found is not None else None
 
     @contextmanager
     def _named(self) -> Iterator[None]:

@@ -43,15 +43,6 @@ def prunable_modules(model: PreTrainedModel) -> dict[str, str]:
     return found
 
 
-def matrix_entries(layers: int, width: int, intermediate: int) -> int:
-    """Entries of the encoder's prunable matrices: four of width², two of width × intermediate a layer.
-
-    >>> matrix_entries(12, 768, 3072)
-    84934656
-    """
-    return layers * (4 * width * width + 2 * width * intermediate)
-
-
 def _layers(base: nn.Module) -> list[tuple[str, nn.Module]]:
     for name, module in base.named_modules():
         if isinstance(module, nn.ModuleList) and len(module) and all(_is_transformer_layer(each) for each in module):

@@ -9,7 +9,7 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
 from srf_backbones.options import TinyOptions
-from srf_backbones.structure import matrix_entries, prunable_modules
+from srf_backbones.structure import prunable_modules
 from srframework import Backbone, Network
 
 
@@ -38,7 +38,3 @@ class TinyBert(Backbone):
             torch.manual_seed(seed)
             model = BertForSequenceClassification(config)
         return Network(model, tokenizer, prunable_modules(model))
-
-    def size(self) -> int:
-        """Entries of the encoder's matrices."""
-        return matrix_entries(self.options.layers, self.options.width, self.options.intermediate)

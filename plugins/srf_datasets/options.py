@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 from srf_datasets.parsing import UNLABELLED, Columns, FileToCheck, Key, Parser, check_all
 from srf_datasets.rows import check_encoding, format_of
 from srf_datasets.vector_files import check_vectors
-from srframework import FileProblem, InputFile, Options, directory_problem, nearest
+from srframework import FileProblem, InputFile, Options, did_you_mean, directory_problem, nearest
 
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 
@@ -172,8 +172,7 @@ class PairsOptions(TextOptions):
         for name, (meanings, labels) in tables.items():
             if wrong := [label for label in meanings.values() if label not in (*labels, *UNLABELLED)]:
                 expected = f"in {name}, labels ({', '.join(labels)}), or '-' for rows to skip"
-                near = nearest(wrong[0], labels)
-                raise ValueError(f"{expected}, and no {wrong[0]!r}" + (f" (did you mean {near!r}?)" if near else ""))
+                raise ValueError(f"{expected}, and no {wrong[0]!r}{did_you_mean(nearest(wrong[0], labels))}")
         return self
 
     @model_validator(mode="after")

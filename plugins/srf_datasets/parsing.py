@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 
 from srf_datasets.rows import MissingColumn, RowFile, columns_of
-from srframework import DataError, FileProblem, nearest
+from srframework import DataError, FileProblem, did_you_mean, nearest
 
 UNLABELLED = ("", "-")
 """What stands in the label column of a row that nobody labelled; "-" is MNLI's."""
@@ -155,9 +155,8 @@ class Parser:
         named = [each for each, label in self.label_names.items() if label in self.labels]
         choices = [*named, *(each for each in self.labels if each not in self.label_names.values())]
         near = nearest(word, choices) if len(word) < 200 else None
-        hint = f"; did you mean {near!r}?" if near else ""
         shown = repr(word) if len(word) <= 200 else f"{word[:199]!r}…"
-        return DataError(f"{where}: expected a label ({', '.join(choices)}), got {shown}{hint}")
+        return DataError(f"{where}: expected a label ({', '.join(choices)}), got {shown}{did_you_mean(near)}")
 
     def _text(self, where: str, column: str, cell: str) -> str:
         try:
@@ -193,7 +192,7 @@ def check_all(files: Iterable[FileToCheck]) -> Iterator[FileProblem]:
         try:
             file.parser().check(file.path, file.format)
         except MissingColumn as error:
-            message = str(error).removesuffix(f"; did you mean {error.near!r}?")
+            message = str(error).removesuffix(did_you_mean(error.near))
             yield FileProblem(file.keys.get(error.column, file.key), message, error.near)
         except DataError as error:
             yield FileProblem(file.key, str(error))

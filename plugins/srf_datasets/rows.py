@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from srframework import DataError, nearest
+from srframework import DataError, did_you_mean, nearest
 
 FORMATS = {".tsv": "tsv", ".txt": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl"}
 """Format by the ending of a file's name."""
@@ -61,7 +61,7 @@ class MissingColumn(DataError):
 
     def __init__(self, message: str, column: str, near: str | None) -> None:
         self.column, self.near = column, near
-        super().__init__(message + (f"; did you mean {near!r}?" if near else ""))
+        super().__init__(message + did_you_mean(near))
 
 
 class _Enough(Exception):

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 
 from srf_debiasers.npy_header import opened, read_header
 from srf_debiasers.options import FileBiasOptions, LogisticBiasOptions
-from srframework import BiasModel, DataError, Split, TaskData, nearest
+from srframework import BiasModel, DataError, Split, TaskData, did_you_mean, nearest
 
 _SMALLEST = 1e-8
 """Probabilities are kept above this, so that every logarithm is finite."""
@@ -86,9 +86,10 @@ class LogisticBias(BiasModel):
         for name in names:
             if name not in task.labels:
                 near = nearest(name, task.labels)
-                hint = f"; did you mean {near!r}?" if near else ""
                 known = ", ".join(task.labels)
-                raise DataError(f"bias-logistic: {key}: expected labels among: {known}; got {name!r}{hint}")
+                raise DataError(
+                    f"bias-logistic: {key}: expected labels among: {known}; got {name!r}{did_you_mean(near)}"
+                )
         if len(set(names)) == len(task.labels):
             raise DataError(f"bias-logistic: {key}: expected some of the labels, got all: {', '.join(names)}")
         merged = sorted({task.labels.index(name) for name in names})

@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from srframework.errors import UsageError, nearest, shorten
+from srframework.errors import UsageError, did_you_mean, nearest, shorten
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registered, Registry
 
@@ -103,8 +103,9 @@ class App:
         names = {name for plugin in registry.plugins for name in (plugin.dist, plugin.name)}
         for unknown in sorted(set(self.blocked) - names):
             near = nearest(unknown, names)
-            hint = f"; did you mean {near!r}?" if near else ""
-            click.echo(f"warning: --block {unknown}: no plugin or distribution has that name{hint}", err=True)
+            click.echo(
+                f"warning: --block {unknown}: no plugin or distribution has that name{did_you_mean(near)}", err=True
+            )
         for line in registry.failures():
             click.echo(f"warning: {line}", err=True)
         return registry

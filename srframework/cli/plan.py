@@ -1,7 +1,8 @@
-"""``run --dry-run``: what a recipe would do, and what it would cost."""
+"""``--dry-run``: what a recipe or a sweep would do."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -9,61 +10,57 @@ from typing import Any
 import click
 
 from srframework.cli.context import print_json
-from srframework.recipe.cost import RATE, StageCost, estimate
+from srframework.recipe.plan import StageLength, lengths
 from srframework.recipe.sweep import Cell
 
 
 def print_plan(cells: Sequence[Cell], as_json: bool) -> None:
-    """Print the plan of every cell, like ones once, and the resolved recipe of the first."""
-    costs = [estimate(cell.recipe) for cell in cells]
+    """Print the stages of all cells, those that several have once, and the resolved recipe of the first."""
+    plans = [lengths(cell.recipe) for cell in cells]
     if as_json:
-        print_json(_document(cells, costs))
+        print_json(_document(cells, plans))
         return
-    first = cells[0].recipe
-    plans: dict[tuple[StageCost, ...], list[Cell]] = {}
-    for cell, cost in zip(cells, costs, strict=True):
-        plans.setdefault(tuple(cost), []).append(cell)
-    for plan, like in plans.items():
-        label = f" of {like[0].label}" if like[0].values else ""
-        more = f", and of {len(like) - 1} more alike" if len(like) > 1 else ""
-        click.echo(f"# The plan{label}{more}, in order:")
-        for number, row in enumerate(plan, 1):
-            click.echo(f"# {number}. {row.stage}: {row.formula}, {_extent(row)}")
-        click.echo(f"# In all {_total(plan)}.\n#")
-    if len(cells) > 1:
-        every = [row for cost in costs for row in cost]
-        click.echo(f"# {len(cells)} runs, {_total(every)} together.\n#")
-    note = ", of the first run" if len(cells) > 1 else ""
-    click.echo(f"# Hours are those of a device that does {RATE / 1e12:g} TFLOP/s; an estimate, at max_length tokens.")
-    click.echo(f"\n# The recipe{note}, with every option said:")
-    click.echo(first.to_toml())
+    is_sweep = bool(cells[0].values)
+    distinct = _distinct(cells, plans)
+    if is_sweep:
+        runs = f"{len(cells)} run{'s' if len(cells) > 1 else ''}"
+        click.echo(f"# {runs}, {len(distinct)} distinct stages instead of {sum(map(len, plans))}:")
+    else:
+        click.echo("# The plan, in order:")
+    for number, (row, count) in enumerate(Counter(distinct).items(), 1):
+        click.echo(f"# {number}. {row.stage}: {row.formula}, {_extent(row)}{f', {count} times' if count > 1 else ''}")
+    known = [row.steps for row in distinct if row.steps is not None]
+    click.echo(f"# In all {_steps(sum(known) if len(known) == len(distinct) else None)}.")
+    click.echo(f"\n# The recipe{', of the first run' if is_sweep else ''}, with every option:")
+    click.echo(cells[0].recipe.to_toml())
 
 
-def _document(cells: Sequence[Cell], costs: Sequence[Sequence[StageCost]]) -> dict[str, Any]:
-    plans = [[asdict(row) | {"hours": row.hours} for row in cost] for cost in costs]
+def _distinct(cells: Sequence[Cell], plans: Sequence[Sequence[StageLength]]) -> list[StageLength]:
+    """Each stage that is computed, in order; one that several cells have is computed once."""
+    if len(cells) == 1:
+        return [*plans[0]]
+    from srframework.run.identity import signatures
+
+    found: dict[str, StageLength] = {}
+    for cell, plan in zip(cells, plans, strict=True):
+        signs = signatures(cell.recipe)
+        for row in plan:
+            found.setdefault(signs[row.stage], row)
+    return [*found.values()]
+
+
+def _document(cells: Sequence[Cell], plans: Sequence[Sequence[StageLength]]) -> dict[str, Any]:
+    rows = [[asdict(row) for row in plan] for plan in plans]
     if len(cells) == 1 and not cells[0].values:
-        return {"recipe": cells[0].recipe.table(), "plan": plans[0]}
-    pairs = zip(cells, plans, strict=True)
+        return {"recipe": cells[0].recipe.table(), "plan": rows[0]}
+    pairs = zip(cells, rows, strict=True)
     return {"runs": [{"values": c.values, "recipe": c.recipe.table(), "plan": plan} for c, plan in pairs]}
 
 
-def _extent(row: StageCost) -> str:
-    steps = "an unknown number of steps" if row.steps is None else f"{row.steps:,} step{'s' if row.steps != 1 else ''}"
-    extent = (
-        steps if row.length.replace(" ", "") == steps.replace(",", "").replace(" ", "") else f"{row.length}: {steps}"
-    )
-    return extent if row.operations is None else f"{extent}, {_flops(row.operations)}"
+def _extent(row: StageLength) -> str:
+    steps = _steps(row.steps)
+    return steps if row.length == steps.replace(",", "") else f"{row.length}: {steps}"
 
 
-def _total(rows: Sequence[StageCost]) -> str:
-    if any(row.operations is None for row in rows):
-        return "an unknown cost: the sizes of the data or of the model are not known before they are read"
-    return _flops(sum(row.operations for row in rows if row.operations is not None))
-
-
-def _flops(operations: float) -> str:
-    return f"{_short(operations / 1e15)} PFLOP, {_short(operations / RATE / 3600)} h"
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+def _steps(count: int | None) -> str:
+    return "an unknown number of steps" if count is None else f"{count:,} step{'s' if count != 1 else ''}"

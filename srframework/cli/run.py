@@ -18,7 +18,9 @@ from srframework.recipe.sweep import load_cells
 @click.command()
 @click.argument("recipe")
 @set_option
-@click.option("--dry-run", is_flag=True, help="Print the resolved recipe, its stages, steps and cost; run nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Print the resolved recipe and its stages, with their steps; run nothing."
+)
 @click.option(
     "--out",
     type=Folder(),

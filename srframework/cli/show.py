@@ -14,7 +14,7 @@ from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from srframework.cli.context import App, component_row, json_option, print_json, print_rows
 from srframework.component import KINDS, Options
-from srframework.errors import UsageError, nearest
+from srframework.errors import UsageError, did_you_mean, nearest
 from srframework.faults import calling
 from srframework.registry.registry import Registered
 from srframework.training.options import TrainingOptions
@@ -41,9 +41,10 @@ def show(app: App, component: str, as_toml: bool, as_json: bool) -> None:
         return
     kind, slash, name = component.partition("/")
     if not slash or kind not in KINDS:
-        near = nearest(kind, KINDS)
-        hint = f"; did you mean {near!r}?" if near and near != component else ""
-        raise UsageError(f"expected KIND/NAME with KIND one of {', '.join(KINDS)}; got {component!r}{hint}")
+        near = nearest(kind, KINDS) if kind not in KINDS else None
+        raise UsageError(
+            f"expected KIND/NAME with KIND one of {', '.join(KINDS)}; got {component!r}{did_you_mean(near)}"
+        )
     registered = app.registry.get(kind, name)
     with calling(registered.owner, "options"):
         options = list(_options(registered.component.options, registered.component.source))

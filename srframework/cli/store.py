@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from srframework.cli.context import App, json_option, print_json, print_rows, store_option
-from srframework.errors import UsageError, nearest, shorten
+from srframework.errors import UsageError, did_you_mean, nearest, shorten
 
 if TYPE_CHECKING:
     from srframework.run.recomputing import Recomputed
     from srframework.store.gc import Item
-    from srframework.store.store import Entry, Store
+    from srframework.store.manifest import Entry
+    from srframework.store.store import Store
 
 _AGES = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
 _SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -118,7 +119,9 @@ def verify(app: App, store: Path, recompute: int | None, as_json: bool) -> None:
 
         one_process_only("store verify --recompute")
     kept = _open(store)
-    checked = kept.verify()
+    from srframework.store.verify import verify as read_all
+
+    checked = read_all(kept)
     again = [] if recompute is None else _recomputed(app, kept, checked.whole, recompute, quiet=as_json)
     if as_json:
         damaged = [{"key": key, "error": sentence} for key, sentence in checked.damaged]
@@ -164,23 +167,26 @@ def _again_line(again: Sequence[Recomputed]) -> str:
     )
 
 
-@store_group.command()
+@store_group.command("gc")
 @store_option
 @click.option("--older-than", metavar="AGE", help="Remove what is older: 12h, 30d, 4w.")
 @click.option("--max-size", metavar="SIZE", help="Remove the oldest until all of it is no larger: 500MB, 20GB.")
 @click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
 @json_option
-def prune(store: Path, older_than: str | None, max_size: str | None, dry_run: bool, as_json: bool) -> None:
-    """Remove old results, drafts and damaged ones. What an existing run refers to stays, and what is being computed.
+def collect(store: Path, older_than: str | None, max_size: str | None, dry_run: bool, as_json: bool) -> None:
+    """Garbage collection: remove old results, drafts and damaged ones. What an existing run refers to stays, and what
+    is being computed.
 
     A run directory keeps its own files, whatever is removed here.
     """
+    from srframework.store.gc import collect_garbage
+
     if older_than is None and max_size is None:
         raise UsageError("expected --older-than AGE, --max-size SIZE or both, got neither")
     age = None if older_than is None else _measure("--older-than", older_than, _AGES, "30d")
     size = None if max_size is None else int(_measure("--max-size", max_size, _SIZES, "20GB"))
     kept = _open(store)
-    done = kept.prune(age, size, dry_run)
+    done = collect_garbage(kept, age, size, dry_run)
     if as_json:
         lists = {"removed": [_row(item) for item in done.removed], "kept": [_row(item) for item in done.kept]}
         print_json({**lists, "bytes": done.bytes, "dry_run": dry_run})
@@ -246,7 +252,7 @@ def _measure(option: str, text: str, units: Mapping[str, int], example: str) -> 
     names = {unit.lower(): factor for unit, factor in units.items()}
     if match is None or match[2].lower() not in names:
         near = nearest(match[2], units) if match and match[2] else None
-        hint = f"; did you mean {match[1] + near!r}?" if match and near else ""
+        hint = did_you_mean(match[1] + near if match and near else None)
         choices = ", ".join(units)
         raise UsageError(f"{option}: expected a number and one of {choices}, like {example}, got {shorten(text)}{hint}")
     return float(match[1]) * names[match[2].lower()]

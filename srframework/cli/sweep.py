@@ -45,7 +45,9 @@ from srframework.sweeps.scheduler import Launcher
     help="Directory: new, empty, or of the same sweep, which goes on. Default: runs/<recipe>-<hash>.",
 )
 @store_option
-@click.option("--dry-run", is_flag=True, help="Print what would run, and what it would cost; run nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Print the stages that would be computed, with their steps; compute nothing."
+)
 @json_option
 @click.pass_obj
 def sweep(

@@ -5,9 +5,10 @@ Works on what the file says, so that a stage whose options are wrong still count
 
 from __future__ import annotations
 
-from collections import Counter, deque
+import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from srframework.errors import SHOWN, listed, nearest, one_line, shorten
@@ -66,9 +67,8 @@ def nodes(
 def check(stages: Sequence[Node]) -> Iterator[Wrong]:
     """Everything that is wrong with the references: no such stage, no mask there, a cycle."""
     by_name = {node.name: node for node in stages}
-    cycle_of = _strongly_connected(by_name)
+    cycles = _cycles(by_name)
     unknown = 0
-    ways_shown: Counter[str] = Counter()
     for node in stages:
         for key, reference in node.references:
             target = by_name.get(reference.stage)
@@ -82,18 +82,24 @@ def check(stages: Sequence[Node]) -> Iterator[Wrong]:
             if key == "mask" and not target.has_mask:
                 got = f"{shorten(reference.stage)}, which is trained without one"
                 yield Wrong(node.index, key, f"expected a stage that has a mask, got {got}")
-            if cycle_of[node.name] == cycle_of[target.name]:
+            if (way := cycles.get((node.name, target.name))) is not None:
                 expected = "a stage that does not start from this one"
-                ways_shown[cycle_of[node.name]] += 1
-                known = ways_shown[cycle_of[node.name]] <= SHOWN
-                way = _way(by_name, target, node) if known else [target.name, _MORE, node.name]
-                cycle = " -> ".join(one_line(name, 60) for name in _few([node.name, *way]))
-                yield Wrong(node.index, key, f"expected {expected}, got {shorten(str(reference))}: {cycle}")
+                yield Wrong(node.index, key, f"expected {expected}, got {shorten(str(reference))}: {_around(*way)}")
 
 
 def order(stages: Sequence[Node]) -> list[str]:
     """Names, each after those that it starts from, otherwise as in the file; for a graph without faults."""
-    return _after({node.name: [reference.stage for _, reference in node.references] for node in stages})
+    place = {node.name: number for number, node in enumerate(stages)}
+    sorter = TopologicalSorter({node.name: [reference.stage for _, reference in node.references] for node in stages})
+    sorter.prepare()
+    ready: list[int] = []
+    found: list[str] = []
+    while sorter:
+        for name in sorter.get_ready():
+            heapq.heappush(ready, place[name])
+        found.append(stages[heapq.heappop(ready)].name)
+        sorter.done(found[-1])
+    return found
 
 
 def is_point(point: str | None) -> bool:
@@ -106,9 +112,6 @@ def is_point(point: str | None) -> bool:
         return False
 
 
-_MORE = "…"
-
-
 def _unknown(node: Node, key: str, reference: Reference, by_name: Mapping[str, Node], suggest: bool) -> Wrong:
     if not suggest:  # to list and compare them all each time would take long
         return Wrong(node.index, key, f"expected the name of a stage; got {shorten(str(reference))}", is_unknown=True)
@@ -118,64 +121,30 @@ def _unknown(node: Node, key: str, reference: Reference, by_name: Mapping[str, N
     return Wrong(node.index, key, f"expected {expected}; got {shorten(str(reference))}", near, is_unknown=True)
 
 
-def _after(graph: Mapping[str, Sequence[str]]) -> list[str]:
-    """The nodes of a graph, each after those that it points to, where there is no cycle; each visited once."""
-    done: dict[str, None] = {}
-    seen: set[str] = set()
-    for first in graph:
-        waiting = [(first, iter(graph[first]))] if first not in seen else []
-        seen.add(first)
-        while waiting:
-            name, rest = waiting[-1]
-            following = next((each for each in rest if each not in seen), None)
-            if following is None:
-                done[name] = None
-                waiting.pop()
-            else:
-                seen.add(following)
-                waiting.append((following, iter(graph[following])))
-    return list(done)
-
-
-def _strongly_connected(by_name: Mapping[str, Node]) -> dict[str, str]:
-    """A node -> the first found of those with which it is on a cycle; itself where it is on none (Kosaraju)."""
-    forward = {
-        name: [reference.stage for _, reference in node.references if reference.stage in by_name]
+def _cycles(by_name: Mapping[str, Node]) -> dict[tuple[str, str], tuple[list[str], int]]:
+    """Each stage and the one it starts from, on a cycle -> the cycle, and where it is in it; no two cycles have such a
+    pair in common, and there are at most as many as are shown."""
+    targets = {
+        name: {reference.stage for _, reference in node.references if reference.stage in by_name}
         for name, node in by_name.items()
     }
-    backward: dict[str, list[str]] = {name: [] for name in forward}
-    for name, targets in forward.items():
-        for target in targets:
-            backward[target].append(name)
-    found: dict[str, str] = {}
-    for root in reversed(_after(forward)):
-        waiting = [root] if root not in found else []
-        while waiting:
-            name = waiting.pop()
-            if name not in found:
-                found[name] = root
-                waiting += backward[name]
+    found: dict[tuple[str, str], tuple[list[str], int]] = {}
+    for _ in range(SHOWN):
+        try:
+            TopologicalSorter(targets).prepare()
+            break
+        except CycleError as error:
+            names = error.args[1][:0:-1]  # each starts from the next; the first is not repeated at the end
+        for place, name in enumerate(names):
+            target = names[(place + 1) % len(names)]
+            found[name, target] = names, place
+            targets[name].discard(target)
     return found
 
 
-def _way(by_name: Mapping[str, Node], start: Node, goal: Node) -> list[str]:
-    """Names along a shortest way from ``start`` to ``goal``, both included."""
-    before: dict[str, str | None] = {start.name: None}
-    waiting = deque([start.name])
-    while waiting and goal.name not in before:
-        name = waiting.popleft()
-        for _, reference in by_name[name].references:
-            if reference.stage in by_name and reference.stage not in before:
-                before[reference.stage] = name
-                waiting.append(reference.stage)
-    way: list[str] = []
-    name_on_way: str | None = goal.name
-    while name_on_way is not None:
-        way.append(name_on_way)
-        name_on_way = before[name_on_way]
-    return way[::-1]
-
-
-def _few(names: Sequence[str], most: int = 8) -> list[str]:
-    """The names; of many, the first and the last."""
-    return list(names) if len(names) <= most else [*names[: most - 2], _MORE, *names[-2:]]
+def _around(cycle: Sequence[str], start: int, most: int = 8) -> str:
+    """The names on a cycle, from one of them back to it; of many, the first and the last."""
+    count = len(cycle)
+    places = range(count + 1) if count < most else (*range(most - 2), count - 1, count)
+    names = [one_line(cycle[(start + place) % count], 60) for place in places]
+    return " -> ".join(names if count < most else [*names[:-2], "…", *names[-2:]])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from srframework.errors import UsageError, key_text, one_line, shorten
-from srframework.recipe.document import Keys, keys_of, value_of
+from srframework.recipe.overrides import Keys, keys_of, value_of
 from srframework.recipe.statements import KeyPath
 
 _CLOSING = {"[": "]", "{": "}", "(": ")"}

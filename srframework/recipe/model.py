@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import tomli_w
 
 from srframework.component import NEEDS_BIAS, Options, stage_references
+from srframework.contracts import Phase, Pruner
 from srframework.errors import Problem, RecipeError, listed, nearest
 from srframework.faults import at, calling
 from srframework.registry.registry import Registered
@@ -122,6 +123,20 @@ class Stage:
         """The stage from whose probabilities the loss learns; None for none."""
         named = [getattr(self.loss.options, name) for name in stage_references(type(self.loss.options))]
         return Reference.parse(named[0]) if named else None
+
+    def phases(self, steps: int) -> Sequence[Phase]:
+        """How so many steps are divided; a pruner may take fewer."""
+        if self.pruner is None:
+            return [Phase(steps)]
+        with at(stage=self.name):
+            return self._schedule.phases(steps)
+
+    @cached_property
+    def _schedule(self) -> Pruner:
+        """The pruner, as far as it is asked for its phases."""
+        assert self.pruner is not None, "asked for where there is one"
+        pruner: Pruner = self.pruner.build()
+        return pruner
 
     def references(self) -> Iterator[tuple[str, Reference]]:
         """The key and the reference, for each stage that this one builds on."""

@@ -1,12 +1,12 @@
-"""How long the stages of a recipe are, and whether what is said of points inside them can be."""
+"""How long the stages of a recipe are, and whether the points inside them that others name exist."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from srframework.contracts import Phase, Pruner
+from srframework.contracts import Phase
 from srframework.errors import UsageError
-from srframework.faults import at
 from srframework.recipe.model import Recipe, Stage
 from srframework.training.options import steps_in
 
@@ -14,11 +14,46 @@ Plan = Mapping[str, Sequence[Phase]]
 """The phases of each stage, by its name; a stage whose length is not known is not in it."""
 
 
+@dataclass(frozen=True)
+class StageLength:
+    """How long a stage is.
+
+    Attributes:
+        stage: Its name.
+        formula: In the paper's notation.
+        length: In epochs or steps, as the recipe says.
+        steps: Optimizer steps; None where the size of the training set is not known without reading it.
+    """
+
+    stage: str
+    formula: str
+    length: str
+    steps: int | None
+
+
+def lengths(recipe: Recipe) -> list[StageLength]:
+    """The length of each stage, in order, as far as it is known before the data are read."""
+    phases = plan(recipe, recipe.dataset.build().sizes())
+    steps = {name: steps_of(each) for name, each in phases.items()}
+    return [StageLength(each.name, each.formula(), _length(each), steps.get(each.name)) for each in recipe.stages]
+
+
+def steps_of(phases: Sequence[Phase]) -> int:
+    """The steps of all phases together."""
+    return sum(phase.steps for phase in phases)
+
+
+def _length(stage: Stage) -> str:
+    training = stage.training
+    count, unit = (training.max_steps, "step") if training.max_steps else (training.epochs, "epoch")
+    return f"{count} {unit}{'s' if count != 1 else ''}"
+
+
 def plan(recipe: Recipe, sizes: Mapping[str, int], processes: int = 1) -> Plan:
     """How the steps of each stage are divided; a pruner may take fewer than it is given.
 
     Args:
-        recipe: Its pruners are built.
+        recipe: Its pruners are built, each once.
         sizes: Examples of ``train`` and ``ood_train``, as far as they are known.
         processes: How many share a step.
     """
@@ -33,11 +68,7 @@ def _phases(stage: Stage, sizes: Mapping[str, int], processes: int) -> Sequence[
         return None
     examples = sizes.get("train", 0) + training.ood_train * sizes.get("ood_train", 0)
     steps = steps_in(training, examples, processes)
-    if stage.pruner is None:
-        return [Phase(steps)]
-    with at(stage=stage.name):
-        pruner: Pruner = stage.pruner.build()
-        return pruner.phases(steps)
+    return stage.phases(steps)
 
 
 def check_early(recipes: Iterable[Recipe]) -> None:
@@ -73,7 +104,7 @@ def check_points(recipe: Recipe, plan: Plan, estimated: bool = False) -> None:
             if reference.stage not in plan:
                 continue
             phases = plan[reference.stage]
-            total = sum(phase.steps for phase in phases)
+            total = steps_of(phases)
             where = f"stages.{stage.name}.{key}: {str(reference)!r}"
             if reference.step is not None and reference.stage in exact and not 1 <= reference.step <= total:
                 expected = f"expected a step of {reference.stage!r}, 1 to {total}, got {reference.step}"

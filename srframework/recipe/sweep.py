@@ -23,10 +23,11 @@ from typing import Any
 
 from srframework.errors import Problem, RecipeError, count_text, one_line, shorten
 from srframework.recipe.check import TableCheck, check
-from srframework.recipe.document import Document, Keys, Source, keys_of, leaves
+from srframework.recipe.document import Document, Source
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.grid import Axis, Refuse, Swept, axis_of, distinct, dotted, lengths
 from srframework.recipe.model import Recipe
+from srframework.recipe.overrides import Keys, keys_of, leaves
 from srframework.recipe.statements import KeyPath
 from srframework.registry.registry import Registry
 

@@ -133,13 +133,6 @@ def _network(given: Any, owner: str, what: str, *_: Any) -> Any:
     return given
 
 
-def _count(given: Any, owner: str, what: str, *_: Any) -> int | None:
-    if given is None:
-        return None
-    expect(_is_count(given), owner, what, "a number of entries, 0 or more, or None", _shown(given))
-    return int(given)
-
-
 def _counts(given: Any, owner: str, what: str, *_: Any) -> dict[str, int]:
     expect(isinstance(given, Mapping), owner, what, "a mapping from names of splits to numbers of examples", given)
     for name, size in given.items():
@@ -345,7 +338,6 @@ def _log_probs(given: Any, owner: str, what: str, *_: Any) -> Any:
 
 _CHECKS: dict[tuple[type, str], Callable[..., Any]] = {
     (Backbone, "load"): _network,
-    (Backbone, "size"): _count,
     (Dataset, "load"): _task,
     (Dataset, "sizes"): _counts,
     (Debiaser, "parameters"): _parameters,

@@ -19,6 +19,7 @@ from srframework.errors import (
     PluginError,
     SRFrameworkError,
     UnknownComponent,
+    did_you_mean,
     nearest,
 )
 from srframework.faults import calling, describe, expect, is_of_the_machine, kind_of, where
@@ -168,7 +169,7 @@ class Registry:
             )
         names = sorted({each.name for each in choices} | {each.full_name for each in choices if "/" in name})
         near = nearest(name, names)
-        hint = f"; did you mean {near!r}?" if near else ""
+        hint = did_you_mean(near)
         others = [each.kind for each in self._all if name in (each.name, each.full_name)]
         other = f", which is of kind {others[0]}" if others else ""
         message = f"no {KINDS[kind]} is named {name!r}{other}; expected one of: {', '.join(names) or 'none'}{hint}"

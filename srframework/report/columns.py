@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from srframework.errors import UsageError, nearest
+from srframework.errors import UsageError, did_you_mean, nearest
 from srframework.report.summary import Row, Statistic, rank
 
 NUMERIC = ("sparsity", "id", "also", "ood", "n")
@@ -86,8 +86,7 @@ def ordered(rows: Sequence[Row], by: str, among: Sequence[Column]) -> list[Row]:
     if column is None:
         usual = ", ".join(every[0] for _, every in called)
         near = nearest(name.lower(), names)
-        hint = f"; did you mean {near!r}?" if near else ""
-        raise UsageError(f"--sort {by}: expected one of: {usual}; got {name!r}{hint}")
+        raise UsageError(f"--sort {by}: expected one of: {usual}; got {name!r}{did_you_mean(near)}")
 
     def place(row: Row) -> tuple[Any, ...]:
         value = column.value(row)

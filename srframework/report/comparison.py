@@ -16,10 +16,10 @@ from srframework.errors import DataError, PluginError, UsageError
 from srframework.files import open_file
 from srframework.registry.registry import Registry
 from srframework.report.bootstrap import Ints, Sample, over_examples, over_seeds, point
-from srframework.report.figures import Figures
 from srframework.report.metrics import Metric, metric_of
 from srframework.report.side import Place, Side
 from srframework.report.summary import comparable
+from srframework.run.results import Figures
 
 _MOST = 4 << 30
 """Bytes of the largest file of predictions that is read."""

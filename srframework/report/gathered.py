@@ -14,10 +14,10 @@ import msgspec
 
 from srframework.errors import UsageError, shorten
 from srframework.files import read_json
-from srframework.report.figures import StageFigures
 from srframework.report.reading import read
 from srframework.report.settings import Settings
-from srframework.run.directory import read_state
+from srframework.run.results import StageFigures
+from srframework.run.state import read_state
 
 
 @dataclass(frozen=True, eq=False)

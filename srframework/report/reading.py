@@ -11,7 +11,7 @@ import msgspec
 
 from srframework.errors import NoFile
 from srframework.files import MOST
-from srframework.report.figures import StageAndLevels, StageFigures
+from srframework.run.results import StageAndLevels, StageFigures
 
 FORMAT = 1
 """Of summary.json, which says ``"format"`` where it is another."""

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from srframework.errors import UsageError, nearest, shorten
-from srframework.recipe.document import value_of
+from srframework.errors import UsageError, did_you_mean, nearest, shorten
 from srframework.recipe.grid import split
+from srframework.recipe.overrides import value_of
 from srframework.report.gathered import Run
 from srframework.report.summary import RECIPE, Row, comparable, varying
 from srframework.training.options import TrainingOptions
@@ -124,8 +124,7 @@ def select_rows(rows: Sequence[Row], chosen: Sequence[Condition]) -> list[Row]:
         if not kept:
             names = dict.fromkeys(row.name for row in left)
             near = next((near for each in condition.values if (near := nearest(each, names)) not in (None, each)), None)
-            hint = f"; did you mean {near!r}?" if near else ""
-            raise UsageError(f"{condition.text}: no row is left; there is {_some(names)}{hint}")
+            raise UsageError(f"{condition.text}: no row is left; there is {_some(names)}{did_you_mean(near)}")
         left = kept
     return left
 
@@ -145,8 +144,7 @@ def _ending(key: str, keys: Sequence[str]) -> list[str]:
 def _unknown(key: str, keys: Sequence[str], others: Sequence[str]) -> str:
     short = {each.rpartition(".")[2]: None for each in keys}
     near = nearest(key, [*keys, *short, *others])
-    hint = f"; did you mean {near!r}?" if near else ""
-    return f"expected {', '.join(map(repr, others))} or a setting of the runs, got {key!r}{hint}"
+    return f"expected {', '.join(map(repr, others))} or a setting of the runs, got {key!r}{did_you_mean(near)}"
 
 
 def _of_run(run: Run, key: str) -> Any:

@@ -8,14 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from srframework.errors import DataError, UsageError
 from srframework.files import read_json
-from srframework.report.figures import Figures, StageAndLevels
+from srframework.recipe.model import Reference
 from srframework.report.gathered import Run, gather
 from srframework.report.selection import conditions, select_runs
 from srframework.report.summary import RECIPE, varying
+from srframework.run.directory import stage_place
+from srframework.run.layout import predictions_file
+from srframework.run.results import Figures, StageAndLevels
 
 Place = tuple[str, float | None]
 """A stage, and a level inside it or None for its end."""
@@ -96,11 +98,10 @@ class Side:
         return self.first.id_split or "dev"
 
     def predictions_file(self, seed: int, place: Place, split: str) -> Path:
-        """Where what a run says of a split is kept; the name is as :mod:`srframework.run.evaluation` writes it."""
+        """The predictions of a run for a split."""
         stage, level = place
-        folder = Path(self.runs[seed].path) / "stages" / stage
-        folder = folder if level is None else folder / "points" / f"{level:g}"
-        return folder / "predictions" / f"{quote(split, safe=' ')}.safetensors"
+        point = None if level is None else f"{level:g}"
+        return predictions_file(stage_place(Path(self.runs[seed].path), Reference(stage, point)), split)
 
 
 def _example(key: str, runs: Sequence[Run]) -> str:

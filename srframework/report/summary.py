@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from srframework.report.figures import Figures
 from srframework.report.gathered import Run
 from srframework.report.settings import Settings
+from srframework.run.results import Figures
 
 RECIPE = "recipe"
 """The key of the recipe's name, among what varies."""

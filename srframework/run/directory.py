@@ -8,42 +8,27 @@
       results.json              what `run --json` prints; only of a finished run
       summary.json              its figures and its resolved recipe, for `srframework results`
       bias.json                 how good the bias model is by itself; only where a loss has one
-      stages/NAME/
-        model/                  plain transformers: config, tokenizer, safetensors
-        mask.safetensors        one bit an entry; only where something is pruned
-        metrics.jsonl           loss and figures by step
-        result.json             the stage's figures
-        predictions/            of every example that it is evaluated on
-        log_probs/              of the training examples; only where another stage learns from them
-        points/POINT/           the same, for a step or a sparsity level inside the stage
+      stages/NAME/              its files; see :mod:`srframework.run.layout`
 
 What comes from the store is linked to it where the file system can, and else copied.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import os
-import platform
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import tomli
-from filelock import FileLock, Timeout
 
-from srframework.errors import FULL, OF_THE_MACHINE, RunDirectoryError, UsageError, deed, shorten
+from srframework.errors import UsageError
 from srframework.files import (
     is_temporary,
     link_file,
-    open_file,
     read_bytes,
-    read_json,
     remove,
     write_json,
     write_text,
@@ -51,15 +36,12 @@ from srframework.files import (
 from srframework.hashing import digest
 from srframework.recipe.model import Recipe, Reference
 from srframework.recipe.settings import differences
-
-_LOCK = ".lock"
-
-FORMAT = 1
-"""Of run directories; run.json says ``"format"`` where it is another."""
-
-_PATIENCE = 1.0
-"""Seconds after which a process that waits for a directory looks again what is in it."""
-
+from srframework.run import state as states
+from srframework.run import versions
+from srframework.run.folder import LOCK, locked, make_directory, sentences
+from srframework.run.layout import LOG, point_in
+from srframework.run.results import FIGURES, Measured
+from srframework.run.state import State, check_format
 
 _Method = TypeVar("_Method", bound=Callable[..., None])
 
@@ -73,72 +55,6 @@ def _writes(method: _Method) -> _Method:
             method(self, *arguments)
 
     return cast("_Method", write)
-
-
-@contextmanager
-def sentences(path: Path) -> Iterator[None]:
-    """What the file system refuses in a run directory, or of what is linked to it, becomes a sentence."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in OF_THE_MACHINE:
-            raise
-        named = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes | os.PathLike) else None
-        outside = named is not None and not named.absolute().is_relative_to(path.absolute())
-        if outside and deed(error, "read") == "read":
-            raise RunDirectoryError(f"{named}: cannot be read: {error.strerror}") from error
-        advice = "free some space, or choose" if error.errno in FULL else "choose"
-        inside = f"{named}: " if named is not None and not outside and error.errno not in FULL else ""
-        raise RunDirectoryError(
-            f"run directory {path}: cannot be {deed(error, 'written')}: {inside}{error.strerror}; the stages that were "
-            f"computed are in the store; {advice} another directory with --out"
-        ) from error
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What was measured of one saved model.
-
-    Attributes:
-        sparsity: Zeros among the entries of the encoder's and the classifier's matrices,
-            as a share in [0, 1].
-        id: The task's metric on the ID test split, or, where there is none, on the dev split.
-        ood: The same on each OOD split.
-        also: The same on each further split.
-        evaluations: Everything that the evaluators say, by split; of the weights, under ``"model"``.
-    """
-
-    sparsity: float
-    id: float
-    ood: dict[str, float]
-    also: dict[str, float]
-    evaluations: dict[str, dict[str, float]]
-
-
-@dataclass(frozen=True)
-class StageResult:
-    """The figures of a stage, and of the points inside it.
-
-    Attributes:
-        name, op: Of the stage.
-        metric: Name of the figure that ``id`` and ``ood`` give.
-        figures: At its end.
-        points: By step or sparsity level, where one is kept.
-    """
-
-    name: str
-    op: str
-    metric: str
-    figures: Figures
-    points: dict[str, Figures] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """As ``run --json`` prints it; of the points, the sparsity levels."""
-        head = {"name": self.name, "op": self.op, "metric": self.metric, **asdict(self.figures)}
-        levels = {point: each for point, each in self.points.items() if Reference(self.name, point).level is not None}
-        if levels:
-            head["levels"] = [{"level": float(level), **asdict(each)} for level, each in levels.items()]
-        return head
 
 
 class RunDirectory:
@@ -190,9 +106,9 @@ class RunDirectory:
         self._tidy()
         write_text(self.path / "recipe.toml", self._recipe.to_toml())
         recipe = self._recipe
-        self._facts = {"recipe": recipe.name, "seed": recipe.seed, **facts, "versions": _versions(recipe)}
-        before = _read_state(self.path)
-        self._stages = _stages_of(before)
+        self._facts = {"recipe": recipe.name, "seed": recipe.seed, **facts, "versions": versions.of_run(recipe)}
+        before = states.read(self.path)
+        self._stages = states.stages_of(before)
         self._facts["notes"] = [*facts.get("notes", []), *self._notes_of_stages(before)]
         self._is_finished = before.get("state") == "finished"
         if not self._is_finished:
@@ -211,7 +127,7 @@ class RunDirectory:
             remove(left)
 
     @_writes
-    def mark(self, state: str, error: str = "") -> None:
+    def mark(self, state: State, error: str = "") -> None:
         """Say in run.json whether the run is running, finished, failed or interrupted.
 
         A run that was finished before stays so while each of its stages is what it was.
@@ -219,17 +135,11 @@ class RunDirectory:
         if self._is_finished and state != "finished":
             return
         self._is_finished = state == "finished"
-        write_json(self.path / "run.json", self._said(state, error))
-        if state != "finished":
-            _withdraw(self.path)
-
-    def _said(self, state: str, error: str = "") -> dict[str, Any]:
-        return {"state": state, **({"error": error} if error else {}), **self._facts, "stages": self._stages}
+        states.write(self.path, state, {**self._facts, "stages": self._stages}, error)
 
     def at(self, reference: Reference) -> Path:
         """Where the stage, or the point in it, is kept."""
-        stage = self.path / "stages" / reference.stage
-        return stage if reference.point is None else stage / "points" / reference.point
+        return stage_place(self.path, reference)
 
     @_writes
     def refer(self, stage: str, kind: str, key: str) -> None:
@@ -262,7 +172,7 @@ class RunDirectory:
     def follow(self, stage: str, log: Path) -> None:
         """Show the log of a stage while it is computed."""
         log.touch()
-        self.link(log, self.at(Reference(stage)) / log.name)
+        self.link(log, self.at(Reference(stage)) / LOG)
 
     @_writes
     def link(self, file: Path, place: Path) -> None:
@@ -276,11 +186,9 @@ class RunDirectory:
         write_json(self.path / "bias.json", report)
 
     @_writes
-    def write_result(self, result: StageResult) -> None:
+    def write_figures(self, stage: str, measured: Measured) -> None:
         """Write the figures of a finished stage, and of the points inside it."""
-        write_json(self.at(Reference(result.name)) / "result.json", result.to_json())
-        for point, figures in result.points.items():
-            write_json(self.at(Reference(result.name, point)) / "result.json", asdict(figures))
+        write_text(self.at(Reference(stage)) / FIGURES, measured.text())
 
     @_writes
     def finish(self, report: Mapping[str, Any], id_split: str) -> None:
@@ -292,33 +200,20 @@ class RunDirectory:
         self.mark("finished")
 
 
+def stage_place(run: Path, reference: Reference) -> Path:
+    """The directory of a stage, or of a point in it, in a run directory."""
+    return point_in(run / "stages" / reference.stage, reference.point)
+
+
 def _brief(row: Mapping[str, Any]) -> dict[str, Any]:
     """A stage's row, or a level's, less what only its own run is asked for."""
     brief = {key: value for key, value in row.items() if key != "evaluations"}
     return brief | {"levels": [_brief(level) for level in row["levels"]]} if "levels" in row else brief
 
 
-def _withdraw(path: Path) -> None:
-    """Take away what only a finished run has."""
-    for name in ("results.json", "summary.json"):
-        (path / name).unlink(missing_ok=True)
-
-
 def slug(name: str) -> str:
     """A recipe's name as part of the name of a directory."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:48] or "recipe"
-
-
-def make_directory(path: Path) -> None:
-    """Make the directory.
-
-    Raises:
-        UsageError: It cannot be made.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--out {path}: the directory cannot be made: {error.strerror}") from error
 
 
 def check_vacant(path: Path, file: str, expected: str | None = None) -> None:
@@ -335,7 +230,7 @@ def check_vacant(path: Path, file: str, expected: str | None = None) -> None:
     try:
         if path.exists() and not path.is_dir():
             raise UsageError(f"--out {path}: expected a new or an empty directory, got a file")
-        if not path.is_dir() or all(each.name == _LOCK or is_temporary(each) for each in path.iterdir()):
+        if not path.is_dir() or all(each.name == LOCK or is_temporary(each) for each in path.iterdir()):
             return
         is_there = (path / file).is_file()
     except OSError as error:
@@ -361,153 +256,3 @@ def check_vacant(path: Path, file: str, expected: str | None = None) -> None:
         raise UsageError(
             f"--out {path}: expected a new or an empty directory, or one of the same recipe, got one of another: {told}"
         )
-
-
-def check_format(path: Path) -> None:
-    """Refuse a run directory of another format.
-
-    Raises:
-        UsageError: It is of a later one, or its run.json says none that there is.
-    """
-    written = _read_state(path).get("format", FORMAT)
-    if type(written) is not int or written != FORMAT:
-        by = "a newer srframework" if type(written) is int and written > FORMAT else "no srframework that is known here"
-        raise UsageError(
-            f"--out {path}: expected a run directory of format {FORMAT}, got one that was written by {by} "
-            f"(format {shorten(written)})"
-        )
-
-
-def mark_failed(path: Path, error: str) -> None:
-    """Say in run.json that a run failed, unless it was finished before.
-
-    Raises:
-        RunDirectoryError: The directory cannot be written.
-    """
-    make_directory(path)
-    if is_finished(path):
-        return
-    with sentences(path):
-        write_json(path / "run.json", {**_read_state(path), "state": "failed", "error": error})
-        _withdraw(path)
-
-
-def make_waiting(path: Path, recipe: Recipe) -> None:
-    """Make the directory of a run that is to come, so that what is computed for it stays; one that was begun is left.
-
-    Raises:
-        UsageError: It cannot be made.
-        RunDirectoryError: It cannot be written.
-    """
-    make_directory(path)
-    with sentences(path):
-        if not (path / "recipe.toml").exists():
-            write_text(path / "recipe.toml", recipe.to_toml())
-        if not os.path.lexists(path / "run.json"):
-            write_json(path / "run.json", {"state": "waiting"})
-
-
-def is_finished(path: Path) -> bool:
-    """Whether a run directory is there, and finished."""
-    return _read_state(path).get("state") == "finished"
-
-
-def read_state(path: Path) -> str | None:
-    """What run.json says of a run; ``"killed"`` where it says that it goes on, and no process works in the directory.
-
-    None where it cannot be read.
-    """
-    state = _read_state(path).get("state")
-    if state == "running" and not _is_locked(path):
-        return "killed"
-    return state if isinstance(state, str) else None
-
-
-def _read_state(path: Path) -> dict[str, Any]:
-    try:
-        state = read_json(path / "run.json")
-    except (OSError, ValueError):
-        return {}
-    return state if isinstance(state, dict) else {}
-
-
-def _stages_of(state: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Of run.json, stage -> kind -> key in the store; what is no such thing is left out."""
-    stages = state.get("stages")
-    return {
-        stage: {kind: key for kind, key in kinds.items() if isinstance(key, str)}
-        for stage, kinds in (stages.items() if isinstance(stages, dict) else ())
-        if isinstance(kinds, dict)
-    }
-
-
-@contextmanager
-def locked(
-    path: Path, check: Callable[[], None], note: Callable[[str], None] = lambda _: None, leave: bool = True
-) -> Iterator[None]:
-    """Keep other processes from working in a directory, which is made; wait, and say so, where one does.
-
-    Args:
-        path: The directory.
-        check: Called while another process works there, and with the lock: raises where the directory is by then
-            of other work.
-        note: Told of the waiting.
-        leave: Whether the lock's file stays, by which others tell whether a process works there.
-
-    Raises:
-        UsageError: The directory cannot be made, or ``check`` refuses it.
-        RunDirectoryError: It cannot be locked.
-    """
-    make_directory(path)
-    lock = FileLock(path / _LOCK)
-    with sentences(path):
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            check()
-            note(f"waiting for another process that works in {path}")
-            while not lock.is_locked:
-                with contextlib.suppress(Timeout):
-                    lock.acquire(timeout=_PATIENCE)
-                if not lock.is_locked:
-                    check()
-    is_ours = False
-    try:
-        check()
-        is_ours = True
-        yield
-    finally:
-        if not (leave and is_ours):  # who waits for it finds that it has no name any more, and makes another
-            with contextlib.suppress(OSError):
-                (path / _LOCK).unlink()
-        lock.release()
-
-
-def _is_locked(path: Path) -> bool:
-    """Whether a process works in a directory; True where that cannot be told."""
-    try:
-        import fcntl
-    except ImportError:
-        return True
-    try:
-        with open_file(path / _LOCK) as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False
-
-
-def _versions(recipe: Recipe) -> dict[str, str]:
-    uses = [recipe.backbone, recipe.dataset, *recipe.evaluators]
-    uses += [use for stage in recipe.stages for use in (stage.loss, stage.pruner) if use is not None]
-    uses += [recipe.bias] if recipe.bias is not None else []
-    plugins = {use.registered.plugin.dist: use.registered.plugin.version for use in uses}
-    return {"python": platform.python_version(), **plugins, **_of_libraries()}
-
-
-@functools.cache
-def _of_libraries() -> dict[str, str]:
-    names = ("accelerate", "datasets", "numpy", "safetensors", "scikit-learn", "torch", "transformers")
-    return {name: version(name) for name in names}

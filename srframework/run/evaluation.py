@@ -1,19 +1,11 @@
-"""What is measured of a stage's models, into a directory, and read back.
-
-::
-
-    DIRECTORY/
-      figures.json                      of the stage's end, and of each point inside it
-      predictions/SPLIT.safetensors     logits (N, C), and predicted and true labels (N,), in the split's own
-      points/POINT/predictions/…        the same, for a step or a sparsity level inside the stage
+"""What is measured of a stage's models, into a directory: predictions, with logits (N, C) and predicted and true labels
+(N,) in the split's own, and figures. See :mod:`srframework.run.layout`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 from accelerate import Accelerator
@@ -21,15 +13,12 @@ from safetensors.numpy import save_file
 
 from srframework import masks
 from srframework.contracts import Predictions
-from srframework.files import json_text, read_json
 from srframework.recipe.model import Stage
-from srframework.run.directory import Figures
+from srframework.run.layout import MODEL, point_in, predictions_file
 from srframework.run.machine import record
 from srframework.run.resources import Materials
-from srframework.run.stage import point_in
+from srframework.run.results import FIGURES, Figures, Measured
 from srframework.store.drafts import Sums, emptied
-
-FIGURES = "figures.json"
 
 
 def measure(
@@ -45,28 +34,16 @@ def measure(
         for point in points
     }
     if sums is not None:
-        figures = {"final": asdict(final), "points": {point: asdict(each) for point, each in of_points.items()}}
         with sums.file(into / FIGURES) as file:
-            file.write_text(json_text(figures), encoding="utf-8")
+            file.write_text(Measured(final, of_points).text(), encoding="utf-8")
     return sums
-
-
-def read_figures(measured: Path) -> tuple[Figures, dict[str, Figures]]:
-    """What :func:`measure` wrote: of the end, and of the points in the order in which they were reached."""
-    figures = read_json(measured / FIGURES)
-    return Figures(**figures["final"]), {point: Figures(**each) for point, each in figures["points"].items()}
-
-
-def predictions_file(place: Path, split: str) -> Path:
-    """Where the predictions for a split are kept, whatever its name is made of."""
-    return place / "predictions" / f"{quote(split, safe=' ')}.safetensors"
 
 
 def _measured(
     stage: Stage, place: Path, materials: Materials, accelerator: Accelerator, into: Path, sums: Sums | None
 ) -> Figures:
     task = materials.task
-    network = materials.load(place / "model")
+    network = materials.load(place / MODEL)
     model = network.model.to(accelerator.device)
     evaluations = {}
     for split in task.evaluated:

@@ -3,63 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
-from importlib.metadata import version
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from accelerate import Accelerator, InitProcessGroupKwargs
-from accelerate.utils import DistributedType, GradientAccumulationPlugin, broadcast
-from safetensors.numpy import load_file, save_file
 
-from srframework.contracts import Network, Split
-from srframework.errors import SRFrameworkError, UsageError
+from srframework.errors import SRFrameworkError
 from srframework.faults import at, describe
-from srframework.hashing import digest
-from srframework.masks import Mask
-from srframework.recipe.model import PRETRAINED, Recipe, Reference, Stage
+from srframework.recipe.model import Recipe, Reference, Stage
 from srframework.recipe.plan import Plan, check_points, plan
 from srframework.run.crash import belongs_to
 from srframework.run.data_checks import cut_note, few
-from srframework.run.directory import RunDirectory, StageResult
-from srframework.run.evaluation import FIGURES, measure, read_figures
-from srframework.run.identity import Components, stage_identity, uses
-from srframework.run.machine import MACHINE, record
+from srframework.run.directory import RunDirectory
+from srframework.run.identity import Components, uses
+from srframework.run.layout import LOG, point_of
+from srframework.run.machine import MACHINE
 from srframework.run.model_checks import check_model
 from srframework.run.options import RunOptions
+from srframework.run.processes import Processes
 from srframework.run.reporter import Reporter
 from srframework.run.resources import Materials, held_materials
-from srframework.run.stage import LOG, MASK, StageTraining, point_in, steps_in
-from srframework.store.drafts import Sums, emptied
+from srframework.run.results import FIGURES, Measured, StageAndLevels
+from srframework.run.stage_results import StageResults
+from srframework.run.state import State
 from srframework.store.manifest import Entry
 from srframework.store.store import Store
 from srframework.training.signals import shielded
-
-PATIENCE = timedelta(days=30)
-"""How long processes wait for the first of them, which may itself wait for another run's stage."""
-
-_DISTRIBUTED = (
-    *(DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU),
-    *(DistributedType.MULTI_XPU, DistributedType.MULTI_NPU, DistributedType.MULTI_HPU),
-)
-"""How processes may work together: each has the whole model, as masks over whole matrices need."""
-
-_COMPUTING = (
-    *("srframework", "accelerate", "numpy", "scikit-learn"),
-    *("tokenizers", "torch", "transformers"),
-)
-"""The distributions by which results are computed."""
-
-_TAUGHT = "log_probs.safetensors"
-
-
-class NotStored(SRFrameworkError):
-    """The store does not have what was to be taken from it."""
 
 
 class Pipeline:
@@ -89,24 +60,14 @@ class Pipeline:
         self._recipe, self._store, self._options = recipe, store, options or RunOptions()
         out = self._options.out
         self._users = [*self._options.users, *([out] if out is not None else [])]
-        self._accelerator = Accelerator(
-            # Said, since else the environment says it: what is in no recipe must not change what comes out.
-            mixed_precision="no",
-            dynamo_backend="no",
-            gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
-            kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
-        )
-        if self._accelerator.distributed_type not in _DISTRIBUTED:
-            got = self._accelerator.distributed_type.value
-            raise UsageError(f"accelerate: expected processes with a whole model each (DDP), got {got}")
-        self.is_first = self._accelerator.is_main_process
+        self._processes = Processes()
+        self._accelerator, self.is_first = self._processes.accelerator, self._processes.is_first
         self._reporter = (reporter if self.is_first else None) or Reporter()
         self._directory = RunDirectory(out, recipe, self._reporter.note) if out is not None and self.is_first else None
         self._bias_report: dict[str, Any] | None = None
         self._notes: list[str] = []
         self._untold: list[str] = []
         self.computed: dict[str, float] = {}
-        self._trained: dict[str, Entry] = {}
 
     def run(self) -> dict[str, Any]:
         """Run every stage, each result in the store before the next stage begins; give the report, as ``run --json``
@@ -144,14 +105,14 @@ class Pipeline:
         """
         self._prepare()
         for number, stage in enumerate(self._recipe.stages, 1):
-            trained, _ = self._train(stage, number)
+            trained, _ = self._results.train(stage, number)
         if kind == "measured":
-            self._measure(stage, trained)
+            self._results.measure(stage, trained)
 
     def _prepare(self) -> None:
         recipe = self._recipe
         # Before anything reads a file that an option names, so that the hash is of what was there then.
-        self._components = Components(uses(recipe))
+        components = Components(uses(recipe))
         for stage in recipe.stages:  # an error here is reported before any stage, not after hours
             with at(stage=stage.name):
                 stage.loss.build()
@@ -162,9 +123,23 @@ class Pipeline:
             self._reporter.note(note)
         self._untold = [*self._materials.suspicious, *few(task, recipe.stages)]
         self._notes = [*task.notes, *self._untold]
-        self._plan = self._planned()
-        check_points(recipe, self._plan)
+        planned = self._planned()
+        check_points(recipe, planned)
         check_model(recipe, self._materials)
+        self._results = StageResults(
+            recipe=recipe,
+            store=self._store,
+            processes=self._processes,
+            materials=self._materials,
+            components=components,
+            plan=planned,
+            reporter=self._reporter,
+            directory=self._directory,
+            stored_only=self._options.stored_only,
+            keep=self._options.keep,
+            users=self._users,
+            on_training=self._on_training,
+        )
 
     @contextlib.contextmanager
     def _begun(self) -> Iterator[None]:
@@ -179,7 +154,7 @@ class Pipeline:
                 yield
             except BaseException as error:
                 belongs_to(error, directory.path)
-                state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+                state: State = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
                 said = str(error) if isinstance(error, SRFrameworkError) else describe(error)
                 # Of a full disk the error itself tells.
                 with shielded(), contextlib.suppress(OSError, SRFrameworkError):
@@ -222,88 +197,31 @@ class Pipeline:
 
     # -- one stage -----------------------------------------------------------------------------
 
-    def _stage(self, stage: Stage, number: int) -> StageResult:
+    def _stage(self, stage: Stage, number: int) -> StageAndLevels:
         count = len(self._recipe.stages)
         with at(stage=stage.name, doing="training", model=self._model_owner):
-            trained, was_trained = self._train(stage, number)
+            trained, was_trained = self._results.train(stage, number)
         with at(stage=stage.name, doing="evaluating", model=self._model_owner):
-            measured, was_measured = self._measure(stage, trained)
+            measured, was_measured = self._results.measure(stage, trained)
         if not (was_trained and was_measured):
             seconds = (0.0 if was_trained else trained.seconds) + (0.0 if was_measured else measured.seconds)
             self.computed[stage.name] = seconds
         if was_trained:
             self._reporter.stage_taken(stage.name, stage.formula(), number, count, trained.seconds)
         self._reporter.stage_finished(stage.name)
-        final, points = read_figures(measured.files)
-        mine = {point: points[point] for point in self._points(stage, self._recipe.steps_kept(stage.name))}
-        result = StageResult(stage.name, stage.op, self._materials.task.metric, final, mine)
+        mine = Measured.read(measured.files).only(self._results.points(stage, self._recipe.steps_kept(stage.name)))
         if self._directory is not None:
-            self._place(stage, [*mine], trained, measured)
-            self._directory.write_result(result)
-        return result
+            self._place(stage, [*mine.points], trained, measured)
+            self._directory.write_figures(stage.name, mine)
+        return mine.of_stage(stage.name, stage.op, self._materials.task.metric)
 
-    def _points(self, stage: Stage, kept: Iterable[int]) -> list[str]:
-        """The points inside a stage, in the order in which it reaches them: these steps, and every level."""
-        steps, found = 0, {str(step): float(step) for step in kept}
-        for phase in self._plan[stage.name]:
-            steps += phase.steps
-            if phase.level is not None:
-                found[f"{phase.level:g}"] = steps + 0.5
-        return sorted(found, key=lambda point: found[point])
-
-    def _steps_kept(self, stage: Stage) -> frozenset[int]:
-        """Of this recipe and of others of the sweep, as far as the stage reaches them."""
-        total = sum(phase.steps for phase in self._plan[stage.name])
-        wanted = self._recipe.steps_kept(stage.name) | set(self._options.keep.get(stage.name, ()))
-        return frozenset(step for step in wanted if step <= total)
-
-    def _and_those_in(self, kept: frozenset[int], entry: Entry | None) -> frozenset[int]:
-        """The steps, and those that an entry has; what the first process finds counts for all."""
-        steps = sorted(kept | steps_in(entry.files)) if entry is not None else sorted(kept)
-        if self._accelerator.num_processes > 1:
-            count = broadcast(torch.tensor([len(steps)], device=self._accelerator.device)).item()
-            padded = [*steps, *[0] * int(count)][: int(count)]
-            steps = broadcast(torch.tensor([padded], dtype=torch.int64, device=self._accelerator.device))[0].tolist()
-        return frozenset(steps)
-
-    def _train(self, stage: Stage, number: int) -> tuple[Entry, bool]:
-        task = self._materials.task
-        chosen_on = [task.dev.name, task.dev.labels, task.dev.collapse] if stage.training.keep == "best" else None
-        of_data = {"labels": task.labels, "chosen_on": chosen_on}
-        works_on = {**self._materials.identity(stage), **of_data, "versions": _versions()}
-        keys = {name: entry.key for name, entry in self._trained.items()}
-        identity = stage_identity(self._recipe, stage, keys, works_on, self._components)
-        points = self._points(stage, self._steps_kept(stage))
-
-        def compute(draft: Path) -> Sums | None:
-            # What it is computed anew for, since it has not all that is wanted, is not to lose what it has.
-            kept = self._and_those_in(self._steps_kept(stage), self._store.get(digest(identity)))
-            steps = sum(phase.steps for phase in self._plan[stage.name])
-            while self._untold:  # only where something is trained
-                self._reporter.note(self._untold.pop(0))
-            self._reporter.stage_started(stage.name, stage.formula(), number, len(self._recipe.stages), steps)
-            if self._directory is not None:
-                self._directory.follow(stage.name, draft / LOG)
-            self._tell_of_cut(stage)
-            training = StageTraining(
-                stage=stage,
-                seed=self._recipe.seed,
-                materials=self._materials,
-                network=self._start(stage.weights),
-                mask=Mask.load(self._at(stage.mask) / MASK) if stage.mask is not None else None,
-                teacher_log_probs=taught,
-                steps_kept=kept,
-                accelerator=self._accelerator,
-                reporter=self._reporter,
-            )
-            return training.into(draft)
-
-        taught = None if stage.teacher is None else self._taught(stage, stage.teacher)
-        trained, was_there = self._obtain(
-            stage, "trained", identity, compute, lambda files: all(point_in(files, each).is_dir() for each in points)
-        )
-        self._trained[stage.name] = trained
-        return trained, was_there
+    def _on_training(self, stage: Stage, number: int, steps: int, draft: Path) -> None:
+        while self._untold:  # only where something is trained
+            self._reporter.note(self._untold.pop(0))
+        self._reporter.stage_started(stage.name, stage.formula(), number, len(self._recipe.stages), steps)
+        if self._directory is not None:
+            self._directory.follow(stage.name, draft / LOG)
+        self._tell_of_cut(stage)
 
     def _tell_of_cut(self, stage: Stage) -> None:
         """Note how many examples are longer than the stage takes; the tokens are those that it will use."""
@@ -319,143 +237,15 @@ class Pipeline:
         if self._directory is not None:
             self._directory.write_notes(self._notes)
 
-    def _measure(self, stage: Stage, trained: Entry) -> tuple[Entry, bool]:
-        task = self._materials.task
-        splits = task.evaluated
-        identity = {
-            "trained": trained.key,
-            "splits": [[s.name, self._materials.fingerprint(s), s.labels, s.collapse] for s in splits],
-            "roles": {"ood": [s.name for s in task.ood], "also": [s.name for s in task.also]},
-            "backbone": self._components(self._recipe.backbone),
-            "evaluators": [self._components(use) for use in self._recipe.evaluators],
-            "metric": task.metric,
-            "reported": self._materials.reported.name,
-        }
-        points = self._points(stage, self._and_those_in(self._steps_kept(stage), trained))
-        return self._obtain(
-            stage,
-            "measured",
-            identity,
-            lambda draft: measure(stage, trained.files, points, self._materials, self._accelerator, draft),
-            lambda files: (files / FIGURES).is_file() and set(points) <= set(read_figures(files)[1]),
-        )
-
-    def _taught(self, stage: Stage, teacher: Reference) -> list[np.ndarray]:
-        """Log p_t of the teacher of a stage on each split that it trains on, ``(N, C)``."""
-        return [self._taught_on(stage, teacher, split) for split in self._materials.trained_on(stage)]
-
-    def _taught_on(self, stage: Stage, teacher: Reference, split: Split) -> np.ndarray:
-        max_length = stage.training.max_length
-        identity = {
-            "teacher": [self._trained[teacher.stage].key if teacher.stage in self._trained else None, teacher.point],
-            "pretrained": self._materials.identity(stage)["pretrained"],
-            "backbone": self._components(self._recipe.backbone),
-            "processes": self._accelerator.num_processes,
-            "split": self._materials.fingerprint(split),
-            "max_length": max_length,
-            "eval_batch_size": stage.training.eval_batch_size,
-            "versions": _versions(),
-        }
-
-        def compute(draft: Path) -> Sums | None:
-            sums = emptied(draft) if self.is_first else None
-            if sums is not None:
-                record(draft, sums, str(self._accelerator.device))
-            model = self._start(teacher).model.to(self._accelerator.device)
-            logits = torch.from_numpy(self._materials.logits(model, split, stage))
-            if sums is not None:
-                with sums.file(draft / _TAUGHT) as temporary:
-                    save_file({"log_probs": logits.log_softmax(dim=-1).numpy()}, temporary)
-            return sums
-
-        entry, _ = self._obtain(stage, "taught", identity, compute, said=f"taught {split.name}")
-        if self._directory is not None:
-            at = self._directory.at(teacher) / "log_probs"
-            self._directory.link(entry.files / _TAUGHT, at / f"{split.name}-{max_length}.safetensors")
-        log_probs: np.ndarray = load_file(entry.files / _TAUGHT)["log_probs"]
-        return log_probs
-
     def _place(self, stage: Stage, points: Sequence[str], trained: Entry, measured: Entry) -> None:
         """Put into the run directory what the stage left, of the points inside it these."""
         assert self._directory is not None, "asked for where there is one"
         for files in (trained.files, measured.files):
             for file in sorted(each for each in files.rglob("*") if each.is_file()):
                 inside = file.relative_to(files)
-                is_others = inside.parts[0] == "points" and inside.parts[1] not in points
-                if not is_others and inside.name not in (FIGURES, MACHINE):
+                if point_of(inside) in (None, *points) and inside.name not in (FIGURES, MACHINE):
                     self._directory.link(file, self._directory.at(Reference(stage.name)) / inside)
-
-    # -- the store -----------------------------------------------------------------------------
-
-    def _obtain(
-        self,
-        stage: Stage,
-        kind: str,
-        identity: Mapping[str, Any],
-        compute: Callable[[Path], Sums | None],
-        enough: Callable[[Path], bool] = lambda _files: True,
-        said: str = "",
-    ) -> tuple[Entry, bool]:
-        """An entry of the store, and whether it was there.
-
-        Where several processes work together, the first of them asks and writes, and all of them compute.
-        ``said``: what run.json calls the entry, where a stage has several of its kind.
-        """
-        key = digest(identity)
-        if not self.is_first:
-            while (draft := self._told(key)) is not None:
-                compute(draft)
-                self._accelerator.wait_for_everyone()
-            found = self._store.get(key)
-            assert found is not None, "the first process has just finished it"
-            return found, False
-        if self._directory is not None:
-            self._directory.refer(stage.name, said or kind, key)
-        if self._options.stored_only:
-            found = self._store.get(key)
-            if found is None or not enough(found.files):
-                raise NotStored(f"stages.{stage.name}: expected it in the store {self._store.root}, got no such entry")
-            was_there = True
-        else:
-
-            def with_the_others(draft: Path) -> Sums | None:
-                self._tell(True)
-                sums = compute(draft)
-                self._components.check()
-                self._accelerator.wait_for_everyone()
-                return sums
-
-            found, was_there = self._store.obtain(
-                key, kind, stage.formula(), identity, with_the_others, enough, self._users
-            )
-            self._tell(False)
-        return found, was_there
-
-    def _tell(self, computing: bool) -> None:
-        if self._accelerator.num_processes > 1:
-            broadcast(torch.tensor([computing], dtype=torch.int32, device=self._accelerator.device))
-
-    def _told(self, key: str) -> Path | None:
-        """In the others: where the first process wants something computed; None where it has it."""
-        said = broadcast(torch.tensor([0], dtype=torch.int32, device=self._accelerator.device))
-        return self._store.draft(key) if said.item() else None
-
-    # -- models --------------------------------------------------------------------------------
 
     @property
     def _model_owner(self) -> str:
         return self._recipe.backbone.registered.owner
-
-    def _at(self, reference: Reference) -> Path:
-        return point_in(self._trained[reference.stage].files, reference.point)
-
-    def _start(self, weights: Reference) -> Network:
-        if weights.stage == PRETRAINED:
-            return self._materials.fresh()
-        return self._materials.load(self._at(weights) / "model")
-
-
-@functools.cache
-def _versions() -> dict[str, str]:
-    """Of what computes."""
-    return {name: version(name) for name in _COMPUTING}

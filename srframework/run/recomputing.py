@@ -25,13 +25,14 @@ from srframework.recipe.model import Recipe
 from srframework.recipe.settings import differences
 from srframework.registry.registry import Registry
 from srframework.run.api import quieten
-from srframework.run.evaluation import FIGURES
+from srframework.run.layout import LOG, steps_kept
 from srframework.run.machine import MACHINE, Machine, here, read
 from srframework.run.options import RunOptions
 from srframework.run.pipeline import Pipeline
 from srframework.run.resources import let_go
-from srframework.run.stage import LOG, steps_in
-from srframework.store.store import Entry, Store
+from srframework.run.results import FIGURES
+from srframework.store.manifest import Entry
+from srframework.store.store import Store
 
 _NOT_COMPARED = (MACHINE, LOG)
 """On what a result was computed, and the log, which tells as much as the recipe of the run wanted."""
@@ -180,7 +181,7 @@ def _said(machine: Machine) -> str:
 
 def _again(store: _Beside, recipe: Recipe, entry: Entry, threads: int) -> Entry:
     stage = recipe.stages[-1]
-    keep = {stage.name: steps_in(entry.files)} if entry.kind == "trained" else {}
+    keep = {stage.name: steps_kept(entry.files)} if entry.kind == "trained" else {}
     with _with_threads(threads):
         try:
             Pipeline(recipe, store, RunOptions(keep=keep, shared=True)).recompute(entry.kind)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from types import FunctionType
 from typing import Any
 
 import datasets
@@ -27,6 +25,7 @@ from srframework.run.bias import FittedBias
 from srframework.run.data_checks import check_task, count_cut, suspicious
 from srframework.run.fingerprint import arrays_fingerprint, network_fingerprint, split_fingerprint
 from srframework.run.identity import signed
+from srframework.run.memory import copied, unmap
 from srframework.run.model_directory import ModelDirectory
 from srframework.run.prediction import figures, measures, predict, tokenize
 
@@ -125,7 +124,7 @@ class Materials:
         Raises:
             BackboneError: The model cannot be copied, and loading it again gives another one.
         """
-        model = _copied(self.pretrained.model)
+        model = copied(self.pretrained.model)
         if model is not None:
             return dataclasses.replace(self.pretrained, model=model)
         again = self._read()
@@ -159,7 +158,7 @@ class Materials:
 
     def _read(self) -> Network:
         network = self._backbone.load(self.task.labels, self._recipe.seed)
-        _unmap(network.model)
+        unmap(network.model)
         return network
 
     @cached_property
@@ -277,44 +276,3 @@ class Materials:
                 f"stages.{stage.name}: the processes read different models or different data. "
                 "A file may have been replaced while they started; run the command again"
             )
-
-
-# -- models in memory ------------------------------------------------------------------------------
-
-
-def _unmap(model: PreTrainedModel) -> None:
-    """Move the weights of a model into memory of its own.
-
-    safetensors maps its files, so that who overwrites such a file would change the weights of a run.
-    """
-    owned: dict[int, torch.UntypedStorage] = {}
-    for tensor in itertools.chain(model.parameters(), model.buffers()):
-        if tensor.layout is not torch.strided or tensor.is_meta:
-            continue
-        storage = tensor.untyped_storage()
-        if storage._cdata not in owned:
-            owned[storage._cdata] = copy.deepcopy(storage)
-        tensor.data = torch.empty(0, dtype=tensor.dtype, device=tensor.device).set_(
-            owned[storage._cdata], tensor.storage_offset(), tensor.size(), tensor.stride()
-        )
-
-
-def _copied(model: PreTrainedModel) -> PreTrainedModel | None:
-    """A copy of a model; None where a part of it would still use the original, or cannot be copied."""
-    for module in model.modules():
-        hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values(), *module._backward_hooks.values())
-        closures = (each for each in vars(module).values() if isinstance(each, FunctionType) and each.__closure__)
-        if hooks or any(closures):
-            return None
-    if _overlap([*model.parameters(), *model.buffers()]):  # a copy of a parameter has memory of its own
-        return None
-    try:
-        return copy.deepcopy(model)
-    except Exception:  # noqa: BLE001 -- whatever a part of somebody else's model raises, it can be loaded again
-        return None
-
-
-def _overlap(tensors: Sequence[torch.Tensor]) -> bool:
-    """Whether any two of the tensors share memory."""
-    places = sorted((each.data_ptr(), each.numel() * each.element_size()) for each in tensors if each.numel())
-    return any(start + size > after for (start, size), (after, _) in itertools.pairwise(places))

@@ -1,13 +1,6 @@
 """A stage's training, into a directory: the model and mask that come out, the points on the way, the log.
 
-::
-
-    DIRECTORY/
-      model/                  plain transformers: config, tokenizer, safetensors
-      mask.safetensors        one bit an entry; only where something is pruned
-      metrics.jsonl           loss and figures by step
-      points/POINT/           model and mask at a step or a sparsity level inside the stage
-      checkpoints/            from where it goes on; not part of the result
+See :mod:`srframework.run.layout`; in ``checkpoints/`` is from where it resumes, which is not part of the result.
 """
 
 from __future__ import annotations
@@ -33,26 +26,14 @@ from srframework.files import read_bytes, remove
 from srframework.fixed_mask import FixedMask
 from srframework.masks import Mask
 from srframework.recipe.model import Stage
+from srframework.run.layout import LOG, MASK, MODEL, point_in
 from srframework.run.machine import record
 from srframework.run.reporter import Reporter
 from srframework.run.resources import Materials
+from srframework.store.content import Sum
 from srframework.store.drafts import Sums
-from srframework.store.manifest import Sum
 from srframework.training.checkpoints import Checkpoints
 from srframework.training.loop import Checkpoint, Events, Training
-
-LOG = "metrics.jsonl"
-MASK = "mask.safetensors"
-
-
-def point_in(stage: Path, point: str | None) -> Path:
-    """Where a stage's directory keeps a point; itself for the end of the stage."""
-    return stage if point is None else stage / "points" / point
-
-
-def steps_in(stage: Path) -> frozenset[int]:
-    """The steps that a stage's directory keeps."""
-    return frozenset(int(point.name) for point in stage.glob("points/*") if point.name.isdecimal())
 
 
 @dataclass(frozen=True)
@@ -169,7 +150,7 @@ class StageTraining:
 
 def _save(checkpoint: Checkpoint, network: Network, place: Path, sums: Sums) -> None:
     """Write a checkpoint as a directory that plain transformers loads, with its mask beside it."""
-    with sums.directory(place / "model") as temporary, calling_model("save_pretrained()"):
+    with sums.directory(place / MODEL) as temporary, calling_model("save_pretrained()"):
         network.model.save_pretrained(temporary, state_dict=checkpoint.weights)
         network.tokenizer.save_pretrained(temporary)
     if len(checkpoint.mask):

@@ -24,8 +24,8 @@ from typing import Any
 from srframework.errors import NoFile
 from srframework.files import atomic_directory, atomic_file, read_json, remove, write_json
 from srframework.hashing import digest
-from srframework.store import manifest
-from srframework.store.manifest import Damaged, Sum
+from srframework.store import content, manifest
+from srframework.store.content import Damaged, Look, Sum
 
 NAME = "draft.json"
 SUMS = "sums.json"
@@ -48,10 +48,12 @@ class Sums:
     def __init__(self, files: Path, note: Callable[[str], None] = lambda _: None, leave: Collection[str] = ()) -> None:
         self._files, self._leave = files, leave
         self._sums = self._read(note)
+        self._seen: dict[str, Look] = {}
         kept = dict(self._sums)
         for name, expected in self._sums.items():
             try:
-                manifest.compare(files / name, expected)
+                self._see(name, files / name)
+                content.compare(files / name, expected)
             except (FileNotFoundError, NotADirectoryError):  # the process died before it had its name
                 kept.pop(name, None)
             except Damaged as damage:
@@ -68,6 +70,11 @@ class Sums:
     def all(self) -> dict[str, Sum]:
         """Path below the content's directory -> what was written there."""
         return dict(self._sums)
+
+    @property
+    def seen(self) -> dict[str, Look]:
+        """How the files looked when their checksums were computed, by their path below the content's directory."""
+        return dict(self._seen)
 
     def file(self, path: Path) -> AbstractContextManager[Path]:
         """As :func:`srframework.files.atomic_file`; the file is known from then on."""
@@ -92,8 +99,15 @@ class Sums:
         self._write()
 
     def _know(self, files: dict[Path, Path]) -> None:
-        self._sums |= {self._name(path): Sum.of(temporary) for path, temporary in files.items()}
+        for path, temporary in files.items():
+            self._see(self._name(path), temporary)
+            self._sums[self._name(path)] = Sum.of(temporary)
         self._write()
+
+    def _see(self, name: str, path: Path) -> None:
+        self._seen.pop(name, None)
+        if content.is_settled(found := content.look(path)):
+            self._seen[name] = found
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self._files).as_posix()
@@ -120,12 +134,12 @@ class Sums:
 
     def _clear(self) -> None:
         """Remove every file that has no checksum."""
-        for path in [*manifest.content(self._files)]:
+        for path in [*content.content(self._files)]:
             name = self._name(path)
             if not S_ISDIR(path.lstat().st_mode) and name not in self._sums and name not in self._leave:
                 path.unlink()
         for folder, _, _ in os.walk(self._files, topdown=False):
-            if Path(folder) != self._files and not manifest.is_scratch(Path(folder), self._files):
+            if Path(folder) != self._files and not content.is_scratch(Path(folder), self._files):
                 with contextlib.suppress(OSError):  # there is something in it
                     os.rmdir(folder)
 
@@ -175,7 +189,7 @@ class Remains:
 def begin(draft: Path, kind: str, what: str) -> float:
     """Make the draft, or take it up; what it took so far, in seconds."""
     _put_right(draft)
-    (draft / manifest.FILES).mkdir(parents=True, exist_ok=True)
+    (draft / content.FILES).mkdir(parents=True, exist_ok=True)
     seconds = _spent(draft)
     write_json(draft / NAME, {"kind": kind, "what": what, "seconds": seconds, "since": time.time()})
     return seconds
@@ -183,11 +197,11 @@ def begin(draft: Path, kind: str, what: str) -> float:
 
 def _put_right(draft: Path) -> None:
     """Remove what no process of ours puts into a draft: files in the place of directories, links, pipes, devices."""
-    for path, kind in ((draft, S_ISDIR), (draft / manifest.FILES, S_ISDIR), (draft / NAME, S_ISREG)):
+    for path, kind in ((draft, S_ISDIR), (draft / content.FILES, S_ISDIR), (draft / NAME, S_ISREG)):
         with contextlib.suppress(FileNotFoundError):
             if not kind(path.lstat().st_mode):
                 remove(path)
-    scratch = draft / manifest.FILES / manifest.SCRATCH
+    scratch = draft / content.FILES / content.SCRATCH
     for folder, folders, names in os.walk(draft):
         for name in (*folders, *names):
             path = Path(folder, name)
@@ -206,7 +220,7 @@ def _spent(draft: Path) -> float:
     said = _said(draft)
     seconds = float(said.get("seconds", 0.0))
     if "since" in said:
-        seconds += max(0.0, _changed(draft / manifest.FILES) - float(said["since"]))
+        seconds += max(0.0, _changed(draft / content.FILES) - float(said["since"]))
     return seconds
 
 

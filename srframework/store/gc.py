@@ -1,31 +1,17 @@
-"""The upkeep of the store: every file read again; what nobody needs removed."""
+"""Garbage collection: what no run needs is removed from the store, by its age or by the size of the store."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from srframework.store import manifest
+from srframework.store import users
 from srframework.store.drafts import Remains
-from srframework.store.manifest import Damaged
-from srframework.store.store import Entry, Store
-
-
-@dataclass(frozen=True)
-class Checked:
-    """What a reading of all files found.
-
-    Attributes:
-        whole: The entries that are as they were written.
-        damaged: Key and sentence of each that was not, and is set aside where the store can be written.
-    """
-
-    whole: list[Entry] = field(default_factory=list)
-    damaged: list[tuple[str, str]] = field(default_factory=list)
+from srframework.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -54,7 +40,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Pruned:
+class Collected:
     """What was removed, and what would have been, were it not in use.
 
     Attributes:
@@ -67,26 +53,9 @@ class Pruned:
     bytes: int
 
 
-def verify(store: Store) -> Checked:
-    """Read every file of every entry; a damaged one is set aside, as :meth:`Store.get` does.
-
-    Raises:
-        StoreError: The store cannot be read.
-    """
-    found = Checked()
-    for key, place in store.places():
-        try:
-            entry = manifest.check(place, key, again=True)
-        except Damaged as damage:
-            found.damaged.append((key, str(damage)))
-            store.get(key)
-            continue
-        if entry is not None:
-            found.whole.append(entry)
-    return found
-
-
-def prune(store: Store, older_than: float | None, max_bytes: int | None, dry_run: bool) -> Pruned:
+def collect_garbage(
+    store: Store, older_than: float | None = None, max_bytes: int | None = None, dry_run: bool = False
+) -> Collected:
     """Remove what is older than that, then the oldest until all fits.
 
     An entry that an existing run refers to stays, as does a draft that one waits for, and whatever a process
@@ -121,7 +90,7 @@ def prune(store: Store, older_than: float | None, max_bytes: int | None, dry_run
             size -= item.bytes
     if not dry_run:
         _sweep(store)
-    return Pruned(removed, kept, size)
+    return Collected(removed, kept, size)
 
 
 def _items(store: Store) -> Iterator[Item]:
@@ -141,15 +110,15 @@ def _remove(store: Store, item: Item, dry_run: bool) -> Item | None:
     with store.writing(), store.lock(item.key, touch=not dry_run) as free:
         if not free:
             return replace(item, why="another process works on it")
-        if item.state != "damaged" and (users := manifest.users(store.root, item.key)):
-            return replace(item, why=f"used by {', '.join(map(str, users))}", runs=tuple(users))
+        if item.state != "damaged" and (found := users.users(store.root, item.key)):
+            return replace(item, why=f"used by {', '.join(map(str, found))}", runs=tuple(found))
         if not dry_run and item.path.exists():
             gone = item.path.with_name(f"{item.path.name}.gone")  # renamed first: never half an entry in its place
             shutil.rmtree(gone, ignore_errors=True)
             os.rename(item.path, gone)
             shutil.rmtree(gone)
             if not (store.place(item.key).exists() or store.draft(item.key).exists()):
-                shutil.rmtree(manifest.users_place(store.root, item.key), ignore_errors=True)
+                shutil.rmtree(users.users_place(store.root, item.key), ignore_errors=True)
     return None
 
 

@@ -14,46 +14,30 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import hashlib
 import math
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from stat import S_ISDIR, S_ISREG
-from typing import Any, NoReturn
+from typing import Any
 
-from srframework.errors import NoFile
 from srframework.files import parse_json, read_text, sync, write_json
-from srframework.hashing import digest, sha256
+from srframework.hashing import digest
+from srframework.store.content import (
+    FILES,
+    Damaged,
+    Look,
+    Sum,
+    compare,
+    content,
+    is_damage,
+    is_directory,
+    is_file,
+    look,
+)
+from srframework.store.users import users
 
 NAME = "manifest.json"
-FILES = "files"
-SCRATCH = "checkpoints"
-"""What a stage keeps in ``files/`` only while it works: this directory, and whatever begins with a dot."""
-
-
-class Damaged(Exception):
-    """An entry is not as it was written; the message says which file, what was expected, what is there."""
-
-
-@dataclass(frozen=True)
-class Sum:
-    """Size and SHA-256 of a file, as it was written."""
-
-    bytes: int
-    sha256: str
-
-    @classmethod
-    def of(cls, path: Path) -> Sum:
-        """Of what is in a file now.
-
-        Raises:
-            OSError: It cannot be read.
-        """
-        return cls(path.stat().st_size, sha256(path))
 
 
 @dataclass(frozen=True)
@@ -90,49 +74,6 @@ class Entry:
         return users(self.path.parents[2], self.key)
 
 
-def users_place(root: Path, key: str) -> Path:
-    """Where a store keeps a file for each run that uses, or waits for, an entry: with the run's directory in it."""
-    return root / "users" / key[:2] / key
-
-
-def user_record(root: Path, key: str, run: str) -> Path:
-    """The file for one run directory."""
-    return users_place(root, key) / hashlib.sha256(os.fsencode(run)).hexdigest()[:16]
-
-
-def users(root: Path, key: str) -> list[Path]:
-    """The directories of the runs that use an entry: still there, and run.json says so, or that the run goes on.
-
-    A record that is damaged stands for itself: of which run it is cannot be told, so that one counts as there.
-    """
-    found = []
-    for record in users_place(root, key).glob("[!.]*"):
-        try:
-            run = read_text(record).removesuffix("\n")
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError):
-            found.append(record)
-            continue
-        if user_record(root, key, run).name != record.name:
-            found.append(record)
-        elif _refers(Path(run), key):
-            found.append(Path(run))
-    return sorted(found)
-
-
-def _refers(run: Path, key: str) -> bool:
-    try:
-        text = read_text(run / "run.json")
-        return key in text or parse_json(text).get("state") in ("waiting", "running")
-    except (FileNotFoundError, NotADirectoryError, NoFile):
-        return False
-    except OSError:
-        return True  # of somebody else: rather keep too much
-    except (ValueError, AttributeError, TypeError):
-        return False
-
-
 def write(
     place: Path,
     key: str,
@@ -158,11 +99,11 @@ def write(
     """
     files = {}
     for path in content(place / FILES):
-        if _is_file(path) or _is_directory(path):
+        if is_file(path) or is_directory(path):
             sync(path)
         elif sums is None:
             raise ValueError(f"{path}: expected a file or a directory, got a link or a device")
-        if sums is None and _is_file(path):
+        if sums is None and is_file(path):
             files[path.relative_to(place / FILES).as_posix()] = Sum.of(path)
     sync(place / FILES)
     manifest = {
@@ -251,7 +192,7 @@ def _manifest(place: Path) -> dict[str, Any] | None:
     except UnicodeDecodeError as error:
         raise Damaged(f"{path}: expected UTF-8, got {error.reason}") from error
     except OSError as error:
-        if _is_damage(error):
+        if is_damage(error):
             raise Damaged(f"{path}: expected a manifest, which cannot be read: {error.strerror}") from error
         raise
     try:
@@ -269,13 +210,14 @@ _checked: dict[Path, tuple[object, ...]] = {}
 """What this process found whole, and how the files looked; it need not read them again while they look so."""
 
 
-def check(place: Path, key: str, again: bool = False) -> Entry | None:
+def check(place: Path, key: str, again: bool = False, seen: Mapping[str, Look] | None = None) -> Entry | None:
     """The entry, its content seen to be as it was written; None where there is no manifest.
 
     Args:
         place: The entry's directory.
         key: Whose entry it is to be.
         again: Read the files even if this process did so before.
+        seen: How files looked when this process computed their checksums; those that still look so are not read.
 
     Raises:
         Damaged: It is not.
@@ -286,13 +228,13 @@ def check(place: Path, key: str, again: bool = False) -> Entry | None:
     if entry.key != key:
         raise Damaged(f"{place / NAME}: expected key {key[:12]}, got {entry.key[:12]}")
     try:
-        if not _is_directory(entry.files):
+        if not is_directory(entry.files):
             raise Damaged(f"{entry.files}: expected a directory, got something else")
-        paths = [place / NAME, *(path for path in content(entry.files) if not _is_directory(path))]
-        looks = tuple(sorted(_look(path, place) for path in paths))
+        paths = [place / NAME, *(path for path in content(entry.files) if not is_directory(path))]
+        looks = tuple(sorted((str(path.relative_to(place)), *look(path)) for path in paths))
         if again or _checked.get(place.absolute()) != looks:
             _checked.pop(place.absolute(), None)
-            _compare(entry)
+            _compare(entry, seen or {})
             _checked[place.absolute()] = looks
     except FileNotFoundError as error:
         raise Damaged(f"{error.filename}: expected a file, got none") from error
@@ -305,70 +247,15 @@ def moved(place: Path, target: Path) -> None:
         _checked[target.absolute()] = looks
 
 
-def _compare(entry: Entry) -> None:
+def _compare(entry: Entry, seen: Mapping[str, Look]) -> None:
     manifest = _manifest(entry.path)
     expected = {} if manifest is None else _sums(manifest)
     found = {path.relative_to(entry.files).as_posix(): path for path in content(entry.files)}
-    found = {name: path for name, path in found.items() if not _is_directory(path)}
+    found = {name: path for name, path in found.items() if not is_directory(path)}
     for name, file in expected.items():
         if name not in found:
             raise Damaged(f"{entry.files / name}: expected a file of {file.bytes} bytes, got none")
-        compare(found[name], file)
+        if seen.get(name) != look(found[name]):
+            compare(found[name], file)
     if extra := sorted(found.keys() - expected.keys()):
         raise Damaged(f"{found[extra[0]]}: expected no such file, got one")
-
-
-def compare(path: Path, expected: Sum) -> None:
-    """See that a file is as it was written.
-
-    Raises:
-        Damaged: It is not.
-        OSError: It cannot be read, which is no damage to it.
-    """
-    if not _is_file(path):
-        raise Damaged(f"{path}: expected a file of {expected.bytes} bytes, got something else")
-    if (size := path.stat().st_size) != expected.bytes:
-        raise Damaged(f"{path}: expected {expected.bytes} bytes, got {size}")
-    try:
-        found = sha256(path)
-    except OSError as error:
-        if _is_damage(error):
-            raise Damaged(f"{path}: expected {expected.bytes} bytes, got: {error.strerror}") from error
-        raise
-    if found != expected.sha256:
-        raise Damaged(f"{path}: expected SHA-256 {expected.sha256[:12]}, got {found[:12]}")
-
-
-def _is_damage(error: OSError) -> bool:
-    """Whether what cannot be read is lost; not where this process may not, or has not the means to."""
-    return isinstance(error, NoFile) or error.errno in (errno.EIO, errno.ELOOP, errno.ENXIO, errno.EISDIR)
-
-
-def _is_file(path: Path) -> bool:
-    return S_ISREG(path.lstat().st_mode)
-
-
-def _is_directory(path: Path) -> bool:
-    return S_ISDIR(path.lstat().st_mode)
-
-
-def content(files: Path) -> Iterator[Path]:
-    """Every file and directory under ``files`` that is no scratch, in a fixed order."""
-    for folder, folders, names in os.walk(files, onerror=_raise):
-        folders[:] = sorted(each for each in folders if not is_scratch(Path(folder, each), files))
-        paths = (Path(folder, each) for each in sorted([*folders, *names]))
-        yield from (path for path in paths if not is_scratch(path, files))
-
-
-def _raise(error: OSError) -> NoReturn:
-    raise error
-
-
-def is_scratch(path: Path, files: Path) -> bool:
-    """Whether ``path``, below ``files``, is of no use once the stage is done."""
-    return path.name.startswith(".") or path == files / SCRATCH
-
-
-def _look(path: Path, place: Path) -> tuple[str, int, int, int]:
-    stat = path.lstat()
-    return str(path.relative_to(place)), stat.st_size, stat.st_mtime_ns, stat.st_ino

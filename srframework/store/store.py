@@ -17,42 +17,34 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from srframework.errors import FULL, OF_THE_MACHINE, StoreError, deed, error_of_rust
 from srframework.files import remove, sync, write_text
 from srframework.store import drafts, manifest
-from srframework.store.drafts import Remains, Sums
-from srframework.store.manifest import Damaged
-from srframework.store.manifest import Entry as Entry
-
-if TYPE_CHECKING:
-    from srframework.store.gc import Checked, Pruned
-
-_KEY = re.compile("[0-9a-z]{4,128}")
+from srframework.store.content import FILES, Damaged, is_scratch
+from srframework.store.drafts import Sums
+from srframework.store.manifest import Entry
+from srframework.store.places import Places
+from srframework.store.users import user_record
 
 _ATTEMPTS = 3
 """How often a result is computed that is no longer what was written when it is complete."""
 
 
-class Store:
+class Store(Places):
     """The stage store in one directory.
 
     Args:
         root: The directory; made when there is something to write.
         note: Given sentences for the user: of damage, of waiting.
     """
-
-    def __init__(self, root: Path, note: Callable[[str], None] = lambda _: None) -> None:
-        self.root = root
-        self.note = note
 
     def get(self, key: str) -> Entry | None:
         """The entry, seen to be whole; None where there is none.
@@ -110,9 +102,15 @@ class Store:
             StoreError: The store cannot be written, or does not keep what is written. What was computed stays, and
                 is gone on with.
         """
-        if (entry := self._only_read(key)) is not None and enough(entry.files):
-            return entry, True
-        with self._locked(key, what):
+        try:
+            lock = self._acquired(key, what)
+        except OSError as error:
+            if error.errno not in OF_THE_MACHINE:
+                raise
+            if (entry := self.get(key)) is not None and enough(entry.files):
+                return entry, True  # of a store that cannot be written, where nobody removes anything either
+            raise self._sentence(error, deed(error, "written")) from error
+        with lock:
             with self._sentences():
                 self.recover(key)
                 for run in users:
@@ -160,7 +158,7 @@ class Store:
             manifest.write(draft, key, kind, what, spent, identity, sums.all() if isinstance(sums, Sums) else None)
             try:
                 with self._sentences("read"):
-                    manifest.check(draft, key, again=True)
+                    manifest.check(draft, key, again=True, seen=sums.seen if isinstance(sums, Sums) else None)
             except Damaged:
                 (draft / manifest.NAME).unlink()
                 raise
@@ -174,102 +172,11 @@ class Store:
         """Record that a run directory uses an entry, or waits for it, as far as the store can be written; the caller
         holds the lock of the key."""
         path = str(run.resolve())
-        record = manifest.user_record(self.root, key, path)
+        record = user_record(self.root, key, path)
         with contextlib.suppress(OSError, UnicodeError):
             record.parent.mkdir(parents=True, exist_ok=True)
             _tidy(record.parent)
             write_text(record, path + "\n")
-
-    def _only_read(self, key: str) -> Entry | None:
-        """The entry of a store that cannot be written, where nobody removes anything either; else None."""
-        try:
-            with self.lock(key):
-                return None
-        except OSError as error:
-            if error.errno not in OF_THE_MACHINE:
-                raise
-            return self.get(key)
-
-    def entries(self) -> Iterator[Entry]:
-        """Every entry, by key; their content is not read. What has a damaged manifest is left out, and said."""
-        for key, place in self.places():
-            try:
-                entry = manifest.read(place)
-            except Damaged as damage:
-                self.note(f"store {self.root}: {damage}")
-                continue
-            if entry is not None and entry.key == key:
-                yield entry
-
-    def foreign(self) -> Iterator[Remains]:
-        """What other versions of srframework keep among the entries in another format, by key; left alone."""
-        for key, place in self.places():
-            if manifest.foreign(place):
-                yield drafts.remains(place, key)
-
-    def drafts(self) -> Iterator[Remains]:
-        """What was begun and is not whole, by key; perhaps in the hands of a process that works on it."""
-        for path in self._directories("work"):
-            yield drafts.remains(path, path.name)
-
-    def damaged(self) -> Iterator[Remains]:
-        """What was set aside, by key, then by time."""
-        for path in self._directories("damaged"):
-            yield drafts.remains(path, path.name.split("-")[0])
-
-    def verify(self) -> Checked:
-        """Read every file of every entry; see :func:`srframework.store.gc.verify`."""
-        from srframework.store.gc import verify
-
-        return verify(self)
-
-    def prune(self, older_than: float | None = None, max_bytes: int | None = None, dry_run: bool = False) -> Pruned:
-        """Remove what no run refers to; see :func:`srframework.store.gc.prune`."""
-        from srframework.store.gc import prune
-
-        return prune(self, older_than, max_bytes, dry_run)
-
-    def place(self, key: str) -> Path:
-        """Where the entry is, or would be."""
-        if not _KEY.fullmatch(key):
-            raise ValueError(f"expected a key in hexadecimal, got {key!r}")
-        return self.root / "entries" / key[:2] / key
-
-    def draft(self, key: str) -> Path:
-        """What ``compute`` is given while the entry is computed, for processes that compute it together."""
-        return self.root / "work" / key / manifest.FILES
-
-    def places(self) -> Iterator[tuple[str, Path]]:
-        """Key and directory of whatever is among the entries, by key."""
-        for shelf in self._directories("entries"):
-            for path in _directories(shelf):
-                if _KEY.fullmatch(path.name):
-                    yield path.name, path
-
-    @contextmanager
-    def lock(self, key: str, touch: bool = True) -> Iterator[bool]:
-        """Hold the lock of a key; whether it was free. ``touch``: make its file where there is none."""
-        from filelock import FileLock, Timeout
-
-        path = self.root / "locks" / f"{key}.lock"
-        if not touch and not path.exists():
-            yield True
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            lock.release()
-
-    def writing(self) -> AbstractContextManager[None]:
-        """What the disk refuses in the block is a :class:`StoreError`."""
-        return self._sentences()
 
     def set_aside(self, key: str, damage: Damaged) -> None:
         """Move a damaged entry out of the way, and say so; the caller holds its lock."""
@@ -278,23 +185,18 @@ class Store:
         sync(place.parent)
         self.note(f"store {self.root}: {damage}; it is set aside as {place}, and is computed again where it is needed")
 
-    @contextmanager
-    def _locked(self, key: str, what: str) -> Iterator[None]:
+    def _acquired(self, key: str, what: str) -> AbstractContextManager[object]:
+        """The lock of a key, once no other process has it."""
         from filelock import FileLock, Timeout
 
         path = self.root / "locks" / f"{key}.lock"
-        with self._sentences():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(path)
-            try:
-                lock.acquire(blocking=False)
-            except Timeout:
-                self.note(f"waiting for another process that computes {what}")
-                lock.acquire()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
         try:
-            yield
-        finally:
-            lock.release()
+            return lock.acquire(blocking=False)
+        except Timeout:
+            self.note(f"waiting for another process that computes {what}")
+            return lock.acquire()
 
     def _put_right(self, key: str) -> None:
         """Finish what a process was about when it died, unless one is about it now, or the store cannot be written."""
@@ -336,11 +238,11 @@ class Store:
     def _install(self, key: str) -> None:
         """Make a complete draft the entry, in the place of an older one; at every moment one of them is whole."""
         place, draft = self.place(key), self.root / "work" / key
-        files = draft / manifest.FILES
+        files = draft / FILES
         for folder, folders, names in os.walk(files):
             for each in [*folders, *names]:
                 path = Path(folder, each)
-                if manifest.is_scratch(path, files):
+                if is_scratch(path, files):
                     remove(path)
             folders[:] = [each for each in folders if Path(folder, each).exists()]
         for name in (drafts.NAME, drafts.SUMS):
@@ -379,34 +281,6 @@ class Store:
             if refused is not None and refused.errno in OF_THE_MACHINE:
                 raise self._sentence(refused) from error
             raise
-
-    @contextmanager
-    def _sentences(self, done: str = "written") -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            if error.errno not in OF_THE_MACHINE:
-                raise
-            raise self._sentence(error, deed(error, done)) from error
-
-    def _sentence(self, error: OSError, done: str = "written") -> StoreError:
-        advice = "free some space, or choose another" if error.errno in FULL else "choose another"
-        kept = "nothing that was computed before is lost; " if done == "written" else ""
-        return StoreError(
-            f"store {self.root}: cannot be {done}: {error.strerror}; {kept}{advice} with --store or $SRFRAMEWORK_STORE"
-        )
-
-    def _directories(self, name: str) -> list[Path]:
-        with self._sentences("read"):
-            return _directories(self.root / name)
-
-
-def _directories(path: Path) -> list[Path]:
-    """The directories in one, by name; not those in the middle of something, which have a dot in their names."""
-    try:
-        return sorted(each for each in path.iterdir() if "." not in each.name and each.is_dir())
-    except FileNotFoundError:
-        return []
 
 
 def _tidy(folder: Path) -> None:

@@ -18,7 +18,9 @@ from srframework.errors import UsageError
 from srframework.files import write_json
 from srframework.hashing import digest
 from srframework.recipe.sweep import Cell
-from srframework.run.directory import check_vacant, is_finished, locked, make_waiting, sentences, slug
+from srframework.run.directory import check_vacant, slug
+from srframework.run.folder import locked, sentences
+from srframework.run.state import is_finished, make_waiting
 
 LOGS = "logs"
 

@@ -15,8 +15,8 @@ from srframework.recipe.plan import check_early
 from srframework.recipe.sweep import Cell
 from srframework.registry.registry import Registry
 from srframework.run.api import kept_materials, one_process_only
-from srframework.run.directory import mark_failed
 from srframework.run.reporter import Display, silent
+from srframework.run.state import mark_failed
 from srframework.sweeps import scheduler
 from srframework.sweeps.directory import SweepDirectory
 from srframework.sweeps.jobs import Tasks

@@ -217,7 +217,7 @@ def test_a_damaged_entry_is_a_sentence_and_is_computed_again(here, told, kind, p
     weights = (trained / "files/model/model.safetensors").read_bytes()
     replace(trained / place, kind)
     assert told("store", "list", "--store", "store")[0] == 0
-    assert told("store", "prune", "--older-than", "1w", "--store", "store")[0] == 0
+    assert told("store", "gc", "--older-than", "1w", "--store", "store")[0] == 0
     code, said = told("run", "recipe.toml", "--out", "again", "--store", "store")
     assert code == 0, said
     assert (trained / "files/model/model.safetensors").read_bytes() == weights
@@ -231,7 +231,7 @@ def test_a_damaged_entry_is_a_sentence_and_is_computed_again(here, told, kind, p
 def test_a_damaged_store_is_a_sentence(here, told, kind, place):
     (here / "store" / place).parent.mkdir(exist_ok=True)
     replace(here / "store" / place, kind)
-    for command in (["list"], ["verify"], ["prune", "--older-than", "1w"]):
+    for command in (["list"], ["verify"], ["gc", "--older-than", "1w"]):
         code, said = told("store", *command, "--store", "store")
         assert code in (0, 1, 2)
         assert code == 0 or "store store: " in said, said

@@ -100,12 +100,12 @@ def test_what_is_no_error_of_ours_is_not_to_be_reported(call, failing, error, co
 
 
 def test_the_traceback_of_a_run_is_in_its_directory(perform, tmp_path, monkeypatch):
-    from srframework.run import pipeline
+    from srframework.run import stage_results
 
     def measure(*_args):
         raise TypeError("odd")
 
-    monkeypatch.setattr(pipeline, "measure", measure)
+    monkeypatch.setattr(stage_results, "measure", measure)
     small = ["training.max_steps=1", "backbone.layers=1", "dataset.train_size=8", "dataset.dev_size=4"]
     small += ["dataset.ood_size=4", "training.batch_size=2"]
     settings = [word for each in small for word in ("--set", each)]

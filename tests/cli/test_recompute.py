@@ -12,6 +12,7 @@ from srframework.registry.registry import Registry
 from srframework.run import machine, recomputing
 from srframework.store.manifest import write as write_manifest
 from srframework.store.store import Store
+from srframework.store.verify import verify as read_all
 from srframework.training.loop import Training
 
 RECIPE = """
@@ -124,7 +125,7 @@ def test_a_wrong_result_with_right_checksums_differs(home, registry, monkeypatch
     entry = entry_of(home, kind, what)
     forge(entry, name, lambda raw: raw[:-9] + bytes(each ^ 1 for each in raw[-9:]))
     store = Store(home / "store")
-    assert store.verify().damaged == []
+    assert read_all(store).damaged == []
     (found,) = recomputing.recompute(store, [entry], registry)
     assert (found.state, found.why) == ("differs", f"{name} differs")
     assert entry.files.exists()

@@ -120,8 +120,8 @@ def test_the_summary_has_the_figures_without_what_all_evaluators_say_and_the_res
 
 
 def test_stages_run_after_those_that_they_start_from(finished):
-    assert [stage["name"] for stage in finished.report["stages"]] == ["full", "imp", "ticket", "srnet"]
-    assert [stage["op"] for stage in finished.report["stages"]] == ["train", "prune", "train", "prune"]
+    assert [stage["name"] for stage in finished.report["stages"]] == ["full", "srnet", "imp", "ticket"]
+    assert [stage["op"] for stage in finished.report["stages"]] == ["train", "prune", "prune", "train"]
 
 
 def test_every_level_of_imp_is_kept_and_evaluated(finished):
@@ -132,7 +132,8 @@ def test_every_level_of_imp_is_kept_and_evaluated(finished):
         place = finished.out / "stages" / "imp" / "points" / level
         assert Mask.load(place / "mask.safetensors").sparsity == pytest.approx(float(level), abs=1e-3)
         assert (place / "model" / "model.safetensors").is_file()
-        assert json.loads((place / "result.json").read_text())["id"] in [each["id"] for each in imp["levels"]]
+    figures = json.loads((finished.out / "stages" / "imp" / "figures.json").read_text())
+    assert [each | {"level": float(point)} for point, each in figures["points"].items()] == imp["levels"]
 
 
 @pytest.mark.parametrize(
@@ -195,7 +196,7 @@ def test_the_run_directory_explains_itself(finished):
 
 
 def test_progress_goes_to_stderr_as_plain_lines(finished):
-    assert "[4/4] srnet: P_poe^mask(f(full@6)), 12 steps" in finished.stderr
+    assert "[2/4] srnet: P_poe^mask(f(full@6)), 12 steps" in finished.stderr
     assert "step 12/12" in finished.stderr
     assert "reversed 0." in finished.stderr
     assert "\x1b" not in finished.stderr
@@ -235,9 +236,10 @@ def test_the_same_command_again_computes_nothing_and_says_the_same(finished):
     assert json.loads(done.stdout) == finished.report
     told = [line.partition(", where it had taken")[0] for line in done.stderr.splitlines()]
     assert told == [
-        *("[1/4] full: A_std(f(θ_pt)), taken from the store", "[2/4] imp: P_poe^imp(f(full)), taken from the store"),
-        "[3/4] ticket: A_std(f(M(imp@0.2) ⊙ θ_pt)), taken from the store",
-        "[4/4] srnet: P_poe^mask(f(full@6)), taken from the store",
+        "[1/4] full: A_std(f(θ_pt)), taken from the store",
+        "[2/4] srnet: P_poe^mask(f(full@6)), taken from the store",
+        "[3/4] imp: P_poe^imp(f(full)), taken from the store",
+        "[4/4] ticket: A_std(f(M(imp@0.2) ⊙ θ_pt)), taken from the store",
     ]
     assert {path: path.read_bytes() for path in finished.out.rglob("*.*") if path.is_file()} == files
 
@@ -296,7 +298,7 @@ def test_a_loss_that_diverges_is_a_sentence_and_keeps_what_was_finished(finished
     facts = json.loads((tmp_path / "x" / "run.json").read_text())
     assert facts["state"] == "failed"
     assert "the loss is nan" in facts["error"]
-    assert json.loads((tmp_path / "x" / "stages" / "full" / "result.json").read_text())["name"] == "full"
+    assert json.loads((tmp_path / "x" / "stages" / "full" / "figures.json").read_text())["points"] == {}
 
 
 def _mind_interrupts() -> None:
@@ -315,7 +317,7 @@ def test_an_interrupt_ends_with_130_and_keeps_what_was_finished(finished, tmp_pa
         "x",
     ]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=_mind_interrupts)
-    result = tmp_path / "x" / "stages" / "full" / "result.json"
+    result = tmp_path / "x" / "stages" / "full" / "figures.json"
     wait_until(result.exists, process)
     process.send_signal(signal.SIGINT)
     try:
@@ -326,7 +328,7 @@ def test_an_interrupt_ends_with_130_and_keeps_what_was_finished(finished, tmp_pa
     assert "interrupted" in stderr
     assert "Traceback" not in stderr
     assert json.loads((tmp_path / "x" / "run.json").read_text())["state"] == "interrupted"
-    assert json.loads(result.read_text())["name"] == "full"
+    assert json.loads(result.read_text())["points"] == {}
 
 
 def test_a_terminal_gets_a_live_display(finished, tmp_path):

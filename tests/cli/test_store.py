@@ -110,21 +110,21 @@ def test_verify_json(perform, home):
     assert damaged["error"].endswith("files/a: expected 1500 bytes, got 5")
 
 
-def test_prune_removes_what_no_run_uses_and_says_what_it_kept_because_of_whom(perform, home):
-    would = perform("store", "prune", "--max-size", "0KB", "--dry-run", cwd=home)
+def test_gc_removes_what_no_run_uses_and_says_what_it_kept_because_of_whom(perform, home):
+    would = perform("store", "gc", "--max-size", "0KB", "--dry-run", cwd=home)
     assert would.out.splitlines() == [
         "would remove cdcdcdcdcdcd measured SRNet (1.5 KB), for its size",
         "kept 1, 4.0 KB: in use by 1 run; --json says which",
         "runs/.store: 1 would be removed, 1.5 KB; 4.0 KB left",
     ]
     assert would.err == "4.0 KB is more than 0KB: the rest is in use\n"
-    done = perform("store", "prune", "--max-size", "0KB", cwd=home)
+    done = perform("store", "gc", "--max-size", "0KB", cwd=home)
     assert done.code == 0
     assert done.out.startswith("removed cdcdcdcdcdcd measured SRNet (1.5 KB), for its size\n")
     store = Store(home / "runs" / ".store")
     assert [entry.key for entry in store.entries()] == [KEY]
     shutil.rmtree(home / "runs" / "a")
-    said = json.loads(perform("store", "prune", "--older-than", "0s", "--json", cwd=home).out)
+    said = json.loads(perform("store", "gc", "--older-than", "0s", "--json", cwd=home).out)
     assert [(item["key"], item["state"], item["why"], item["bytes"]) for item in said["removed"]] == [
         (KEY, "entry", "age", 4000)
     ]
@@ -132,7 +132,7 @@ def test_prune_removes_what_no_run_uses_and_says_what_it_kept_because_of_whom(pe
     assert list(store.entries()) == []
 
 
-def test_what_prune_kept_is_summed_up_and_each_is_in_the_json(perform, home):
+def test_what_gc_kept_is_summed_up_and_each_is_in_the_json(perform, home):
     store, runs = Store(home / "runs" / ".store"), [home / "runs" / name for name in "ab"]
     runs[1].mkdir()
     (runs[1] / "run.json").write_text(json.dumps({"state": "finished", "stages": {"srnet": [KEY, OTHER]}}))
@@ -141,8 +141,8 @@ def test_what_prune_kept_is_summed_up_and_each_is_in_the_json(perform, home):
     draft = "ef" * 32
     (store.root / "work" / draft / "files").mkdir(parents=True)
     with store.lock(draft):
-        done = perform("store", "prune", "--older-than", "0s", cwd=home)
-        said = json.loads(perform("store", "prune", "--older-than", "0s", "--json", cwd=home).out)
+        done = perform("store", "gc", "--older-than", "0s", cwd=home)
+        said = json.loads(perform("store", "gc", "--older-than", "0s", "--json", cwd=home).out)
     assert done.out.splitlines() == [
         "kept 2, 5.5 KB: in use by 2 runs; --json says which",
         "kept 1, 0 B: in the hands of another process; --json says which",
@@ -170,7 +170,7 @@ def test_what_prune_kept_is_summed_up_and_each_is_in_the_json(perform, home):
     ],
 )
 def test_ages_and_sizes_have_units(perform, home, option, value, left):
-    assert perform("store", "prune", option, value, cwd=home).code == 0
+    assert perform("store", "gc", option, value, cwd=home).code == 0
     assert len(list(Store(home / "runs" / ".store").entries())) == left
 
 
@@ -188,8 +188,8 @@ def test_ages_and_sizes_have_units(perform, home, option, value, left):
         (["--older-than", "9" * 400 + "d"], "--older-than: expected a number"),
     ],
 )
-def test_what_prune_cannot_take_is_said_and_nothing_is_removed(perform, home, arguments, said):
-    done = perform("store", "prune", *arguments, cwd=home)
+def test_what_gc_cannot_take_is_said_and_nothing_is_removed(perform, home, arguments, said):
+    done = perform("store", "gc", *arguments, cwd=home)
     assert done.code == 2
     assert done.out == ""
     assert said in done.err
@@ -202,7 +202,7 @@ def test_in_a_store_that_is_not_there_nothing_is_kept_yet(call):
     assert call("store", "list", "--json", "--store", "gone").out == "[]\n"
 
 
-@pytest.mark.parametrize("command", [["list"], ["verify"], ["prune", "--older-than", "0s"]])
+@pytest.mark.parametrize("command", [["list"], ["verify"], ["gc", "--older-than", "0s"]])
 def test_a_directory_that_is_no_store_is_bad_usage_and_nothing_in_it_is_touched(call, work, command):
     place = work / "project" / "work" / ("ab" * 32)
     place.mkdir(parents=True)
@@ -216,7 +216,7 @@ def test_a_directory_that_is_no_store_is_bad_usage_and_nothing_in_it_is_touched(
     assert (place / "thesis.tex").exists()
 
 
-@pytest.mark.parametrize("command", [["verify"], ["prune", "--older-than", "1d"]])
+@pytest.mark.parametrize("command", [["verify"], ["gc", "--older-than", "1d"]])
 def test_a_store_that_is_not_there_is_bad_usage_and_is_not_made(call, command):
     done = call("store", *command, "--store", "gone")
     assert (done.code, done.out) == (2, "")
@@ -233,7 +233,7 @@ def test_a_file_in_the_place_of_a_store_is_bad_usage(call, work):
 def test_the_group_says_what_it_can_do(start):
     done = start("store", "--help")
     assert done.code == 0
-    assert {"list", "verify", "prune"} <= set(re.findall(r"^  (\w+) ", done.out, re.MULTILINE))
+    assert {"list", "verify", "gc"} <= set(re.findall(r"^  (\w+) ", done.out, re.MULTILINE))
 
 
 def test_listing_imports_nothing_that_takes_long(home):

@@ -305,7 +305,7 @@ def test_a_directory_that_is_something_else_is_refused(sweep, home, tmp_path, ma
 def test_a_dry_run_says_how_many_stages_there_are_and_writes_nothing(sweep, home):
     done = sweep(*GRID, "--dry-run", "--out", "dry")
     assert (done.code, done.err) == (0, "")
-    assert done.out.splitlines()[0] == "# 4 runs, 6 distinct stages instead of 8."
+    assert done.out.splitlines()[0] == "# 4 runs, 6 distinct stages instead of 8:"
     assert tomli.loads(done.out)["seed"] == 1
     assert len(json.loads(sweep(*GRID, "--dry-run", "--json").out)["runs"]) == 4
     assert not (home / "dry").exists()

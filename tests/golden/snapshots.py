@@ -103,7 +103,7 @@ def json_keys() -> dict[str, list[str]]:
         "claims": ["claims", "--list"],
         "store list": ["store", "list"],
         "store verify": ["store", "verify"],
-        "store prune": ["store", "prune", "--older-than", "0d", "--dry-run"],
+        "store gc": ["store", "gc", "--older-than", "0d", "--dry-run"],
     }
     with _elsewhere():
         Path("small.toml").write_text(RECIPE, encoding="utf-8")

@@ -297,7 +297,7 @@ def test_a_collapse_must_send_every_label_of_the_model_to_one_of_the_split(probl
 )
 def test_a_word_must_mean_a_label(problem, changes, where, labels, word):
     near = "non-entailment" if word.startswith("non") else "entailment"
-    expected = f": in {where}, labels ({labels}), or '-' for rows to skip, and no {word!r} (did you mean {near!r}?)"
+    expected = f": in {where}, labels ({labels}), or '-' for rows to skip, and no {word!r}; did you mean {near!r}?"
     assert problem(**changes) == expected
 
 

@@ -167,7 +167,7 @@ def test_a_loss_may_name_a_stage_which_then_comes_first():
     assert nodes[0].references == (("loss.teacher", Reference("c", "2")),)
     assert [node.references for node in nodes[1:]] == [(), ()]
     assert list(graph.check(nodes)) == []
-    assert graph.order(nodes) == ["c", "b", "a"]
+    assert graph.order(nodes) == ["a", "c", "b"]
 
 
 def test_a_teacher_that_is_no_string_is_no_reference():

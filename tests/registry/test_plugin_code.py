@@ -12,7 +12,7 @@ import pytest
 
 from srframework.component import Component, Options
 from srframework.errors import PluginError
-from srframework.registry import plugin_code
+from srframework.registry import plugin_code, plugin_files
 from srframework.registry.discovery import discover
 
 ENTRY = """
@@ -55,7 +55,8 @@ class Place:
 def place(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.setattr(plugin_code, "_plugin_packages", set())
+    monkeypatch.setattr(plugin_files, "plugin_packages", packages := set())
+    monkeypatch.setattr(plugin_code, "plugin_packages", packages)
     before = set(sys.modules)
     yield Place(tmp_path / "site")
     forget(before)

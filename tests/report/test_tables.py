@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from srframework.report.tables import bias_line, results_table
-from srframework.run.directory import Figures, StageResult
+from srframework.run.results import Figures, Measured, StageAndLevels
 
 
 def figures(sparsity: float, id_metric: float, **ood: float) -> Figures:
@@ -17,7 +17,7 @@ def figures(sparsity: float, id_metric: float, **ood: float) -> Figures:
 def printed():
     """The cells of the printed table, row by row, without the lines."""
 
-    def printed(*results: StageResult) -> list[list[str]]:
+    def printed(*results: StageAndLevels) -> list[list[str]]:
         text = io.StringIO()
         Console(file=text, width=200).print(results_table([result.to_json() for result in results]))
         rows = [line.replace("┃", "│").split("│") for line in text.getvalue().splitlines()]
@@ -27,8 +27,8 @@ def printed():
 
 
 def test_the_table_is_stage_by_sparsity_and_metrics_in_percent(printed):
-    full = StageResult("full", "train", "accuracy", figures(0.0, 0.9, reversed=0.5667))
-    pruned = StageResult("srnet", "prune", "accuracy", figures(0.7, 1.0, reversed=0.98765))
+    full = Measured(figures(0.0, 0.9, reversed=0.5667)).of_stage("full", "train", "accuracy")
+    pruned = Measured(figures(0.7, 1.0, reversed=0.98765)).of_stage("srnet", "prune", "accuracy")
     assert printed(full, pruned) == [
         ["stage", "op", "sparsity", "ID accuracy", "OOD reversed accuracy"],
         ["full", "train", "0.00", "90.00", "56.67"],
@@ -38,7 +38,7 @@ def test_the_table_is_stage_by_sparsity_and_metrics_in_percent(printed):
 
 def test_the_levels_inside_a_stage_come_before_its_end(printed):
     levels = {"0.1": figures(0.1, 0.8), "0.2": figures(0.2, 0.7)}
-    assert printed(StageResult("imp", "prune", "f1", figures(0.2, 0.7), levels)) == [
+    assert printed(Measured(figures(0.2, 0.7), levels).of_stage("imp", "prune", "f1")) == [
         ["stage", "op", "sparsity", "ID f1"],
         ["imp@0.1", "prune", "10.00", "80.00"],
         ["imp@0.2", "prune", "20.00", "70.00"],
@@ -47,8 +47,8 @@ def test_the_levels_inside_a_stage_come_before_its_end(printed):
 
 
 def test_every_ood_split_has_a_column_and_a_missing_figure_is_blank():
-    first = StageResult("a", "train", "accuracy", figures(0.0, 0.5, hans=0.25))
-    second = StageResult("b", "train", "accuracy", figures(0.0, 0.5, paws=0.75))
+    first = Measured(figures(0.0, 0.5, hans=0.25)).of_stage("a", "train", "accuracy")
+    second = Measured(figures(0.0, 0.5, paws=0.75)).of_stage("b", "train", "accuracy")
     table = results_table([first.to_json(), second.to_json()])
     assert [column.header for column in table.columns][4:] == ["OOD hans accuracy", "OOD paws accuracy"]
     assert [list(column.cells) for column in table.columns][4:] == [["25.00", ""], ["", "75.00"]]
@@ -56,7 +56,7 @@ def test_every_ood_split_has_a_column_and_a_missing_figure_is_blank():
 
 def test_a_further_split_stands_between_id_and_ood():
     both = Figures(0.0, 0.5, {"hans": 0.25}, {"mismatched": 0.4}, {})
-    table = results_table([StageResult("a", "train", "accuracy", both).to_json()])
+    table = results_table([Measured(both).of_stage("a", "train", "accuracy").to_json()])
     assert [column.header for column in table.columns][3:] == [
         "ID accuracy",
         "mismatched accuracy",

@@ -13,6 +13,7 @@ import json
 import shutil
 import types
 import typing
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -27,12 +28,13 @@ from srframework.recipe.check import load
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 from srframework.run.api import quieten
-from srframework.run.evaluation import FIGURES
+from srframework.run.layout import LOG
 from srframework.run.machine import MACHINE
 from srframework.run.options import RunOptions
 from srframework.run.pipeline import Pipeline
 from srframework.run.resources import let_go
-from srframework.run.stage import LOG
+from srframework.run.results import FIGURES
+from srframework.run.stage_results import StageResults
 from srframework.store.store import Store
 from srframework.training.options import PROGRESS, TrainingOptions
 
@@ -403,15 +405,15 @@ def _run(recipe, home):
     shutil.rmtree(store.root, ignore_errors=True)
     found = {}
     pipeline = Pipeline(read(json.loads(recipe), home), store, RunOptions(shared=True))
-    own = pipeline._obtain
+    own = StageResults._obtain
 
-    def obtain(stage, kind, identity, compute, *rest, **named):
-        entry, was_there = own(stage, kind, identity, compute, *rest, **named)
+    def obtain(results, stage, kind, identity, compute, *rest, **named):
+        entry, was_there = own(results, stage, kind, identity, compute, *rest, **named)
         found[stage.name, kind, named.get("said", "")] = entry.key, bits(entry.files)
         return entry, was_there
 
-    pipeline._obtain = obtain
-    pipeline.run()
+    with mock.patch.object(StageResults, "_obtain", obtain):
+        pipeline.run()
     shutil.rmtree(store.root)
     return found
 

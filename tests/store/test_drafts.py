@@ -8,12 +8,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from srframework.errors import StoreError
-from srframework.store import manifest
+from srframework.store import content, manifest, users
+from srframework.store.content import Sum
 from srframework.store.drafts import Sums
-from srframework.store.manifest import Sum
+from srframework.store.gc import collect_garbage
 from srframework.store.store import Store
+from srframework.store.verify import verify
 
 KEY = "ab" * 32
 
@@ -129,7 +132,7 @@ def test_any_flipped_bit_of_the_checksums_is_found(files):
         shutil.copytree(kept, files.parent)
         path.write_bytes(content[:where] + bytes([content[where] ^ 1 << where % 8]) + content[where + 1 :])
         for name in Sums(files):  # either all of it counts, or nothing, and then nothing is there
-            assert manifest.compare(files / name, Sum.of(kept / "files" / name)) is None
+            assert content.compare(files / name, Sum.of(kept / "files" / name)) is None
         assert sorted(Sums(files)) == there(files)
 
 
@@ -167,7 +170,7 @@ def test_what_changes_while_the_process_lives_is_computed_again(store, notes, fi
     assert (len(attempts), was_there) == (2, False)
     assert there(entry.files) == ALL
     assert (entry.files / "model/weights").read_text() == "the weights of files"
-    assert (store.verify().damaged, list(store.damaged()), list(store.drafts())) == ([], [], [])
+    assert (verify(store).damaged, list(store.damaged()), list(store.drafts())) == ([], [], [])
     assert "it is computed again" in notes[0]
 
 
@@ -247,13 +250,13 @@ def test_an_entry_of_another_format_is_left_alone(store, notes, format_):
     before = {each: each.read_bytes() for each in path.rglob("*") if each.is_file()}
     assert store.get(KEY) is None
     assert list(store.entries()) == []
-    assert store.verify().damaged == []
+    assert verify(store).damaged == []
     assert [each.key for each in store.foreign()] == [KEY]
     with pytest.raises(StoreError, match="of another version of srframework, and is left alone"):
         store.obtain(KEY, "trained", "SRNet", {}, lambda _: None)
     assert {each: each.read_bytes() for each in path.rglob("*") if each.is_file()} == before
     assert notes == []
-    [gone] = store.prune(older_than=-1).removed
+    [gone] = collect_garbage(store, older_than=-1).removed
     assert (gone.state, gone.key) == ("foreign", KEY)
     assert not path.exists()
 
@@ -272,7 +275,7 @@ def test_an_entry_of_another_format_is_left_alone(store, notes, format_):
 def test_a_manifest_of_other_types_is_damaged_and_no_traceback(store, notes, name, value):
     keep(store, lambda said: said.update({name: value}))
     assert list(store.entries()) == []
-    assert len(store.verify().damaged) == 1
+    assert len(verify(store).damaged) == 1
     assert len(list(store.damaged())) == 1
     assert store.get(KEY) is None
     assert "expected" in notes[0]
@@ -319,7 +322,7 @@ def test_what_is_no_file_is_never_waited_for(store, name, harm):
 def test_what_has_no_name_of_an_entry_is_left_alone(store):
     entry, _ = store.obtain(KEY, "trained", "SRNet", {}, lambda _: None)
     shutil.copytree(entry.path, entry.path.with_name("UPPER"))
-    assert [each.key for each in store.verify().whole] == [KEY]
+    assert [each.key for each in verify(store).whole] == [KEY]
     assert [each.key for each in store.entries()] == [KEY]
 
 
@@ -330,9 +333,58 @@ def test_a_damaged_record_of_a_run_keeps_the_entry(store, tmp_path):
     (run / "run.json").write_text(json.dumps({"state": "finished", "stages": {"a": {"trained": KEY}}}))
     store.use(KEY, run)
     assert entry.users() == [run]
-    [record] = manifest.users_place(store.root, KEY).iterdir()
+    [record] = users.users_place(store.root, KEY).iterdir()
     flip(record)
     assert entry.users() == [record]
-    assert store.prune(older_than=-1).removed == []
+    assert collect_garbage(store, older_than=-1).removed == []
     store.use(KEY, run)
     assert entry.users() == [run]
+
+
+# -- once --------------------------------------------------------------------------------------------
+
+
+def test_a_written_file_is_hashed_once_until_its_entry_is_there(tmp_path, monkeypatch):
+    hashed = []
+    sha256 = content.sha256
+    monkeypatch.setattr(content, "sha256", lambda path: hashed.append(path.name) or sha256(path))
+
+    def compute(draft: Path) -> Sums:
+        sums = Sums(draft)
+        with sums.file(draft / "mask") as file:
+            file.write_text("1010")
+            os.utime(file, (1, 1))  # long ago: a later change would show
+        return sums
+
+    store = Store(tmp_path / "store")
+    entry, _ = store.obtain(KEY, "trained", "SRNet", {}, compute)
+    assert (entry.files / "mask").read_text() == "1010"
+    assert len(hashed) == 1
+
+
+def test_a_file_that_changed_since_it_was_hashed_is_read_again_and_computed_again(tmp_path):
+    attempts = []
+
+    def compute(draft: Path) -> Sums:
+        sums = Sums(draft)
+        with sums.file(draft / "mask") as file:
+            file.write_text("1010")
+            os.utime(file, (1, 1))
+        attempts.append(draft)
+        if len(attempts) == 1:
+            (draft / "mask").write_text("1011")
+        return sums
+
+    entry, _ = Store(tmp_path / "store").obtain(KEY, "trained", "SRNet", {}, compute)
+    assert (entry.files / "mask").read_text() == "1010"
+    assert len(attempts) == 2
+
+
+def test_a_result_that_is_there_takes_one_lock(tmp_path, monkeypatch):
+    store = Store(tmp_path / "store")
+    store.obtain(KEY, "trained", "SRNet", {}, lambda draft: (draft / "a").write_text("1"))
+    locks = []
+    acquire = FileLock.acquire
+    monkeypatch.setattr(FileLock, "acquire", lambda lock, *a, **more: locks.append(lock) or acquire(lock, *a, **more))
+    assert store.obtain(KEY, "trained", "SRNet", {}, lambda _: None)[1]
+    assert len(locks) == 1

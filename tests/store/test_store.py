@@ -20,8 +20,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from srframework.errors import StoreError
-from srframework.store import manifest
-from srframework.store.store import Entry, Store
+from srframework.store import content, manifest, users
+from srframework.store.gc import collect_garbage
+from srframework.store.manifest import Entry
+from srframework.store.store import Store
+from srframework.store.verify import verify
 
 KEY, OTHER = "ab" * 32, "cd" * 32
 TEXT = "the weights"
@@ -317,8 +320,8 @@ def test_an_entry_under_another_key_is_not_taken(store, notes):
 def test_files_are_read_once_while_they_look_the_same(store, monkeypatch):
     entry, _ = obtain(store)
     read = []
-    sha256 = manifest.sha256
-    monkeypatch.setattr(manifest, "sha256", lambda path: read.append(path.name) or sha256(path))
+    sha256 = content.sha256
+    monkeypatch.setattr(content, "sha256", lambda path: read.append(path.name) or sha256(path))
     store.get(KEY)
     Store(store.root).get(KEY)
     assert read == []
@@ -349,13 +352,13 @@ def test_verify_reads_everything_again(store, notes):
     (entry.files / "result.json").write_text("[]")
     os.utime(entry.files / "result.json", ns=(stat.st_atime_ns, stat.st_mtime_ns))  # looks as before
     assert store.get(KEY) == entry
-    checked = store.verify()
+    checked = verify(store)
     assert checked.whole == [other]
     [(key, sentence)] = checked.damaged
     assert key == KEY
     assert "result.json: expected SHA-256" in sentence
     assert len(list(store.damaged())) == len(notes) == 1
-    assert store.verify().damaged == []
+    assert verify(store).damaged == []
 
 
 # -- users -----------------------------------------------------------------------------------------
@@ -370,12 +373,12 @@ def test_users_are_the_runs_that_exist_and_mention_the_key(store, tmp_path):
     for run in (*used, *used, elsewhere, gone, broken):
         store.use(entry.key, run)
     assert entry.users() == sorted(used)
-    assert len(os.listdir(manifest.users_place(store.root, entry.key))) == 5
+    assert len(os.listdir(users.users_place(store.root, entry.key))) == 5
 
 
 def test_a_user_of_what_is_gone_does_not_make_half_an_entry(store, tmp_path):
     entry, _ = obtain(store)
-    store.prune(older_than=0)
+    collect_garbage(store, older_than=0)
     store.use(entry.key, tmp_path)
     assert not entry.path.exists()
     assert entry.users() == []
@@ -453,8 +456,10 @@ def test_the_lock_of_a_killed_process_is_free_and_its_draft_is_gone_on_with(stor
 CRASHES = """
 import json, os, shutil, sys, tempfile
 from pathlib import Path
-from srframework.store import manifest
+from srframework.store import content, manifest, users
 from srframework.store.store import Store
+from srframework.store.gc import collect_garbage
+from srframework.store.verify import verify
 again = sys.argv[2] == "again"
 fast = "/dev/shm" if os.access("/dev/shm", os.W_OK) else sys.argv[1]  # a disk in memory, so that fsync takes no time
 here = tempfile.TemporaryDirectory(dir=fast)
@@ -504,16 +509,16 @@ for crash_at in range(1000):
         calls.append(sorted(os.listdir(draft)))
         compute(draft)
     entry, was_there = obtain(store, go_on)
-    store.prune(older_than=1e9)  # removes nothing but what the dead left in between
+    collect_garbage(store, older_than=1e9)  # removes nothing but what the dead left in between
     seen.append({
         "found": found and sorted(path.name for path in found.files.iterdir()),
         "before": calls,
         "there": was_there,
         "files": sorted(path.name for path in entry.files.iterdir()),
-        "users": len(list((manifest.users_place(store.root, entry.key)).glob("[!.]*"))) if again else 1,
+        "users": len(list((users.users_place(store.root, entry.key)).glob("[!.]*"))) if again else 1,
         "damaged": len(list(store.damaged())),
         "left": sorted(os.listdir(place / "work")) + sorted(os.listdir(entry.path.parent)),
-        "whole": store.verify().damaged == [],
+        "whole": verify(store).damaged == [],
     })
     shutil.rmtree(place)
 print(json.dumps(seen))
@@ -639,9 +644,9 @@ def test_a_store_that_can_only_be_read_serves_what_it_has(small_disk, notes, tmp
         f"store {store.root}: cannot be written: Read-only file system; nothing that was computed before is lost; "
         "choose another with --store or $SRFRAMEWORK_STORE"
     )
-    assert [key for key, _ in store.verify().damaged] == [OTHER]
+    assert [key for key, _ in verify(store).damaged] == [OTHER]
     with pytest.raises(StoreError, match="Read-only file system"):
-        store.prune(older_than=0)
+        collect_garbage(store, older_than=0)
 
 
 def test_a_file_in_the_place_of_the_store_is_a_sentence(tmp_path):
@@ -714,9 +719,9 @@ DAY = 86400.0
     ],
 )
 def test_the_oldest_goes_first(aged, older_than, max_bytes, left):
-    would = aged.prune(older_than, max_bytes, dry_run=True)
+    would = collect_garbage(aged, older_than, max_bytes, dry_run=True)
     assert len(list(aged.entries())) == 3
-    done = aged.prune(older_than, max_bytes)
+    done = collect_garbage(aged, older_than, max_bytes)
     assert "".join(entry.key[0] for entry in aged.entries()) == left
     assert "".join(item.key[0] for item in done.removed) == "123".removesuffix(left)
     assert done.bytes == sum(1000 * int(number) for number in left)
@@ -726,18 +731,18 @@ def test_the_oldest_goes_first(aged, older_than, max_bytes, left):
 def test_what_a_run_refers_to_stays_until_the_run_is_removed(aged, tmp_path):
     run = make_run(tmp_path / "run", "1" * 64)
     aged.use(next(aged.entries()).key, run)
-    done = aged.prune(max_bytes=3000)
+    done = collect_garbage(aged, max_bytes=3000)
     assert [item.key[0] for item in done.removed] == ["2", "3"]
     assert [(item.key[0], item.why) for item in done.kept] == [("1", f"used by {run}")]
     (run / "run.json").unlink()
-    assert [item.key[0] for item in aged.prune(max_bytes=0).removed] == ["1"]
+    assert [item.key[0] for item in collect_garbage(aged, max_bytes=0).removed] == ["1"]
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
 def test_what_a_process_works_on_stays(aged, start, dry_run):
     process = start(aged, "hang")
     assert process.stdout.readline() == "computing\n"
-    done = aged.prune(0, None, dry_run)
+    done = collect_garbage(aged, 0, None, dry_run)
     assert [(item.state, item.key, item.why) for item in done.kept] == [("draft", KEY, "another process works on it")]
     assert len(done.removed) == 3
     assert [draft.key for draft in aged.drafts()] == [KEY]
@@ -748,16 +753,16 @@ def test_drafts_and_damaged_ones_go_when_they_are_old(store):
     assert store.get(KEY) is None
     with pytest.raises(KeyboardInterrupt):
         obtain(store, OTHER, _interrupted)
-    assert store.prune(older_than=3600).removed == []
-    assert [item.state for item in store.prune(older_than=0).removed] == ["damaged", "draft"]
+    assert collect_garbage(store, older_than=3600).removed == []
+    assert [item.state for item in collect_garbage(store, older_than=0).removed] == ["damaged", "draft"]
     assert [*store.drafts(), *store.damaged()] == []
 
 
-def test_what_a_dead_prune_left_is_swept(aged):
+def test_what_a_dead_gc_left_is_swept(aged):
     gone = next(aged.entries()).path
     os.rename(gone, gone.with_name(f"{gone.name}.gone"))
     assert [entry.key[0] for entry in aged.entries()] == ["2", "3"]
-    aged.prune(older_than=10 * DAY)
+    collect_garbage(aged, older_than=10 * DAY)
     assert list(gone.parent.iterdir()) == []
 
 
@@ -767,13 +772,13 @@ def test_what_a_process_left_that_died_between_two_renames_is_put_right(aged, re
     os.rename(place, old := place.with_name(f"{place.name}.old"))
     if replaced:
         shutil.copytree(old, place)
-    aged.prune(older_than=10 * DAY)
+    collect_garbage(aged, older_than=10 * DAY)
     assert [entry.key[0] for entry in aged.entries()] == ["1", "2", "3"]
     assert [path.name for path in place.parent.iterdir()] == ["1" * 64]
 
 
 def test_the_store_needs_nothing_that_takes_long_to_import():
     slow = {"torch", "numpy", "datasets", "transformers", "filelock"}
-    code = f"import sys, srframework.store.store, srframework.store.gc; print(sorted({slow} & set(sys.modules)))"
+    code = f"import sys, srframework.store.gc, srframework.store.verify; print(sorted({slow} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -144,9 +144,9 @@ def _break_streams() -> None:
 
 
 def _break_sums() -> None:
-    from srframework.store import manifest
+    from srframework.store import content
 
-    manifest.compare = _nothing  # type: ignore[assignment]
+    content.compare = _nothing  # type: ignore[assignment]
 
 
 BROKEN: dict[str, Callable[[], None]] = {

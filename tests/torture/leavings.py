@@ -57,8 +57,9 @@ def is_set_aside(path: str) -> bool:
 def damage(place: Path) -> list[str]:
     """What a reading of the whole store finds; a sentence for each entry that is not as it was written."""
     from srframework.store.store import Store
+    from srframework.store.verify import verify
 
-    return [sentence for _, sentence in Store(place / "store").verify().damaged]
+    return [sentence for _, sentence in verify(Store(place / "store")).damaged]
 
 
 def _content(path: Path, place: Path) -> str:

@@ -1,0 +1,244 @@
+"""The results of a stage: trained, taught and measured, each taken from the store or computed into it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from safetensors.numpy import load_file, save_file
+
+from srframework.contracts import Network, Split
+from srframework.errors import SRFrameworkError
+from srframework.hashing import digest
+from srframework.masks import Mask
+from srframework.recipe.model import PRETRAINED, Recipe, Reference, Stage
+from srframework.recipe.plan import Plan, steps_of
+from srframework.run import versions
+from srframework.run.directory import RunDirectory
+from srframework.run.evaluation import measure
+from srframework.run.identity import Components, stage_identity
+from srframework.run.layout import MASK, MODEL, log_probs_file, point_in, steps_kept
+from srframework.run.machine import record
+from srframework.run.processes import Processes
+from srframework.run.reporter import Reporter
+from srframework.run.resources import Materials
+from srframework.run.results import FIGURES, Measured
+from srframework.run.stage import StageTraining
+from srframework.store.drafts import Sums, emptied
+from srframework.store.manifest import Entry
+from srframework.store.store import Store
+
+_TAUGHT = "log_probs.safetensors"
+
+
+class NotStored(SRFrameworkError):
+    """The store does not have what was to be taken from it."""
+
+
+@dataclass
+class StageResults:
+    """The results of the stages of one recipe.
+
+    Attributes:
+        recipe: Checked.
+        store: Where they are taken from, and kept.
+        processes: Those that compute them together.
+        materials: The recipe's data and models.
+        components: The recipe's components, as they were at the beginning.
+        plan: The length of the stages.
+        reporter: Who is told of the progress.
+        directory: The run directory, in the first process of a run that has one.
+        stored_only: Compute nothing.
+        keep: Stage -> further steps to be kept, at which stages of other recipes start.
+        users: The run directories for which what is computed is to stay in the store.
+        on_training: Called before a stage is trained with the stage, its number, its steps and the draft's files.
+    """
+
+    recipe: Recipe
+    store: Store
+    processes: Processes
+    materials: Materials
+    components: Components
+    plan: Plan
+    reporter: Reporter
+    directory: RunDirectory | None
+    stored_only: bool
+    keep: Mapping[str, Iterable[int]]
+    users: Sequence[Path]
+    on_training: Callable[[Stage, int, int, Path], None]
+    _trained: dict[str, Entry] = field(default_factory=dict, init=False)
+
+    @property
+    def accelerator(self) -> Accelerator:
+        """Device and processes."""
+        return self.processes.accelerator
+
+    def points(self, stage: Stage, kept: Iterable[int]) -> list[str]:
+        """The points inside a stage, in the order in which it reaches them: these steps, and every level."""
+        steps, found = 0, {str(step): float(step) for step in kept}
+        for phase in self.plan[stage.name]:
+            steps += phase.steps
+            if phase.level is not None:
+                found[f"{phase.level:g}"] = steps + 0.5
+        return sorted(found, key=lambda point: found[point])
+
+    def _steps_kept(self, stage: Stage) -> frozenset[int]:
+        """Of this recipe and of others of the sweep, as far as the stage reaches them."""
+        total = steps_of(self.plan[stage.name])
+        wanted = self.recipe.steps_kept(stage.name) | set(self.keep.get(stage.name, ()))
+        return frozenset(step for step in wanted if step <= total)
+
+    def _with_those_in(self, kept: frozenset[int], entry: Entry | None) -> frozenset[int]:
+        """The steps, and those that an entry has; what the first process finds counts for all."""
+        return self.processes.agree(kept | steps_kept(entry.files) if entry is not None else kept)
+
+    def train(self, stage: Stage, number: int) -> tuple[Entry, bool]:
+        """What comes of training a stage, number ``number`` of the recipe's, and whether it was there."""
+        task = self.materials.task
+        chosen_on = [task.dev.name, task.dev.labels, task.dev.collapse] if stage.training.keep == "best" else None
+        of_data = {"labels": task.labels, "chosen_on": chosen_on}
+        works_on = {**self.materials.identity(stage), **of_data, "versions": versions.of_computing()}
+        keys = {name: entry.key for name, entry in self._trained.items()}
+        identity = stage_identity(self.recipe, stage, keys, works_on, self.components)
+        points = self.points(stage, self._steps_kept(stage))
+
+        def compute(draft: Path) -> Sums | None:
+            # Recomputing must keep the steps that the old entry has.
+            kept = self._with_those_in(self._steps_kept(stage), self.store.get(digest(identity)))
+            steps = steps_of(self.plan[stage.name])
+            self.on_training(stage, number, steps, draft)
+            training = StageTraining(
+                stage=stage,
+                seed=self.recipe.seed,
+                materials=self.materials,
+                network=self._start(stage.weights),
+                mask=Mask.load(self._at(stage.mask) / MASK) if stage.mask is not None else None,
+                teacher_log_probs=taught,
+                steps_kept=kept,
+                accelerator=self.accelerator,
+                reporter=self.reporter,
+            )
+            return training.into(draft)
+
+        taught = None if stage.teacher is None else self._taught(stage, stage.teacher)
+        trained, was_there = self._obtain(
+            stage, "trained", identity, compute, lambda files: all(point_in(files, each).is_dir() for each in points)
+        )
+        self._trained[stage.name] = trained
+        return trained, was_there
+
+    def measure(self, stage: Stage, trained: Entry) -> tuple[Entry, bool]:
+        """What is measured of a trained stage, and whether it was there."""
+        task = self.materials.task
+        splits = task.evaluated
+        identity = {
+            "trained": trained.key,
+            "splits": [[s.name, self.materials.fingerprint(s), s.labels, s.collapse] for s in splits],
+            "roles": {"ood": [s.name for s in task.ood], "also": [s.name for s in task.also]},
+            "backbone": self.components(self.recipe.backbone),
+            "evaluators": [self.components(use) for use in self.recipe.evaluators],
+            "metric": task.metric,
+            "reported": self.materials.reported.name,
+        }
+        points = self.points(stage, self._with_those_in(self._steps_kept(stage), trained))
+        return self._obtain(
+            stage,
+            "measured",
+            identity,
+            lambda draft: measure(stage, trained.files, points, self.materials, self.accelerator, draft),
+            lambda files: (files / FIGURES).is_file() and set(points) <= set(Measured.read(files).points),
+        )
+
+    def _taught(self, stage: Stage, teacher: Reference) -> list[np.ndarray]:
+        """Log p_t of the teacher of a stage on each split that it trains on, ``(N, C)``."""
+        return [self._taught_on(stage, teacher, split) for split in self.materials.trained_on(stage)]
+
+    def _taught_on(self, stage: Stage, teacher: Reference, split: Split) -> np.ndarray:
+        max_length = stage.training.max_length
+        identity = {
+            "teacher": [self._trained[teacher.stage].key if teacher.stage in self._trained else None, teacher.point],
+            "pretrained": self.materials.identity(stage)["pretrained"],
+            "backbone": self.components(self.recipe.backbone),
+            "processes": self.processes.count,
+            "split": self.materials.fingerprint(split),
+            "max_length": max_length,
+            "eval_batch_size": stage.training.eval_batch_size,
+            "versions": versions.of_computing(),
+        }
+
+        def compute(draft: Path) -> Sums | None:
+            sums = emptied(draft) if self.processes.is_first else None
+            if sums is not None:
+                record(draft, sums, str(self.accelerator.device))
+            model = self._start(teacher).model.to(self.accelerator.device)
+            logits = torch.from_numpy(self.materials.logits(model, split, stage))
+            if sums is not None:
+                with sums.file(draft / _TAUGHT) as temporary:
+                    save_file({"log_probs": logits.log_softmax(dim=-1).numpy()}, temporary)
+            return sums
+
+        entry, _ = self._obtain(stage, "taught", identity, compute, said=f"taught {split.name}")
+        if self.directory is not None:
+            place = log_probs_file(self.directory.at(teacher), split.name, max_length)
+            self.directory.link(entry.files / _TAUGHT, place)
+        log_probs: np.ndarray = load_file(entry.files / _TAUGHT)["log_probs"]
+        return log_probs
+
+    def _at(self, reference: Reference) -> Path:
+        return point_in(self._trained[reference.stage].files, reference.point)
+
+    def _start(self, weights: Reference) -> Network:
+        if weights.stage == PRETRAINED:
+            return self.materials.fresh()
+        return self.materials.load(self._at(weights) / MODEL)
+
+    # -- the store -----------------------------------------------------------------------------
+
+    def _obtain(
+        self,
+        stage: Stage,
+        kind: str,
+        identity: Mapping[str, Any],
+        compute: Callable[[Path], Sums | None],
+        enough: Callable[[Path], bool] = lambda _files: True,
+        said: str = "",
+    ) -> tuple[Entry, bool]:
+        """An entry of the store, and whether it was there.
+
+        Where several processes work together, the first of them asks and writes, and all of them compute.
+        ``said``: what run.json calls the entry, where a stage has several of its kind.
+        """
+        key = digest(identity)
+        if not self.processes.is_first:
+            while self.processes.told():
+                compute(self.store.draft(key))
+                self.accelerator.wait_for_everyone()
+            found = self.store.get(key)
+            assert found is not None, "the first process has just finished it"
+            return found, False
+        if self.directory is not None:
+            self.directory.refer(stage.name, said or kind, key)
+        if self.stored_only:
+            found = self.store.get(key)
+            if found is None or not enough(found.files):
+                raise NotStored(f"stages.{stage.name}: expected it in the store {self.store.root}, got no such entry")
+            was_there = True
+        else:
+
+            def with_the_others(draft: Path) -> Sums | None:
+                self.processes.tell(True)
+                sums = compute(draft)
+                self.components.check()
+                self.accelerator.wait_for_everyone()
+                return sums
+
+            found, was_there = self.store.obtain(
+                key, kind, stage.formula(), identity, with_the_others, enough, self.users
+            )
+            self.processes.tell(False)
+        return found, was_there

@@ -1,0 +1,42 @@
+"""Every file of the store read once more; what is damaged is set aside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from srframework.store import manifest
+from srframework.store.content import Damaged
+from srframework.store.manifest import Entry
+from srframework.store.store import Store
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a reading of all files found.
+
+    Attributes:
+        whole: The entries that are as they were written.
+        damaged: Key and sentence of each that was not, and is set aside where the store can be written.
+    """
+
+    whole: list[Entry] = field(default_factory=list)
+    damaged: list[tuple[str, str]] = field(default_factory=list)
+
+
+def verify(store: Store) -> Checked:
+    """Read every file of every entry; a damaged one is set aside, as :meth:`Store.get` does.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
+    found = Checked()
+    for key, place in store.places():
+        try:
+            entry = manifest.check(place, key, again=True)
+        except Damaged as damage:
+            found.damaged.append((key, str(damage)))
+            store.get(key)
+            continue
+        if entry is not None:
+            found.whole.append(entry)
+    return found
