@@ -347,17 +347,17 @@ class Predictions:
     @property
     def predicted(self) -> np.ndarray:
         """``(N,)``, in the split's own labels: the most probable label, collapsed."""
-        import numpy as np
-
         best: np.ndarray = self.logits.argmax(axis=1)
-        return best if self.split.collapse is None else np.asarray(self.split.collapse)[best]
+        collapsed = best.copy()
+        for label, of_split in enumerate(self.split.collapse or ()):
+            collapsed[best == label] = of_split
+        return collapsed
 
     @property
     def gold(self) -> np.ndarray:
         """``(N,)``, the true labels, in the split's own labels."""
-        import numpy as np
-
-        return np.asarray(self.split.examples["label"])
+        labels: np.ndarray = self.split.examples.with_format("numpy", columns=["label"])[:]["label"]
+        return labels
 
 
 class Evaluator(ABC):

@@ -23,7 +23,6 @@ from srframework.errors import (
 )
 from srframework.faults import calling, describe, expect, is_of_the_machine, kind_of, where
 from srframework.registry.discovery import Plugin
-from srframework.registry.guarded import guarded
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,9 @@ class Registered:
             made = factory(options)
         if kind is None:
             kind = "bias" if self.kind == "debiaser" and "bias" in self.provided(options) else self.kind
-        return guarded(kind, made, self.owner, options)
+        # By name: the boundary knows tensors and data sets, and commands that only list build nothing.
+        boundary = importlib.import_module("srframework.registry.guarded")
+        return boundary.guarded(kind, made, self.owner, options)
 
     def _factory(self) -> Callable[[Any], Any]:
         factory = self.component.factory
