@@ -19,6 +19,9 @@ from srframework.contracts import (
     Dataset,
     Debiaser,
     Evaluator,
+    Job,
+    JobResult,
+    Launcher,
     LossInputs,
     Network,
     Phase,
@@ -26,6 +29,7 @@ from srframework.contracts import (
     Pruner,
     Split,
     TaskData,
+    WorkerDied,
 )
 from srframework.errors import BackboneError, DataError, PluginError, SRFrameworkError, UsageError, nearest
 from srframework.hookspecs import hookimpl
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
     from srframework.fixed_mask import FixedMask
     from srframework.masks import Mask
     from srframework.run.model_directory import ModelDirectory
+    from srframework.sweeps.worker import run_job
 
 __version__ = "0.1.0"
 
@@ -52,6 +57,9 @@ __all__ = [
     "FixedMask",
     "InputDirectory",
     "InputFile",
+    "Job",
+    "JobResult",
+    "Launcher",
     "Location",
     "LossInputs",
     "Mask",
@@ -67,15 +75,18 @@ __all__ = [
     "StageReference",
     "TaskData",
     "UsageError",
+    "WorkerDied",
     "directory_problem",
     "hookimpl",
     "nearest",
+    "run_job",
 ]
 
 _HEAVY = {
     "FixedMask": "srframework.fixed_mask",
     "Mask": "srframework.masks",
     "ModelDirectory": "srframework.run.model_directory",
+    "run_job": "srframework.sweeps.worker",
 }
 
 

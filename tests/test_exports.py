@@ -77,8 +77,8 @@ def test_a_name_that_is_not_there_is_an_attribute_error():
         srframework.Nothing  # noqa: B018
 
 
-def test_there_are_five_built_in_plugins():
-    assert PLUGINS == ["srf_backbones", "srf_datasets", "srf_debiasers", "srf_evaluators", "srf_pruners"]
+def test_there_are_six_built_in_plugins():
+    assert PLUGINS == ["srf_backbones", "srf_datasets", "srf_debiasers", "srf_evaluators", "srf_pruners", "srf_ray"]
 
 
 @pytest.mark.parametrize("path", files("srframework"), ids=relative)

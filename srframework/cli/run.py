@@ -82,9 +82,9 @@ def run_recipe(recipe: Recipe, out: Path | None, store: Path) -> dict[str, Any] 
 
     None in all but the first of several processes that share the work.
     """
-    from srframework.report.progress import reporter
     from srframework.run import api as running
     from srframework.run.directory import RunDirectory
+    from srframework.run.progress import reporter
 
     with reporter() as progress:
         place = out or RunDirectory.default_path(recipe, _processes())

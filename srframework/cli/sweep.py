@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,13 +17,12 @@ from srframework.cli.run import check_cells, one_process_only, set_option
 from srframework.cli.sweep_telling import Telling
 from srframework.errors import SRFrameworkError, UsageError
 from srframework.recipe.file_checks import FileChecks
+from srframework.recipe.model import Use
 from srframework.recipe.sweep import Cell, load_cells
 from srframework.run.identity import signatures
 from srframework.sweeps import scheduler as schedule
-from srframework.sweeps.launchers import threads_of_each
-from srframework.sweeps.launchers.serial import Here
-
-LAUNCHERS = ("local", "ray")
+from srframework.sweeps.launchers import chosen, started
+from srframework.sweeps.launchers.serial import SerialLauncher
 
 
 @click.command()
@@ -42,22 +43,25 @@ LAUNCHERS = ("local", "ray")
 )
 @set_option
 @click.option(
-    "--jobs", type=click.IntRange(min=1), help="Processes at a time. Default: 1; with ray, what there is room for."
+    "--jobs", type=click.IntRange(min=1), help="Jobs at a time. Default: 1; a launcher may choose another number."
 )
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
-    help="Threads of each process. Default: $OMP_NUM_THREADS, or the CPUs divided by the processes.",
+    help="Threads of each job. Default: $OMP_NUM_THREADS, or the CPUs divided by the jobs.",
 )
 @click.option(
     "--launcher",
-    type=click.Choice(LAUNCHERS),
-    default="local",
-    show_default=True,
-    help="Where processes run: on this machine, or on a Ray cluster (pip install 'srframework[ray]').",
+    metavar="NAME",
+    help="Where jobs run; `srframework list launchers` shows the choices. Default: serial, or local with --jobs 2 or "
+    "more.",
 )
 @click.option(
-    "--address", help="The Ray cluster. Default: $RAY_ADDRESS, or one of this machine alone, for as long as it takes."
+    "--launcher-option",
+    "launcher_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set an option of the launcher; `srframework show launcher/NAME` shows them. Repeatable.",
 )
 @click.option(
     "--out",
@@ -76,8 +80,8 @@ def sweep(
     overrides: tuple[str, ...],
     jobs: int | None,
     threads: int | None,
-    launcher: str,
-    address: str | None,
+    launcher: str | None,
+    launcher_options: tuple[str, ...],
     out: Path | None,
     store: Path,
     dry_run: bool,
@@ -90,7 +94,7 @@ def sweep(
 
     For example: `srframework sweep quickstart --grid seed=1,2,3 --grid stages.srnet.pruner.sparsity=0.5,0.7 --jobs 2`.
 
-    Several processes share the CPUs; of several GPUs each process has one. On a Ray cluster, --out, --store
+    Several processes share the CPUs; of several GPUs each process has one. On a cluster, --out, --store
     and the data must be on a file system that all machines see under the same path. The progress of
     each stage is then in OUT/logs.
     """
@@ -101,11 +105,10 @@ def sweep(
             "expected something to sweep: --grid, --zip, or a [sweep] in the recipe; `srframework run` runs it once"
         )
         raise UsageError(f"{recipe}: {expected}")
-    if address is not None and launcher != "ray":
-        raise UsageError(f"--address {address}: expected --launcher ray too, which it is for")
+    place = chosen(app.registry, launcher, launcher_options, jobs)
     check_cells(cells)
     if not dry_run:
-        run_sweep(app, cells, out, store, jobs, threads, launcher, address, as_json)
+        run_sweep(app, cells, out, store, jobs, threads, place, as_json)
         return
     if not as_json:
         every = [sign for cell in cells for sign in signatures(cell.recipe).values()]
@@ -120,8 +123,7 @@ def run_sweep(
     store: Path,
     jobs: int | None = None,
     threads: int | None = None,
-    launcher: str = "local",
-    address: str | None = None,
+    launcher: Use | None = None,
     as_json: bool = False,
 ) -> None:
     """Run every cell; print the report of each.
@@ -131,54 +133,37 @@ def run_sweep(
         cells: Of a sweep, all of them checked.
         out: The directory of the sweep; None for that which the cells determine.
         store: Where stages are kept.
-        jobs: How many processes at a time; None for 1, or, on Ray, for what there is room for.
-        threads: Of each process; None for what suits.
-        launcher: Of :data:`LAUNCHERS`.
-        address: Of the Ray cluster.
+        jobs: How many at a time; None leaves it to the launcher.
+        threads: Of each job; None leaves it to the launcher.
+        launcher: Where the jobs run; None: in this process.
         as_json: Whether to print JSON.
 
     Raises:
-        UsageError: Ray or the directory is not what it should be.
+        UsageError: The launcher or the directory is not what it should be.
         SRFrameworkError: A run failed, after all the others are done.
     """
     from srframework.sweeps.directory import SweepDirectory
     from srframework.sweeps.jobs import Tasks
 
     one_process_only("sweep")
-    started = time.monotonic()
-    alone = launcher == "local" and jobs in (None, 1)
+    begin, tables = time.monotonic(), None if as_json else sys.stdout
     directory = SweepDirectory(out or SweepDirectory.default_path(cells), cells)
-    place = _launcher(launcher, jobs, threads, address)
-    try:
+    with contextlib.ExitStack() as stack:
+        place = stack.enter_context(started(launcher or chosen(app.registry, None), jobs, threads))
+        alone = place.in_process
         directory.make()
         failures = tuple(app.registry.failures())
         tasks = Tasks(cells, directory.path, store, tuple(app.blocked), logs=not alone, failures=failures)
-        telling = Telling(cells, directory, tasks, alone, tables=launcher == "local" and not as_json)
+        telling = Telling(cells, directory, tasks, alone, tables)
         finished = directory.finished()
-        schedule.run([tasks.stored(number) for number in finished], Here(threads), telling.of_finished(finished))
+        schedule.run([tasks.stored(number) for number in finished], SerialLauncher(), telling.of_finished(finished))
         rest = [number for number in range(len(cells)) if number not in telling.reports]
         schedule.run(tasks.all(rest, every_stage=not alone), place, telling.of_rest(rest))
-    finally:
-        place.close()
     reports = [telling.reports[number] for number in range(len(cells))]
     if as_json:
         print_json(reports)
-    else:
-        telling.print_tables()
-    click.echo(telling.summary(time.monotonic() - started), err=True)
+    click.echo(telling.summary(time.monotonic() - begin), err=True)
     if any("error" not in report for report in reports):
         click.echo(f"`srframework results {shlex.quote(str(directory.path))}` tabulates them", err=True)
     if failed := [report for report in reports if "error" in report]:
         raise SRFrameworkError(f"{len(failed)} of {len(reports)} runs failed; {directory.path / 'sweep.json'} says why")
-
-
-def _launcher(name: str, jobs: int | None, threads: int | None, address: str | None) -> schedule.Launcher:
-    if name == "ray":
-        from srframework.sweeps.launchers.ray import OnRay
-
-        return OnRay(address, jobs, threads or (threads_of_each(jobs) if jobs else 1))
-    if jobs in (None, 1):
-        return Here(threads)
-    from srframework.sweeps.launchers.local import Local
-
-    return Local(jobs, threads or threads_of_each(jobs))

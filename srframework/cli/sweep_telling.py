@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from srframework.cli.run import print_report
+from srframework.contracts import JobResult
 from srframework.recipe.sweep import Cell
 from srframework.sweeps.scheduler import Events, Task
-from srframework.sweeps.worker import Outcome
 
 if TYPE_CHECKING:  # these need what only a run needs
     from srframework.sweeps.directory import SweepDirectory
@@ -26,14 +27,14 @@ class Telling:
         directory: Of the sweep.
         tasks: Of the sweep.
         alone: Whether this process does all the work, and tells of its progress itself.
-        tables: Whether to print a table for each run that is done, as soon as those before it are.
+        tables: Where to print a table for each run that is done, as soon as those before it are; None: nowhere.
 
     Attributes:
         reports: Cell -> its report, of those that are done.
     """
 
     def __init__(
-        self, cells: Sequence[Cell], directory: SweepDirectory, tasks: Tasks, alone: bool, tables: bool
+        self, cells: Sequence[Cell], directory: SweepDirectory, tasks: Tasks, alone: bool, tables: TextIO | None
     ) -> None:
         self._cells, self._directory, self._tasks = cells, directory, tasks
         self._alone, self._tables = alone, tables
@@ -71,13 +72,14 @@ class Telling:
         again = f"; {done} finished run{'s' if done != 1 else ''} done again" if done else ""
         return f"{runs}: {stages}, {taken} taken from the store; wall time {wall:.0f} s{ratio}{again}"
 
-    def print_tables(self) -> None:
+    def _print_tables(self) -> None:
         """Print a table for each run that is done, in the order of the cells; for none twice."""
-        while self._printed in self.reports:
-            if "error" not in (report := self.reports[self._printed]):
-                click.echo(self._cells[self._printed].label)
-                print_report(report, as_json=False)
-            self._printed += 1
+        with contextlib.redirect_stdout(self._tables):
+            while self._printed in self.reports:
+                if "error" not in (report := self.reports[self._printed]):
+                    click.echo(self._cells[self._printed].label)
+                    print_report(report, as_json=False)
+                self._printed += 1
 
     # -- events --------------------------------------------------------------------------------
 
@@ -102,14 +104,14 @@ class Telling:
     def _lost(self, task: Task, why: str) -> None:
         click.echo(f"warning: {self._title(task)}: {why}; it is started again", err=True)
 
-    def _ended_stored(self, task: Task, outcome: Outcome) -> None:
+    def _ended_stored(self, task: Task, outcome: JobResult) -> None:
         if outcome.error is None:
             self._report(self._numbers[task.name], outcome)
         else:
             self._again.add(self._numbers[task.name])
             click.echo(f"warning: {self._title(task)}: finished before, and done again: {outcome.error}", err=True)
 
-    def _ended(self, task: Task, outcome: Outcome) -> None:
+    def _ended(self, task: Task, outcome: JobResult) -> None:
         number = self._numbers.get(task.name)
         self._count(task, outcome)
         for warning in [each for each in outcome.warnings if each not in self._warned]:
@@ -130,7 +132,7 @@ class Telling:
         if number is not None:
             self._report(number, outcome)
 
-    def _count(self, task: Task, outcome: Outcome) -> None:
+    def _count(self, task: Task, outcome: JobResult) -> None:
         signs = self._tasks.signatures[self._users[task.name][0]]
         self._computed.update(signs[name] for name in outcome.computed)
         self._seconds += sum(outcome.computed.values())
@@ -151,12 +153,12 @@ class Telling:
         click.echo(f"error: {cell.label}: {error}", err=True)
         self._keep(number, {"values": cell.values, "run": str(place), "error": error, "log": log})
 
-    def _report(self, number: int, outcome: Outcome) -> None:
+    def _report(self, number: int, outcome: JobResult) -> None:
         assert outcome.report is not None, "a run that did not fail has one"
         self._keep(number, {"values": self._cells[number].values} | outcome.report)
 
     def _keep(self, number: int, report: dict[str, Any]) -> None:
         self.reports[number] = report
         self._directory.write([self.reports[each] for each in sorted(self.reports)])
-        if self._tables:
-            self.print_tables()
+        if self._tables is not None:
+            self._print_tables()

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from srframework.contracts import Backbone, BiasModel, Dataset, Debiaser, Evaluator, Pruner
+from srframework.contracts import Backbone, BiasModel, Dataset, Debiaser, Evaluator, Launcher, Pruner
 from srframework.errors import PluginError
 from srframework.faults import built, calling, expect, kind_of, where
 from srframework.registry.returned import CHECKS
@@ -22,6 +22,7 @@ CONTRACTS: dict[str, type] = {
     "bias": BiasModel,
     "pruner": Pruner,
     "evaluator": Evaluator,
+    "launcher": Launcher,
 }
 """What a factory must make, by the kind of the component; ``"bias"`` for a debiaser that provides it."""
 
@@ -79,11 +80,13 @@ def _method(contract: type, name: str) -> Callable[..., Any]:
 
 
 def _attribute(contract: type, name: str) -> Callable[[Any], Any]:
-    kind = type(getattr(contract, name))
+    kind, check = type(getattr(contract, name)), CHECKS.get((contract, name))
 
     def get(self: Any) -> Any:
         with calling(self.guarded_owner, name):
             given = getattr(self.guarded, name)
+        if check is not None:
+            return check(given, self.guarded_owner, name)
         expect(isinstance(given, kind), self.guarded_owner, name, f"a value of type {kind.__name__}", given)
         return given
 

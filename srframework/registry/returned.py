@@ -15,11 +15,14 @@ from srframework.contracts import (
     Dataset,
     Debiaser,
     Evaluator,
+    JobResult,
+    Launcher,
     Network,
     Phase,
     Pruner,
     Split,
     TaskData,
+    WorkerDied,
 )
 from srframework.faults import calling, expect, kind_of
 
@@ -238,6 +241,24 @@ def _log_probs(given: Any, owner: str, what: str, *_: Any) -> Any:
     return rows
 
 
+def _slots(given: Any, owner: str, what: str, *_: Any) -> int | None:
+    if given is None:
+        return None
+    expect(_is_count(given) and given > 0, owner, what, "a number of jobs, 1 or more, or None", _shown(given))
+    return int(given)
+
+
+def _ended(given: Any, owner: str, what: str, *_: Any) -> list[tuple[str, JobResult | WorkerDied]]:
+    expected = "a list of (name, JobResult or WorkerDied), at least one"
+    is_several = isinstance(given, Sequence) and not isinstance(given, str)
+    expect(is_several and bool(given), owner, what, expected, "an empty list" if is_several else given)
+    for each in given:
+        is_pair = isinstance(each, tuple) and len(each) == 2 and isinstance(each[0], str)
+        expect(is_pair, owner, what, expected, f"a list with {kind_of(each)} in it")
+        expect(isinstance(each[1], JobResult | WorkerDied), owner, what, expected, f"{kind_of(each[1])} of {each[0]!r}")
+    return list(given)
+
+
 CHECKS: dict[tuple[type, str], Callable[..., Any]] = {
     (Backbone, "load"): _network,
     (Backbone, "size"): _count,
@@ -255,6 +276,8 @@ CHECKS: dict[tuple[type, str], Callable[..., Any]] = {
     (Evaluator, "applies_to"): _bool,
     (Evaluator, "evaluate"): _figures,
     (Evaluator, "measure"): _figures,
+    (Launcher, "slots"): _slots,
+    (Launcher, "wait"): _ended,
 }
-"""Contract and method -> checks what the method gives: takes that, the owner, the name of the method for messages, and
-the arguments; gives it back, or raises PluginError."""
+"""Contract and name of a method or an attribute -> checks its value: takes that, the owner, the name for messages, and
+the arguments of the method; returns the value, or raises PluginError."""

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from srframework.report.progress import LineReporter, LiveReporter, _display, reporter
+from srframework.run.progress import LineReporter, LiveReporter, _display, reporter
 from srframework.run.reporter import Reporter
 
 
@@ -21,7 +21,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr("srframework.report.progress.time.monotonic", clock.monotonic)
+    monkeypatch.setattr("srframework.run.progress.time.monotonic", clock.monotonic)
     return clock
 
 
