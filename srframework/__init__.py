@@ -36,8 +36,8 @@ from srframework.hookspecs import hookimpl
 from srframework.locations import FileProblem, directory_problem
 
 if TYPE_CHECKING:
-    from srframework.fixed_mask import FixedMask
-    from srframework.masks import Mask
+    from srframework.fixed_mask import FixedMask, ScoringPruner
+    from srframework.masks import Mask, Scope, keep_highest, mark_lowest, pruned_count
     from srframework.run.model_directory import ModelDirectory
     from srframework.sweeps.worker import run_job
 
@@ -71,6 +71,8 @@ __all__ = [
     "Predictions",
     "Pruner",
     "SRFrameworkError",
+    "Scope",
+    "ScoringPruner",
     "Split",
     "StageReference",
     "TaskData",
@@ -78,7 +80,10 @@ __all__ = [
     "WorkerDied",
     "directory_problem",
     "hookimpl",
+    "keep_highest",
+    "mark_lowest",
     "nearest",
+    "pruned_count",
     "run_job",
 ]
 
@@ -86,6 +91,11 @@ _HEAVY = {
     "FixedMask": "srframework.fixed_mask",
     "Mask": "srframework.masks",
     "ModelDirectory": "srframework.run.model_directory",
+    "Scope": "srframework.masks",
+    "ScoringPruner": "srframework.fixed_mask",
+    "keep_highest": "srframework.masks",
+    "mark_lowest": "srframework.masks",
+    "pruned_count": "srframework.masks",
     "run_job": "srframework.sweeps.worker",
 }
 
