@@ -17,8 +17,8 @@ from srframework.locations import FileProblem
 API = 1
 """Number of the plugin contract. A component made for another number is refused."""
 
-KINDS = ("backbone", "pruner", "debiaser", "dataset", "evaluator")
-"""The five kinds of component, in the order in which they are listed."""
+KINDS = ("backbone", "pruner", "debiaser", "dataset", "evaluator", "launcher")
+"""The kinds of component, in the order in which they are listed."""
 
 _NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 

@@ -19,7 +19,7 @@ from srframework.recipe.model import shipped
 def list_components(app: App, kind: str | None, as_json: bool) -> None:
     """List the components: all, or those of one KIND.
 
-    KIND is backbone, pruner, debiaser, dataset or evaluator.
+    KIND is backbone, pruner, debiaser, dataset, evaluator or launcher.
     """
     components = app.registry.of_kind(kind.removesuffix("s")) if kind else list(app.registry)
     print_rows([component_row(each) for each in components], as_json, ("kind", "name", "summary", "dist", "version"))
