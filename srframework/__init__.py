@@ -19,6 +19,9 @@ from srframework.contracts import (
     Dataset,
     Debiaser,
     Evaluator,
+    Job,
+    JobResult,
+    Launcher,
     LossInputs,
     Network,
     Phase,
@@ -26,6 +29,7 @@ from srframework.contracts import (
     Pruner,
     Split,
     TaskData,
+    WorkerDied,
 )
 from srframework.errors import (
     BackboneError,
@@ -40,9 +44,10 @@ from srframework.hookspecs import hookimpl
 from srframework.locations import FileProblem, directory_problem
 
 if TYPE_CHECKING:
-    from srframework.fixed_mask import FixedMask
-    from srframework.masks import Mask
+    from srframework.fixed_mask import FixedMask, ScoringPruner
+    from srframework.masks import Mask, Scope, keep_highest, mark_lowest, pruned_count
     from srframework.run.model_directory import ModelDirectory
+    from srframework.sweeps.worker import run_job
 
 __version__ = "0.1.0"
 
@@ -60,6 +65,9 @@ __all__ = [
     "FixedMask",
     "InputDirectory",
     "InputFile",
+    "Job",
+    "JobResult",
+    "Launcher",
     "Location",
     "LossInputs",
     "Mask",
@@ -71,20 +79,33 @@ __all__ = [
     "Predictions",
     "Pruner",
     "SRFrameworkError",
+    "Scope",
+    "ScoringPruner",
     "Split",
     "StageReference",
     "TaskData",
     "UsageError",
+    "WorkerDied",
     "did_you_mean",
     "directory_problem",
     "hookimpl",
+    "keep_highest",
+    "mark_lowest",
     "nearest",
+    "pruned_count",
+    "run_job",
 ]
 
 _HEAVY = {
     "FixedMask": "srframework.fixed_mask",
     "Mask": "srframework.masks",
     "ModelDirectory": "srframework.run.model_directory",
+    "Scope": "srframework.masks",
+    "ScoringPruner": "srframework.fixed_mask",
+    "keep_highest": "srframework.masks",
+    "mark_lowest": "srframework.masks",
+    "pruned_count": "srframework.masks",
+    "run_job": "srframework.sweeps.worker",
 }
 
 

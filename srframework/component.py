@@ -24,6 +24,7 @@ KINDS = {
     "bias": "bias model",
     "dataset": "dataset",
     "evaluator": "evaluator",
+    "launcher": "launcher",
 }
 """The kinds of component, in the order in which they are listed, and what messages call each."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
@@ -345,17 +345,17 @@ class Predictions:
     @property
     def predicted(self) -> np.ndarray:
         """``(N,)``, in the split's own labels: the most probable label, collapsed."""
-        import numpy as np
-
         best: np.ndarray = self.logits.argmax(axis=1)
-        return best if self.split.collapse is None else np.asarray(self.split.collapse)[best]
+        collapsed = best.copy()
+        for label, of_split in enumerate(self.split.collapse or ()):
+            collapsed[best == label] = of_split
+        return collapsed
 
     @property
     def gold(self) -> np.ndarray:
         """``(N,)``, the true labels, in the split's own labels."""
-        import numpy as np
-
-        return np.asarray(self.split.examples["label"])
+        labels: np.ndarray = self.split.examples.with_format("numpy", columns=["label"])[:]["label"]
+        return labels
 
 
 class Evaluator(ABC):
@@ -390,3 +390,110 @@ class Evaluator(ABC):
         """Figures of the weights of a model: of the encoder's and the classifier's matrices, over which its sparsity
         is counted, by the name of their module; the pooler's is not among them."""
         return {}
+
+
+# -- launcher ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Job:
+    """One stage of a sweep, or one run, for a worker process: :func:`srframework.run_job` does it.
+
+    A launcher passes it on as it is. It consists of texts, numbers, booleans, tuples and mappings, so it can be written
+    as JSON, and read again by ``pydantic.TypeAdapter(Job)``.
+
+    Attributes:
+        recipe: Path of a resolved recipe.
+        stage: Compute this stage and those that it builds on, in the store alone; None: the run, into ``out``.
+        out: The run directory.
+        store: Where the results of stages are kept.
+        blocked: Plugins not to load.
+        cwd: The directory that relative paths start from.
+        log: File to which the progress is added; None: stderr of the process.
+        stored_only: Compute nothing; what the store does not have is an error.
+        keep: Stage -> steps that other runs build on.
+        users: Run directories for which results stay in the store.
+        failures: The plugins that failed to load where the sweep was started, a line each.
+    """
+
+    recipe: str
+    stage: str | None
+    out: str | None
+    store: str
+    blocked: tuple[str, ...]
+    cwd: str
+    log: str | None
+    stored_only: bool = False
+    keep: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    users: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """What :func:`srframework.run_job` returns; consists of values that JSON has.
+
+    Attributes:
+        report: Of a run, as ``run --json`` prints it.
+        error: A sentence, where the job failed.
+        computed: The stages that were computed, and their seconds.
+        warnings: The plugins that failed to load in the worker alone, a line each.
+    """
+
+    report: dict[str, Any] | None = None
+    error: str | None = None
+    computed: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class WorkerDied:
+    """The process of a job ended before the job did; ``why`` is a sentence. The scheduler submits the job again, twice
+    at most: a launcher repeats nothing itself."""
+
+    why: str
+
+
+class Launcher(ABC):
+    """Where the jobs of a sweep run.
+
+    One instance serves one sweep, from one thread, in this order::
+
+        start -> submit, submit, …, wait, submit, …, wait -> close
+
+    ``close`` comes last whatever happened, also where ``start`` failed.
+
+    Attributes:
+        slots: How many jobs it runs at once; no more are with it at a time. None: as many as are submitted.
+            Read after :meth:`start`.
+        in_process: Whether the jobs run in this process, which then shows their progress itself.
+    """
+
+    slots: int | None = None
+    in_process: bool = False
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
+
+    @abstractmethod
+    def start(self, jobs: int | None, threads: int | None) -> None:
+        """Get ready; nothing is written before.
+
+        Args:
+            jobs: How many jobs at once, at least 1; None: the user leaves it to the launcher.
+            threads: Threads of each job, at least 1; None: the user leaves it to the launcher.
+
+        Raises:
+            UsageError: The options do not fit; says what is expected.
+        """
+
+    @abstractmethod
+    def submit(self, name: str, job: Job) -> None:
+        """Run a job as soon as possible; no other that is with the launcher has its name."""
+
+    @abstractmethod
+    def wait(self) -> list[tuple[str, JobResult | WorkerDied]]:
+        """Wait until at least one job has ended; return those that have, by their names."""
+
+    def close(self) -> None:
+        """Stop the jobs that still run, and release everything."""

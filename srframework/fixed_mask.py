@@ -1,13 +1,18 @@
-"""Training with a mask that stays as it is: what a train stage does, and what IMP does between prunes."""
+"""Training with a mask that stays as it is: what a train stage does, and what pruners do that score, prune and train.
+
+A pruner that only says how it scores the entries is a :class:`ScoringPruner`.
+"""
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
-from srframework.contracts import Network, Pruner
-from srframework.masks import Mask, weight_of
+from srframework.contracts import COUNTED_PARTS, Network, Phase, Pruner
+from srframework.masks import Mask, Scope, keep_highest, weight_of
 
 
 class FixedMask(Pruner):
@@ -63,3 +68,70 @@ class FixedMask(Pruner):
     def masks(self) -> Mask:
         """The mask that is held."""
         return self._mask
+
+
+class ScoringPruner(FixedMask):
+    """Prune the entries with the lowest scores, and train the others. A subclass says how it scores::
+
+        class Mine(ScoringPruner):
+            def scores(self, weights):
+                return {name: weight.abs() for name, weight in weights.items()}
+
+    The model is pruned once, before any training, to the ``sparsity`` of the options; or, where :meth:`phases` gives
+    phases with levels, at the beginning of each of these. Entries that are pruned stay pruned.
+
+    Args:
+        options: Of the pruner; with ``sparsity``, a fraction in [0, 1), where no phase has a level.
+        parts: Which matrices are pruned: those of these parts, of :data:`srframework.contracts.PARTS`.
+        scope: Over what a sparsity is counted.
+    """
+
+    def __init__(self, options: Any, parts: Collection[str] = COUNTED_PARTS, scope: Scope = "local") -> None:
+        super().__init__(options)
+        self._parts, self._scope = frozenset(parts), scope
+
+    @abstractmethod
+    def scores(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """How much each entry is worth; the lowest are pruned.
+
+        Args:
+            weights: The matrices as they are now, by the name of their module, ``(d_out, d_in)``. Read only.
+
+        Returns:
+            Tensors of the same names and shapes, floating, all on one device.
+        """
+
+    def attach(self, network: Network, total_steps: int) -> None:
+        """Take the matrices; prune them, where no phase does."""
+        super().attach(network, total_steps)
+        self._matrices = network.matrices(self._parts)
+        if all(phase.level is None for phase in self.phases(total_steps)):
+            self.hold(self.pruned_to(self.options.sparsity))
+
+    def begin(self, phase: Phase, step: int) -> None:
+        """Prune to the level of the phase, if it has one."""
+        if phase.level is not None:
+            self.hold(self.pruned_to(phase.level))
+
+    def pruned_to(self, level: float) -> Mask:
+        """What a prune of the weights as they are now leaves of the entries that remain; changes nothing.
+
+        Raises:
+            ValueError: The scores are not of the names and shapes of the weights; says which.
+        """
+        scores = self.scores(self._matrices)
+        for name, weight in self._matrices.items():
+            if name not in scores or scores[name].shape != weight.shape:
+                got = tuple(scores[name].shape) if name in scores else "none"
+                raise ValueError(f"scores of {name!r}: expected shape {tuple(weight.shape)}, got {got}")
+        ordered = {name: scores[name] for name in self._matrices}
+        remaining = {name: kept.to(ordered[name].device) for name, kept in self.masks().items()}
+        return Mask(keep_highest(ordered, level, self._scope, remaining or None))
+
+    def state(self) -> dict[str, Tensor]:
+        """The mask."""
+        return {f"{name}.mask": kept.clone() for name, kept in self.masks().items()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Hold the mask of the state; entries that are pruned are 0 again."""
+        self.hold(Mask({name: state[f"{name}.mask"] for name in self._matrices if f"{name}.mask" in state}))

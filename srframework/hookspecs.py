@@ -15,15 +15,21 @@
 
 A hook returns what exists, and builds nothing: it is called by every command, so a
 plugin's module must import without torch. A hook that raises disables its plugin alone.
+
+Commands are registered by :func:`srframework_register_commands`, all other things as components.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import pluggy
 
 from srframework.component import Component
+
+if TYPE_CHECKING:
+    import click
 
 hookspec = pluggy.HookspecMarker("srframework")
 hookimpl = pluggy.HookimplMarker("srframework")
@@ -57,3 +63,19 @@ def srframework_datasets() -> Iterable[Component]:
 @hookspec
 def srframework_evaluators() -> Iterable[Component]:
     """Components whose factory makes a :class:`srframework.Evaluator`."""
+
+
+@hookspec
+def srframework_launchers() -> Iterable[Component]:
+    """Components whose factory makes a :class:`srframework.Launcher`; ``sweep --launcher NAME`` uses one, with the
+    options that ``--launcher-option KEY=VALUE`` gives."""
+
+
+@hookspec
+def srframework_register_commands(cli: click.Group) -> None:
+    """Add commands to the command line: ``@cli.command()``, ``@cli.group()`` or ``cli.add_command(...)``.
+
+    ``cli`` has no other commands in it. A command that has the name of a built-in one disables the plugin. What a
+    command needs beyond click, it imports when it runs. It prints results on stdout, everything else on stderr, and
+    raises an error of :mod:`srframework.errors`, or ``click.UsageError``, for a mistake of the user.
+    """

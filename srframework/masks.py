@@ -1,4 +1,4 @@
-"""m: a mask as a value. Pack it, save it, compare it, lay it over a model.
+"""m: a mask as a value. Make it from scores, pack it, save it, compare it, lay it over a model.
 
 Shapes: a matrix is ``(d_out, d_in)``, the weight of one linear module.
 """
@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -20,6 +21,9 @@ from srframework.errors import DataError
 from srframework.files import atomic_file
 
 _FORMAT = "srframework-mask-1"
+
+Scope = Literal["local", "global"]
+"""Over what a sparsity is counted: each matrix by itself, or all of them together."""
 
 
 class Mask(Mapping[str, Tensor]):
@@ -153,6 +157,89 @@ def sparsity(matrices: Mapping[str, Tensor]) -> float:
     """Share of the entries of all ``matrices`` that are exactly 0, in [0, 1]; 0 if there are none."""
     entries = sum(matrix.numel() for matrix in matrices.values())
     return sum(int((matrix == 0).sum()) for matrix in matrices.values()) / entries if entries else 0.0
+
+
+def pruned_count(sparsity: float, entries: int) -> int:
+    """How many of ``entries`` a sparsity in [0, 1) prunes: the nearest whole number, half to even.
+
+    Raises:
+        ValueError: ``sparsity`` outside [0, 1); shows the value.
+
+    >>> pruned_count(0.7, 49152)
+    34406
+    """
+    if not 0 <= sparsity < 1:
+        raise ValueError(f"expected a sparsity in [0, 1), got {sparsity}")
+    return round(sparsity * entries)
+
+
+def mark_lowest(values: Tensor, count: int, tie_break: Tensor | None = None) -> Tensor:
+    """Mark the ``count`` lowest entries.
+
+    Args:
+        values: Any shape. Read only.
+        count: In [0, entries].
+        tie_break: Of the same shape: among equal values, the entries with the lower ``tie_break``
+            are marked; among equals in both, those with the higher flat index.
+
+    Returns:
+        Bool tensor of the same shape and device; exactly ``count`` entries are ``True``.
+
+    >>> mark_lowest(torch.tensor([[2.0, 1.0], [1.0, 3.0]]), 1)
+    tensor([[False, False],
+            [ True, False]])
+    """
+    flat = values.reshape(-1)
+    marked = torch.zeros(flat.shape, dtype=torch.bool, device=values.device)
+    if count == 0:
+        return marked.reshape(values.shape)
+    threshold = torch.kthvalue(flat, count).values
+    marked = flat < threshold
+    ties = (flat == threshold).nonzero().squeeze(1)
+    wanted = count - int(marked.sum())
+    # Selecting among the ties, again by the k-th value, is cheap where sorting them is not.
+    chosen = ties[-wanted:] if tie_break is None else ties[mark_lowest(tie_break.reshape(-1)[ties], wanted)]
+    marked[chosen] = True
+    return marked.reshape(values.shape)
+
+
+def keep_highest(
+    scores: Mapping[str, Tensor],
+    sparsity: float,
+    scope: Scope = "local",
+    remaining: Mapping[str, Tensor] | None = None,
+) -> dict[str, Tensor]:
+    """Keep the entries with the highest scores, of each matrix or of all together.
+
+    Args:
+        scores: Any shapes, floating, on one device; such as the magnitudes of the weights. Read only.
+        sparsity: Fraction to prune of the entries of each matrix, or of the N of all, in [0, 1).
+        scope: ``"local"``: each matrix has the sparsity; ``"global"``: all of them together have it and are ranked as
+            one, in the order in which they are given.
+        remaining: Bool, of the same names and shapes: what earlier prunes have left. The other entries are pruned
+            first, whatever their scores; None: there was no prune.
+
+    Returns:
+        Bool tensors of the same shapes and device, in the order of ``scores``; ``True`` keeps. Exactly
+        ``round(sparsity * n)`` entries of a matrix, or ``round(sparsity * N)`` of all, are ``False``; among ties the
+        earlier matrix is kept, and in it the lower flat index.
+
+    Raises:
+        ValueError: ``sparsity`` outside [0, 1); shows the value.
+
+    >>> keep_highest({"a": torch.tensor([[3.0, 4.0]]), "b": torch.tensor([[1.0, 2.0]])}, 0.5, "global")
+    {'a': tensor([[True, True]]), 'b': tensor([[False, False]])}
+    """
+    kept: dict[str, Tensor] = {}
+    for names in [list(scores)] if scope == "global" and scores else [[name] for name in scores]:
+        flat = torch.cat([scores[name].detach().reshape(-1) for name in names])
+        if remaining is not None:
+            left = torch.cat([remaining[name].reshape(-1) for name in names])
+            flat = flat.masked_fill(~left, -torch.inf)
+        pruned = mark_lowest(flat, pruned_count(sparsity, flat.numel()))
+        parts = torch.split(~pruned, [scores[name].numel() for name in names])
+        kept |= {name: part.reshape(scores[name].shape) for name, part in zip(names, parts, strict=True)}
+    return kept
 
 
 def _require_same_matrices(a: Mask, b: Mask) -> None:

@@ -6,10 +6,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import Field
 from torch import nn
 
+from srframework import Component, Options, testing
 from srframework.contracts import Network, Phase
-from srframework.fixed_mask import FixedMask
+from srframework.fixed_mask import FixedMask, ScoringPruner
 from srframework.masks import Mask
 
 
@@ -163,3 +165,73 @@ def test_whatever_the_mask_the_zeros_after_a_step_are_its_zeros(seed, density):
     for name, weight in network.matrices().items():
         assert (weight[~mask[name]] == 0).all()
         assert weight.grad[~mask[name]].count_nonzero() == 0
+
+
+# -- pruners that only say how they score ------------------------------------------------------------
+
+
+class Sparsity(Options):
+    sparsity: float = Field(0.5, ge=0, lt=1, description="Fraction of the entries to prune, in [0, 1).")
+
+
+class RelativeMagnitude(ScoringPruner):
+    """By the magnitude as a share of that of the row."""
+
+    def scores(self, weights):
+        return {name: weight.abs() / weight.norm(dim=1, keepdim=True) for name, weight in weights.items()}
+
+
+class Gradual(RelativeMagnitude):
+    keeps_best = False
+
+    def phases(self, total_steps):
+        return [Phase(total_steps // 2, level=level) for level in (self.options.sparsity / 2, self.options.sparsity)]
+
+
+class Short(ScoringPruner):
+    def scores(self, weights):
+        return {name: weight[:1] for name, weight in weights.items()}
+
+
+@pytest.mark.parametrize("factory", [RelativeMagnitude, Gradual])
+def test_a_pruner_that_only_scores_keeps_the_contract(factory):
+    testing.check_pruner(Component("mine", Sparsity, factory, "Mine.", "here"), total_steps=6, sparsity=0.4)
+
+
+def test_a_score_decides_what_is_pruned_and_exactly_so_much():
+    network = small_network()
+    with torch.no_grad():
+        network.matrices()["2"].copy_(torch.tensor([[4.0, 5.0, 6.0], [0.1, 0.2, 0.9]]))
+    pruner = RelativeMagnitude(Sparsity(sparsity=0.5))
+    pruner.attach(network, total_steps=1)
+    assert pruner.masks()["2"].tolist() == [[False, True, True], [False, False, True]]
+    assert network.matrices()["2"].tolist() == [[0.0, 5.0, 6.0], [0.0, 0.0, pytest.approx(0.9)]]
+    assert pruner.masks()["0"].sum() == 6
+
+
+def test_parts_and_scope_say_over_what_a_sparsity_is_counted():
+    network = small_network()
+    pruner = RelativeMagnitude(Sparsity(sparsity=0.25), parts=["encoder"], scope="global")
+    pruner.attach(network, total_steps=1)
+    assert list(pruner.masks()) == ["0"]
+    assert pruner.masks().pruned == 3
+
+
+def test_a_later_prune_is_inside_the_earlier_one_and_nothing_is_pruned_before_the_first():
+    network = small_network()
+    pruner = Gradual(Sparsity(sparsity=0.5))
+    pruner.attach(network, total_steps=4)
+    assert len(pruner.masks()) == 0
+    first, second = pruner.phases(4)
+    pruner.begin(first, 0)
+    early = pruner.masks()
+    with torch.no_grad():
+        network.matrices()["0"].add_(9.0)
+    pruner.begin(second, 2)
+    assert (early.pruned, pruner.masks().pruned) == (5, 9)  # 3 of 12 and 2 of 6; 6 of 12 and 3 of 6
+    assert all(not (pruner.masks()[name] & ~early[name]).any() for name in early)
+
+
+def test_scores_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match=r"scores of '0': expected shape \(3, 4\), got \(1, 4\)"):
+        Short(Sparsity()).attach(small_network(), total_steps=1)

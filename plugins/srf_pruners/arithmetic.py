@@ -7,114 +7,12 @@ or ``"global"``, in which all of them together have it and are ranked as one, in
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
-Scope = Literal["local", "global"]
-
-
-def pruned_count(sparsity: float, entries: int) -> int:
-    """How many of ``entries`` a sparsity in [0, 1) prunes: the nearest whole number, half to even.
-
-    Raises:
-        ValueError: ``sparsity`` outside [0, 1); shows the value.
-
-    >>> pruned_count(0.7, 49152)
-    34406
-    """
-    if not 0 <= sparsity < 1:
-        raise ValueError(f"expected a sparsity in [0, 1), got {sparsity}")
-    return round(sparsity * entries)
-
-
-def lowest(values: Tensor, count: int, tie_break: Tensor | None = None) -> Tensor:
-    """Mark the ``count`` lowest entries.
-
-    Args:
-        values: Any shape. Read only.
-        count: In [0, entries].
-        tie_break: Of the same shape: among equal values, the entries with the lower ``tie_break``
-            are marked; among equals in both, those with the higher flat index.
-
-    Returns:
-        Bool tensor of the same shape and device; exactly ``count`` entries are ``True``.
-
-    >>> lowest(torch.tensor([[2.0, 1.0], [1.0, 3.0]]), 1)
-    tensor([[False, False],
-            [ True, False]])
-    """
-    flat = values.reshape(-1)
-    marked = torch.zeros(flat.shape, dtype=torch.bool, device=values.device)
-    if count == 0:
-        return marked.reshape(values.shape)
-    threshold = torch.kthvalue(flat, count).values
-    marked = flat < threshold
-    ties = (flat == threshold).nonzero().squeeze(1)
-    wanted = count - int(marked.sum())
-    # Selecting among the ties, again by the k-th value, is cheap where sorting them is not.
-    chosen = ties[-wanted:] if tie_break is None else ties[lowest(tie_break.reshape(-1)[ties], wanted)]
-    marked[chosen] = True
-    return marked.reshape(values.shape)
-
-
-def magnitude_mask(weight: Tensor, sparsity: float, remaining: Tensor | None = None) -> Tensor:
-    """Keep the largest-magnitude entries of one weight matrix.
-
-    Args:
-        weight: Any shape, floating, e.g. ``(d_out, d_in)``. Read only.
-        sparsity: Fraction of all entries to prune, in [0, 1).
-        remaining: Bool, of the same shape: what earlier prunes have left. The others are pruned
-            first, whatever their value.
-
-    Returns:
-        Bool tensor of the same shape and device; ``True`` keeps. Exactly
-        ``round(sparsity * weight.numel())`` entries are ``False``; among ties the lower flat
-        index is kept.
-
-    Raises:
-        ValueError: ``sparsity`` outside [0, 1); shows the value.
-
-    Source: section 3.2.1; per-matrix scope, Appendix A.1.1.
-
-    >>> magnitude_mask(torch.tensor([[3.0, -1.0], [0.5, -4.0]]), sparsity=0.5)
-    tensor([[ True, False],
-            [False,  True]])
-    """
-    magnitude = weight.detach().abs()
-    if remaining is not None:
-        magnitude = magnitude.masked_fill(~remaining, -1.0)
-    return ~lowest(magnitude, pruned_count(sparsity, weight.numel()))
-
-
-def magnitude_masks(
-    weights: Mapping[str, Tensor], sparsity: float, scope: Scope, remaining: Mapping[str, Tensor] | None = None
-) -> dict[str, Tensor]:
-    """Keep the largest-magnitude entries of several matrices: :func:`magnitude_mask` of each, or of all as one.
-
-    Args:
-        weights: Any shapes, on one device. Read only.
-        sparsity: Fraction to prune of the entries of each matrix, or of the N of all, in [0, 1).
-        scope: Which of the two.
-        remaining: As for one matrix; of all names in ``weights``, or None.
-
-    Returns:
-        Bool tensors in the order of ``weights``. Globally exactly ``round(sparsity * N)`` entries are ``False``;
-        among ties the earlier matrix is kept, and in it the lower flat index.
-
-    Raises:
-        ValueError: ``sparsity`` outside [0, 1); shows the value.
-
-    >>> magnitude_masks({"a": torch.tensor([[3.0, 4.0]]), "b": torch.tensor([[1.0, 2.0]])}, 0.5, "global")
-    {'a': tensor([[True, True]]), 'b': tensor([[False, False]])}
-    """
-    masks: dict[str, Tensor] = {}
-    for names in _ranked_together(weights, scope):
-        left = None if remaining is None else _joined(remaining[name] for name in names)
-        kept = magnitude_mask(_joined(weights[name] for name in names), sparsity, left)
-        masks |= _parted(kept, weights, names)
-    return masks
+from srframework import Scope, keep_highest, mark_lowest, pruned_count
 
 
 def pruned_counts(weights: Mapping[str, Tensor], sparsity: float, scope: Scope) -> list[int]:
@@ -141,8 +39,8 @@ def hard_scores(
     {'a': tensor([[0.0200, 0.0000],
             [0.0000, 0.0200]])}
     """
-    masks = magnitude_masks(weights, sparsity, scope)
-    return {name: kept.to(weights[name].dtype) * (alpha * phi) for name, kept in masks.items()}
+    kept = keep_highest(soft_scores(weights), sparsity, scope)
+    return {name: matrix.to(weights[name].dtype) * (alpha * phi) for name, matrix in kept.items()}
 
 
 def soft_scores(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -172,7 +70,7 @@ def threshold_to(scores: Tensor, weight: Tensor, sparsity: float) -> tuple[Tenso
     Source: Appendix A.1.2, which leaves open where between the two φ lies; with α = 2 the initial φ is
     half-way too. A plain k-th value would keep all the ties, or none.
     """
-    pruned = lowest(scores, pruned_count(sparsity, scores.numel()), tie_break=weight.detach().abs())
+    pruned = mark_lowest(scores, pruned_count(sparsity, scores.numel()), tie_break=weight.detach().abs())
     if pruned.all():
         highest = scores.max()
         return torch.nextafter(highest, torch.full_like(highest, torch.inf)), scores

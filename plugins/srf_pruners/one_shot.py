@@ -2,46 +2,27 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from srf_pruners.arithmetic import magnitude_masks
-from srf_pruners.held import HeldParts
 from srf_pruners.options import OneShotOptions
-from srframework import Mask, Network
+from srf_pruners.scored import MagnitudePruner
 
 
-class _OneShot(HeldParts):
-    """Prune when attached; from then on the mask stays, and every weight is trained."""
-
-    keeps_best = True
-    options: OneShotOptions
-
-    def attach(self, network: Network, total_steps: int) -> None:
-        """Prune to the sparsity."""
-        super().attach(network, total_steps)
-        worth = {name: self._worth(weight) for name, weight in self._matrices.items()}
-        self.hold(Mask(magnitude_masks(worth, self.options.sparsity, self.options.scope)))
-
-    @abstractmethod
-    def _worth(self, weight: Tensor) -> Tensor:
-        """By what the entries are ranked, of the shape of ``weight``; the lowest are pruned."""
-
-
-class OneShotMagnitudePruning(_OneShot):
-    """P^omp: the smallest magnitudes are pruned at once.
+class OneShotMagnitudePruning(MagnitudePruner):
+    """P^omp: the smallest magnitudes are pruned at once; then every other weight is trained.
 
     Source: Han et al. 2015, "Learning both Weights and Connections for Efficient Neural Networks"
     (arXiv 1506.02626), section 3.
     """
 
-    def _worth(self, weight: Tensor) -> Tensor:
-        return weight
+    keeps_best = True
+    options: OneShotOptions
 
 
-class RandomPruning(_OneShot):
+class RandomPruning(OneShotMagnitudePruning):
     """P^random: every mask of the sparsity is as likely as every other.
 
     It is drawn from torch's global generator on the CPU, whatever the device, so that the
@@ -51,6 +32,7 @@ class RandomPruning(_OneShot):
     where random sparse networks are what winning tickets are compared with.
     """
 
-    def _worth(self, weight: Tensor) -> Tensor:
+    def scores(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Uniform in [0, 1)."""
         # In double precision: among 2^24 single ones two are often equal, and then the index would decide.
-        return torch.rand(weight.shape, dtype=torch.float64, device="cpu")
+        return {n: torch.rand(w.shape, dtype=torch.float64, device="cpu") for n, w in weights.items()}

@@ -11,7 +11,7 @@ import click
 from srframework.cli import streams
 from srframework.cli.claims import claims
 from srframework.cli.compare import compare
-from srframework.cli.context import App, Commands
+from srframework.cli.context import Commands
 from srframework.cli.listing import list_components, list_plugins, list_recipes
 from srframework.cli.results import results
 from srframework.cli.run import run
@@ -29,13 +29,14 @@ from srframework.training.signals import terminable
 @click.option(
     "--block",
     multiple=True,
+    is_eager=True,
     metavar="NAME",
     envvar="SRFRAMEWORK_BLOCK",
     help="Do not load this plugin: a distribution or an entry point. Repeatable; also $SRFRAMEWORK_BLOCK.",
 )
 @click.option("--debug", is_flag=True, help="Show the traceback of an error on stderr.")
 @click.pass_context
-def cli(context: click.Context, block: tuple[str, ...], debug: bool) -> None:
+def cli(context: click.Context, block: tuple[str, ...], debug: bool) -> None:  # noqa: ARG001 -- Commands.app reads it
     """Find subnetworks of pre-trained language models that are sparse and robust.
 
     A recipe (TOML) names a backbone, a data set and stages that train or prune; every noun in
@@ -46,7 +47,7 @@ def cli(context: click.Context, block: tuple[str, ...], debug: bool) -> None:
     """
     if context.obj is not None:
         context.obj["debug"] = debug
-    context.obj = App(blocked=block)
+    context.obj = cli.app(context)
 
 
 for command in (

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from srframework.claims.recipes import FOLDER, ClaimRecipe, check_claims, load_claims, shipped_claims
 from srframework.cli.context import App, Folder, json_option, print_json, print_table, set_option, store_option
-from srframework.cli.launching import launcher_options, started
+from srframework.cli.launching import launched, worker_options
 from srframework.cli.sweep import print_sweep_plan
 from srframework.recipe.file_checks import FileChecks
 
@@ -32,7 +32,7 @@ class _Seeds(click.ParamType[tuple[int, ...]]):
 @click.argument("names", metavar="[CLAIM]...", nargs=-1)
 @click.option("--seeds", type=_Seeds(), default="1,2,3", show_default=True, help="Seeds, one run of a claim for each.")
 @set_option
-@launcher_options
+@worker_options
 @click.option("--list", "listing", is_flag=True, help="List the claims and their checks; run nothing.")
 @click.option(
     "--out",
@@ -50,8 +50,8 @@ def claims(
     overrides: tuple[str, ...],
     jobs: int | None,
     threads: int | None,
-    launcher: str,
-    address: str | None,
+    launcher: str | None,
+    launcher_options: tuple[str, ...],
     listing: bool,
     out: Path | None,
     store: Path,
@@ -65,7 +65,7 @@ def claims(
     side), does not hold where it is clear of it the other way, and is undecided in between, and with
     fewer than three seeds. A claim holds where all its checks do, and does not where one does not (5 % in all).
     """
-    place = started(launcher, jobs, threads, address)
+    place = launched(app.registry, launcher, launcher_options, jobs, threads)
     files = None if listing or dry_run else FileChecks()
     chosen = load_claims(names or shipped_claims(), seeds, app.registry, overrides, files)
     if listing:
@@ -81,7 +81,7 @@ def claims(
     from srframework.run.progress import reporter
     from srframework.sweeps.run import Workers
 
-    workers = Workers(place, threads, tuple(app.blocked), reporter)
+    workers = Workers(place, tuple(app.blocked), reporter)
     result = run_claims(chosen, app.registry, store, out, workers, ClaimDisplay(tables=False))
     if as_json:
         print_json(result.rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from srframework.errors import UsageError, did_you_mean, nearest, shorten
+from srframework.errors import PluginError, SRFrameworkError, UsageError, did_you_mean, nearest, shorten
+from srframework.faults import describe, is_of_the_machine
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registered, Registry
 
@@ -44,17 +45,6 @@ class Folder(click.Path):
         if len(text.encode()) > _LONGEST_PATH:
             self.fail(f"expected a path of at most {_LONGEST_PATH} bytes, got {shorten(text)}", param, ctx)
         return super().convert(value, param, ctx)
-
-
-class Commands(click.Group):
-    """The group of all commands: their arguments are text."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Refuse bytes that are no UTF-8, which Python passes on as halves of surrogate pairs."""
-        for each in args:
-            if not _is_text(each):
-                raise UsageError(f"expected arguments in UTF-8, got {shorten(each)}")
-        return super().parse_args(ctx, args)
 
 
 def _is_text(text: str) -> bool:
@@ -92,14 +82,21 @@ class App:
 
     Attributes:
         blocked: Plugins not to load.
+        reserved: Names of the built-in commands.
     """
 
     blocked: Sequence[str]
+    reserved: Collection[str] = ()
+
+    @cached_property
+    def found(self) -> Registry:
+        """The components and commands of all plugins."""
+        return Registry(discover(self.blocked, self.reserved))
 
     @cached_property
     def registry(self) -> Registry:
-        """The components of all plugins; what is wrong with any of them goes to stderr, a line each."""
-        registry = Registry(discover(self.blocked))
+        """The same; what is wrong with any of the plugins goes to stderr, a line each."""
+        registry = self.found
         names = {name for plugin in registry.plugins for name in (plugin.dist, plugin.name)}
         for unknown in sorted(set(self.blocked) - names):
             near = nearest(unknown, names)
@@ -109,6 +106,60 @@ class App:
         for line in registry.failures():
             click.echo(f"warning: {line}", err=True)
         return registry
+
+
+class Commands(click.Group):
+    """The group of all commands: the built-in ones, and those that plugins add. Arguments are text.
+
+    Plugins are loaded where a name is no built-in command, and for ``--help``.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse bytes that are no UTF-8, which Python passes on as halves of surrogate pairs."""
+        for each in args:
+            if not _is_text(each):
+                raise UsageError(f"expected arguments in UTF-8, got {shorten(each)}")
+        return super().parse_args(ctx, args)
+
+    def app(self, ctx: click.Context) -> App:
+        """This invocation; it may be asked for before all options are read."""
+        if _APP not in ctx.meta:
+            block = next(each for each in self.params if each.name == "block")
+            blocked = ctx.params.get("block") or block.type_cast_value(ctx, block.value_from_envvar(ctx))
+            ctx.meta[_APP] = App(blocked, tuple(self.commands))
+        app: App = ctx.meta[_APP]
+        return app
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of the built-in commands, and of those of plugins."""
+        return sorted([*self.commands, *self.app(ctx).found.commands()])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name; None where there is none, which may be a plugin's fault: says which failed."""
+        if cmd_name in self.commands:
+            return self.commands[cmd_name]
+        found = self.app(ctx).found.command(cmd_name)
+        if found is None:
+            _ = self.app(ctx).registry
+        return found[0] if found is not None else None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Do what the arguments say; a plugin's command that fails in a way of its own is its plugin's fault."""
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, SRFrameworkError, click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except BaseException as error:
+            name = str(ctx.invoked_subcommand)
+            found = self.app(ctx).found.command(name) if name not in self.commands else None
+            if found is None or is_of_the_machine(error):
+                raise
+            if isinstance(error, SystemExit):
+                ctx.exit(error.code if isinstance(error.code, int) else bool(error.code))
+            raise PluginError(f"{found[1]} fails: {describe(error)}") from error
+
+
+_APP = "srframework.app"
 
 
 def print_json(value: Any) -> None:

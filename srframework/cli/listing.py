@@ -21,7 +21,7 @@ _PLURALS = {f"{title.replace(' ', '-')}s": kind for kind, title in KINDS.items()
 def list_components(app: App, kind: str | None, as_json: bool) -> None:
     """List the components: all, or those of one KIND.
 
-    KIND is backbone, pruner, debiaser, bias, dataset or evaluator.
+    KIND is backbone, pruner, debiaser, bias, dataset, evaluator or launcher.
     """
     components = app.registry.of_kind(_PLURALS.get(kind, kind)) if kind else list(app.registry)
     print_rows([component_row(each) for each in components], as_json, ("kind", "name", "summary", "dist", "version"))

@@ -46,6 +46,8 @@ def show(app: App, component: str, as_toml: bool, as_json: bool) -> None:
             f"expected KIND/NAME with KIND one of {', '.join(KINDS)}; got {component!r}{did_you_mean(near)}"
         )
     registered = app.registry.get(kind, name)
+    if as_toml and kind == "launcher":
+        raise UsageError(f"--toml: no recipe has a table for a launcher; use `srframework sweep --launcher {name}`")
     with calling(registered.owner, "options"):
         options = list(_options(registered.component.options, registered.component.source))
         json.dumps(options)

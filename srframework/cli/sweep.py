@@ -11,14 +11,14 @@ import click
 
 from srframework.claims.check import TABLES
 from srframework.cli.context import App, Folder, json_option, print_json, set_option, store_option
-from srframework.cli.launching import launcher_options, started
+from srframework.cli.launching import launched, worker_options
 from srframework.cli.plan import print_plan
+from srframework.contracts import Launcher
 from srframework.errors import SRFrameworkError, UsageError
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.plan import check_early
 from srframework.recipe.sweep import Cell, load_cells
 from srframework.run.identity import signatures
-from srframework.sweeps.scheduler import Launcher
 
 
 @click.command()
@@ -38,7 +38,7 @@ from srframework.sweeps.scheduler import Launcher
     help="Sweep keys that move together. Repeatable.",
 )
 @set_option
-@launcher_options
+@worker_options
 @click.option(
     "--out",
     type=Folder(),
@@ -58,8 +58,8 @@ def sweep(
     overrides: tuple[str, ...],
     jobs: int | None,
     threads: int | None,
-    launcher: str,
-    address: str | None,
+    launcher: str | None,
+    launcher_options: tuple[str, ...],
     out: Path | None,
     store: Path,
     dry_run: bool,
@@ -72,7 +72,7 @@ def sweep(
 
     For example: `srframework sweep quickstart --grid seed=1,2,3 --grid stages.srnet.pruner.sparsity=0.5,0.7 --jobs 2`.
 
-    Several processes share the CPUs; of several GPUs each process has one. On a Ray cluster, --out, --store
+    Several processes share the CPUs; of several GPUs each process has one. On a cluster, --out, --store
     and the data must be on a file system that all machines see under the same path. The progress of
     each stage is then in OUT/logs.
     """
@@ -83,11 +83,11 @@ def sweep(
             "expected something to sweep: --grid, --zip, or a [sweep] in the recipe; `srframework run` runs it once"
         )
         raise UsageError(f"{recipe}: {expected}")
-    place = started(launcher, jobs, threads, address)
+    place = launched(app.registry, launcher, launcher_options, jobs, threads)
     if dry_run:
         print_sweep_plan(cells, as_json)
     else:
-        sweep_cells(app, cells, store, out, place, threads, as_json)
+        sweep_cells(app, cells, store, out, place, as_json)
 
 
 def sweep_cells(
@@ -96,7 +96,6 @@ def sweep_cells(
     store: Path,
     out: Path | None,
     launcher: AbstractContextManager[Launcher] | None = None,
-    threads: int | None = None,
     as_json: bool = False,
 ) -> None:
     """Run every cell; print the report of each.
@@ -109,7 +108,7 @@ def sweep_cells(
     from srframework.run.progress import reporter
     from srframework.sweeps.run import Workers, run_sweep
 
-    workers = Workers(launcher, threads, tuple(app.blocked), reporter)
+    workers = Workers(launcher, tuple(app.blocked), reporter)
     result = run_sweep(cells, app.registry, store, out, workers, SweepDisplay(tables=not as_json))
     if as_json:
         print_json(result.reports)

@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from srframework.cli.context import print_report
+from srframework.contracts import JobResult
 from srframework.recipe.sweep import Cell
 from srframework.sweeps.run import Piece, SweepEvents, SweepResult
-from srframework.sweeps.worker import Outcome
 
 
 class SweepDisplay(SweepEvents):
@@ -52,7 +52,7 @@ class SweepDisplay(SweepEvents):
     def restarted(self, piece: Piece, why: str) -> None:
         click.echo(f"warning: {self._title(piece)}: {why}; it is started again", err=True)
 
-    def ended(self, piece: Piece, outcome: Outcome) -> None:
+    def ended(self, piece: Piece, outcome: JobResult) -> None:
         if self._in_process:
             return
         if outcome.error is not None:

@@ -17,15 +17,18 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from srframework import hookspecs
 from srframework.component import API, KINDS, Component
 from srframework.faults import describe
-from srframework.registry import distributions
+from srframework.registry import core, distributions
 from srframework.registry.plugin_code import PluginCode, of_plugin
+
+if TYPE_CHECKING:
+    import click
 
 GROUP = "srframework"
 """The entry point group in which plugins register."""
@@ -33,16 +36,17 @@ GROUP = "srframework"
 
 @dataclass(frozen=True)
 class Plugin:
-    """One entry point, and what became of it.
+    """One entry point, or the core itself, and what became of it.
 
     Attributes:
         dist: Name of the distribution that registers it.
         version: Version of that distribution.
         name: Name of the entry point.
-        value: What the entry point names: ``"srf_pruners"``.
+        value: What the entry point names: ``"srf_pruners"``; of the core, ``"srframework"``.
         state: ``"loaded"``, ``"failed"`` or ``"blocked"``.
         failure: Why it failed, in one line; empty otherwise.
         components: ``(kind, component)`` pairs; empty unless loaded.
+        commands: Those that it adds to the command line; empty unless loaded.
         code: The files of its code, as they were when it was loaded; None unless loaded.
         lost: ``(kind, name)`` of the components that it had registered before it failed.
     """
@@ -54,6 +58,7 @@ class Plugin:
     state: str
     failure: str = ""
     components: tuple[tuple[str, Component], ...] = ()
+    commands: tuple[click.Command, ...] = ()
     code: PluginCode | None = field(default=None, compare=False, repr=False)
     lost: frozenset[tuple[str, str]] = frozenset()
 
@@ -90,23 +95,27 @@ def _mentions(file: Path, name: str) -> bool:
 
 
 _HOOKS = {f"srframework_{title.replace(' ', '_')}s": kind for kind, title in KINDS.items()}
+_COMMANDS = "srframework_register_commands"
+_ALL_HOOKS = ", ".join([*_HOOKS, _COMMANDS])
 
 
 class _Refused(Exception):
     """What a plugin registers is not what the hooks ask for."""
 
 
-def discover(blocked: Collection[str] = ()) -> list[Plugin]:
+def discover(blocked: Collection[str] = (), reserved: Collection[str] = ()) -> list[Plugin]:
     """Load every installed plugin that is not blocked; in order of distribution and name.
 
     A distribution whose metadata cannot be read is one that failed, under the name of the file.
 
     Args:
         blocked: Distributions or entry points not to load, by name.
+        reserved: Names of the commands that no plugin may have.
 
     Never raises for a plugin's fault: see :attr:`Plugin.failure`.
     """
-    plugins = [_load(entry, blocked) for entry in dict.fromkeys(distributions.entry_points_of(GROUP))]
+    plugins = [_core(blocked)]
+    plugins += [_load(entry, blocked, reserved) for entry in dict.fromkeys(distributions.entry_points_of(GROUP))]
     for (place, file), what in sorted(distributions.DAMAGED.items()):
         if file in (distributions.ENTRY_POINTS, distributions.METADATA):
             dist, version = distributions.named_by_folder(place)
@@ -114,16 +123,27 @@ def discover(blocked: Collection[str] = ()) -> list[Plugin]:
     return list(_own_names(sorted(plugins, key=lambda each: (each.dist, each.version, each.name, each.value))))
 
 
-def _load(entry: EntryPoint, blocked: Collection[str]) -> Plugin:
+def _core(blocked: Collection[str]) -> Plugin:
+    """The components that come without an entry point."""
+    from srframework import __version__
+
+    components = tuple(("launcher", each) for each in core.LAUNCHERS)
+    is_blocked = not {"srframework", "core"}.isdisjoint(blocked)
+    state = "blocked" if is_blocked else "loaded"
+    return Plugin("srframework", __version__, "core", "srframework", state, components=() if is_blocked else components)
+
+
+def _load(entry: EntryPoint, blocked: Collection[str], reserved: Collection[str]) -> Plugin:
     dist, version = distributions.described(entry.dist) if entry.dist is not None else ("unknown", "0")
     state, failure = "loaded", ""
     components: list[tuple[str, Component]] = []
+    commands: list[click.Command] = []
     code: PluginCode | None = None
     if dist in blocked or entry.name in blocked:
         return Plugin(dist, version, entry.name, entry.value, "blocked")
     try:
         with _contained():
-            _collect(_imported(entry), components)
+            _collect(_imported(entry), components, commands, reserved)
             code = of_plugin(f"{dist} {version}", entry.value, [each for _, each in components], entry.dist)
     except KeyboardInterrupt:
         raise
@@ -136,7 +156,7 @@ def _load(entry: EntryPoint, blocked: Collection[str]) -> Plugin:
     if state == "failed":
         lost = frozenset((kind, component.name) for kind, component in components)
         return Plugin(dist, version, entry.name, entry.value, state, " ".join(failure.split()), lost=lost)
-    return Plugin(dist, version, entry.name, entry.value, state, failure, tuple(components), code)
+    return Plugin(dist, version, entry.name, entry.value, state, failure, tuple(components), tuple(commands), code)
 
 
 @contextlib.contextmanager
@@ -171,24 +191,29 @@ def _own_names(plugins: Iterable[Plugin]) -> Iterator[Plugin]:
         if repeated:
             failure = f"registers a name of another plugin of {plugin.dist}: {'; '.join(repeated)}"
             lost = frozenset((kind, name) for _, kind, name in names)
-            yield replace(plugin, state="failed", failure=failure, components=(), lost=lost)
+            yield replace(plugin, state="failed", failure=failure, components=(), commands=(), lost=lost)
         else:
             taken |= dict.fromkeys(names, plugin.name)
             yield plugin
 
 
-def _collect(module: ModuleType, components: list[tuple[str, Component]]) -> None:
-    """Add the components of a module to a list, which has those before the fault where there is one."""
+def _collect(
+    module: ModuleType,
+    components: list[tuple[str, Component]],
+    commands: list[click.Command],
+    reserved: Collection[str],
+) -> None:
+    """Add the components and commands of a module to lists, which have those before the fault where there is one."""
     manager = pluggy.PluginManager("srframework")
     manager.add_hookspecs(hookspecs)
     try:
         manager.register(module)
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        raise _Refused(f"{describe(error)}; the hooks are {', '.join(_HOOKS)}") from error
+        raise _Refused(f"{describe(error)}; the hooks are {_ALL_HOOKS}") from error
     callers = manager.get_hookcallers(module)
     if not callers:
-        raise _Refused(f"implements no hook; the hooks are {', '.join(_HOOKS)}, marked with srframework.hookimpl")
+        raise _Refused(f"implements no hook; the hooks are {_ALL_HOOKS}, marked with srframework.hookimpl")
     implemented = {caller.name for caller in callers}
     for hook, kind in _HOOKS.items():
         results = getattr(manager.hook, hook)()
@@ -199,6 +224,23 @@ def _collect(module: ModuleType, components: list[tuple[str, Component]]) -> Non
                 components.append((kind, component))  # noqa: PERF401 -- extend would lose those before a fault
     _refuse_other_api(components)
     _refuse_repeats(components)
+    if _COMMANDS in implemented:
+        commands += _commands(manager, reserved)
+
+
+def _commands(manager: pluggy.PluginManager, reserved: Collection[str]) -> Iterator[click.Command]:
+    """What a plugin adds to a group of its own, where it can change no other command."""
+    import click
+
+    group = click.Group()
+    getattr(manager.hook, _COMMANDS)(cli=group)
+    for name, command in group.commands.items():
+        if not isinstance(command, click.Command):
+            raise _Refused(f"registers as the command {name!r} a value of type {type(command).__name__}")
+        if name in reserved:
+            raise _Refused(f"registers the command {name!r}, which srframework has itself; expected another name")
+        command.name = name
+        yield command
 
 
 _MOST_COMPONENTS = 10_000

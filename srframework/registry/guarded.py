@@ -6,28 +6,14 @@ contract class has is forwarded, whatever its name.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import math
-from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral, Real
+from collections.abc import Callable
 from typing import Any
 
-from srframework.contracts import (
-    PARTS,
-    Backbone,
-    BiasModel,
-    Dataset,
-    Debiaser,
-    Evaluator,
-    Network,
-    Phase,
-    Pruner,
-    Split,
-    TaskData,
-)
+from srframework.contracts import Backbone, BiasModel, Dataset, Debiaser, Evaluator, Launcher, Pruner
 from srframework.errors import PluginError
 from srframework.faults import built, calling, expect, kind_of, where
+from srframework.registry.returned import CHECKS
 
 CONTRACTS: dict[str, type] = {
     "backbone": Backbone,
@@ -36,6 +22,7 @@ CONTRACTS: dict[str, type] = {
     "bias": BiasModel,
     "pruner": Pruner,
     "evaluator": Evaluator,
+    "launcher": Launcher,
 }
 """What a factory must make, by the kind of the component."""
 
@@ -77,7 +64,7 @@ def _proxy(contract: type) -> Callable[[object, str, object], Any]:
 
 
 def _method(contract: type, name: str) -> Callable[..., Any]:
-    what, check = f"{name}()", _CHECKS.get((contract, name))
+    what, check = f"{name}()", CHECKS.get((contract, name))
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         owner = self.guarded_owner
@@ -93,11 +80,13 @@ def _method(contract: type, name: str) -> Callable[..., Any]:
 
 
 def _attribute(contract: type, name: str) -> Callable[[Any], Any]:
-    kind = type(getattr(contract, name))
+    kind, check = type(getattr(contract, name)), CHECKS.get((contract, name))
 
     def get(self: Any) -> Any:
         with calling(self.guarded_owner, name):
             given = getattr(self.guarded, name)
+        if check is not None:
+            return check(given, self.guarded_owner, name)
         expect(isinstance(given, kind), self.guarded_owner, name, f"a value of type {kind.__name__}", given)
         return given
 
@@ -109,248 +98,3 @@ def _other(self: Any, name: str) -> Any:
     if name in ("guarded", "guarded_owner", "options") or name.startswith("__"):
         raise AttributeError(name)
     return getattr(self.guarded, name)
-
-
-# -- what the methods give -------------------------------------------------------------------------
-
-
-def _network(given: Any, owner: str, what: str, *_: Any) -> Any:
-    from torch import nn
-
-    def must(holds: bool, expected: str, got: object) -> None:
-        expect(holds, owner, what, expected, got)
-
-    must(isinstance(given, Network), "a srframework.Network", given)
-    must(isinstance(given.model, nn.Module), "a Network whose model is a torch module", given.model)
-    must(callable(given.tokenizer), "a Network whose tokenizer can be called", given.tokenizer)
-    must(isinstance(given.prunable, Mapping), "a Network whose prunable is a mapping", given.prunable)
-    modules = dict(given.model.named_modules())
-    for name, part in given.prunable.items():
-        expected = f"prunable modules of the model, each with a matrix as its weight, of a part among {PARTS}"
-        weight = getattr(modules.get(name), "weight", None)
-        is_matrix = isinstance(weight, nn.Parameter) and weight.dim() == 2
-        must(name in modules and is_matrix and part in PARTS, expected, f"{name!r}: {part!r}")
-    return given
-
-
-def _counts(given: Any, owner: str, what: str, *_: Any) -> dict[str, int]:
-    expect(isinstance(given, Mapping), owner, what, "a mapping from names of splits to numbers of examples", given)
-    for name, size in given.items():
-        is_right = isinstance(name, str) and _is_count(size)
-        expect(is_right, owner, what, "numbers of examples by the name of the split", f"{name!r}: {_shown(size)}")
-    return {name: int(size) for name, size in given.items()}
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, Integral) and value is not True and value is not False and int(value) >= 0
-
-
-def _shown(value: object) -> str:
-    return str(value) if isinstance(value, Real) else kind_of(value)
-
-
-def _task(given: Any, owner: str, what: str, *_: Any) -> Any:
-    def must(holds: bool, expected: str, got: object) -> None:
-        expect(holds, owner, what, expected, got)
-
-    must(isinstance(given, TaskData), "a srframework.TaskData", given)
-    _must_be_names(given.labels, must, "labels")
-    must(
-        len(set(given.labels)) > 1, "a TaskData with two labels or more, each once", f"labels = {given.labels!r}"[:200]
-    )
-    must(isinstance(given.metric, str), "a TaskData whose metric is a name", given.metric)
-    for name in ("ood", "also", "notes", "merged_labels"):
-        is_several = isinstance(getattr(given, name), Sequence) and not isinstance(getattr(given, name), str)
-        must(is_several, f"a TaskData whose {name} is a tuple", getattr(given, name))
-    must(all(isinstance(each, str) for each in given.notes), "a TaskData whose notes are strings", given.notes)
-    known = set(given.merged_labels) <= set(given.labels)
-    must(known, "a TaskData whose merged_labels are among its labels", f"{given.merged_labels!r}"[:200])
-    splits = {"train": given.train, "dev": given.dev, "test": given.test, "ood_train": given.ood_train}
-    splits |= {f"ood[{index}]": each for index, each in enumerate(given.ood)}
-    splits |= {f"also[{index}]": each for index, each in enumerate(given.also)}
-    for name, split in splits.items():
-        if split is not None or name in ("train", "dev"):
-            _check_split(name, split, given, must)
-    names = [split.name for split in (given.train, *given.evaluated)]
-    must(len(set(names)) == len(names), "splits with a name of their own each", ", ".join(names)[:200])
-    features = given.spurious_features
-    if features is None:
-        return given
-    must(callable(features), "a TaskData whose spurious_features is a function or None", features)
-    return dataclasses.replace(given, spurious_features=_guarded_features(features, owner))
-
-
-def _must_be_names(given: Any, must: Callable[[bool, str, object], None], what: str) -> None:
-    is_several = isinstance(given, Sequence) and not isinstance(given, str)
-    must(is_several and all(isinstance(each, str) for each in given), f"{what} as a tuple of strings", given)
-
-
-def _check_split(where: str, split: Any, task: TaskData, must: Callable[[bool, str, object], None]) -> None:
-    import datasets
-    import numpy as np
-
-    must(isinstance(split, Split), f"a srframework.Split as {where}", split)
-    must(isinstance(split.name, str) and bool(split.name), f"a name for the split {where}", split.name)
-    must(isinstance(split.examples, datasets.Dataset), f"a datasets.Dataset as examples of {where}", split.examples)
-    columns = split.examples.column_names
-    must({"text_a", "label"} <= set(columns), f"the columns text_a and label in {where}", ", ".join(columns)[:200])
-    must(len(split.examples) > 0, f"examples in {where}", "none")
-    _must_be_names(split.labels, must, f"labels of {where}")
-    if split.collapse is None:
-        must(tuple(split.labels) == tuple(task.labels), f"the task's labels in {where}, or a collapse", "other labels")
-    else:
-        fits = len(split.collapse) == len(task.labels) and set(split.collapse) <= set(range(len(split.labels)))
-        must(fits, f"a collapse of {where} with a label of the split for each label of the task", f"{split.collapse!r}")
-    labels = np.asarray(split.examples["label"])
-    fits = labels.dtype.kind in "iu" and labels.min() >= 0 and labels.max() < len(split.labels)
-    must(bool(fits), f"labels of {where} in 0..{len(split.labels) - 1}", "other values")
-    for column in {"text_a", "text_b"} & set(columns):
-        kind = getattr(split.examples.features[column], "dtype", "no text")
-        must(kind in ("string", "large_string"), f"text in the column {column} of {where}", str(kind))
-
-
-def _guarded_features(features: Callable[..., Any], owner: str) -> Callable[..., Any]:
-    def call(split: Split, vectors: Any) -> Any:
-        import numpy as np
-
-        with calling(owner, "spurious_features()"):
-            rows = np.asarray(features(split, vectors))
-            fits = rows.ndim == 2 and len(rows) == len(split.examples) and rows.dtype.kind in "iufb"
-            expected = f"numbers of shape ({len(split.examples)}, F) for the split {split.name!r}"
-            expect(fits, owner, "spurious_features()", expected, f"{rows.dtype} of shape {rows.shape}")
-            expect(bool(np.isfinite(rows).all()), owner, "spurious_features()", "finite numbers", "some that are not")
-            return rows
-
-    return call
-
-
-def _parameters(given: Any, owner: str, what: str, *_: Any) -> list[Any]:
-    from torch import Tensor
-
-    expect(given is not None and not isinstance(given, Tensor), owner, what, "a list of parameters", given)
-    listed = list(given)
-    for each in listed:
-        expect(isinstance(each, Tensor), owner, what, "a list of parameters", f"one with {kind_of(each)} in it")
-        expect(each.is_leaf, owner, what, "parameters that are leaves of the graph", "one that was computed")
-    expect(len({id(each) for each in listed}) == len(listed), owner, what, "each parameter once", "one twice")
-    return listed
-
-
-def _some_parameters(given: Any, owner: str, what: str, *_: Any) -> list[Any]:
-    listed = _parameters(given, owner, what)
-    expect(bool(listed), owner, what, "at least one parameter", "none")
-    return listed
-
-
-def _loss(given: Any, owner: str, what: str, inputs: Any, *_: Any) -> Any:
-    from torch import Tensor
-
-    expected = "a scalar tensor, the mean loss of the batch"
-    expect(isinstance(given, Tensor), owner, what, expected, given)
-    expect(given.dim() == 0, owner, what, expected, f"a tensor of shape {tuple(given.shape)}")
-    expect(given.is_floating_point(), owner, what, expected, f"a tensor of {given.dtype}")
-    if inputs.logits.requires_grad:
-        expect(given.requires_grad, owner, what, "a tensor that depends on the logits", "one without a gradient")
-    if given.device.type == "cpu" and math.isnan(given.item()):  # elsewhere, to ask at each step costs time
-        sound = bool((inputs.logits.detach().abs() < _HUGE).all())
-        expect(not sound, owner, what, "a number where all logits are finite", "NaN")
-    return given
-
-
-_HUGE = 1e30
-"""From which on a correct loss may overflow in single precision."""
-
-
-def _phases(given: Any, owner: str, what: str, *_: Any) -> list[Phase]:
-    expect(isinstance(given, Sequence) and not isinstance(given, str), owner, what, "a list of Phase", given)
-    expect(bool(given), owner, what, "at least one Phase", "none")
-    for phase in given:
-        expect(isinstance(phase, Phase), owner, what, "a list of Phase", f"one with {kind_of(phase)} in it")
-        expect(_is_count(phase.steps), owner, what, "phases of 0 steps or more", f"steps = {_shown(phase.steps)}")
-        is_level = phase.level is None or (isinstance(phase.level, Real) and 0 <= float(phase.level) < 1)
-        expect(is_level, owner, what, "phases with a level in [0, 1), or None", f"level = {_shown(phase.level)}")
-    return list(given)
-
-
-def _bool(given: Any, owner: str, what: str, *_: Any) -> bool:
-    import numpy as np
-
-    expect(isinstance(given, bool | np.bool_), owner, what, "True or False", given)
-    return bool(given)
-
-
-def _mask(given: Any, owner: str, what: str, *_: Any) -> Any:
-    from srframework.masks import Mask
-
-    expect(isinstance(given, Mask), owner, what, "a srframework.Mask", given)
-    return given
-
-
-def _state(given: Any, owner: str, what: str, *_: Any) -> dict[str, Any]:
-    from torch import Tensor
-
-    expect(isinstance(given, Mapping), owner, what, "a mapping from names to tensors", given)
-    for name, value in given.items():
-        is_right = isinstance(name, str) and isinstance(value, Tensor)
-        expect(is_right, owner, what, "a mapping from names to tensors", f"{name!r}: {kind_of(value)}")
-    return dict(given)
-
-
-def _figures(given: Any, owner: str, what: str, *_: Any) -> dict[str, float]:
-    import numpy as np
-
-    expect(isinstance(given, Mapping), owner, what, "a mapping from names to numbers", given)
-    figures = {}
-    for name, value in given.items():
-        expect(isinstance(name, str), owner, what, "figures under names", f"{name!r} as a name"[:200])
-        number = value.item() if hasattr(value, "item") and np.size(value) == 1 else value
-        is_number = isinstance(number, Real) and not isinstance(number, bool)
-        expect(is_number, owner, what, f"a number as {name!r}", value)
-        expect(math.isfinite(number), owner, what, f"a finite number as {name!r}", str(number))
-        figures[name] = float(number)
-    return figures
-
-
-def _of_confusion(given: Any, owner: str, what: str, confusion: Any) -> dict[str, Any]:
-    import numpy as np
-
-    expect(isinstance(given, Mapping), owner, what, "a mapping from names to arrays", given)
-    figures = {}
-    for name, value in given.items():
-        expect(isinstance(name, str), owner, what, "figures under names", f"{name!r} as a name"[:200])
-        numbers = np.asarray(value)
-        fits = numbers.shape == (len(confusion),) and numbers.dtype.kind in "iufb" and bool(np.isfinite(numbers).all())
-        got = f"{numbers.dtype} of shape {numbers.shape}"
-        expect(fits, owner, what, f"finite numbers of shape ({len(confusion)},) as {name!r}", got)
-        figures[name] = numbers.astype(np.float64)
-    return figures
-
-
-def _log_probs(given: Any, owner: str, what: str, *_: Any) -> Any:
-    import numpy as np
-
-    if given is None:
-        return None
-    rows = np.asarray(given)
-    expect(rows.dtype.kind == "f", owner, what, "an array of floating-point numbers, or None", f"{rows.dtype}")
-    return rows
-
-
-_CHECKS: dict[tuple[type, str], Callable[..., Any]] = {
-    (Backbone, "load"): _network,
-    (Dataset, "load"): _task,
-    (Dataset, "sizes"): _counts,
-    (Debiaser, "parameters"): _parameters,
-    (Debiaser, "loss"): _loss,
-    (BiasModel, "log_probs"): _log_probs,
-    (Pruner, "phases"): _phases,
-    (Pruner, "parameters"): _some_parameters,
-    (Pruner, "complete"): _bool,
-    (Pruner, "changes_mask"): _bool,
-    (Pruner, "masks"): _mask,
-    (Pruner, "state"): _state,
-    (Evaluator, "applies_to"): _bool,
-    (Evaluator, "evaluate"): _figures,
-    (Evaluator, "of_confusion"): _of_confusion,
-    (Evaluator, "measure"): _figures,
-}

@@ -8,9 +8,10 @@ import itertools
 import re
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from srframework.component import KINDS, Component, Needs, Options
 from srframework.errors import (
@@ -24,7 +25,9 @@ from srframework.errors import (
 )
 from srframework.faults import calling, describe, expect, is_of_the_machine, kind_of, where
 from srframework.registry.discovery import Plugin
-from srframework.registry.guarded import guarded
+
+if TYPE_CHECKING:
+    import click
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,9 @@ class Registered:
         factory = self._factory()
         with calling(self.owner, "factory"):
             made = factory(options)
-        return guarded(self.kind, made, self.owner, options)
+        # By name: the boundary knows tensors and data sets, and commands that only list build nothing.
+        boundary = importlib.import_module("srframework.registry.guarded")
+        return boundary.guarded(self.kind, made, self.owner, options)
 
     def _factory(self) -> Callable[[Any], Any]:
         factory = self.component.factory
@@ -188,6 +193,23 @@ class Registry:
         having = [plugin for plugin in of_dist if plugin.has(kind, bare)] or (of_dist if dist else [])
         if having:
             raise MissingComponent(f"{KINDS[kind]} {name!r} is missing: {'; '.join(map(_failed, having))}")
+
+    def commands(self) -> list[str]:
+        """The names of the commands that plugins add to the command line; none that several plugins add."""
+        names = Counter(str(command.name) for plugin in self.plugins for command in plugin.commands)
+        return sorted(name for name, count in names.items() if count == 1)
+
+    def command(self, name: str) -> tuple[click.Command, str] | None:
+        """A command that a plugin adds, and its owner, for messages; None where there is none of that name.
+
+        Raises:
+            AmbiguousComponent: Several plugins add it; lists them.
+        """
+        found = [(each, plugin) for plugin in self.plugins for each in plugin.commands if each.name == name]
+        if len(found) > 1:
+            owners = " and ".join(_title(plugin) for _, plugin in found)
+            raise AmbiguousComponent(f"{owners} have a command {name!r} each; leave one of them out with --block NAME")
+        return next(((each, f"command {name!r} of {p.dist} {p.version}") for each, p in found), None)
 
     def failures(self) -> list[str]:
         """One line for each plugin that failed, and for each name that two plugins claim."""

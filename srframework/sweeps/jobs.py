@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from srframework.contracts import Job
 from srframework.recipe.sweep import Cell
 from srframework.run.identity import signatures
 from srframework.sweeps.scheduler import Task
-from srframework.sweeps.worker import Work
 
 
 @dataclass(frozen=True)
@@ -94,11 +94,11 @@ class Tasks:
                 found.setdefault(self._names[sign], []).append(number)
         return found
 
-    def _work(self, number: int, stage: str | None, stored_only: bool = False, users: Sequence[int] = ()) -> Work:
+    def _work(self, number: int, stage: str | None, stored_only: bool = False, users: Sequence[int] = ()) -> Job:
         place, signs = self.out / self.cells[number].slug, self.signatures[number]
         name = self.cells[number].slug if stage is None else self._names[signs[stage]]
         steps = {each: tuple(sorted(self._steps[sign])) for each, sign in signs.items() if self._steps[sign]}
-        return Work(
+        return Job(
             recipe=str(place / "recipe.toml"),
             stage=stage,
             out=str(place) if stage is None else None,

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from srframework.contracts import JobResult, Launcher
 from srframework.recipe.plan import check_early
 from srframework.recipe.sweep import Cell
 from srframework.registry.registry import Registry
@@ -20,9 +21,9 @@ from srframework.run.state import mark_failed
 from srframework.sweeps import scheduler
 from srframework.sweeps.directory import SweepDirectory
 from srframework.sweeps.jobs import Tasks
-from srframework.sweeps.launchers.serial import Here
-from srframework.sweeps.scheduler import Launcher, Task
-from srframework.sweeps.worker import Outcome, shown_by
+from srframework.sweeps.launchers.serial import SerialLauncher
+from srframework.sweeps.scheduler import Task
+from srframework.sweeps.worker import shown_by
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class SweepEvents:
     def restarted(self, piece: Piece, why: str) -> None:
         """The worker process of a piece died; the piece starts again."""
 
-    def ended(self, piece: Piece, outcome: Outcome) -> None:
+    def ended(self, piece: Piece, outcome: JobResult) -> None:
         """A piece is done, or has failed by itself; not called where it fails because of a piece that it needs."""
 
     def warned(self, text: str) -> None:
@@ -105,13 +106,11 @@ class Workers:
 
     Attributes:
         launcher: Starts the launcher when it is entered, and closes it; None: this process does all the work.
-        threads: Of each computation in this process; None leaves it to torch.
         blocked: Plugins that no worker loads.
         display: Shows the progress of runs in this process.
     """
 
     launcher: AbstractContextManager[Launcher] | None = None
-    threads: int | None = None
     blocked: tuple[str, ...] = ()
     display: Display = silent
 
@@ -148,7 +147,7 @@ def run_sweep(
     workers, events = workers or Workers(), events or SweepEvents()
     check_early(cell.recipe for cell in cells)
     directory = SweepDirectory(out or SweepDirectory.default_path(cells), cells, beside)
-    here = Here(workers.threads)
+    here = SerialLauncher()
     with kept_materials(), shown_by(workers.display), workers.launcher or nullcontext(here) as launcher:
         directory.make()
         failures = tuple(registry.failures())
@@ -213,7 +212,7 @@ class _Run:
     def _piece(self, task: Task) -> Piece:
         return Piece(task.name, self._numbers.get(task.name), tuple(self._users[task.name]), task.work.log)
 
-    def _ended_stored(self, task: Task, outcome: Outcome) -> None:
+    def _ended_stored(self, task: Task, outcome: JobResult) -> None:
         number = self._numbers[task.name]
         if outcome.error is None:
             self._succeeded(number, outcome)
@@ -221,7 +220,7 @@ class _Run:
             self._repeated.add(number)
             self._events.repeated(number, outcome.error)
 
-    def _ended(self, task: Task, outcome: Outcome) -> None:
+    def _ended(self, task: Task, outcome: JobResult) -> None:
         piece = self._piece(task)
         signs = self._tasks.signatures[piece.runs[0]]
         self._computed.update(signs[name] for name in outcome.computed)
@@ -244,7 +243,7 @@ class _Run:
         mark_failed(place, error)
         self._keep(number, {"values": self._cells[number].values, "run": str(place), "error": error, "log": log})
 
-    def _succeeded(self, number: int, outcome: Outcome) -> None:
+    def _succeeded(self, number: int, outcome: JobResult) -> None:
         assert outcome.report is not None, "a run that did not fail has one"
         self._keep(number, {"values": self._cells[number].values} | outcome.report)
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from srframework.sweeps.worker import Outcome, Work
+from srframework.contracts import Job, JobResult, Launcher, WorkerDied
 
 RETRIES = 2
 """How often a task is started again whose worker died."""
@@ -25,37 +24,9 @@ class Task:
     """
 
     name: str
-    work: Work
+    work: Job
     needs: tuple[str, ...] = ()
-    salvage: Work | None = None
-
-
-@dataclass(frozen=True)
-class Died:
-    """The process that did a task went away before it was done; ``why`` is a sentence."""
-
-    why: str
-
-
-class Launcher(Protocol):
-    """Where tasks run."""
-
-    @property
-    def slots(self) -> int | None:
-        """How many tasks it takes at once; None for as many as there are."""
-
-    @property
-    def in_process(self) -> bool:
-        """Whether it works in this process, which shows the progress itself."""
-
-    def submit(self, name: str, work: Work) -> None:
-        """Take a task, to be done as soon as may be; at most ``slots`` are with it at a time."""
-
-    def wait(self) -> list[tuple[str, Outcome | Died]]:
-        """Wait until a task has ended, and give all that have, by their names."""
-
-    def close(self) -> None:
-        """Stop whatever still runs, and let go of everything."""
+    salvage: Job | None = None
 
 
 @dataclass
@@ -70,10 +41,10 @@ class Events:
 
     started: Callable[[Task], None] = lambda _: None
     lost: Callable[[Task, str], None] = lambda *_: None
-    ended: Callable[[Task, Outcome], None] = lambda *_: None
+    ended: Callable[[Task, JobResult], None] = lambda *_: None
 
 
-def run(tasks: Sequence[Task], launcher: Launcher, events: Events | None = None) -> dict[str, Outcome]:
+def run(tasks: Sequence[Task], launcher: Launcher, events: Events | None = None) -> dict[str, JobResult]:
     """Do all tasks, each after those that it needs; of those that can start, the first in the list first.
 
     A task that fails fails those that need it, with its own error; everything else goes on.
@@ -94,11 +65,11 @@ class _Run:
     tasks: Sequence[Task]
     launcher: Launcher
     events: Events
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    outcomes: dict[str, JobResult] = field(default_factory=dict)
     started: dict[str, Task] = field(default_factory=dict)
     deaths: dict[str, int] = field(default_factory=dict)
 
-    def all(self) -> dict[str, Outcome]:
+    def all(self) -> dict[str, JobResult]:
         while len(self.outcomes) < len(self.tasks):
             self._start()
             if len(self.outcomes) == len(self.tasks):
@@ -115,7 +86,7 @@ class _Run:
                 continue
             error = self._inherited(task)
             if error is not None and task.salvage is None:
-                self._settle(task, Outcome(error=error))
+                self._settle(task, JobResult(error=error))
             elif self.launcher.slots is None or self._running() < self.launcher.slots:
                 self.started[task.name] = task
                 self.events.started(task)
@@ -132,19 +103,19 @@ class _Run:
         failed = self._inherited(task) is not None
         self.launcher.submit(task.name, task.salvage if failed and task.salvage is not None else task.work)
 
-    def _ended(self, task: Task, outcome: Outcome | Died) -> None:
+    def _ended(self, task: Task, outcome: JobResult | WorkerDied) -> None:
         inherited = self._inherited(task)
-        if isinstance(outcome, Died):
+        if isinstance(outcome, WorkerDied):
             deaths = self.deaths[task.name] = self.deaths.get(task.name, 0) + 1
             if deaths <= RETRIES and inherited is None:
                 self.events.lost(task, outcome.why)
                 self._submit(task)
                 return
-            outcome = Outcome(error=outcome.why)
+            outcome = JobResult(error=outcome.why)
         if inherited is not None:
-            outcome = Outcome(error=inherited, computed=outcome.computed)
+            outcome = JobResult(error=inherited, computed=outcome.computed)
         self._settle(task, outcome)
 
-    def _settle(self, task: Task, outcome: Outcome) -> None:
+    def _settle(self, task: Task, outcome: JobResult) -> None:
         self.outcomes[task.name] = outcome
         self.events.ended(task, outcome)

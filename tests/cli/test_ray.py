@@ -69,7 +69,8 @@ def test_a_sweep_on_ray_comes_to_the_same_bits_though_a_worker_is_killed(perform
         pause.end()
         out, err = process.communicate()
     assert process.returncode == 0, err
-    told = ("started ", "done ", "taken from the store: ", "2 runs: ", "`srframework results ")
+    told = ("started ", "done ", "taken from the store: ", "2 runs: ", "`srframework results ", "warning: full-")
+    assert "the worker process died (out of memory?); it is started again" in err
     assert err.splitlines()[-2].startswith("2 runs: ")
     others = [line for line in err.splitlines() if not line.startswith(told)]
     assert all("raylet" in line or "worker" in line for line in others), err  # what Ray says of the one that was killed

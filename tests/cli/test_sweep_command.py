@@ -17,7 +17,7 @@ from types import SimpleNamespace
 import pytest
 import tomli
 
-from srframework.sweeps.worker import Outcome
+from srframework.contracts import JobResult
 
 RECIPE = """
 name = "Swept: all"
@@ -359,9 +359,9 @@ def test_an_interrupt_ends_the_sweep_and_what_is_finished_is_on_disk(sweep, home
         seen.append([each["values"] for each in json.loads(path.read_text())] if path.exists() else None)
         if "seed=3" in work.recipe:
             raise KeyboardInterrupt
-        return Outcome({"run": work.out, "stages": []})
+        return JobResult({"run": work.out, "stages": []})
 
-    monkeypatch.setattr(here, "perform", interrupted)
+    monkeypatch.setattr(here, "run_job", interrupted)
     done = sweep("--grid", "seed=1,2,3,4", "--out", "interrupted", "--json")
     assert (done.code, done.out) == (130, "")
     assert seen == [None, [{"seed": 1}], [{"seed": 1}, {"seed": 2}]]

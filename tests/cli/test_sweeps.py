@@ -11,7 +11,7 @@ import pytest
 import tomli
 
 import srframework.sweeps.launchers.serial
-from srframework.sweeps.worker import Outcome
+from srframework.contracts import JobResult
 
 RECIPE = """
 name = "Swept: all"
@@ -190,10 +190,10 @@ def test_what_is_finished_is_on_disk_after_each_run(perform, swept, monkeypatch)
         seed = tomli.loads(Path(work.recipe).read_text())["seed"]
         if seed == 3:
             raise KeyboardInterrupt
-        return Outcome({"run": work.out, "recipe": "Swept: all", "seed": seed, "stages": []})
+        return JobResult({"run": work.out, "recipe": "Swept: all", "seed": seed, "stages": []})
 
     monkeypatch.chdir(swept.home)
-    monkeypatch.setattr(srframework.sweeps.launchers.serial, "perform", interrupted)
+    monkeypatch.setattr(srframework.sweeps.launchers.serial, "run_job", interrupted)
     seeds = ("--set", "sweep={ seed = [1, 2, 3, 4] }", "--json")
     done = perform("run", "recipe.toml", "--out", "interrupted", *seeds, cwd=swept.home)
     assert (done.code, done.out) == (130, "")

@@ -9,12 +9,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from torch import nn
+from torch import Tensor, nn
 
-from srf_pruners.arithmetic import magnitude_mask, magnitude_masks
+from srf_pruners.arithmetic import soft_scores
 from srf_pruners.mask import MaskTraining
 from srf_pruners.options import MaskOptions
-from srframework import Mask, Network
+from srframework import Mask, Network, keep_highest
 
 ENCODER = "bert.encoder.layer.0"
 IN_ENCODER = {
@@ -23,6 +23,10 @@ IN_ENCODER = {
     f"{ENCODER}.intermediate.dense",
     f"{ENCODER}.output.dense",
 }
+
+
+def by_magnitude(weights, sparsity, scope="local") -> dict[str, Tensor]:
+    return keep_highest(soft_scores(weights), sparsity, scope)
 
 
 def small_network() -> Network:
@@ -133,7 +137,7 @@ class TestSchedule:
             if step:
                 pruner.refresh(step)
             sparsity = 0.9 - 0.7 * (1 - step / 10) ** 3
-            assert pruner.masks() == Mask(magnitude_masks(magnitudes, sparsity, scope))
+            assert pruner.masks() == Mask(by_magnitude(magnitudes, sparsity, scope))
 
     @pytest.mark.parametrize(("scope", "first"), [("local", 7), ("global", 6)])
     def test_it_is_complete_when_as_much_is_pruned_as_ever_will_be(self, scope, first):
@@ -176,7 +180,7 @@ class TestAttach:
         network = small_network()
         weights = {name: weight.detach().clone() for name, weight in network.matrices().items()}
         pruner = attached(network, sparsity=sparsity)
-        assert pruner.masks() == Mask({name: magnitude_mask(weight, sparsity) for name, weight in weights.items()})
+        assert pruner.masks() == Mask(by_magnitude(weights, sparsity))
 
     def test_scores_start_at_zero_and_alpha_phi(self):
         pruner = attached(small_network(), sparsity=0.5, phi=0.1, alpha=3.0)
@@ -195,15 +199,15 @@ class TestAttach:
             assert torch.equal(scores.detach(), weight.abs())
             low, high = weight.abs().flatten().sort().values[round(weight.numel() / 2) - 1 :][:2].tolist()
             assert pruner.state()[f"{name}.threshold"].item() == pytest.approx((low + high) / 2)
-        assert pruner.masks() == Mask({name: magnitude_mask(weight, 0.5) for name, weight in weights.items()})
+        assert pruner.masks() == Mask(by_magnitude(weights, 0.5))
 
     @pytest.mark.parametrize("init", ["hard", "soft"])
     def test_globally_one_threshold_is_everybodys(self, init):
         network = small_network()
         weights = {name: weight.detach().clone() for name, weight in network.matrices().items()}
         pruner = attached(network, sparsity=0.4, init=init, scope="global")
-        assert pruner.masks() == Mask(magnitude_masks(weights, 0.4, "global"))
-        assert pruner.masks() != Mask(magnitude_masks(weights, 0.4, "local"))
+        assert pruner.masks() == Mask(by_magnitude(weights, 0.4, "global"))
+        assert pruner.masks() != Mask(by_magnitude(weights, 0.4, "local"))
         assert pruner.masks().pruned == round(0.4 * 17)
         pruner.refresh(1)
         assert len({value.item() for key, value in pruner.state().items() if key.endswith("threshold")}) == 1
@@ -332,7 +336,7 @@ class TestRefresh:
         pruner = attached(network, sparsity=0.5)
         set_scores(pruner, [torch.full_like(each, 0.02) for each in pruner.parameters()])
         pruner.refresh(1)
-        assert pruner.masks() == Mask({name: magnitude_mask(weight, 0.5) for name, weight in weights.items()})
+        assert pruner.masks() == Mask(by_magnitude(weights, 0.5))
 
 
 class TestState:
@@ -388,7 +392,7 @@ class TestTraining:
             mask = ran.final.mask.get(name.removesuffix(".weight"))
             expected = before[name] if mask is None else torch.where(mask, before[name], torch.zeros(()))
             assert torch.equal(value, expected), name
-        start = Mask({name: magnitude_mask(before[f"{name}.weight"], 0.7) for name in ran.final.mask})
+        start = Mask(by_magnitude({name: before[f"{name}.weight"] for name in ran.final.mask}, 0.7))
         assert ran.final.mask != start
 
     @pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.7, 0.95])

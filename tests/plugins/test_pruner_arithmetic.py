@@ -12,15 +12,12 @@ from torch import Tensor
 from srf_pruners.arithmetic import (
     StraightThrough,
     hard_scores,
-    lowest,
-    magnitude_mask,
-    magnitude_masks,
-    pruned_count,
     pruned_counts,
     soft_scores,
     threshold_to,
     thresholds_to,
 )
+from srframework.masks import keep_highest, mark_lowest, pruned_count
 
 SPARSITIES = st.one_of(st.sampled_from([0.0, 0.1, 0.5, 0.7, 0.9, 0.999]), st.floats(0, 1, exclude_max=True))
 
@@ -44,6 +41,15 @@ def pairs(draw: st.DrawFn) -> tuple[Tensor, Tensor]:
 def by_name(*tensors: Tensor) -> dict[str, Tensor]:
     """In an order that is not the alphabet's."""
     return dict(zip("zyx", tensors, strict=False))
+
+
+def magnitude_masks(weights, sparsity, scope, remaining=None) -> dict[str, Tensor]:
+    return keep_highest(soft_scores(weights), sparsity, scope, remaining)
+
+
+def magnitude_mask(weight: Tensor, sparsity: float, remaining: Tensor | None = None) -> Tensor:
+    left = None if remaining is None else {"w": remaining}
+    return magnitude_masks({"w": weight}, sparsity, "local", left)["w"]
 
 
 class TestPrunedCount:
@@ -76,18 +82,18 @@ class TestPrunedCount:
 class TestLowest:
     def test_the_lowest_are_marked_with_their_sign(self):
         values = torch.tensor([[3.0, -5.0, 1.0], [0.0, 2.0, -1.0]])
-        assert lowest(values, 3).tolist() == [[False, True, False], [True, False, True]]
+        assert mark_lowest(values, 3).tolist() == [[False, True, False], [True, False, True]]
 
     @pytest.mark.parametrize(
         ("count", "expected"),
         [(0, [0, 0, 0, 0]), (1, [0, 0, 0, 1]), (2, [0, 0, 1, 1]), (3, [0, 1, 1, 1]), (4, [1, 1, 1, 1])],
     )
     def test_among_equals_the_higher_flat_index_is_marked(self, count, expected):
-        assert lowest(torch.full((2, 2), 0.02), count).flatten().int().tolist() == expected
+        assert mark_lowest(torch.full((2, 2), 0.02), count).flatten().int().tolist() == expected
 
     def test_among_equals_the_lower_tie_break_is_marked_and_then_the_higher_index(self):
         values, tie_break = torch.tensor([[1.0, 1.0, 1.0, 1.0, 0.0]]), torch.tensor([[0.5, 0.1, 0.5, 0.9, 0.9]])
-        marked = [lowest(values, count, tie_break).flatten().int().tolist() for count in range(6)]
+        marked = [mark_lowest(values, count, tie_break).flatten().int().tolist() for count in range(6)]
         assert marked == [
             [0, 0, 0, 0, 0],
             [0, 0, 0, 0, 1],
@@ -98,14 +104,14 @@ class TestLowest:
         ]
 
     def test_zero_and_minus_zero_are_equal(self):
-        assert lowest(torch.tensor([[-0.0, 0.0, 1.0]]), 1).tolist() == [[False, True, False]]
+        assert mark_lowest(torch.tensor([[-0.0, 0.0, 1.0]]), 1).tolist() == [[False, True, False]]
 
     @given(values=matrices(), share=st.floats(0, 1))
     def test_they_are_the_first_in_the_order_of_value_and_falling_index(self, values, share):
         count = round(share * values.numel())
         before = values.clone()
         order = sorted(range(values.numel()), key=lambda index: (values.flatten()[index].item(), -index))
-        marked = lowest(values, count)
+        marked = mark_lowest(values, count)
         assert set(marked.flatten().nonzero().flatten().tolist()) == set(order[:count])
         assert marked.shape == values.shape
         assert torch.equal(values, before)
@@ -116,7 +122,7 @@ class TestLowest:
         count = round(share * values.numel())
         flat, ties = values.flatten().tolist(), tie_break.flatten().tolist()
         order = sorted(range(values.numel()), key=lambda index: (flat[index], ties[index], -index))
-        assert set(lowest(values, count, tie_break).flatten().nonzero().flatten().tolist()) == set(order[:count])
+        assert set(mark_lowest(values, count, tie_break).flatten().nonzero().flatten().tolist()) == set(order[:count])
 
 
 class TestMagnitudeMask:

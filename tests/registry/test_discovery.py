@@ -85,6 +85,7 @@ raise Odd
 HOOKS = ", ".join(
     f"srframework_{kind}s" for kind in ("backbone", "pruner", "debiaser", "bias_model", "dataset", "evaluator")
 )
+HOOKS += ", srframework_launchers, srframework_register_commands"
 
 FAILURES = {
     "raises at import": (RAISES, "RuntimeError: no luck: none at all"),
@@ -118,6 +119,7 @@ BUILT_IN = {
     "bias": ["bias-file", "bias-logistic"],
     "dataset": ["fact-verification", "nli", "pairs", "paraphrase", "synthetic"],
     "evaluator": ["accuracy", "f1", "hans", "sparsity"],
+    "launcher": ["local", "ray", "serial"],
 }
 
 
@@ -345,9 +347,9 @@ def test_a_blocked_plugins_components_are_unknown(srframework):
 
 def test_the_built_in_plugins_come_in_by_the_same_door(srframework):
     rows = json.loads(srframework("plugins", "--json").stdout)
-    assert [(row["plugin"], row["entry point"]) for row in rows] == [
-        (f"{kind}s", f"srf_{kind}s") for kind in ("backbone", "dataset", "debiaser", "evaluator", "pruner")
-    ]
+    kinds = ("backbone", "core", "dataset", "debiaser", "evaluator", "pruner", "ray")
+    places = {"core": "srframework", "ray": "srf_ray"}
+    assert [row["entry point"] for row in rows] == [places.get(kind, f"srf_{kind}s") for kind in kinds]
     assert {(row["dist"], row["version"], row["state"]) for row in rows} == {
         ("srframework", version("srframework"), "loaded")
     }

@@ -14,30 +14,31 @@ from pathlib import Path
 import pytest
 import torch
 
+from srframework.contracts import Job, JobResult, WorkerDied
+from srframework.errors import UsageError
 from srframework.sweeps import launchers
-from srframework.sweeps.launchers.local import Local, _Worker, gpu_of
-from srframework.sweeps.launchers.serial import Here
-from srframework.sweeps.scheduler import Died
-from srframework.sweeps.worker import Outcome, Work
+from srframework.sweeps.launchers.local import LocalLauncher, gpu_of
+from srframework.sweeps.launchers.serial import SerialLauncher
 
 MISSING = "missing.toml: expected a file"
 
 
 @pytest.fixture
 def work(tmp_path):
-    """Work on a recipe: one that is not there, or, with ``endless``, one that is never read to its end."""
+    """Job on a recipe: one that is not there, or, with ``endless``, one that is never read to its end."""
     os.mkfifo(tmp_path / "endless.toml")
 
-    def work(endless: bool = False) -> Work:
+    def work(endless: bool = False) -> Job:
         name = "endless.toml" if endless else "missing.toml"
-        return Work(name, "full", None, "store", (), str(tmp_path), str(tmp_path / f"{name}.log"))
+        return Job(name, "full", None, "store", (), str(tmp_path), str(tmp_path / f"{name}.log"))
 
     return work
 
 
 @pytest.fixture
-def local() -> Iterator[Local]:
-    launcher = Local(2, threads=1)
+def local() -> Iterator[LocalLauncher]:
+    launcher = LocalLauncher()
+    launcher.start(jobs=2, threads=1)
     yield launcher
     launcher.close()
     assert not multiprocessing.active_children()
@@ -52,7 +53,7 @@ def wait_until(happened) -> None:
         time.sleep(0.02)
 
 
-def begun(work: Work) -> bool:
+def begun(work: Job) -> bool:
     """Whether a worker is at it."""
     assert work.log is not None
     return Path(work.log).exists()
@@ -61,7 +62,8 @@ def begun(work: Work) -> bool:
 def test_in_this_process_work_is_done_where_it_is_said_to_be(work, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     before = torch.get_num_threads()
-    launcher = Here(threads=before + 1)
+    launcher = SerialLauncher()
+    launcher.start(None, threads=before + 1)
     launcher.submit("a", work())
     ((name, outcome),) = launcher.wait()
     assert torch.get_num_threads() == before + 1
@@ -79,7 +81,7 @@ def test_each_slot_is_a_process_that_is_used_again(local, work):
         ended = [*local.wait()]
         ended += local.wait() if len(ended) == 1 else []
         assert {name for name, _ in ended} == {"a", "b"}
-        assert all(isinstance(outcome, Outcome) and outcome.error.startswith(MISSING) for _, outcome in ended)
+        assert all(isinstance(outcome, JobResult) and outcome.error.startswith(MISSING) for _, outcome in ended)
     assert len(children()) == 2
     assert Path.cwd() == before
 
@@ -91,7 +93,7 @@ def test_a_worker_that_is_killed_takes_its_own_task_with_it_and_no_other(local, 
     assert [name for name, _ in local.wait()] == ["short"]
     wait_until(lambda: begun(work(endless=True)))
     os.kill(victim, signal.SIGKILL)
-    assert local.wait() == [("endless", Died("the worker process was killed by signal 9 (out of memory?)"))]
+    assert local.wait() == [("endless", WorkerDied("the worker process was killed by signal 9 (out of memory?)"))]
     local.submit("again", work())
     ((name, outcome),) = local.wait()
     assert (name, outcome.error.startswith(MISSING)) == ("again", True)
@@ -102,7 +104,7 @@ def test_a_worker_that_is_asked_to_end_has_died_too(local, work):
     (victim,) = children()
     wait_until(lambda: begun(work(endless=True)))
     os.kill(victim, signal.SIGTERM)
-    assert local.wait() == [("endless", Died("the worker process was told to stop by signal 15"))]
+    assert local.wait() == [("endless", WorkerDied("the worker process was told to stop by signal 15"))]
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "asked to end"])
@@ -111,7 +113,7 @@ def test_a_worker_that_ends_while_it_has_nothing_to_do_is_replaced(local, work, 
     local.wait()
     (victim,) = children()
     os.kill(victim, how)
-    wait_until(lambda: local._workers[0].executor._broken)
+    wait_until(lambda: not children())
     local.submit("after", work())
     ((name, outcome),) = local.wait()
     assert (name, outcome.error.startswith(MISSING)) == ("after", True)
@@ -120,8 +122,10 @@ def test_a_worker_that_ends_while_it_has_nothing_to_do_is_replaced(local, work, 
 
 
 def test_what_still_runs_is_stopped_at_once_when_the_launcher_is_closed(work, monkeypatch):
-    monkeypatch.setattr("srframework.sweeps.launchers.local.PATIENCE", None)  # never kill: what is not asked stays
-    launcher = Local(2, threads=1)
+    # None is killed: a process that is not asked to end stays.
+    monkeypatch.setattr("srframework.sweeps.launchers.local.PATIENCE", 100_000.0)
+    launcher = LocalLauncher()
+    launcher.start(jobs=2, threads=1)
     launcher.submit("endless", work(endless=True))
     launcher.submit("short", work())
     launcher.wait()
@@ -131,13 +135,14 @@ def test_what_still_runs_is_stopped_at_once_when_the_launcher_is_closed(work, mo
 
 PARENT = """
 import sys
-from srframework.sweeps.launchers.local import Local
-from srframework.sweeps.worker import Work
+from srframework.contracts import Job
+from srframework.sweeps.launchers.local import LocalLauncher
 import multiprocessing
 
 if __name__ == "__main__":
-    launcher = Local(1, threads=1)
-    launcher.submit("endless", Work("endless.toml", "full", None, "store", (), sys.argv[1], "endless.toml.log"))
+    launcher = LocalLauncher()
+    launcher.start(jobs=1, threads=1)
+    launcher.submit("endless", Job("endless.toml", "full", None, "store", (), sys.argv[1], "endless.toml.log"))
     print(*[process.pid for process in multiprocessing.active_children()], flush=True)
     launcher.wait()
 """
@@ -154,16 +159,25 @@ def test_workers_end_with_their_parent_even_if_that_is_killed(work, tmp_path):
     wait_until(lambda: not Path(f"/proc/{worker}").exists())
 
 
+PREPARED = """
+from srframework.sweeps.launchers.local import prepare
+prepare(0, 3)
+import os, torch
+print(torch.get_num_threads(), os.environ["OMP_NUM_THREADS"], os.environ["MKL_NUM_THREADS"])
+"""
+
+
 def test_a_worker_computes_with_the_threads_it_is_given():
-    before = multiprocessing.active_children()
-    worker = _Worker.start(0, 3)
-    try:
-        assert worker.executor.submit(torch.get_num_threads).result() == 3
-        names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-        assert [worker.executor.submit(os.getenv, name).result() for name in names] == ["3", "3"]
-    finally:
-        worker.executor.shutdown()
-    assert multiprocessing.active_children() == before
+    done = subprocess.run([sys.executable, "-c", PREPARED], capture_output=True, text=True, check=True)
+    assert done.stdout == "3 3 3\n"
+
+
+def test_serial_runs_one_job_at_a_time():
+    with pytest.raises(UsageError) as caught:
+        SerialLauncher().start(2, None)
+    assert str(caught.value) == (
+        "--launcher serial runs one job at a time (got --jobs 2); --launcher local runs several"
+    )
 
 
 @pytest.mark.parametrize(("said", "jobs", "threads"), [("3", 2, 3), ("", 2, 4), ("x", 3, 2), ("0", 100, 1)])

@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies
 
+from srframework.contracts import Job, JobResult, WorkerDied
 from srframework.sweeps import scheduler as schedule
-from srframework.sweeps.scheduler import RETRIES, Died, Events, Outcome, Task
-from srframework.sweeps.worker import Work
+from srframework.sweeps.scheduler import RETRIES, Events, Task
 
 
-def work(name: str) -> Work:
-    return Work(name, None, None, "store", (), ".", None)
+def work(name: str) -> Job:
+    return Job(name, None, None, "store", (), ".", None)
 
 
 def task(name: str, *needs: str, salvage: bool = False) -> Task:
@@ -19,22 +19,22 @@ def task(name: str, *needs: str, salvage: bool = False) -> Task:
 class Fake:
     """Ends what it was given first, first; ``results``: name of the work -> what comes of it, in turn."""
 
-    def __init__(self, slots: int | None = 1, results: dict[str, list[Outcome | Died]] | None = None) -> None:
+    def __init__(self, slots: int | None = 1, results: dict[str, list[JobResult | WorkerDied]] | None = None) -> None:
         self.slots, self.results = slots, results or {}
-        self.held: list[tuple[str, Work]] = []
+        self.held: list[tuple[str, Job]] = []
         self.submitted: list[str] = []
         self.most = 0
 
-    def submit(self, name: str, work: Work) -> None:
+    def submit(self, name: str, work: Job) -> None:
         self.held.append((name, work))
         self.submitted.append(work.recipe)
         self.most = max(self.most, len(self.held))
         assert len({name for name, _ in self.held}) == len(self.held)
 
-    def wait(self) -> list[tuple[str, Outcome | Died]]:
+    def wait(self) -> list[tuple[str, JobResult | WorkerDied]]:
         assert self.held, "waited for nothing"
         name, work = self.held.pop(0)
-        return [(name, (self.results.get(work.recipe) or [Outcome()]).pop(0))]
+        return [(name, (self.results.get(work.recipe) or [JobResult()]).pop(0))]
 
     def close(self) -> None:
         raise AssertionError("whoever opened it closes it")
@@ -72,7 +72,7 @@ def test_nothing_to_do_is_done():
 
 
 def test_a_failure_fails_what_builds_on_it_with_its_own_error_and_nothing_else():
-    fake = Fake(1, {"a": [Outcome(error="the loss is nan", computed={"a": 2.0})]})
+    fake = Fake(1, {"a": [JobResult(error="the loss is nan", computed={"a": 2.0})]})
     outcomes = schedule.run([*CELLS, task("after", "one")], fake)
     assert {name: outcome.error for name, outcome in outcomes.items()} == {
         name: "the loss is nan" if name in ("a", "one", "after") else None
@@ -82,17 +82,19 @@ def test_a_failure_fails_what_builds_on_it_with_its_own_error_and_nothing_else()
 
 
 def test_what_is_salvaged_comes_when_all_that_it_needs_has_ended_and_is_a_failure_all_the_same():
-    fake = Fake(3, {"x": [Outcome(error="first")], "y": [Outcome(error="second")], "c salvaged": [Outcome({"run": 1})]})
+    fake = Fake(
+        3, {"x": [JobResult(error="first")], "y": [JobResult(error="second")], "c salvaged": [JobResult({"run": 1})]}
+    )
     outcomes = schedule.run([task("x"), task("y"), task("z"), task("c", "x", "y", "z", salvage=True)], fake)
     assert fake.submitted == ["x", "y", "z", "c salvaged"]
-    assert outcomes["c"] == Outcome(error="first")
+    assert outcomes["c"] == JobResult(error="first")
 
 
 def test_a_task_whose_worker_dies_is_started_again_and_then_it_is_an_error():
     lost: list[tuple[str, str]] = []
     ended: list[tuple[str, str | None]] = []
-    deaths = [Died(f"death {number}") for number in range(RETRIES + 1)]
-    fake = Fake(2, {"a": [deaths[0], Outcome()], "b": list(deaths)})
+    deaths = [WorkerDied(f"death {number}") for number in range(RETRIES + 1)]
+    fake = Fake(2, {"a": [deaths[0], JobResult()], "b": list(deaths)})
     events = Events(
         lost=lambda task, why: lost.append((task.name, why)),
         ended=lambda task, outcome: ended.append((task.name, outcome.error)),
@@ -107,7 +109,7 @@ def test_a_task_whose_worker_dies_is_started_again_and_then_it_is_an_error():
 
 
 def test_a_worker_that_dies_in_salvage_is_not_mourned():
-    fake = Fake(1, {"a": [Outcome(error="why")], "b salvaged": [Died("killed")]})
+    fake = Fake(1, {"a": [JobResult(error="why")], "b salvaged": [WorkerDied("killed")]})
     assert schedule.run([task("a"), task("b", "a", salvage=True)], fake)["b"].error == "why"
     assert fake.submitted == ["a", "b salvaged"]
 
@@ -117,7 +119,7 @@ def test_each_task_is_told_of_once_when_it_starts_and_once_when_it_ends():
     events = Events(
         started=lambda task: told.append(f"+{task.name}"), ended=lambda task, _: told.append(f"-{task.name}")
     )
-    schedule.run([task("a"), task("b", "a")], Fake(1, {"a": [Died("x"), Outcome(error="y")]}), events)
+    schedule.run([task("a"), task("b", "a")], Fake(1, {"a": [WorkerDied("x"), JobResult(error="y")]}), events)
     assert told == ["+a", "-a", "-b"]
 
 
@@ -141,7 +143,7 @@ def graphs(draw) -> list[Task]:
 
 @given(graphs(), strategies.sampled_from([1, 2, 3, None]), strategies.sets(strategies.integers(0, 11)))
 def test_every_task_is_done_once_after_those_that_it_needs_whatever_fails(tasks, slots, broken):
-    fake = Fake(slots, {str(number): [Outcome(error=f"error of {number}")] for number in broken})
+    fake = Fake(slots, {str(number): [JobResult(error=f"error of {number}")] for number in broken})
     ended: list[str] = []
     outcomes = schedule.run(tasks, fake, Events(ended=lambda task, _: ended.append(task.name)))
     assert sorted(ended) == sorted(outcomes) == sorted(each.name for each in tasks)

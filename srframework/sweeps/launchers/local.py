@@ -1,4 +1,4 @@
-"""Tasks in processes of their own, on this machine."""
+"""Jobs in processes of their own, on this machine."""
 
 from __future__ import annotations
 
@@ -8,104 +8,118 @@ import os
 import signal
 import threading
 import time
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from multiprocessing import active_children, get_context, parent_process
+from dataclasses import dataclass, field
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
+from typing import Any
 
+from srframework.contracts import Job, JobResult, Launcher, WorkerDied
 from srframework.run.crash import sentence
-from srframework.sweeps.scheduler import Died
-from srframework.sweeps.worker import Outcome, Work, perform
+from srframework.sweeps.launchers import threads_of_each
+from srframework.sweeps.worker import run_job
 
 PATIENCE = 10.0
-"""Seconds in which a process that is told to stop may put its things in order."""
+"""Seconds that a process has to end after it was told to stop."""
 
 
-class Local:
-    """A process for each slot, so that one that dies takes no task with it but its own.
-
-    Args:
-        jobs: How many tasks at once.
-        threads: Of each process.
+class LocalLauncher(Launcher):
+    """A process for each slot, so that one that dies fails no job but its own.
 
     Of several GPUs each process sees one, in turn.
     """
 
-    in_process = False
-
-    def __init__(self, jobs: int, threads: int) -> None:
-        self.slots = jobs
-        self._threads = threads
-        self._idle = list(range(jobs))
+    def __init__(self, options: Any = None) -> None:
+        super().__init__(options)
         self._workers: dict[int, _Worker] = {}
-        self._busy: dict[Future[Outcome | Died], tuple[str, int]] = {}
 
-    def submit(self, name: str, work: Work) -> None:
-        """Give the task to the first process that has none; it is started if need be, also in place of a dead one."""
-        slot = self._idle.pop(0)
-        self._busy[self._begin(slot, work)] = name, slot
+    def start(self, jobs: int | None, threads: int | None) -> None:
+        """Take note; a process starts with its first job."""
+        self.slots = jobs or 1
+        self._threads = threads or threads_of_each(self.slots)
 
-    def _begin(self, slot: int, work: Work) -> Future[Outcome | Died]:
-        if slot in self._workers:
-            with contextlib.suppress(BrokenProcessPool):  # the process died since its last task: it takes none with it
-                return self._workers[slot].executor.submit(_perform, work)
-            self._workers.pop(slot).executor.shutdown()
-        self._workers[slot] = _Worker.start(slot, self._threads)
-        return self._workers[slot].executor.submit(_perform, work)
+    def submit(self, name: str, job: Job) -> None:
+        """Give the job to the first process that has none; it is started if need be, also in place of a dead one."""
+        assert self.slots is not None, "start comes first"
+        slot = next(slot for slot in range(self.slots) if slot not in self._workers or self._workers[slot].name is None)
+        worker = self._workers.get(slot)
+        if worker is None or not worker.took(job):
+            worker = self._workers[slot] = _Worker.start(slot, self._threads)
+            worker.took(job)  # one that is dead already is found by wait
+        worker.name = name
 
-    def wait(self) -> list[tuple[str, Outcome | Died]]:
+    def wait(self) -> list[tuple[str, JobResult | WorkerDied]]:
         """Wait for the first that ends."""
-        done, _ = wait(self._busy, return_when=FIRST_COMPLETED)
-        ended: list[tuple[str, Outcome | Died]] = []
-        for future in done:
-            name, slot = self._busy.pop(future)
-            self._idle = sorted([*self._idle, slot])
-            try:
-                ended.append((name, future.result()))
-            except BrokenProcessPool:
-                ended.append((name, Died(self._workers.pop(slot).epitaph())))
-            except Exception as error:  # noqa: BLE001 -- such as an outcome that cannot be sent
-                ended.append((name, Outcome(error=sentence(error))))
+        busy = {slot: worker for slot, worker in self._workers.items() if worker.name is not None}
+        ready = wait([each for worker in busy.values() for each in (worker.connection, worker.process.sentinel)])
+        ended: list[tuple[str, JobResult | WorkerDied]] = []
+        for slot, worker in busy.items():
+            if worker.connection in ready or worker.process.sentinel in ready:
+                result = worker.result()
+                if isinstance(result, WorkerDied) and not worker.process.is_alive():
+                    del self._workers[slot]
+                assert worker.name is not None, "it is busy"
+                ended.append((worker.name, result))
+                worker.name = None
         return ended
 
     def close(self) -> None:
         """Stop all processes: ask them first, and kill those that do not end within :data:`PATIENCE`."""
-        for _, slot in self._busy.values():
-            self._workers[slot].process.terminate()
-        killers = [threading.Timer(PATIENCE, worker.process.kill) for worker in self._workers.values()]
-        for killer in killers:
-            killer.start()
-        for worker, killer in zip(self._workers.values(), killers, strict=True):
-            worker.executor.shutdown(cancel_futures=True)
-            killer.cancel()
+        for worker in self._workers.values():
+            if worker.name is not None:
+                worker.process.terminate()
+            worker.connection.close()
+        end = time.monotonic() + PATIENCE
+        for worker in self._workers.values():
+            worker.process.join(max(0.0, end - time.monotonic()))
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
         self._workers.clear()
-        self._busy.clear()
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Worker:
-    executor: ProcessPoolExecutor
+    """A process, this end of its pipe, and the name of the job that it has."""
+
     process: BaseProcess
+    connection: Connection[Any, Any]
+    name: str | None = field(default=None)
 
     @classmethod
     def start(cls, slot: int, threads: int) -> _Worker:
         # Spawned, not forked: a fork copies the locks of the threads that torch and Arrow have started.
-        before = set(active_children())
-        executor = ProcessPoolExecutor(1, get_context("spawn"), initializer=_enter, initargs=(slot, threads))
-        executor.submit(os.getpid)  # the process starts with the first thing there is to do
-        (process,) = set(active_children()) - before
-        return cls(executor, process)
+        context = get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, slot, threads))
+        process.start()
+        theirs.close()
+        return cls(process, ours)
 
-    def epitaph(self) -> str:
-        """How the process ended, as a sentence."""
-        self.executor.shutdown()  # waits for the process, whose exit code is known from then on
+    def took(self, job: Job) -> bool:
+        """Send the job; False where the process is dead."""
+        if self.process.is_alive():
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self.connection.send(job)
+                return True
+        self.connection.close()
+        self.process.join()
+        return False
+
+    def result(self) -> JobResult | WorkerDied:
+        """What the process sent, or how it ended, as a sentence."""
+        with contextlib.suppress(EOFError, OSError):
+            if self.connection.poll():
+                received: JobResult | WorkerDied = self.connection.recv()
+                return received
+        self.connection.close()
+        self.process.join()
         code = self.process.exitcode
         if code is None or code >= 0:
-            return f"the worker process ended by itself, with exit code {code}"
+            return WorkerDied(f"the worker process ended by itself, with exit code {code}")
         cause = " (out of memory?)" if -code == signal.SIGKILL else ""
-        return f"the worker process was killed by signal {-code}{cause}"
+        return WorkerDied(f"the worker process was killed by signal {-code}{cause}")
 
 
 # -- in the worker ---------------------------------------------------------------------------------
@@ -113,13 +127,28 @@ class _Worker:
 _working = threading.Event()
 
 
-def _enter(slot: int, threads: int) -> None:
-    """What a new process does first; torch reads the environment when it is imported."""
+def _serve(connection: Connection[Any, Any], slot: int, threads: int) -> None:
+    """What a worker process does: one job after the other, until nobody sends any."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent says what is to stop
     if hasattr(signal, "SIGHUP"):  # as does that of a terminal that is closed
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
     threading.Thread(target=_outlive, daemon=True).start()
+    prepare(slot, threads)
+    # The pipe breaks when the launcher is closed; an interrupt may come just after a job has ended.
+    with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
+        while True:
+            result = _result(connection.recv())
+            try:
+                connection.send(result)
+            except (OSError, KeyboardInterrupt):
+                raise
+            except Exception as error:  # noqa: BLE001 -- a result that cannot be sent
+                connection.send(JobResult(error=sentence(error)))
+
+
+def prepare(slot: int, threads: int) -> None:
+    """Give this process its threads and its GPU; torch reads the environment when it is imported."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(threads)
     import torch
@@ -161,12 +190,12 @@ def _outlive() -> None:
     os._exit(1)
 
 
-def _perform(work: Work) -> Outcome | Died:
-    os.chdir(work.cwd)
+def _result(job: Job) -> JobResult | WorkerDied:
+    os.chdir(job.cwd)
     _working.set()
     try:
-        return perform(work)
+        return run_job(job)
     except KeyboardInterrupt:
-        return Died("the worker process was told to stop by signal 15")
+        return WorkerDied("the worker process was told to stop by signal 15")
     finally:
         _working.clear()

@@ -1,38 +1,41 @@
-"""Tasks in this process, one after the other."""
+"""Jobs in this process, one after the other."""
 
 from __future__ import annotations
 
-from srframework.sweeps.scheduler import Died
-from srframework.sweeps.worker import Outcome, Work, perform
+from typing import Any
+
+from srframework.contracts import Job, JobResult, Launcher, WorkerDied
+from srframework.errors import UsageError
+from srframework.sweeps.worker import run_job
 
 
-class Here:
-    """Does a task when it is waited for.
-
-    Args:
-        threads: Of each computation; None leaves it to torch.
-    """
+class SerialLauncher(Launcher):
+    """Does a job when :meth:`wait` is called."""
 
     slots = 1
     in_process = True
 
-    def __init__(self, threads: int | None = None) -> None:
-        self._threads = threads
-        self._task: tuple[str, Work] | None = None
+    def __init__(self, options: Any = None) -> None:
+        super().__init__(options)
+        self._submitted: tuple[str, Job] | None = None
 
-    def submit(self, name: str, work: Work) -> None:
-        """Keep the task."""
-        self._task = name, work
-
-    def wait(self) -> list[tuple[str, Outcome | Died]]:
-        """Do it; an interrupt goes through."""
-        assert self._task is not None, "waited for without a task"
-        if self._threads is not None:
+    def start(self, jobs: int | None, threads: int | None) -> None:
+        """Set the threads of torch, if the user gives a number of them."""
+        if jobs not in (None, 1):
+            raise UsageError(
+                f"--launcher serial runs one job at a time (got --jobs {jobs}); --launcher local runs several"
+            )
+        if threads is not None:
             import torch
 
-            torch.set_num_threads(self._threads)
-        (name, work), self._task = self._task, None
-        return [(name, perform(work))]
+            torch.set_num_threads(threads)
 
-    def close(self) -> None:
-        """Nothing is left to stop."""
+    def submit(self, name: str, job: Job) -> None:
+        """Keep the job."""
+        self._submitted = name, job
+
+    def wait(self) -> list[tuple[str, JobResult | WorkerDied]]:
+        """Do it; an interrupt passes."""
+        assert self._submitted is not None, "wait without a job"
+        (name, job), self._submitted = self._submitted, None
+        return [(name, run_job(job))]

@@ -1,0 +1,20 @@
+"""Built-in launcher: Ray."""
+
+from __future__ import annotations
+
+from srf_ray.options import RayOptions
+from srframework import Component, hookimpl
+
+
+@hookimpl
+def srframework_launchers() -> list[Component]:
+    """Ray."""
+    return [
+        Component(
+            name="ray",
+            options=RayOptions,
+            factory="srf_ray.launcher:RayLauncher",
+            summary="Jobs on a Ray cluster, or on one of this machine alone (pip install 'srframework[ray]').",
+            source="https://docs.ray.io",
+        )
+    ]

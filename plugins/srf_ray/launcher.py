@@ -1,0 +1,113 @@
+"""Jobs on a Ray cluster, or on one that is started for them on this machine."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import Any
+
+from srf_ray.options import RayOptions
+from srframework import Job, JobResult, Launcher, UsageError, WorkerDied, run_job
+
+PATIENCE = 10.0
+"""Seconds that a job has to end after it was told to stop."""
+
+_QUIET = {
+    "RAY_COLOR_PREFIX": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what a future Ray does anyway, and warns about until then
+}
+
+
+class RayLauncher(Launcher):
+    """A Ray task for each job; where the cluster has GPUs, each asks for one."""
+
+    options: RayOptions
+
+    def __init__(self, options: RayOptions) -> None:
+        super().__init__(options)
+        self._ray: Any = None
+        self._names: dict[Any, str] = {}
+
+    def start(self, jobs: int | None, threads: int | None) -> None:
+        """Connect to the cluster, or start one.
+
+        Args:
+            jobs: How many jobs at once; None: as many as the cluster has room for.
+            threads: Threads of each job, and the CPUs that it asks for; None: $OMP_NUM_THREADS, or the CPUs of this
+                machine divided by ``jobs``, or 1.
+
+        Raises:
+            UsageError: Ray is not installed, or there is no such cluster.
+        """
+        for name, value in _QUIET.items():
+            os.environ.setdefault(name, value)
+        try:
+            ray: Any = importlib.import_module("ray")
+        except ImportError:
+            raise UsageError("--launcher ray: Ray is not installed; pip install 'srframework[ray]'") from None
+        self.slots = jobs
+        self._threads = threads or (_share(jobs) if jobs else 1)
+        address = self.options.address or os.environ.get("RAY_ADDRESS") or "local"
+        here = {"num_cpus": max(_cpus(), self._threads * (jobs or 1)), "include_dashboard": False}
+        try:
+            ray.init(
+                address=address, log_to_driver=False, logging_level="ERROR", **(here if address == "local" else {})
+            )
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise UsageError(f"--launcher-option address={address}: no Ray cluster answers there: {reason}") from error
+        self._ray = ray
+        gpus = 1 if ray.cluster_resources().get("GPU") else 0
+        # Ray repeats nothing: the scheduler submits the job of a worker that died again.
+        self._remote = ray.remote(num_cpus=self._threads, num_gpus=gpus, max_retries=0)(_run)
+
+    def submit(self, name: str, job: Job) -> None:
+        """Give the job to the cluster, which starts it when there is room."""
+        reference = self._remote.options(name=f"srframework {name}").remote(job, self._threads)
+        self._names[reference] = name
+
+    def wait(self) -> list[tuple[str, JobResult | WorkerDied]]:
+        """Wait for the first that ends."""
+        done, _ = self._ray.wait(list(self._names))
+        return [(self._names.pop(reference), self._result(reference)) for reference in done]
+
+    def _result(self, reference: Any) -> JobResult | WorkerDied:
+        errors = self._ray.exceptions
+        try:
+            result: JobResult = self._ray.get(reference)
+        except errors.OutOfMemoryError:
+            return WorkerDied("Ray ended the worker process, since its machine was out of memory")
+        except (errors.WorkerCrashedError, errors.NodeDiedError):
+            return WorkerDied("the worker process died (out of memory?)")
+        except errors.RayError as error:
+            return JobResult(error=f"Ray: {str(error).strip().splitlines()[-1]}")
+        return result
+
+    def close(self) -> None:
+        """Stop the jobs that still run; a cluster that was there before stays."""
+        if self._ray is None:
+            return
+        for reference in self._names:
+            self._ray.cancel(reference)
+        if self._names:
+            self._ray.wait(list(self._names), num_returns=len(self._names), timeout=PATIENCE)
+        self._ray.shutdown()
+
+
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _share(jobs: int) -> int:
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdecimal() and int(given) else max(1, _cpus() // jobs)
+
+
+def _run(job: Job, threads: int) -> JobResult:
+    """In the worker."""
+    os.chdir(job.cwd)
+    import torch
+
+    torch.set_num_threads(threads)
+    return run_job(job)
