@@ -36,6 +36,9 @@ from srframework.contracts import (
     Dataset,
     Debiaser,
     Evaluator,
+    Job,
+    JobResult,
+    Launcher,
     LossInputs,
     Network,
     Predictions,
@@ -243,6 +246,28 @@ def check_evaluator(component: Component, **options: Any) -> None:
     assert any(figures), f"{component.name}: gives no figure of predictions, nor of weights"
     for name, value in ((name, value) for each in figures for name, value in each.items()):
         assert math.isfinite(value), f"{component.name}: {name} is {value}"
+
+
+def check_launcher(component: Component, **options: Any) -> None:
+    """Two jobs, one after the other; each ends with a result, which says why the job failed."""
+    launcher: Launcher = _build(component, Launcher, options)
+    with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):
+        job = Job("missing.toml", None, None, "store", (), place, str(Path(place, "job.log")))
+        try:
+            launcher.start(1, None)
+            for name in ("first", "second"):
+                launcher.submit(name, job)
+                ended = launcher.wait()
+                names = [each for each, _ in ended]
+                assert names == [name], f"{component.name}: expected the end of {name!r}, got {names}"
+                result = ended[0][1]
+                assert isinstance(result, JobResult), f"{component.name}: expected a JobResult, got {result!r}"
+                found = result.error or ""
+                assert found.startswith("missing.toml"), (
+                    f"{component.name}: expected the error of the job, got {found!r}"
+                )
+        finally:
+            launcher.close()
 
 
 class _Stopped(Exception):
