@@ -36,6 +36,9 @@ from srframework.contracts import (
     Dataset,
     Debiaser,
     Evaluator,
+    Job,
+    JobResult,
+    Launcher,
     LossInputs,
     Network,
     Predictions,
@@ -261,6 +264,28 @@ def check_evaluator(component: Component, **options: Any) -> None:
         assert expected is not None, f"{where}: evaluate() has no such figure"
         assert abs(values[0] - expected) < 1e-9, f"{where} is {values[0]}, evaluate() has {expected}"
         assert abs(padded[name][0] - expected) < 1e-9, f"{where} changes with a label that no example has"
+
+
+def check_launcher(component: Component, **options: Any) -> None:
+    """Two jobs, one after the other; each ends with a result, which says why the job failed."""
+    launcher: Launcher = _build(component, Launcher, options)
+    with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):
+        job = Job("missing.toml", None, None, "store", (), place, str(Path(place, "job.log")))
+        try:
+            launcher.start(1, None)
+            for name in ("first", "second"):
+                launcher.submit(name, job)
+                ended = launcher.wait()
+                names = [each for each, _ in ended]
+                assert names == [name], f"{component.name}: expected the end of {name!r}, got {names}"
+                result = ended[0][1]
+                assert isinstance(result, JobResult), f"{component.name}: expected a JobResult, got {result!r}"
+                found = result.error or ""
+                assert found.startswith("missing.toml"), (
+                    f"{component.name}: expected the error of the job, got {found!r}"
+                )
+        finally:
+            launcher.close()
 
 
 class _Stopped(Exception):

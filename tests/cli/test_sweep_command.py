@@ -248,8 +248,9 @@ def test_keys_that_move_together(sweep, home):
         ),
         (["--grid", "seed=1,x"], "--grid seed=1,x: seed: expected a valid integer, got 'x'"),
         (
-            ["--grid", "seed=1", "--address", "here:1"],
-            "--address here:1: expected --launcher ray too, which it is for",
+            ["--grid", "seed=1", "--launcher-option", "address=here:1"],
+            "--launcher-option address=here:1: address: unknown key; expected no options (option of launcher 'serial' "
+            "of srframework 0.1.0)",
         ),
         (
             ["--grid", "stages.srnet.weights=full@1,full@3"],

@@ -28,6 +28,7 @@ ELSEWHERE = {
     "dataset/fact-verification": "needs files: below",
     "dataset/pairs": "needs files: below",
     "bias/bias-file": "needs a file: below",
+    "launcher/ray": "needs a cluster: test_ray.py has one",
 }
 
 
