@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from srframework import hashing
 from srframework.errors import OF_THE_MACHINE, RunDirectoryError, StoreError, UsageError, deed, refused
 from srframework.files import (
     atomic_directory,
@@ -452,7 +453,7 @@ def test_an_entry_that_may_not_be_read_is_not_said_to_be_written(tmp_path, monke
     def closed(path):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr(manifest, "open_file", closed)
+    monkeypatch.setattr(hashing, "open_file", closed)
     with pytest.raises(StoreError, match=r"cannot be read: Permission denied"):
         store.obtain("ab" * 32, "trained", "SRNet", {}, lambda _: None)
 
