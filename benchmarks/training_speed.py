@@ -29,7 +29,8 @@ from srframework.recipe.check import load
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 from srframework.run.prediction import tokenize
-from srframework.training.loop import Events, Training
+from srframework.training.events import Events
+from srframework.training.loop import Training
 from srframework.training.options import TrainingOptions
 
 

@@ -47,7 +47,8 @@ from srframework.contracts import (
     TaskData,
 )
 from srframework.training.checkpoints import Checkpoints
-from srframework.training.loop import Checkpoint, Events, Training
+from srframework.training.events import Checkpoint, Events
+from srframework.training.loop import Training
 from srframework.training.options import TrainingOptions
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ from srf_debiasers.options import NoOptions
 from srframework.contracts import Debiaser, Network, Pruner
 from srframework.fixed_mask import FixedMask
 from srframework.training.checkpoints import Checkpoints
-from srframework.training.loop import Checkpoint, Events, Training
+from srframework.training.events import Checkpoint, Events
+from srframework.training.loop import Training
 from srframework.training.options import TrainingOptions
 
 ROOT = Path(__file__).resolve().parent.parent

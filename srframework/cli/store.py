@@ -76,24 +76,26 @@ def list_entries(store: Path, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    shown = [
-        {
-            "key": row["key"][:12],
-            "state": row["state"],
-            "kind": row["kind"],
-            "what": row["what"],
-            "seed": row["seed"],
-            "size": size_text(row["bytes"]),
-            "age": _age(row["created"]),
-            "took": time_text(row["seconds"]),
-            "runs": ", ".join(map(_from_here, row["runs"])),
-        }
-        for row in rows
-    ]
+    shown = [_shown(row) for row in rows]
     if rows:
         print_rows(shown, False, ("key", "state", "kind", "what", "seed", "size", "age", "took", "runs"))
     total = f"{size_text(sum(row['bytes'] for row in rows))}, computed in {time_text(sum(r['seconds'] for r in rows))}"
     click.echo(f"{kept.root}: {_count(len(entries), 'entry', 'entries')}, {total}" if rows else f"{kept.root}: empty")
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the list, for people."""
+    return {
+        "key": row["key"][:12],
+        "state": row["state"],
+        "kind": row["kind"],
+        "what": row["what"],
+        "seed": row["seed"],
+        "size": size_text(row["bytes"]),
+        "age": _age(row["created"]),
+        "took": time_text(row["seconds"]),
+        "runs": ", ".join(map(_from_here, row["runs"])),
+    }
 
 
 @store_group.command()

@@ -33,7 +33,8 @@ from srframework.run.resources import Materials
 from srframework.store.content import Sum
 from srframework.store.drafts import Sums
 from srframework.training.checkpoints import Checkpoints
-from srframework.training.loop import Checkpoint, Events, Training
+from srframework.training.events import Checkpoint, Events
+from srframework.training.loop import Training
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,68 +14,18 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast, set_seed
 from torch import Tensor, nn
-from transformers import PreTrainedModel, get_linear_schedule_with_warmup
 
-from srframework.contracts import Debiaser, LossInputs, Network, Phase, Pruner
+from srframework.contracts import Debiaser, Network, Phase, Pruner
 from srframework.errors import SRFrameworkError
-from srframework.faults import calling, calling_model, owner_of
 from srframework.masks import Mask
 from srframework.training.batches import Batches
 from srframework.training.checkpoints import Checkpoints, Snapshot, optimizer_state, restore_optimizer
+from srframework.training.events import Checkpoint, Events, Position
 from srframework.training.finite import not_finite
+from srframework.training.gradients import Gradients
+from srframework.training.optimization import clip, make_optimizer, set_epsilon
 from srframework.training.options import TrainingOptions, steps_in
 from srframework.training.signals import HeldSignals
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A model at one step, on the CPU.
-
-    Attributes:
-        step: Optimizer steps of the stage until then.
-        point: By what others refer to it: ``"10000"`` (a step), ``"0.5"`` (a sparsity level);
-            None for the end of the stage.
-        weights: The state dict; pruned entries are exactly 0.
-        mask: Which entries those are.
-    """
-
-    step: int
-    point: str | None
-    weights: dict[str, Tensor]
-    mask: Mask
-
-
-@dataclass(frozen=True)
-class Events:
-    """What the loop calls while it works.
-
-    Attributes:
-        evaluate: Called with the model; gives ``(ID metric, {OOD split: metric})``.
-        on_step: Called every ``log_every`` steps with (step, mean loss since the last call, learning rate).
-        on_evaluation: Called with (step, ID metric, OOD metrics) after each evaluation.
-        on_start: Called once, with the step from which the training goes on; 0 at its beginning.
-    """
-
-    evaluate: Callable[[PreTrainedModel], tuple[float, dict[str, float]]]
-    on_step: Callable[[int, float, float], None]
-    on_evaluation: Callable[[int, float, dict[str, float]], None]
-    on_start: Callable[[int], None] = lambda _step: None
-
-
-@dataclass
-class _Position:
-    """How far a training is; the rest of its state is in the model, the pruner, the loss and the optimizer.
-
-    Attributes:
-        step: Optimizer steps.
-        phase: Number of the phase, from 0.
-        losses: How many losses there were since one was told; ``loss_sum`` is their sum.
-    """
-
-    step: int = 0
-    phase: int = 0
-    losses: int = 0
-    loss_sum: Tensor = field(default_factory=lambda: torch.zeros(()))
 
 
 @dataclass
@@ -105,7 +54,6 @@ class Training:
     accelerator: Accelerator
     steps_kept: frozenset[int] = frozenset()
     checkpoints: Checkpoints | None = None
-    _hidden: Tensor | None = field(default=None, init=False)
     _best: tuple[float, Checkpoint] | None = field(default=None, init=False)
 
     def run(self, events: Events) -> Iterator[Checkpoint]:
@@ -119,19 +67,8 @@ class Training:
                 at which step, and what of it came first.
         """
         options, pruner, accelerator = self.options, self.pruner, self.accelerator
-        set_seed(self.seed)
         total = steps_in(options, len(self.examples), accelerator.num_processes)
-        plain = self.network.model.to(accelerator.device)
-        self._plain, self._names = plain, list(plain.state_dict())
-        if (found := not_finite(plain.state_dict())) is not None:
-            raise SRFrameworkError(f"expected finite weights at the start of the stage, got {found}")
-        self._first_not_finite = torch.zeros(4, dtype=torch.int64, device=accelerator.device)
-        pruner.attach(self.network, total)
-        self.debiaser.attach(self._watch_hidden())
-        if accelerator.num_processes > 1:  # one draw for what all share; to drop out each has examples of its own
-            set_seed((self.seed + accelerator.process_index) % 2**32)
-        model = accelerator.prepare_model(plain)
-        model.train()
+        model = self._attached(total)
         phases = pruner.phases(total)
         planned = sum(phase.steps for phase in phases)
         snapshot = None
@@ -139,7 +76,7 @@ class Training:
             self.checkpoints.require(self._leading_to(phases))
             snapshot = self.checkpoints.latest()
         batches = Batches(self.examples, self.network.tokenizer, options, self.seed, accelerator)
-        at = _Position() if snapshot is None else self._restored(snapshot, batches)
+        at = Position() if snapshot is None else self._restored(snapshot, batches)
         at.loss_sum = at.loss_sum.to(accelerator.device)
         stream = iter(batches)
         events.on_start(at.step)
@@ -153,26 +90,16 @@ class Training:
                 start = sum(before.steps for before in phases[:number])
                 end = start + phase.steps
                 parameters = [*pruner.parameters(), *self.debiaser.parameters()]
-                optimizer, schedule = self._optimizer(parameters, phase)
+                optimizer, schedule = make_optimizer(parameters, phase, options, accelerator)
                 if snapshot is not None:
                     restore_optimizer(snapshot, optimizer, schedule)
                     if self.checkpoints is not None:
                         self.checkpoints.restore_streams()  # last: what is made draws from them
                     snapshot = None
                 while at.step < end:
-                    at.loss_sum += self._backward(model, stream, at, planned)
+                    at.loss_sum += self._gradients.add_up(model, stream, at.step + 1, at.step / planned)
                     at.losses += 1
-                    pruner.before_step(at.step)
-                    self._clip(parameters)
-                    rate = schedule.get_last_lr()[0]
-                    self._set_epsilon(optimizer, at.step - start + 1)
-                    optimizer.step()
-                    schedule.step()
-                    optimizer.zero_grad()
-                    at.step += 1
-                    pruner.after_step(at.step)
-                    if pruner.changes_mask(at.step):
-                        self._agree(at.step)
+                    rate = self._step(parameters, optimizer, schedule, at, start)
                     self._tell(events, at, rate, at.step == end, planned)
                     if at.step in self.steps_kept:
                         yield self._checkpoint_between(at.step)
@@ -187,6 +114,22 @@ class Training:
                 accelerator.free_memory()  # else it keeps the optimizer of every phase, and the model of every stage
         yield self._best[1] if self._best is not None else self._checkpoint(at.step, None)
 
+    def _attached(self, total: int) -> nn.Module:
+        """Have pruner and loss work on the model, for so many steps; give it as the processes train it."""
+        accelerator = self.accelerator
+        set_seed(self.seed)
+        plain = self.network.model.to(accelerator.device)
+        self._plain, self._names = plain, list(plain.state_dict())
+        if (found := not_finite(plain.state_dict())) is not None:
+            raise SRFrameworkError(f"expected finite weights at the start of the stage, got {found}")
+        self.pruner.attach(self.network, total)
+        self._gradients = Gradients(self.network, self.debiaser, self.options, accelerator)
+        if accelerator.num_processes > 1:  # one draw for what all share; to drop out each has examples of its own
+            set_seed((self.seed + accelerator.process_index) % 2**32)
+        model: nn.Module = accelerator.prepare_model(plain)
+        model.train()
+        return model
+
     def _leading_to(self, phases: Sequence[Phase]) -> dict[str, int]:
         """Point -> the first step after which a checkpoint does not lead to it any more."""
         steps = {str(step): step for step in self.steps_kept}  # it is kept before a checkpoint of that step
@@ -196,7 +139,7 @@ class Training:
         }
         return steps | levels
 
-    def _tell(self, events: Events, at: _Position, rate: float, is_end: bool, planned: int) -> None:
+    def _tell(self, events: Events, at: Position, rate: float, is_end: bool, planned: int) -> None:
         """After a step: what is due of the log, and of evaluations."""
         options, step = self.options, at.step
         measured = step % options.eval_every == 0 or is_end
@@ -229,7 +172,7 @@ class Training:
             due = bool(broadcast(torch.tensor([due], dtype=torch.int32, device=self.accelerator.device)).item())
         return due or (every is not None and step % every == 0)
 
-    def _save(self, at: _Position, batches: Batches, optimizer: Any, schedule: Any) -> None:
+    def _save(self, at: Position, batches: Batches, optimizer: Any, schedule: Any) -> None:
         assert self.checkpoints is not None, "it is only due where there are any"
         self._mean_loss(at)
 
@@ -251,7 +194,7 @@ class Training:
         self.checkpoints.save(at.step, snapshot)
         self._saved = time.monotonic()
 
-    def _restored(self, snapshot: Snapshot, batches: Batches) -> _Position:
+    def _restored(self, snapshot: Snapshot, batches: Batches) -> Position:
         """Set model, pruner, loss, data order and the best so far to what they were."""
         device = self.accelerator.device
         self._plain.load_state_dict(snapshot.part("model."))
@@ -264,7 +207,7 @@ class Training:
             weights = {name: snapshot.tensors[f"best.{name}"] for name in self._names}
             checkpoint = Checkpoint(best["step"], None, weights, Mask(snapshot.part("best-mask.")))
             self._best = best["metric"], checkpoint
-        return _Position(**snapshot.facts["at"], loss_sum=snapshot.tensors["loss_sum"])
+        return Position(**snapshot.facts["at"], loss_sum=snapshot.tensors["loss_sum"])
 
     def _agree(self, step: int) -> None:
         """See to it that all processes have one mask.
@@ -284,75 +227,24 @@ class Training:
 
     # -- one step ------------------------------------------------------------------------------
 
-    def _optimizer(self, parameters: Sequence[nn.Parameter], phase: Phase) -> tuple[Any, Any]:
-        options = self.options
-        optimizer = torch.optim.AdamW(
-            parameters,
-            lr=options.learning_rate,
-            eps=options.adam_epsilon,
-            weight_decay=options.weight_decay,
-            fused=True,
-        )
-        warmup = options.warmup_steps if phase.warmup else 0
-        schedule = get_linear_schedule_with_warmup(optimizer, warmup, phase.steps)
-        return self.accelerator.prepare_optimizer(optimizer), schedule
+    def _step(
+        self, parameters: Sequence[nn.Parameter], optimizer: Any, schedule: Any, at: Position, start: int
+    ) -> float:
+        """One step of the optimizer, in a phase that began at step ``start``; give the learning rate that it had."""
+        self.pruner.before_step(at.step)
+        clip(parameters, self.options, self.accelerator)
+        rate: float = schedule.get_last_lr()[0]
+        set_epsilon(optimizer, at.step - start + 1, self.options)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        at.step += 1
+        self.pruner.after_step(at.step)
+        if self.pruner.changes_mask(at.step):
+            self._agree(at.step)
+        return rate
 
-    def _set_epsilon(self, optimizer: Any, step: int) -> None:
-        """Before the ``step``-th step of an optimizer, from 1."""
-        if self.options.adam_epsilon_uncorrected:
-            for group in optimizer.param_groups:
-                group["eps"] = self.options.adam_epsilon / math.sqrt(1 - group["betas"][1] ** step)
-
-    def _watch_hidden(self) -> int:
-        """Keep what the last layer of the classifier is given; give its width; 0 where there is none."""
-        classifier = self.network.matrices(["classifier"])
-        if not classifier:
-            return 0
-        name, weight = list(classifier.items())[-1]
-
-        def keep(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            self._hidden = inputs[0]
-
-        self.network.model.get_submodule(name).register_forward_pre_hook(keep)
-        return weight.shape[1]
-
-    def _backward(self, model: nn.Module, batches: Iterator[dict[str, Tensor]], at: _Position, planned: int) -> Tensor:
-        """Add up the gradients of one optimizer step; give the mean loss."""
-        count = self.options.gradient_accumulation
-        # Accelerate fixes one precision for the process; stages of a recipe may differ in theirs.
-        precision = torch.autocast(
-            self.accelerator.device.type, torch.bfloat16, enabled=self.options.precision == "bf16"
-        )
-        total = torch.zeros((), device=self.accelerator.device)
-        for micro in range(count):
-            batch = dict(next(batches))
-            labels = batch.pop("labels")
-            known = {name: batch.pop(name, None) for name in ("bias_log_probs", "teacher_log_probs")}
-            syncing = contextlib.nullcontext() if micro == count - 1 else self.accelerator.no_sync(model)
-            with syncing:
-                with calling_model("forward pass"), precision:
-                    logits = model(**batch).logits
-                hidden = None if self._hidden is None else self._hidden.float()
-                inputs = LossInputs(logits.float(), labels, **known, hidden=hidden, progress=at.step / planned)
-                loss = self.debiaser.loss(inputs) / count
-                self._watch(loss, inputs, at.step + 1)
-                with calling(owner_of(self.debiaser), "gradient"):
-                    self.accelerator.backward(loss)
-            total += loss.detach()
-        for own in self.debiaser.parameters():  # which the model, and so DDP, does not know of
-            if own.grad is not None and self.accelerator.num_processes > 1:
-                own.grad = self.accelerator.reduce(own.grad.to(self.accelerator.device), "mean").to(own.device)
-        return total
-
-    def _clip(self, parameters: Sequence[nn.Parameter]) -> None:
-        norm = self.options.max_grad_norm
-        if not norm:
-            return
-        groups = [[parameter] for parameter in parameters] if self.options.clip == "per-tensor" else [parameters]
-        for group in groups:
-            self.accelerator.clip_grad_norm_(group, norm)
-
-    def _mean_loss(self, at: _Position) -> float:
+    def _mean_loss(self, at: Position) -> float:
         """Since it was told last, over all processes; 0 where that was just now.
 
         Raises:
@@ -361,38 +253,9 @@ class Training:
         total = self.accelerator.reduce(at.loss_sum, "mean") if self.accelerator.num_processes > 1 else at.loss_sum
         loss: float = total.item() / max(at.losses, 1)
         if not math.isfinite(loss):
-            raise SRFrameworkError(f"the loss is {loss} at step {at.step}; expected a finite number ({self._cause()})")
+            cause = self._gradients.watch.cause()
+            raise SRFrameworkError(f"the loss is {loss} at step {at.step}; expected a finite number ({cause})")
         return loss
-
-    def _watch(self, loss: Tensor, inputs: LossInputs, step: int) -> None:
-        """Remember, on the device, the first step whose loss is not finite, and which of its inputs are not."""
-
-        def is_bad(tensor: Tensor | None) -> Tensor:
-            finite = loss.new_ones((), dtype=torch.bool) if tensor is None else tensor.detach().isfinite().all()
-            return (~finite).to(self._first_not_finite)
-
-        seen = [is_bad(each) for each in (inputs.logits, inputs.bias_log_probs, inputs.teacher_log_probs)]
-        now = torch.stack([is_bad(loss) * step, *seen])
-        self._first_not_finite = torch.where(
-            (self._first_not_finite[0] == 0) & (now[0] > 0), now, self._first_not_finite
-        )
-
-    def _cause(self) -> str:
-        """Of a loss that is no finite number, by what came first."""
-        step, logits, bias, teacher = self._first_not_finite.tolist()
-        is_first = step == 1  # before it no weight was changed, and all were finite
-        if logits and is_first:
-            return "at step 1 the model itself gives logits that are not finite, from finite weights"
-        if not logits and (bias or teacher):
-            whose = "bias model" if bias else "teacher"
-            return f"the {whose} gives log-probabilities that are not finite for the examples of step {step}"
-        if not logits and is_first:
-            return f"at step 1 the loss, {type(self.debiaser).__name__}, makes it of finite logits"
-        return self._remedy()
-
-    def _remedy(self) -> str:
-        rate, norm = self.options.learning_rate, self.options.max_grad_norm
-        return f"learning_rate is {rate:g}, max_grad_norm {norm:g}; a lower learning rate is the usual remedy"
 
     def _remember_best(self, metric: float, step: int, total: int) -> None:
         first = round((self.options.best_after or 0) * total, 6)  # 0.55 * 100 is a little more than 55
@@ -408,7 +271,9 @@ class Training:
         for name, matrix in mask.items():
             weights[f"{name}.weight"].masked_fill_(~matrix, 0.0)  # a kept -0.0 apart, pruned is +0.0
         if (found := not_finite(weights)) is not None:
-            raise SRFrameworkError(f"expected finite weights after step {step}, got {found} ({self._remedy()})")
+            raise SRFrameworkError(
+                f"expected finite weights after step {step}, got {found} ({self._gradients.watch.remedy()})"
+            )
         return Checkpoint(step, point, weights, mask)
 
     def _checkpoint_between(self, step: int) -> Checkpoint:

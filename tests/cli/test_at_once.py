@@ -15,6 +15,7 @@ from srframework.report.gathered import state
 from srframework.run import directory as runs
 from srframework.run import folder
 from srframework.run.pipeline import Pipeline
+from srframework.run.stage_results import StageResults
 
 RECIPE = """
 name = "at once"
@@ -186,12 +187,15 @@ def test_results_name_a_run_that_was_killed(perform, home, hold):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit(3), GeneratorExit, MemoryError, RuntimeError("x")])
-@pytest.mark.parametrize("where", ["_fit_bias", "_train", "_measure", "_place"])
-def test_however_a_run_ends_run_json_says_so(home, where, error, monkeypatch, perform):
+@pytest.mark.parametrize(
+    ("owner", "where"),
+    [(Pipeline, "_fit_bias"), (StageResults, "train"), (StageResults, "measure"), (Pipeline, "_place")],
+)
+def test_however_a_run_ends_run_json_says_so(home, owner, where, error, monkeypatch, perform):
     def ends(*_):
         raise error
 
-    monkeypatch.setattr(Pipeline, where, ends)
+    monkeypatch.setattr(owner, where, ends)
     with contextlib.suppress(
         RuntimeError, MemoryError, GeneratorExit
     ):  # what the command makes of it is another matter

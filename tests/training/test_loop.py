@@ -27,7 +27,7 @@ from srframework.errors import SRFrameworkError
 from srframework.fixed_mask import FixedMask
 from srframework.masks import Mask
 from srframework.run.prediction import predict
-from srframework.training.loop import Checkpoint
+from srframework.training.events import Checkpoint
 from srframework.training.options import TrainingOptions, steps_in
 
 

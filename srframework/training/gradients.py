@@ -1,0 +1,78 @@
+"""The gradients of one optimizer step: forward pass, loss, backward pass, of as many batches as make a step."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from srframework.contracts import Debiaser, LossInputs, Network
+from srframework.faults import calling, calling_model, owner_of
+from srframework.training.divergence import LossWatch
+from srframework.training.options import TrainingOptions
+
+
+class Gradients:
+    """Computes the gradients of a loss.
+
+    Args:
+        network: The model.
+        debiaser: The loss; it learns how wide the input of the classifier's last layer is.
+        options: The stage's.
+        accelerator: Device and processes.
+
+    Attributes:
+        watch: Knows why a loss is no finite number.
+    """
+
+    def __init__(
+        self, network: Network, debiaser: Debiaser, options: TrainingOptions, accelerator: Accelerator
+    ) -> None:
+        self._debiaser, self._options, self._accelerator = debiaser, options, accelerator
+        self.watch = LossWatch(debiaser, options, accelerator.device)
+        self._hidden: Tensor | None = None
+        debiaser.attach(self._watch_hidden(network))
+
+    def _watch_hidden(self, network: Network) -> int:
+        """Keep what the last layer of the classifier is given; give its width; 0 where there is none."""
+        classifier = network.matrices(["classifier"])
+        if not classifier:
+            return 0
+        name, weight = list(classifier.items())[-1]
+
+        def keep(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            self._hidden = inputs[0]
+
+        network.model.get_submodule(name).register_forward_pre_hook(keep)
+        return weight.shape[1]
+
+    def add_up(self, model: nn.Module, batches: Iterator[dict[str, Tensor]], step: int, progress: float) -> Tensor:
+        """Add up the gradients of an optimizer's ``step``-th step, from 1; give the mean loss."""
+        count = self._options.gradient_accumulation
+        # Accelerate fixes one precision for the process; stages of a recipe may differ in theirs.
+        precision = torch.autocast(
+            self._accelerator.device.type, torch.bfloat16, enabled=self._options.precision == "bf16"
+        )
+        total = torch.zeros((), device=self._accelerator.device)
+        for micro in range(count):
+            batch = dict(next(batches))
+            labels = batch.pop("labels")
+            known = {name: batch.pop(name, None) for name in ("bias_log_probs", "teacher_log_probs")}
+            syncing = contextlib.nullcontext() if micro == count - 1 else self._accelerator.no_sync(model)
+            with syncing:
+                with calling_model("forward pass"), precision:
+                    logits = model(**batch).logits
+                hidden = None if self._hidden is None else self._hidden.float()
+                inputs = LossInputs(logits.float(), labels, **known, hidden=hidden, progress=progress)
+                loss = self._debiaser.loss(inputs) / count
+                self.watch.see(loss, inputs, step)
+                with calling(owner_of(self._debiaser), "gradient"):
+                    self._accelerator.backward(loss)
+            total += loss.detach()
+        for own in self._debiaser.parameters():  # which the model, and so DDP, does not know of
+            if own.grad is not None and self._accelerator.num_processes > 1:
+                own.grad = self._accelerator.reduce(own.grad.to(self._accelerator.device), "mean").to(own.device)
+        return total
