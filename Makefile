@@ -25,10 +25,11 @@ torture: .venv/.test  ## Kill a run 300 times, and see that it ends the same.
 fuzz: .venv/.test  ## Try 20,000 mutated recipes and arguments, and print what came of them.
 	$(BIN)/python tests/fuzz/harness.py --examples 20000
 
-check: test .venv/.check  ## Run the tests, ruff and mypy: what CI runs.
+check: test .venv/.check  ## Run the tests, ruff, mypy and import-linter: what CI runs.
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: .venv/.check  ## Format, and mend what ruff can.
 	$(BIN)/ruff format $(SOURCES)
