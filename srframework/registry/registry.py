@@ -98,11 +98,10 @@ class Registered:
                 for; names the plugin.
         """
         factory = self._factory()
-        with calling(self.owner, "factory"):
-            made = factory(options)
         # By name: the boundary knows tensors and data sets, and commands that only list build nothing.
         boundary = importlib.import_module("srframework.registry.guarded")
-        return boundary.guarded(self.kind, made, self.owner, options)
+        with calling(self.owner, "factory"):
+            return boundary.guarded(self.kind, factory(options), self.owner, options)
 
     def _factory(self) -> Callable[[Any], Any]:
         factory = self.component.factory

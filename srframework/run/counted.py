@@ -11,7 +11,8 @@ import json
 import math
 import os
 import types
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, SecretBytes, SecretStr
@@ -76,9 +77,9 @@ class _Counting:
             return {"": type(value).__qualname__, **dict(self.attributes(value, where))}
         if isinstance(value, Mapping):
             return {"table": [self.item(key, each, types, where) for key, each in value.items()]}
-        if isinstance(value, list | tuple):
+        if isinstance(value, Sequence | deque):
             return [self.element(each, types, index, f"{where}[{index}]") for index, each in enumerate(value)]
-        if isinstance(value, set | frozenset):
+        if isinstance(value, Set):
             return {"set": sorted((self.element(each, types, 0, where) for each in value), key=json.dumps)}
         return self.other(value, where)
 

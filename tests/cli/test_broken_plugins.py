@@ -413,6 +413,11 @@ def test_a_factory_that_makes_nothing_is_the_plugins_fault(zoo, factory):
     blamed(done, "debiaser", True)
 
 
+def test_an_object_that_cannot_be_looked_at_is_the_plugins_fault(zoo):
+    done = zoo("debiaser", body=LOSS + "def __getattribute__(self, name):\n    raise RuntimeError(name)\n")
+    blamed(done, "debiaser", True)
+
+
 # -- a plugin that is not there --------------------------------------------------------------------
 
 

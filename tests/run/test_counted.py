@@ -7,6 +7,8 @@ import datetime
 import enum
 import os
 import typing
+from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,8 @@ FORMS = {
     "union after": (int | InputFile, lambda file: file),
     "string first": (str | InputFile, lambda file: file),
     "tuple": (tuple[InputFile, ...], lambda file: (file,)),
+    "queue": (deque[InputFile], lambda file: deque([file])),
+    "sequence": (Sequence[InputFile], lambda file: (file,)),
     "fixed tuple": (tuple[int, InputFile], lambda file: (1, file)),
     "list": (list[InputFile], lambda file: [file]),
     "list of optional": (list[InputFile | None], lambda file: [None, file]),
