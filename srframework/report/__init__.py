@@ -1,1 +1,1 @@
-"""What people and programs see of a run: progress, tables."""
+"""Read run directories: find, select, compare, format. Imported by claims and cli; imports run and below."""
