@@ -5,6 +5,8 @@ BIN := .venv/bin
 SOURCES := srframework plugins tests benchmarks
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto
+
 .PHONY: help quickstart test test-slow torture fuzz check format clean
 
 help:  ## Say what there is to make.
@@ -13,8 +15,8 @@ help:  ## Say what there is to make.
 quickstart: .venv/.installed  ## Set up, run the quickstart recipe, print its table.
 	$(BIN)/srframework run quickstart
 
-test: .venv/.test  ## Set up with the test extras, run the tests.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto
+test: .venv/.test  ## Set up with the test extras, run the tests that are quick: some minutes.
+	$(PYTEST) -m 'not slow and not long'
 
 test-slow: .venv/.test  ## Run the tests that take minutes, and they alone.
 	$(BIN)/python -m pytest -m slow
@@ -25,7 +27,8 @@ torture: .venv/.test  ## Kill a run 300 times, and see that it ends the same.
 fuzz: .venv/.test  ## Try 20,000 mutated recipes and arguments, and print what came of them.
 	$(BIN)/python tests/fuzz/harness.py --examples 20000
 
-check: test .venv/.check  ## Run the tests, ruff, mypy and import-linter: what CI runs.
+check: .venv/.check  ## Run the tests, ruff, mypy and import-linter: what CI runs.
+	$(PYTEST)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy

@@ -18,6 +18,8 @@ from safetensors.numpy import load_file
 
 from srframework import Mask
 
+pytestmark = pytest.mark.long
+
 RECIPE = """
 name = "Together"
 schema = 1

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 RECIPE = """
 name = "On Ray"
 schema = 1

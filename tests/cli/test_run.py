@@ -202,6 +202,7 @@ def test_progress_goes_to_stderr_as_plain_lines(finished):
     assert "\x1b" not in finished.stderr
 
 
+@pytest.mark.long
 def test_the_resolved_recipe_runs_again_to_the_same_bits(finished):
     done = run("run", "out/recipe.toml", "--out", "again", "--store", "another", cwd=finished.home)
     assert done.returncode == 0, done.stderr
@@ -356,6 +357,7 @@ def _read(leader: int) -> bytes:
         return b""
 
 
+@pytest.mark.long
 def test_a_real_encoder_runs_through_pairs(minilm, tmp_path):
     rows = ["premise\thypothesis\tlabel"] + [
         f"a man is {v}ing\ta man is {v}ing\tyes" for v in ("eat", "sleep", "runn", "sitt")

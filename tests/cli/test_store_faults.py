@@ -276,6 +276,7 @@ def test_a_store_that_can_only_be_read_serves_what_it_has_and_says_what_it_canno
 # -- two runs in one store -------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_of_two_runs_at_the_same_time_each_stage_is_computed_by_one(here, good):
     processes = [started(run("--out", out, "--store", "store"), here) for out in ("a", "b")]
     try:
@@ -303,6 +304,7 @@ def test_of_two_runs_at_the_same_time_each_stage_is_computed_by_one(here, good):
 LONG = ["--set", "stages.full.max_steps=60", "--set", "training.checkpoint_steps=5"]
 
 
+@pytest.mark.long
 def test_a_run_waits_for_another_one_s_stage_and_goes_on_with_it_when_that_is_killed(here, perform, pause, wait_until):
     first = started(run("--out", "a", "--store", "store", *LONG), here, **pause.variables)
     try:

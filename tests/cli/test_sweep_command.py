@@ -168,6 +168,7 @@ def test_another_directory_takes_everything_from_the_store(sweep, alone):
     assert done.lines[-2].startswith("4 runs: 0 stages computed in 0 s, 8 taken from the store")
 
 
+@pytest.mark.long
 def test_several_processes_say_of_each_stage_whether_it_was_in_the_store(sweep, alone, parallel):
     done = sweep("--grid", "seed=1,5", *GRID[2:], "--out", "an other", "--store", "alone-store", "--jobs", "2")
     told = [line.rpartition(" in ")[0] or line for line in done.lines if line.startswith(("done ", "taken "))]
@@ -320,6 +321,7 @@ DIVERGES = (
 )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_a_stage_that_fails_fails_the_runs_that_have_it_and_no_other(sweep, home, jobs):
     out = f"diverges-{jobs}"
@@ -413,6 +415,7 @@ def undisturbed(sweep, home):
     return figures(json.loads(done.out))
 
 
+@pytest.mark.long
 def test_a_worker_that_is_killed_is_replaced_and_nothing_is_missing(home, start, undisturbed, pause, wait_until):
     args = ("--grid", "seed=1,2", "--out", "killed", "--store", "killed-store", "--jobs", "2", "--json")
     process = start(*args, **pause.variables)
@@ -430,6 +433,7 @@ def test_a_worker_that_is_killed_is_replaced_and_nothing_is_missing(home, start,
     assert any("goes on from the checkpoint at step " in log for log in logs)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
 def test_a_sweep_that_is_stopped_leaves_no_process_and_goes_on_where_it_was(
     sweep, home, start, undisturbed, pause, wait_until, sign

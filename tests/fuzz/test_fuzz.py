@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 HARNESS = Path(__file__).with_name("harness.py")
 NEVER = 120
 """CPU seconds for one answer that only what never ends takes, also on a slow machine."""

@@ -81,6 +81,7 @@ def test_pruned_once_whatever_the_weights_the_count_is_exact(name, values, spars
     assert_exact(pruner.masks(), network, sparsity, scope)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["imp", "imp-rw"])
 @given(course=st.lists(weights(), min_size=9, max_size=9), scope=SCOPES)
 def test_level_by_level_whatever_the_weights_become_counts_are_exact_and_masks_nested(name, course, scope):

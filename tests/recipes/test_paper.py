@@ -54,6 +54,7 @@ def test_every_cell_of_a_paper_recipe_is_valid_for_three_tasks_and_four_seeds(na
     assert {cell.recipe.dataset.registered.name for cell in cells} == set(TASKS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("name", PAPER)
 def test_a_paper_recipe_runs_through_every_stage(name, task, tasks, tmp_path):
@@ -75,6 +76,7 @@ def test_a_paper_recipe_runs_through_every_stage(name, task, tasks, tmp_path):
             assert Mask.load(mask).sparsity == pytest.approx(stage["sparsity"], abs=1e-3)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in PAPER if name != "paper/section-5.1"])
 def test_every_sparsity_of_a_paper_recipe_runs(name, tasks, tmp_path):
     cells = load_cells(name, REGISTRY, [*SMALL, "variant=nli", "seed=1", tasks["nli"]])
@@ -89,6 +91,7 @@ def test_every_sparsity_of_a_paper_recipe_runs(name, tasks, tmp_path):
                 assert found[stage] == pytest.approx(float(value.partition("@")[2]), abs=0.01)
 
 
+@pytest.mark.long
 def test_the_search_may_start_inside_fine_tuning(tasks, tmp_path):
     starts = 'sweep={ "stages.mask.weights" = ["full@1", "full@2", "full"] }'
     cells = load_cells("paper/section-5.1", REGISTRY, [*SMALL, tasks["nli"], starts])
@@ -98,6 +101,7 @@ def test_the_search_may_start_inside_fine_tuning(tasks, tmp_path):
     assert (tmp_path / cells[0].slug / "stages/full/points/1/model/model.safetensors").is_file()
 
 
+@pytest.mark.long
 @pytest.mark.data
 @pytest.mark.parametrize(
     ("task", "option", "folder", "ood", "ood_train"),

@@ -215,6 +215,7 @@ def test_the_same_files_elsewhere_have_the_same_fingerprint_and_the_same_bits(ch
     assert changes.check("moved", changes.copy()) is True
 
 
+@pytest.mark.long
 def test_no_key_of_config_json_changes_the_bits_alone(changes, checkpoint):
     found = results(changes, "config.json", config_keys(checkpoint))
     counted = {key for key, each in found.items() if False in each}
@@ -226,6 +227,7 @@ def test_no_key_of_config_json_changes_the_bits_alone(changes, checkpoint):
     assert not without_effect & counted
 
 
+@pytest.mark.long
 def test_no_key_of_tokenizer_config_json_changes_the_bits_alone(changes, checkpoint):
     found = results(changes, "tokenizer_config.json", tokenizer_keys(checkpoint))
     counted = {key for key, each in found.items() if False in each}
@@ -236,6 +238,7 @@ def test_no_key_of_tokenizer_config_json_changes_the_bits_alone(changes, checkpo
     assert not without_effect & counted
 
 
+@pytest.mark.long
 def test_no_value_in_tokenizer_json_changes_the_bits_alone(checkpoint, tmp_path):
     """This class uses the file as it is; BertTokenizer builds most of its steps itself."""
     base = shutil.copytree(checkpoint, tmp_path / "base")

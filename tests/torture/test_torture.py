@@ -13,7 +13,13 @@ import pytest
 HARNESS = Path(__file__).with_name("harness.py")
 KINDS = {"training", "evaluation", "checkpoint", "prune", "result", "store", "run directory", "time"}
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the harness forks, and looks into /proc")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(sys.platform != "linux", reason="the harness forks, and looks into /proc"),
+]
+    pytest.mark.skipif(sys.platform != "linux", reason="the harness forks, and looks into /proc"),
+    pytest.mark.long,
+]
 
 
 @pytest.fixture(scope="module")
