@@ -263,8 +263,8 @@ class Pruner(ABC):
 
         attach -> for each phase: begin, parameters,
                     for each step: (backward) before_step (clip, optimizer) after_step
-                    at every evaluation and at the end of the phase: refresh
-        masks: at any time after a refresh
+                    at every evaluation and at the end of the phase: update_mask
+        masks: at any time after an update of the mask
 
     ``step`` counts the finished optimizer steps of the whole stage, all phases included.
 
@@ -300,7 +300,7 @@ class Pruner(ABC):
     def after_step(self, step: int) -> None:
         """The optimizer has stepped, ``step`` times by now."""
 
-    def refresh(self, step: int) -> None:
+    def update_mask(self, step: int) -> None:
         """Make the sparsity exactly what the schedule wants after ``step`` steps."""
 
     def complete(self, step: int) -> bool:
@@ -310,12 +310,12 @@ class Pruner(ABC):
 
     def changes_mask(self, step: int) -> bool:
         """Whether :meth:`after_step` sets the mask after that step. Where several processes train,
-        they are then asked whether they have the same one, as they are after every begin and refresh."""
+        they are then asked whether they have the same one, as they are after begin and update_mask."""
         return False
 
     @abstractmethod
     def masks(self) -> Mask:
-        """The mask as of the last refresh."""
+        """The mask as of the last update."""
 
     def state(self) -> dict[str, torch.Tensor]:
         """Copies of all that :meth:`restore` needs to go on from here; weights of the model excepted."""

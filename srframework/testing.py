@@ -47,7 +47,7 @@ from srframework.contracts import (
     TaskData,
 )
 from srframework.training.checkpoints import Checkpoints
-from srframework.training.events import Checkpoint, Events
+from srframework.training.events import Events, KeptModel
 from srframework.training.loop import Training
 from srframework.training.options import TrainingOptions
 
@@ -205,7 +205,7 @@ def check_bias(component: Component, **options: Any) -> None:
 
 
 def check_pruner(component: Component, total_steps: int = 20, **options: Any) -> None:
-    """Under AdamW with weight decay, what is pruned is 0 after every refresh; a state can be restored, and a
+    """Under AdamW with weight decay, what is pruned is 0 after every update of the mask; a state can be restored, and a
     training that was killed goes on from it to the same bits."""
     pruner, net = _build(component, Pruner, options), network()
     pruner.attach(net, total_steps)
@@ -222,7 +222,7 @@ def check_pruner(component: Component, total_steps: int = 20, **options: Any) ->
             optimizer.zero_grad()
             step += 1
             pruner.after_step(step)
-        pruner.refresh(step)
+        pruner.update_mask(step)
         _assert_pruned(component.name, pruner, net)
         if phase.level is not None:
             pruned = pruner.masks().sparsity
@@ -298,7 +298,7 @@ class _CrossEntropy(Debiaser):
         return torch.nn.functional.cross_entropy(inputs.logits, inputs.labels)
 
 
-def _train(pruner: Pruner, total_steps: int, place: Path | None = None, stopped_at: int = 0) -> Checkpoint:
+def _train(pruner: Pruner, total_steps: int, place: Path | None = None, stopped_at: int = 0) -> KeptModel:
     """What the training loop makes of the network above; with a checkpoint after each step in ``place``."""
     net, accelerator = network(), Accelerator()
     tokens = net.tokenizer(["a b c", "d e f", "g h i", "j a b"])
@@ -336,4 +336,4 @@ def _assert_pruned(name: str, pruner: Pruner, net: Network) -> None:
     for module, kept in pruner.masks().items():
         assert module in matrices, f"{name}: masks {module}, which may not be pruned"
         zeros = matrices[module].detach()[~kept]
-        assert bool((zeros == 0).all()), f"{name}: {module}: pruned weights are not 0 after a refresh"
+        assert bool((zeros == 0).all()), f"{name}: {module}: pruned weights are not 0 after an update of the mask"

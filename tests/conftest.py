@@ -22,7 +22,7 @@ from srf_debiasers.options import NoOptions
 from srframework.contracts import Debiaser, Network, Pruner
 from srframework.fixed_mask import FixedMask
 from srframework.training.checkpoints import Checkpoints
-from srframework.training.events import Checkpoint, Events
+from srframework.training.events import Events, KeptModel
 from srframework.training.loop import Training
 from srframework.training.options import TrainingOptions
 
@@ -59,13 +59,13 @@ class Ran:
     """What one training gave, and what it told while it worked."""
 
     network: Network
-    checkpoints: list[Checkpoint] = field(default_factory=list)
+    checkpoints: list[KeptModel] = field(default_factory=list)
     steps: list[tuple[int, float, float]] = field(default_factory=list)
     evaluated: list[int] = field(default_factory=list)
     started: list[int] = field(default_factory=list)
 
     @property
-    def final(self) -> Checkpoint:
+    def final(self) -> KeptModel:
         return self.checkpoints[-1]
 
 
@@ -121,7 +121,7 @@ def train(make_network, make_examples) -> Callable[..., Ran]:
         metrics: Iterable[float] | None = None,
         steps_kept: Iterable[int] = (),
         seed: int = 1,
-        on_checkpoint: Callable[[Checkpoint], object] = lambda _: None,
+        on_checkpoint: Callable[[KeptModel], object] = lambda _: None,
         measure: Callable[[PreTrainedModel], float] | None = None,
         checkpoints: Checkpoints | None = None,
         **options: object,

@@ -360,7 +360,7 @@ def test_what_may_not_be_read_is_told_from_what_may_not_be_written(tmp_path, mon
 
 def test_an_entry_that_may_not_be_read_is_not_said_to_be_written(tmp_path, monkeypatch):
     store = Store(tmp_path / "store")
-    store.obtain("ab" * 32, "trained", "SRNet", {}, lambda draft: (draft / "a").write_text("x"))
+    store.get_or_compute("ab" * 32, "trained", "SRNet", {}, lambda draft: (draft / "a").write_text("x"))
     manifest._checked.clear()
 
     def closed(path):
@@ -368,4 +368,4 @@ def test_an_entry_that_may_not_be_read_is_not_said_to_be_written(tmp_path, monke
 
     monkeypatch.setattr(hashing, "open_file", closed)
     with pytest.raises(StoreError, match=r"cannot be read: Permission denied"):
-        store.obtain("ab" * 32, "trained", "SRNet", {}, lambda _: None)
+        store.get_or_compute("ab" * 32, "trained", "SRNet", {}, lambda _: None)

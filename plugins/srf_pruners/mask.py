@@ -17,7 +17,7 @@ class MaskTraining(Pruner):
     """Train a score for each weight; keep, in each matrix or of all, those with the highest.
 
     Everything but the scores is frozen: embeddings, LayerNorm, biases, the classifier. φ is
-    set at every refresh, so that the sparsity is exactly the schedule's whenever the model is
+    set at every update of the mask, so that the sparsity is exactly the schedule's whenever the model is
     evaluated or saved.
 
     Source: section 3.2.2, Appendix A.1.2; schedule: section 5.2.
@@ -42,7 +42,7 @@ class MaskTraining(Pruner):
             parametrize.register_parametrization(network.model.get_submodule(name), "weight", masked, unsafe=True)
             self._masked[name] = masked
         if options.init == "soft":
-            self.refresh(0)  # hard scores have their own φ, which gives the sparsity
+            self.update_mask(0)  # hard scores have their own φ, which gives the sparsity
 
     def parameters(self) -> list[nn.Parameter]:
         """The scores."""
@@ -51,13 +51,13 @@ class MaskTraining(Pruner):
     def after_step(self, step: int) -> None:
         """Set φ, where Δt_φ steps are over."""
         if self.changes_mask(step):
-            self.refresh(step)
+            self.update_mask(step)
 
     def changes_mask(self, step: int) -> bool:
         """Whether Δt_φ steps are over."""
         return self.options.refresh_every is not None and step % self.options.refresh_every == 0
 
-    def refresh(self, step: int) -> None:
+    def update_mask(self, step: int) -> None:
         """Set φ to what gives the schedule's sparsity; lower tied scores that must go by the least that there is."""
         options = self.options
         scores = {name: masked.scores.detach() for name, masked in self._masked.items()}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from srframework.contracts import Phase
 from srframework.errors import UsageError
 from srframework.recipe.model import Recipe, Stage
-from srframework.training.options import steps_in
+from srframework.training.options import optimizer_steps
 
 Plan = Mapping[str, Sequence[Phase]]
 """The phases of each stage, by its name; a stage whose length is not known is not in it."""
@@ -67,7 +67,7 @@ def _phases(stage: Stage, sizes: Mapping[str, int], processes: int) -> Sequence[
     if training.max_steps is None and not all(name in sizes for name in wanted):
         return None
     examples = sizes.get("train", 0) + training.ood_train * sizes.get("ood_train", 0)
-    steps = steps_in(training, examples, processes)
+    steps = optimizer_steps(training, examples, processes)
     return stage.phases(steps)
 
 

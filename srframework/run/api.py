@@ -17,7 +17,7 @@ from srframework.recipe.model import Recipe
 from srframework.run.options import RunOptions
 from srframework.run.pipeline import Pipeline
 from srframework.run.reporter import Reporter
-from srframework.run.resources import let_go
+from srframework.run.resources import clear_shared_materials
 from srframework.store.store import Store
 
 
@@ -77,7 +77,7 @@ def kept_materials() -> Iterator[None]:
     try:
         yield
     finally:
-        let_go()
+        clear_shared_materials()
 
 
 def processes() -> int:

@@ -56,7 +56,7 @@ def suspicious(task: TaskData) -> list[str]:
     return notes
 
 
-def few(task: TaskData, stages: Sequence[Stage]) -> list[str]:
+def too_few_examples(task: TaskData, stages: Sequence[Stage]) -> list[str]:
     """A sentence on the stages of which one batch is larger than the training set; none where there is none."""
     count = len(task.train.examples)
     larger = [stage for stage in stages if stage.training.batch_size > count]

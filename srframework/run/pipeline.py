@@ -15,7 +15,7 @@ from srframework.faults import at, describe
 from srframework.recipe.model import Recipe, Reference, Stage
 from srframework.recipe.plan import Plan, check_points, plan
 from srframework.run.crash import belongs_to
-from srframework.run.data_checks import cut_note, few
+from srframework.run.data_checks import cut_note, too_few_examples
 from srframework.run.directory import RunDirectory
 from srframework.run.identity import Components, uses
 from srframework.run.layout import LOG, point_of
@@ -24,7 +24,7 @@ from srframework.run.model_checks import check_model
 from srframework.run.options import RunOptions
 from srframework.run.processes import Processes
 from srframework.run.reporter import Reporter
-from srframework.run.resources import Materials, held_materials
+from srframework.run.resources import Materials, shared_materials
 from srframework.run.results import FIGURES, Measured, StageAndLevels
 from srframework.run.stage_results import StageResults
 from srframework.run.state import State
@@ -117,11 +117,11 @@ class Pipeline:
             with at(stage=stage.name):
                 stage.loss.build()
         with at(doing="reading the data and the model"):
-            self._materials = (held_materials if self._options.shared else Materials)(recipe, self._accelerator)
+            self._materials = (shared_materials if self._options.shared else Materials)(recipe, self._accelerator)
         task = self._materials.task
         for note in task.notes:
             self._reporter.note(note)
-        self._untold = [*self._materials.suspicious, *few(task, recipe.stages)]
+        self._untold = [*self._materials.suspicious, *too_few_examples(task, recipe.stages)]
         self._notes = [*task.notes, *self._untold]
         planned = self._planned()
         check_points(recipe, planned)
@@ -207,7 +207,7 @@ class Pipeline:
             seconds = (0.0 if was_trained else trained.seconds) + (0.0 if was_measured else measured.seconds)
             self.computed[stage.name] = seconds
         if was_trained:
-            self._reporter.stage_taken(stage.name, stage.formula(), number, count, trained.seconds)
+            self._reporter.stage_reused(stage.name, stage.formula(), number, count, trained.seconds)
         self._reporter.stage_finished(stage.name)
         mine = Measured.read(measured.files).only(self._results.points(stage, self._recipe.steps_kept(stage.name)))
         if self._directory is not None:

@@ -55,7 +55,7 @@ class LiveReporter(Reporter):
         self._task = self._progress.add_task("", total=steps, stage=stage, speed="", loss="", figures="")
         self._clock = _Clock()
 
-    def stage_taken(self, name: str, formula: str, index: int, count: int, seconds: float) -> None:
+    def stage_reused(self, name: str, formula: str, index: int, count: int, seconds: float) -> None:
         self.note(_taken(name, formula, index, count, seconds))
 
     def resumed(self, step: int) -> None:
@@ -95,7 +95,7 @@ class LineReporter(Reporter):
         self._stage, self._steps, self._clock, self._loss = f"[{index}/{count}] {name}", steps, _Clock(), None
         self.note(f"{self._stage}: {formula}, {steps} steps")
 
-    def stage_taken(self, name: str, formula: str, index: int, count: int, seconds: float) -> None:
+    def stage_reused(self, name: str, formula: str, index: int, count: int, seconds: float) -> None:
         self.note(_taken(name, formula, index, count, seconds))
 
     def resumed(self, step: int) -> None:

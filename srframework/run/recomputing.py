@@ -29,7 +29,7 @@ from srframework.run.layout import LOG, steps_kept
 from srframework.run.machine import MACHINE, Machine, here, read
 from srframework.run.options import RunOptions
 from srframework.run.pipeline import Pipeline
-from srframework.run.resources import let_go
+from srframework.run.resources import clear_shared_materials
 from srframework.run.results import FIGURES
 from srframework.store.manifest import Entry
 from srframework.store.store import Store
@@ -129,7 +129,7 @@ def recompute(
                 note(f"recomputing {entry.kind} {entry.what} ({entry.key[:12]})")
                 yield _recomputed(store, entry, registry, Path(place, str(number)))
         finally:
-            let_go()
+            clear_shared_materials()
 
 
 def _recomputed(store: Store, entry: Entry, registry: Registry, scratch: Path) -> Recomputed:
@@ -218,7 +218,7 @@ class _Beside(Store):
         """As that of a store; the wanted entry only once it is computed here."""
         return super().get(key) if key == self._wanted.key else self._kept.get(key)
 
-    def obtain(
+    def get_or_compute(
         self,
         key: str,
         kind: str,
@@ -230,7 +230,7 @@ class _Beside(Store):
     ) -> tuple[Entry, bool]:
         """As that of a store; ends with :class:`_Done` when the wanted entry is computed."""
         if key == self._wanted.key:
-            entry, _ = super().obtain(key, kind, what, identity, compute)
+            entry, _ = super().get_or_compute(key, kind, what, identity, compute)
             raise _Done(entry)
         found = self._kept.get(key)
         if found is None or not enough(found.files):

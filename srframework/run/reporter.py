@@ -15,7 +15,7 @@ class Reporter:
     def stage_started(self, name: str, formula: str, index: int, count: int, steps: int) -> None:
         """Stage ``index`` of ``count``, from 1, begins; it takes ``steps`` optimizer steps."""
 
-    def stage_taken(self, name: str, formula: str, index: int, count: int, seconds: float) -> None:
+    def stage_reused(self, name: str, formula: str, index: int, count: int, seconds: float) -> None:
         """Instead of :meth:`stage_started`: the stage was in the store; it once took ``seconds``."""
 
     def resumed(self, step: int) -> None:

@@ -37,8 +37,9 @@ _MOST_FILES = 10_000
 """Files of one directory whose state is compared."""
 
 
-def held_materials(recipe: Recipe, accelerator: Accelerator) -> Materials:
-    """Those of a recipe; the same object for recipes that differ in their stages alone, until :func:`let_go`.
+def shared_materials(recipe: Recipe, accelerator: Accelerator) -> Materials:
+    """Those of a recipe, the same object for recipes that differ in their stages alone, until
+    :func:`clear_shared_materials`.
 
     They are read again where a file or a directory that an option names has changed.
 
@@ -55,7 +56,7 @@ def held_materials(recipe: Recipe, accelerator: Accelerator) -> Materials:
     return _HELD[key]
 
 
-def let_go() -> None:
+def clear_shared_materials() -> None:
     """Read anew whatever is asked for from now on."""
     _HELD.clear()
 

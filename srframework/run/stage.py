@@ -33,7 +33,7 @@ from srframework.run.resources import Materials
 from srframework.store.content import Sum
 from srframework.store.drafts import Sums
 from srframework.training.checkpoints import Checkpoints
-from srframework.training.events import Checkpoint, Events
+from srframework.training.events import Events, KeptModel
 from srframework.training.loop import Training
 
 
@@ -149,7 +149,7 @@ class StageTraining:
         return Events(evaluate, on_step, on_evaluation, on_start)
 
 
-def _save(checkpoint: Checkpoint, network: Network, place: Path, sums: Sums) -> None:
+def _save(checkpoint: KeptModel, network: Network, place: Path, sums: Sums) -> None:
     """Write a checkpoint as a directory that plain transformers loads, with its mask beside it."""
     with sums.directory(place / MODEL) as temporary, calling_model("save_pretrained()"):
         network.model.save_pretrained(temporary, state_dict=checkpoint.weights)

@@ -73,7 +73,7 @@ class Store(Places):
             self.note(f"store {self.root}: {said}; it is not used, and stays because the store cannot be written")
             return None
 
-    def obtain(
+    def get_or_compute(
         self,
         key: str,
         kind: str,

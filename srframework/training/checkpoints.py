@@ -42,7 +42,7 @@ _STREAMS = "rng-"
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class TrainingState:
     """What a checkpoint holds, the random streams apart.
 
     Attributes:
@@ -69,7 +69,7 @@ def optimizer_state(optimizer: Any, schedule: Any) -> tuple[dict[str, Tensor], d
     }
 
 
-def restore_optimizer(snapshot: Snapshot, optimizer: Any, schedule: Any) -> None:
+def restore_optimizer(snapshot: TrainingState, optimizer: Any, schedule: Any) -> None:
     """Set an optimizer of the same parameters, and its schedule, to what they were."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in snapshot.part("moments.").items():
@@ -114,7 +114,7 @@ class Checkpoints:
         """
         self._before = min((step for name, step in points.items() if not self._has(name)), default=None)
 
-    def save(self, step: int, snapshot: Callable[[], Snapshot]) -> None:
+    def save(self, step: int, snapshot: Callable[[], TrainingState]) -> None:
         """Write a checkpoint, then remove the oldest. ``snapshot`` is called in the first process alone."""
         accelerator = self._accelerator
         streams = self._directory / f".rng-{step}"
@@ -126,7 +126,7 @@ class Checkpoints:
             self._write(step, snapshot(), streams)
         accelerator.wait_for_everyone()
 
-    def _write(self, step: int, snapshot: Snapshot, streams: Path) -> None:
+    def _write(self, step: int, snapshot: TrainingState, streams: Path) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
         place = self._directory / str(step)
         if place.exists():
@@ -149,7 +149,7 @@ class Checkpoints:
         for old in self._steps()[:-KEPT]:
             remove(self._directory / str(old))
 
-    def latest(self) -> Snapshot | None:
+    def latest(self) -> TrainingState | None:
         """The newest that is whole, of use, and made by as many processes; None where there is none.
 
         Those that are newer are removed. The random streams are kept back until :meth:`restore_streams`.
@@ -172,7 +172,7 @@ class Checkpoints:
         self.log = bytearray(read_bytes(self._found / _LOG, most=None))
         with safe_open(self._found / _STATE, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- no mapping
-            return Snapshot(tensors, json.loads(file.metadata()["facts"]))
+            return TrainingState(tensors, json.loads(file.metadata()["facts"]))
 
     def _is_of_use(self, step: int) -> bool:
         if self._before is not None and step >= self._before:

@@ -13,7 +13,7 @@ from srframework.masks import Mask
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class KeptModel:
     """A model at one step, on the CPU.
 
     Attributes:

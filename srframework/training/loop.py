@@ -19,13 +19,13 @@ from srframework.contracts import Debiaser, Network, Phase, Pruner
 from srframework.errors import SRFrameworkError
 from srframework.masks import Mask
 from srframework.training.batches import Batches
-from srframework.training.checkpoints import Checkpoints, Snapshot, optimizer_state, restore_optimizer
-from srframework.training.events import Checkpoint, Events, Position
+from srframework.training.checkpoints import Checkpoints, TrainingState, optimizer_state, restore_optimizer
+from srframework.training.events import Events, KeptModel, Position
 from srframework.training.finite import not_finite
 from srframework.training.gradients import Gradients
 from srframework.training.optimization import clip, make_optimizer, set_epsilon
-from srframework.training.options import TrainingOptions, steps_in
-from srframework.training.signals import HeldSignals
+from srframework.training.options import TrainingOptions, optimizer_steps
+from srframework.training.signals import DeferredSignals
 
 
 @dataclass
@@ -54,9 +54,9 @@ class Training:
     accelerator: Accelerator
     steps_kept: frozenset[int] = frozenset()
     checkpoints: Checkpoints | None = None
-    _best: tuple[float, Checkpoint] | None = field(default=None, init=False)
+    _best: tuple[float, KeptModel] | None = field(default=None, init=False)
 
-    def run(self, events: Events) -> Iterator[Checkpoint]:
+    def run(self, events: Events) -> Iterator[KeptModel]:
         """Train; yield each point that is to be kept as it is reached, and last the result.
 
         Where :attr:`checkpoints` has one, the training goes on from there, to the same bits on a CPU;
@@ -67,7 +67,7 @@ class Training:
                 at which step, and what of it came first.
         """
         options, pruner, accelerator = self.options, self.pruner, self.accelerator
-        total = steps_in(options, len(self.examples), accelerator.num_processes)
+        total = optimizer_steps(options, len(self.examples), accelerator.num_processes)
         model = self._attached(total)
         phases = pruner.phases(total)
         planned = sum(phase.steps for phase in phases)
@@ -108,7 +108,7 @@ class Training:
                     if signals.held:
                         signals.deliver()
                 if not phase.steps:
-                    pruner.refresh(at.step)  # else it was refreshed after the last of them
+                    pruner.update_mask(at.step)  # else it was refreshed after the last of them
                 if phase.level is not None:
                     yield self._checkpoint(at.step, f"{phase.level:g}")
                 accelerator.free_memory()  # else it keeps the optimizer of every phase, and the model of every stage
@@ -149,16 +149,16 @@ class Training:
             events.on_step(step, self._mean_loss(at), rate)
             at.loss_sum, at.losses = torch.zeros_like(at.loss_sum), 0
         if measured:
-            self.pruner.refresh(step)
+            self.pruner.update_mask(step)
             self._agree(step)
             id_metric, ood_metrics = events.evaluate(self._plain)
             events.on_evaluation(step, id_metric, ood_metrics)
             self._remember_best(id_metric, step, planned)
 
-    def _signals(self) -> HeldSignals:
+    def _signals(self) -> DeferredSignals:
         """Of one process; several do not get theirs after the same step."""
         keeps = self.checkpoints is not None and self.accelerator.num_processes == 1
-        return HeldSignals(self.checkpoints.note if self.checkpoints is not None else print, holding=keeps)
+        return DeferredSignals(self.checkpoints.note if self.checkpoints is not None else print, holding=keeps)
 
     # -- going on ------------------------------------------------------------------------------
 
@@ -176,7 +176,7 @@ class Training:
         assert self.checkpoints is not None, "it is only due where there are any"
         self._mean_loss(at)
 
-        def snapshot() -> Snapshot:
+        def snapshot() -> TrainingState:
             tensors, facts = optimizer_state(optimizer, schedule)
             tensors |= {f"model.{name}": value for name, value in self._plain.state_dict().items()}
             tensors |= {f"pruner.{name}": value for name, value in self.pruner.state().items()}
@@ -189,12 +189,12 @@ class Training:
                 facts["best"] = {"metric": metric, "step": best.step}
                 tensors |= {f"best.{name}": value for name, value in best.weights.items()}
                 tensors |= {f"best-mask.{name}": value for name, value in best.mask.items()}
-            return Snapshot(tensors, facts)
+            return TrainingState(tensors, facts)
 
         self.checkpoints.save(at.step, snapshot)
         self._saved = time.monotonic()
 
-    def _restored(self, snapshot: Snapshot, batches: Batches) -> Position:
+    def _restored(self, snapshot: TrainingState, batches: Batches) -> Position:
         """Set model, pruner, loss, data order and the best so far to what they were."""
         device = self.accelerator.device
         self._plain.load_state_dict(snapshot.part("model."))
@@ -205,7 +205,7 @@ class Training:
         batches.taken = snapshot.facts["batches"]
         if (best := snapshot.facts["best"]) is not None:
             weights = {name: snapshot.tensors[f"best.{name}"] for name in self._names}
-            checkpoint = Checkpoint(best["step"], None, weights, Mask(snapshot.part("best-mask.")))
+            checkpoint = KeptModel(best["step"], None, weights, Mask(snapshot.part("best-mask.")))
             self._best = best["metric"], checkpoint
         return Position(**snapshot.facts["at"], loss_sum=snapshot.tensors["loss_sum"])
 
@@ -264,8 +264,8 @@ class Training:
         if self._best is None or metric > self._best[0]:
             self._best = metric, self._checkpoint(step, None)
 
-    def _checkpoint(self, step: int, point: str | None) -> Checkpoint:
-        """What stands now; just after a refresh."""
+    def _checkpoint(self, step: int, point: str | None) -> KeptModel:
+        """What stands now; just after an update of the mask."""
         mask = self.pruner.masks()
         weights = {name: _tensor(self._plain, name).detach().to("cpu", copy=True) for name in self._names}
         for name, matrix in mask.items():
@@ -274,13 +274,13 @@ class Training:
             raise SRFrameworkError(
                 f"expected finite weights after step {step}, got {found} ({self._gradients.watch.remedy()})"
             )
-        return Checkpoint(step, point, weights, mask)
+        return KeptModel(step, point, weights, mask)
 
-    def _checkpoint_between(self, step: int) -> Checkpoint:
-        """What a refresh would give now, without its effect on what follows: that somebody
+    def _checkpoint_between(self, step: int) -> KeptModel:
+        """What an update of the mask would give now, without its effect on what follows: that somebody
         refers to a step must not change the stage."""
         state = self.pruner.state()
-        self.pruner.refresh(step)
+        self.pruner.update_mask(step)
         self._agree(step)
         checkpoint = self._checkpoint(step, str(step))
         self.pruner.restore(state)

@@ -66,7 +66,7 @@ PROGRESS = frozenset({"eval_ood", "log_every", "checkpoint_seconds", "checkpoint
 """Options that say what is told and kept on the way, and change nothing of what comes out."""
 
 
-def steps_in(options: TrainingOptions, examples: int, processes: int = 1) -> int:
+def optimizer_steps(options: TrainingOptions, examples: int, processes: int = 1) -> int:
     """Optimizer steps of a stage: ``max_steps``, or those of its epochs."""
     if options.max_steps is not None:
         return options.max_steps

@@ -37,11 +37,11 @@ def _terminate(_number: int, _frame: FrameType | None) -> None:
 @contextmanager
 def shielded() -> Iterator[None]:
     """Keep signals that are to stop this process until the end of the block, which is short."""
-    with HeldSignals(lambda _: None, hurry=False):
+    with DeferredSignals(lambda _: None, hurry=False):
         yield
 
 
-class HeldSignals:
+class DeferredSignals:
     """The signals of :data:`ENDING`, while this is entered.
 
     The first is kept until :meth:`deliver`; a second is delivered at once, since somebody is in a hurry. Nothing is
@@ -58,7 +58,7 @@ class HeldSignals:
         self._before: dict[int, Any] = {}
         self.held: int | None = None
 
-    def __enter__(self) -> HeldSignals:
+    def __enter__(self) -> DeferredSignals:
         if self._holding and threading.current_thread() is threading.main_thread():
             for number in ENDING:
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):

@@ -152,7 +152,7 @@ RAISES = {
         "__init__", "attach", "parameters", "loss",
     ],
     "pruner": [
-        "__init__", "attach", "phases", "parameters", "begin", "before_step", "after_step", "refresh", "complete",
+        "__init__", "attach", "phases", "parameters", "begin", "before_step", "after_step", "update_mask", "complete",
         "changes_mask", "masks",
     ],
     "evaluator": ["__init__", "applies_to", "evaluate", "measure"],

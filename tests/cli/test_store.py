@@ -23,7 +23,7 @@ def home(tmp_path) -> Path:
     store = Store(tmp_path / "runs" / ".store")
     of = ((KEY, "trained", 4000, {"seed": 7}), (OTHER, "measured", 1500, {"trained": KEY}))
     for key, kind, size, identity in of:
-        store.obtain(key, kind, "SRNet", identity, lambda draft, size=size: _write(draft, size))
+        store.get_or_compute(key, kind, "SRNet", identity, lambda draft, size=size: _write(draft, size))
     run = tmp_path / "runs" / "a"
     run.mkdir()
     (run / "run.json").write_text(json.dumps({"state": "finished", "stages": {"srnet": {"trained": KEY}}}))
@@ -68,7 +68,7 @@ def test_a_run_elsewhere_has_its_whole_path_and_a_key_of_no_seed_has_none(perfor
     store = Store(home / "runs" / ".store")
     taught = {"ef" * 32: {"teacher": [KEY, "10"]}, "01" * 32: {"teacher": [None, None]}, "23" * 32: {"teacher": ["x"]}}
     for key, identity in taught.items():
-        store.obtain(key, "taught", "log p_t", identity, lambda draft: _write(draft, 1))
+        store.get_or_compute(key, "taught", "log p_t", identity, lambda draft: _write(draft, 1))
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     done = perform("store", "list", "--store", str(store.root), cwd=elsewhere)
     assert re.search(rf"^abababababab .* {home / 'runs' / 'a'}$", done.out.replace("  \n", "\n"), re.MULTILINE)

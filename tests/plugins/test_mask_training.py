@@ -135,7 +135,7 @@ class TestSchedule:
         )
         for step in range(11):
             if step:
-                pruner.refresh(step)
+                pruner.update_mask(step)
             sparsity = 0.9 - 0.7 * (1 - step / 10) ** 3
             assert pruner.masks() == Mask(by_magnitude(magnitudes, sparsity, scope))
 
@@ -209,7 +209,7 @@ class TestAttach:
         assert pruner.masks() == Mask(by_magnitude(weights, 0.4, "global"))
         assert pruner.masks() != Mask(by_magnitude(weights, 0.4, "local"))
         assert pruner.masks().pruned == round(0.4 * 17)
-        pruner.refresh(1)
+        pruner.update_mask(1)
         assert len({value.item() for key, value in pruner.state().items() if key.endswith("threshold")}) == 1
 
     def test_the_weights_of_the_modules_show_the_mask(self):
@@ -248,7 +248,7 @@ class TestGradient:
         pruner = attached(network, sparsity=0.5)
         pruned = ~pruner.masks()["0"]
         set_scores(pruner, [pruned.float(), *[each.detach() for each in pruner.parameters()[1:]]])
-        pruner.refresh(1)
+        pruner.update_mask(1)
         assert torch.equal(pruner.masks()["0"], pruned)
         assert torch.equal(network.matrices()["0"] != 0, pruned)
 
@@ -284,7 +284,7 @@ class TestRefresh:
         for step, scores in enumerate([None, *rounds, None]):
             if scores is not None:
                 set_scores(pruner, scores)
-                pruner.refresh(step)
+                pruner.update_mask(step)
             pruned = {name: int((weight == 0).sum()) for name, weight in network.matrices().items()}
             assert pruned == {name: int((~mask).sum()) for name, mask in pruner.masks().items()}
             at = MaskOptions(**options).sparsity_at(step if step <= len(rounds) else len(rounds), 10)
@@ -297,7 +297,7 @@ class TestRefresh:
         pruner = attached(small_network(), sparsity=0.7, scope="global")
         ranks = torch.arange(17.0).flip(0)
         set_scores(pruner, [ranks[:12].reshape(3, 4), ranks[12:15].reshape(1, 3) + 10, ranks[15:].reshape(2, 1)])
-        pruner.refresh(1)
+        pruner.update_mask(1)
         # 12 of the scores 16 … 5, 14 13 12, 1 0 go.
         kept = {name: mask.int().tolist() for name, mask in pruner.masks().items()}
         assert kept == {"0": [[1, 1, 1, 1], [0, 0, 0, 0], [0, 0, 0, 0]], "2": [[1, 0, 0]], "3": [[0], [0]]}
@@ -315,10 +315,10 @@ class TestRefresh:
 
     def test_after_everything_was_pruned_the_schedule_may_still_be_followed(self):
         pruner = attached(small_network(), sparsity=0.999, schedule="cubic", initial_sparsity=0.5)
-        pruner.refresh(10)
+        pruner.update_mask(10)
         assert pruner.masks().sparsity == 1.0
         assert all(torch.isfinite(value).all() for value in pruner.state().values())
-        pruner.refresh(0)
+        pruner.update_mask(0)
         assert pruner.masks().pruned == 6 + 2 + 1
 
     def test_the_highest_scores_are_kept(self):
@@ -326,7 +326,7 @@ class TestRefresh:
         pruner = attached(network, sparsity=0.5)
         ranks = torch.tensor([[3.0, 9.0, 1.0, 7.0], [-2.0, 8.0, 0.0, -1.0], [5.0, 4.0, 2.0, 6.0]])
         set_scores(pruner, [ranks, torch.tensor([[0.1, 0.3, 0.2]]), torch.tensor([[2.0], [1.0]])])
-        pruner.refresh(1)
+        pruner.update_mask(1)
         kept = {name: mask.int().tolist() for name, mask in pruner.masks().items()}
         assert kept == {"0": [[0, 1, 0, 1], [0, 1, 0, 0], [1, 1, 0, 1]], "2": [[0, 1, 0]], "3": [[1], [0]]}
 
@@ -335,7 +335,7 @@ class TestRefresh:
         weights = {name: weight.detach().clone() for name, weight in network.matrices().items()}
         pruner = attached(network, sparsity=0.5)
         set_scores(pruner, [torch.full_like(each, 0.02) for each in pruner.parameters()])
-        pruner.refresh(1)
+        pruner.update_mask(1)
         assert pruner.masks() == Mask(by_magnitude(weights, 0.5))
 
 
@@ -343,7 +343,7 @@ class TestState:
     def moved(self, pruner: MaskTraining, seed: int) -> None:
         draw = torch.Generator().manual_seed(seed)
         set_scores(pruner, [torch.rand(each.shape, generator=draw) for each in pruner.parameters()])
-        pruner.refresh(seed)
+        pruner.update_mask(seed)
 
     def test_restore_brings_back_every_bit(self):
         network = small_network()
@@ -446,5 +446,5 @@ class TestTraining:
             nn.functional.mse_loss(network.model[0](inputs), wanted).backward()
             optimizer.step()
             optimizer.zero_grad()
-            pruner.refresh(step + 1)
+            pruner.update_mask(step + 1)
         assert pruner.masks()["0"][:, 0].all()

@@ -9,7 +9,7 @@ import pytest
 
 from srframework.contracts import Split, TaskData
 from srframework.errors import DataError, PluginError
-from srframework.run.data_checks import check_task, count_cut, cut_note, few, suspicious
+from srframework.run.data_checks import check_task, count_cut, cut_note, suspicious, too_few_examples
 from srframework.testing import network
 
 LABELS = ("no", "yes", "maybe")
@@ -28,7 +28,7 @@ def notes(train=None, dev=None, batch_size=1, **more: object) -> list[str]:
     task = TaskData(LABELS, "accuracy", train or split("train", GOOD), dev or split("dev", GOOD), **more)
     check_task(task, "dataset 'x'")
     stage = SimpleNamespace(name="full", training=SimpleNamespace(batch_size=batch_size))
-    return [*suspicious(task), *few(task, [stage])]
+    return [*suspicious(task), *too_few_examples(task, [stage])]
 
 
 def warnings(**more: object) -> list[str]:

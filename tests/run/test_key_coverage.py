@@ -32,7 +32,7 @@ from srframework.run.layout import LOG
 from srframework.run.machine import MACHINE
 from srframework.run.options import RunOptions
 from srframework.run.pipeline import Pipeline
-from srframework.run.resources import let_go
+from srframework.run.resources import clear_shared_materials
 from srframework.run.results import FIGURES
 from srframework.run.stage_results import StageResults
 from srframework.store.store import Store
@@ -394,7 +394,7 @@ def run(recipe, home, monkeypatch, anew=False):
     """(Stage, kind) -> key and bits of each result; an equal recipe runs once, unless it is to read all anew."""
     monkeypatch.chdir(home)
     if anew:
-        let_go()
+        clear_shared_materials()
         _run.cache_clear()
     return _run(json.dumps(recipe), home)
 
@@ -405,14 +405,14 @@ def _run(recipe, home):
     shutil.rmtree(store.root, ignore_errors=True)
     found = {}
     pipeline = Pipeline(read(json.loads(recipe), home), store, RunOptions(shared=True))
-    own = StageResults._obtain
+    own = StageResults._get_or_compute
 
     def obtain(results, stage, kind, identity, compute, *rest, **named):
         entry, was_there = own(results, stage, kind, identity, compute, *rest, **named)
         found[stage.name, kind, named.get("said", "")] = entry.key, bits(entry.files)
         return entry, was_there
 
-    with mock.patch.object(StageResults, "_obtain", obtain):
+    with mock.patch.object(StageResults, "_get_or_compute", obtain):
         pipeline.run()
     shutil.rmtree(store.root)
     return found
@@ -541,7 +541,7 @@ def test_the_content_of_a_file_counts(scene, file, home, monkeypatch):
         assert other_bits
     finally:
         path.write_bytes(content)
-        let_go()
+        clear_shared_materials()
         _run.cache_clear()
 
 

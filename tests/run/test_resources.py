@@ -19,7 +19,7 @@ from srframework.recipe.check import load
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 from srframework.run.fingerprint import network_fingerprint
-from srframework.run.resources import Materials, held_materials, let_go
+from srframework.run.resources import Materials, clear_shared_materials, shared_materials
 
 RECIPE = """
 name = "Read once"
@@ -162,17 +162,17 @@ def test_weights_that_share_memory_still_do(materials, monkeypatch):
 @pytest.mark.parametrize("change", [overwrite, replace])
 def test_what_was_read_for_another_recipe_will_do_until_its_files_change(recipe, place, change):
     accelerator = Accelerator()
-    let_go()
+    clear_shared_materials()
     try:
-        first = held_materials(recipe, accelerator)
+        first = shared_materials(recipe, accelerator)
         before = network_fingerprint(first.pretrained)
-        assert held_materials(recipe, accelerator) is first
+        assert shared_materials(recipe, accelerator) is first
         change(place)
-        second = held_materials(recipe, accelerator)
+        second = shared_materials(recipe, accelerator)
         assert second is not first
         assert network_fingerprint(second.pretrained) != before
     finally:
-        let_go()
+        clear_shared_materials()
 
 
 def test_processes_that_read_different_things_stop(materials, recipe, monkeypatch):

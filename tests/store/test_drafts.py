@@ -166,7 +166,7 @@ def test_what_changes_while_the_process_lives_is_computed_again(store, notes, fi
             harm(draft / file)
         return sums
 
-    entry, was_there = store.obtain(KEY, "trained", "SRNet", {}, compute)
+    entry, was_there = store.get_or_compute(KEY, "trained", "SRNet", {}, compute)
     assert (len(attempts), was_there) == (2, False)
     assert there(entry.files) == ALL
     assert (entry.files / "model/weights").read_text() == "the weights of files"
@@ -185,7 +185,7 @@ def test_a_file_that_nobody_wrote_is_no_part_of_an_entry(store, notes):
         attempts.append(1)
         return sums
 
-    entry, _ = store.obtain(KEY, "trained", "SRNet", {}, compute)
+    entry, _ = store.get_or_compute(KEY, "trained", "SRNet", {}, compute)
     assert there(entry.files) == ALL
     assert "expected no such file, got one" in notes[0]
 
@@ -198,7 +198,7 @@ def test_a_disk_that_never_keeps_what_is_written_is_a_sentence_and_no_entry(stor
         return sums
 
     with pytest.raises(StoreError, match=r"computed 3 times.* the disk or the memory may be faulty"):
-        store.obtain(KEY, "trained", "SRNet", {}, compute)
+        store.get_or_compute(KEY, "trained", "SRNet", {}, compute)
     assert sealed(store) == []
     assert store.get(KEY) is None
 
@@ -222,7 +222,7 @@ def test_a_draft_that_is_no_draft_is_put_right(store, place, kind):
         write(sums, draft)
         return sums
 
-    assert there(store.obtain(KEY, "trained", "SRNet", {}, compute)[0].files) == ALL
+    assert there(store.get_or_compute(KEY, "trained", "SRNet", {}, compute)[0].files) == ALL
 
 
 # -- other formats ---------------------------------------------------------------------------------
@@ -230,7 +230,7 @@ def test_a_draft_that_is_no_draft_is_put_right(store, place, kind):
 
 def keep(store: Store, change) -> Path:
     """An entry whose manifest, digest included, another srframework wrote."""
-    entry, _ = store.obtain(KEY, "trained", "SRNet", {"seed": 1}, lambda draft: (draft / "a").write_text("x"))
+    entry, _ = store.get_or_compute(KEY, "trained", "SRNet", {"seed": 1}, lambda draft: (draft / "a").write_text("x"))
     said = json.loads((entry.path / "manifest.json").read_text())
     del said["digest"]
     change(said)
@@ -253,7 +253,7 @@ def test_an_entry_of_another_format_is_left_alone(store, notes, format_):
     assert verify(store).damaged == []
     assert [each.key for each in store.foreign()] == [KEY]
     with pytest.raises(StoreError, match="of another version of srframework, and is left alone"):
-        store.obtain(KEY, "trained", "SRNet", {}, lambda _: None)
+        store.get_or_compute(KEY, "trained", "SRNet", {}, lambda _: None)
     assert {each: each.read_bytes() for each in path.rglob("*") if each.is_file()} == before
     assert notes == []
     [gone] = collect_garbage(store, older_than=-1).removed
@@ -298,11 +298,11 @@ def test_a_manifest_of_other_types_is_damaged_and_no_traceback(store, notes, nam
     ],
 )
 def test_a_manifest_that_is_none_is_damaged_and_no_traceback(store, text):
-    entry, _ = store.obtain(KEY, "trained", "SRNet", {}, lambda _: None)
+    entry, _ = store.get_or_compute(KEY, "trained", "SRNet", {}, lambda _: None)
     (entry.path / "manifest.json").write_text(text)
     assert store.get(KEY) is None
     assert len(list(store.damaged())) == 1
-    assert not store.obtain(KEY, "trained", "SRNet", {}, lambda _: None)[1]
+    assert not store.get_or_compute(KEY, "trained", "SRNet", {}, lambda _: None)[1]
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "files/a", "files/b"])
@@ -312,22 +312,22 @@ def test_what_is_no_file_is_never_waited_for(store, name, harm):
         (draft / "a").write_text("x")
         (draft / "b").write_text("")
 
-    entry, _ = store.obtain(KEY, "trained", "SRNet", {}, compute)
+    entry, _ = store.get_or_compute(KEY, "trained", "SRNet", {}, compute)
     harm(entry.path / name)
-    again, was_there = store.obtain(KEY, "trained", "SRNet", {}, compute)
+    again, was_there = store.get_or_compute(KEY, "trained", "SRNet", {}, compute)
     assert was_there is (harm is link and name == "manifest.json")
     assert there(again.files) == ["a", "b"]
 
 
 def test_what_has_no_name_of_an_entry_is_left_alone(store):
-    entry, _ = store.obtain(KEY, "trained", "SRNet", {}, lambda _: None)
+    entry, _ = store.get_or_compute(KEY, "trained", "SRNet", {}, lambda _: None)
     shutil.copytree(entry.path, entry.path.with_name("UPPER"))
     assert [each.key for each in verify(store).whole] == [KEY]
     assert [each.key for each in store.entries()] == [KEY]
 
 
 def test_a_damaged_record_of_a_run_keeps_the_entry(store, tmp_path):
-    entry, _ = store.obtain(KEY, "trained", "SRNet", {}, lambda _: None)
+    entry, _ = store.get_or_compute(KEY, "trained", "SRNet", {}, lambda _: None)
     run = tmp_path / "run"
     run.mkdir()
     (run / "run.json").write_text(json.dumps({"state": "finished", "stages": {"a": {"trained": KEY}}}))
@@ -357,7 +357,7 @@ def test_a_written_file_is_hashed_once_until_its_entry_is_there(tmp_path, monkey
         return sums
 
     store = Store(tmp_path / "store")
-    entry, _ = store.obtain(KEY, "trained", "SRNet", {}, compute)
+    entry, _ = store.get_or_compute(KEY, "trained", "SRNet", {}, compute)
     assert (entry.files / "mask").read_text() == "1010"
     assert len(hashed) == 1
 
@@ -375,16 +375,16 @@ def test_a_file_that_changed_since_it_was_hashed_is_read_again_and_computed_agai
             (draft / "mask").write_text("1011")
         return sums
 
-    entry, _ = Store(tmp_path / "store").obtain(KEY, "trained", "SRNet", {}, compute)
+    entry, _ = Store(tmp_path / "store").get_or_compute(KEY, "trained", "SRNet", {}, compute)
     assert (entry.files / "mask").read_text() == "1010"
     assert len(attempts) == 2
 
 
 def test_a_result_that_is_there_takes_one_lock(tmp_path, monkeypatch):
     store = Store(tmp_path / "store")
-    store.obtain(KEY, "trained", "SRNet", {}, lambda draft: (draft / "a").write_text("1"))
+    store.get_or_compute(KEY, "trained", "SRNet", {}, lambda draft: (draft / "a").write_text("1"))
     locks = []
     acquire = FileLock.acquire
     monkeypatch.setattr(FileLock, "acquire", lambda lock, *a, **more: locks.append(lock) or acquire(lock, *a, **more))
-    assert store.obtain(KEY, "trained", "SRNet", {}, lambda _: None)[1]
+    assert store.get_or_compute(KEY, "trained", "SRNet", {}, lambda _: None)[1]
     assert len(locks) == 1

@@ -60,7 +60,7 @@ def store(tmp_path, notes) -> Store:
 
 
 def obtain(store: Store, key: str = KEY, compute=compute, **more) -> tuple[Entry, bool]:
-    return store.obtain(key, "trained", "SRNet", {"seed": 1}, compute, **more)
+    return store.get_or_compute(key, "trained", "SRNet", {"seed": 1}, compute, **more)
 
 
 def names(path: Path) -> list[str]:
@@ -402,7 +402,7 @@ def compute(draft):
     (draft / "a").write_text("whole")
 
 store = Store(root, lambda text: print("note:", text, flush=True))
-entry, was_there = store.obtain("ab" * 32, "trained", "SRNet", {}, compute)
+entry, was_there = store.get_or_compute("ab" * 32, "trained", "SRNet", {}, compute)
 print(was_there, (entry.files / "a").read_text(), flush=True)
 """
 
@@ -473,7 +473,8 @@ def compute(draft):
     (draft / ".scratch").write_text("x")
 
 def obtain(store, compute):
-    return store.obtain("ab" * 32, "trained", "SRNet", {}, compute, lambda files: not again or (files / "new").exists())
+    enough = lambda files: not again or (files / "new").exists()  # noqa: E731
+    return store.get_or_compute("ab" * 32, "trained", "SRNet", {}, compute, enough)
 
 def dies(root, crash_at):  # the process dies just before its step of that number
     child = os.fork()
@@ -497,7 +498,8 @@ for crash_at in range(1000):
     place = root / str(crash_at)
     store = Store(place)
     if again:
-        store.obtain("ab" * 32, "trained", "SRNet", {}, lambda draft: (draft / "old").write_text("old") and None)
+        before = lambda draft: (draft / "old").write_text("old") and None  # noqa: E731
+        store.get_or_compute("ab" * 32, "trained", "SRNet", {}, before)
         store.use("ab" * 32, root / "run")
     if not dies(place, crash_at):
         break

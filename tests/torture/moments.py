@@ -92,7 +92,7 @@ class Watch:
 
         self._around(torch.optim.AdamW, "step", "training", after=self._stepped)
         self._around(BertForSequenceClassification, "forward", "evaluation", when=lambda model: not model.training)
-        for pruner, name in ((MaskTraining, "refresh"), (MaskTraining, "after_step"), (Imp, "begin")):
+        for pruner, name in ((MaskTraining, "update_mask"), (MaskTraining, "after_step"), (Imp, "begin")):
             self._around(pruner, name, "prune")
         for module in (safetensors.numpy, safetensors.torch):
             module.serialize_file = self._writing(module.serialize_file)

@@ -17,9 +17,6 @@ pytestmark = [
     pytest.mark.long,
     pytest.mark.skipif(sys.platform != "linux", reason="the harness forks, and looks into /proc"),
 ]
-    pytest.mark.skipif(sys.platform != "linux", reason="the harness forks, and looks into /proc"),
-    pytest.mark.long,
-]
 
 
 @pytest.fixture(scope="module")

@@ -27,8 +27,8 @@ from srframework.errors import SRFrameworkError
 from srframework.fixed_mask import FixedMask
 from srframework.masks import Mask
 from srframework.run.prediction import predict
-from srframework.training.events import Checkpoint
-from srframework.training.options import TrainingOptions, steps_in
+from srframework.training.events import KeptModel
+from srframework.training.options import TrainingOptions, optimizer_steps
 
 
 class Recording(Standard):
@@ -70,8 +70,8 @@ class Phased(FixedMask):
     def after_step(self, step: int) -> None:
         self.calls.append(f"after {step}")
 
-    def refresh(self, step: int) -> None:
-        self.calls.append(f"refresh {step}")
+    def update_mask(self, step: int) -> None:
+        self.calls.append(f"update_mask {step}")
 
 
 @dataclass
@@ -113,7 +113,7 @@ PRUNERS = {
 every_pruner = pytest.mark.parametrize("pruner_name", PRUNERS)
 
 
-def assert_same_bits(one: Checkpoint, other: Checkpoint) -> None:
+def assert_same_bits(one: KeptModel, other: KeptModel) -> None:
     assert one.step == other.step
     assert one.mask == other.mask
     assert one.weights.keys() == other.weights.keys()
@@ -138,7 +138,7 @@ class TestSteps:
         ],
     )
     def test_they_are_those_of_the_epochs_unless_given(self, examples, processes, options, expected):
-        assert steps_in(TrainingOptions(**options), examples, processes) == expected
+        assert optimizer_steps(TrainingOptions(**options), examples, processes) == expected
 
     def test_a_stage_takes_them(self, train, make_examples):
         ran = train(examples=make_examples(10), max_steps=None, epochs=2, batch_size=4)
@@ -199,8 +199,8 @@ class TestPhases:
         pruner = Phased(Phase(2), Phase(1))
         train(pruner=pruner)
         assert pruner.calls == [
-            *("begin at 0", "before 0", "after 1", "before 1", "after 2", "refresh 2"),
-            *("begin at 2", "before 2", "after 3", "refresh 3"),
+            *("begin at 0", "before 0", "after 1", "before 1", "after 2", "update_mask 2"),
+            *("begin at 2", "before 2", "after 3", "update_mask 3"),
         ]
 
     def test_optimizer_and_schedule_begin_anew(self, train, optimized):
@@ -232,9 +232,9 @@ class TestPhases:
         ran = train(pruner=pruner)
         assert [(each.step, each.point) for each in ran.checkpoints] == [(0, "0.1"), (2, "0.2"), (2, "0.3"), (2, None)]
         assert pruner.calls == [
-            *("begin at 0", "refresh 0"),
-            *("begin at 0", "before 0", "after 1", "before 1", "after 2", "refresh 2"),
-            *("begin at 2", "refresh 2", "begin at 2", "refresh 2"),
+            *("begin at 0", "update_mask 0"),
+            *("begin at 0", "before 0", "after 1", "before 1", "after 2", "update_mask 2"),
+            *("begin at 2", "update_mask 2", "begin at 2", "update_mask 2"),
         ]
         assert optimized.rates == pytest.approx([1e-2, 0.5e-2])
         assert ran.evaluated == [2]
@@ -352,7 +352,7 @@ class TestCheckpoints:
     def test_a_checkpoint_does_not_change_with_the_training(self, train):
         copies = []
 
-        def copy(checkpoint: Checkpoint) -> None:
+        def copy(checkpoint: KeptModel) -> None:
             copies.append({name: value.clone() for name, value in checkpoint.weights.items()})
 
         ran = train(steps_kept=[1, 2], on_checkpoint=copy)

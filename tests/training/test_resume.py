@@ -21,7 +21,7 @@ from srf_pruners.one_shot import OneShotMagnitudePruning, RandomPruning
 from srf_pruners.options import ImpOptions, ImpRewindOptions, MaskOptions, OneShotOptions
 from srframework import Mask
 from srframework.fixed_mask import FixedMask
-from srframework.training.checkpoints import Checkpoints, Snapshot
+from srframework.training.checkpoints import Checkpoints, TrainingState
 
 IMP = {"sparsity": 0.6, "step": 0.2, "interval": 0.34}
 PRUNERS = {
@@ -190,7 +190,7 @@ def test_examples_of_like_length_come_in_the_same_order(run, tmp_path):
 
 
 def snapshot(value=1.0):
-    return Snapshot({"model.w": torch.full((3,), value)}, {"at": {"step": 1}})
+    return TrainingState({"model.w": torch.full((3,), value)}, {"at": {"step": 1}})
 
 
 def test_the_two_newest_stay(tmp_path):
