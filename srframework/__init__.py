@@ -31,17 +31,10 @@ from srframework.contracts import (
     TaskData,
     WorkerDied,
 )
-from srframework.errors import (
-    BackboneError,
-    DataError,
-    PluginError,
-    SRFrameworkError,
-    UsageError,
-    did_you_mean,
-    nearest,
-)
+from srframework.errors import BackboneError, DataError, PluginError, SRFrameworkError, UsageError
 from srframework.hookspecs import hookimpl
 from srframework.locations import FileProblem, directory_problem
+from srframework.text import did_you_mean, nearest
 
 if TYPE_CHECKING:
     from srframework.fixed_mask import FixedMask, ScoringPruner

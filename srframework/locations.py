@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from srframework.errors import nearest, shorten
+from srframework.text import nearest, shorten
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9_](?:[\w.-]{0,94}[A-Za-z0-9_])?", re.ASCII)
 """One part of a name on the hub: its owner, or the name itself."""

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srframework.errors import SHOWN, Problem, RecipeError, count_text, key_text, listed, nearest, one_line, shorten
+from srframework.errors import SHOWN, Problem, RecipeError
+from srframework.text import count_text, key_text, listed, nearest, one_line, shorten
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from srframework.claims.claim import Claim
-from srframework.errors import SHOWN, UsageError, listed, nearest, shorten
+from srframework.errors import SHOWN, UsageError
 from srframework.faults import validated
 from srframework.recipe.check import Add
 from srframework.recipe.explain import explain
 from srframework.recipe.plan import Plan, check_level
+from srframework.text import listed, nearest, shorten
 
 
 def check_table(data: Mapping[str, Any], add: Add) -> None:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 from srframework.claims.check import TABLES, check_levels
 from srframework.claims.claim import Claim
-from srframework.errors import UsageError, nearest
+from srframework.errors import UsageError
 from srframework.recipe.document import Source
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.model import Recipe, shipped
 from srframework.recipe.plan import plan
 from srframework.recipe.sweep import Cell, load_cells
 from srframework.registry.registry import Registry
+from srframework.text import nearest
 
 FOLDER = "claims/"
 """Of the shipped recipes, the folder with those of the paper's claims."""

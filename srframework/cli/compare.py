@@ -10,7 +10,7 @@ import click
 from rich.table import Table
 
 from srframework.cli.context import App, json_option, print_json, print_table
-from srframework.errors import shorten
+from srframework.text import shorten
 
 if TYPE_CHECKING:
     from srframework.report.comparison import Compared, Difference

@@ -14,10 +14,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from srframework.errors import PluginError, SRFrameworkError, UsageError, did_you_mean, nearest, shorten
+from srframework.errors import PluginError, SRFrameworkError, UsageError
 from srframework.faults import describe, is_of_the_machine
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registered, Registry
+from srframework.text import did_you_mean, nearest, shorten
 
 _LONGEST_NAME = 255
 """Bytes of the name of a file or directory, on the file systems that there are."""

@@ -14,9 +14,10 @@ from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from srframework.cli.context import App, component_row, json_option, print_json, print_rows
 from srframework.component import KINDS, Options
-from srframework.errors import UsageError, did_you_mean, nearest
+from srframework.errors import UsageError
 from srframework.faults import calling
 from srframework.registry.registry import Registered
+from srframework.text import did_you_mean, nearest
 from srframework.training.options import TrainingOptions
 
 _HEADERS = {

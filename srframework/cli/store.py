@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from srframework.cli.context import App, json_option, print_json, print_rows, store_option
-from srframework.errors import UsageError, did_you_mean, nearest, shorten
+from srframework.errors import UsageError
+from srframework.text import did_you_mean, nearest, shorten
 
 if TYPE_CHECKING:
     from srframework.run.recomputing import Recomputed

@@ -15,8 +15,8 @@ from typing import Any
 
 import click
 
-from srframework.errors import shorten_words
 from srframework.faults import describe
+from srframework.text import shorten_words
 
 PATIENCE = 2.0
 """Seconds in which threads that plugins have started may end by themselves."""

@@ -8,9 +8,10 @@ import click
 
 from srframework.claims.check import TABLES
 from srframework.cli.context import App, json_option, print_json
-from srframework.errors import PluginError, RecipeError, lines_of, one_line
+from srframework.errors import PluginError, RecipeError, lines_of
 from srframework.recipe.sweep import load_every
 from srframework.run.crash import sentence
+from srframework.text import one_line
 
 
 @click.command()

@@ -18,8 +18,6 @@ from srframework.errors import (
     RecipeError,
     UnknownComponent,
     UsageError,
-    listed,
-    shorten,
 )
 from srframework.faults import at, validated
 from srframework.recipe import graph
@@ -30,6 +28,7 @@ from srframework.recipe.model import PRETRAINED, Recipe, Reference, Stage, Use
 from srframework.recipe.needs import Indexed, check_needs, match_bias
 from srframework.recipe.statements import KeyPath
 from srframework.registry.registry import Registry
+from srframework.text import listed, shorten
 from srframework.training.options import TrainingOptions
 
 OptionsT = TypeVar("OptionsT", bound=Options)

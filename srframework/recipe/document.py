@@ -9,11 +9,12 @@ from typing import Any
 
 import tomli
 
-from srframework.errors import Problem, RecipeError, key_text, listed, nearest, one_line, shorten
+from srframework.errors import Problem, RecipeError
 from srframework.recipe import statements
 from srframework.recipe.model import find
 from srframework.recipe.overrides import MAX_DEPTH, Assignment, Keys, Origins, leaves, limits, parsed_override
 from srframework.recipe.statements import KeyPath
+from srframework.text import key_text, listed, nearest, one_line, shorten
 
 MAX_BYTES = 4 * 2**20
 """The largest recipe file that is read, in bytes."""

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from srframework.component import Options
-from srframework.errors import SHOWN, listed, nearest, one_line, shorten
+from srframework.errors import SHOWN
+from srframework.text import listed, nearest, one_line, shorten
 
 
 @dataclass(frozen=True)

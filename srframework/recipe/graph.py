@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from srframework.errors import SHOWN, listed, nearest, one_line, shorten
+from srframework.errors import SHOWN
 from srframework.recipe.model import PRETRAINED, Reference, is_step
+from srframework.text import listed, nearest, one_line, shorten
 
 
 @dataclass(frozen=True)

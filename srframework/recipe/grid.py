@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from srframework.errors import UsageError, key_text, one_line, shorten
+from srframework.errors import UsageError
 from srframework.recipe.overrides import Keys, keys_of, value_of
 from srframework.recipe.statements import KeyPath
+from srframework.text import key_text, one_line, shorten
 
 _CLOSING = {"[": "]", "{": "}", "(": ")"}
 
@@ -133,3 +136,34 @@ def _separators(text: str, separator: str) -> Iterator[int]:
         elif letter == separator:
             yield place
         begins = letter in ",= "
+
+
+Choice = tuple[str | KeyPath, Keys, Any]
+"""A swept key in one cell: who sweeps it, the key, its value there."""
+
+
+def label_of(chosen: Sequence[Choice]) -> str:
+    """Keys by their last part, where that says which is meant."""
+    leading: dict[str | KeyPath, tuple[Keys, Any]] = {}
+    for origin, keys, value in chosen:
+        group = origin[:3] if origin[1] == "zip" and not isinstance(origin, str) else origin
+        leading.setdefault(group, (keys, value))
+    last = Counter(keys[-1] for keys, _ in leading.values())
+    names = [one_line(keys[-1], 60) if last[keys[-1]] == 1 else dotted(keys) for keys, _ in leading.values()]
+    return ", ".join(f"{name}={_word(value)}" for name, (_, value) in zip(names, leading.values(), strict=True))
+
+
+def slug_of(label: str, number: int, used: set[str]) -> str:
+    """The label as the name of a directory, unlike those in ``used`` also where case does not count; added there."""
+    plain = re.sub(r"[^A-Za-z0-9=.@,_+-]+", "-", label.replace(", ", ","))[:120].rstrip(".")
+    slug = plain if plain.casefold() not in used else f"{plain},run={number}"
+    while slug.casefold() in used:
+        slug += "+"
+    used.add(slug.casefold())
+    return slug
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, dict):
+        return _word(value.get("use", "table"))
+    return one_line(value, 300) if isinstance(value, str) else shorten(value)

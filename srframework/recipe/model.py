@@ -13,9 +13,10 @@ import tomli_w
 
 from srframework.component import NEEDS_BIAS, Options, stage_references
 from srframework.contracts import Phase, Pruner
-from srframework.errors import Problem, RecipeError, listed, nearest
+from srframework.errors import Problem, RecipeError
 from srframework.faults import at, calling
 from srframework.registry.registry import Registered
+from srframework.text import listed, nearest
 from srframework.training.options import TrainingOptions
 
 PRETRAINED = "pretrained"

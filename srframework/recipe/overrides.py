@@ -9,8 +9,9 @@ from typing import Any
 
 import tomli
 
-from srframework.errors import Problem, UsageError, key_text, one_line, shorten
+from srframework.errors import Problem, UsageError
 from srframework.recipe.statements import KeyPath
+from srframework.text import key_text, one_line, shorten
 
 Keys = tuple[str, ...]
 """A dotted key as a user writes it, with stages by their name: ``("stages", "srnet", "epochs")``."""

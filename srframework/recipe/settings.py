@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from srframework.errors import shorten
+from srframework.text import shorten
 
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -14,22 +14,22 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from srframework.errors import Problem, RecipeError, count_text, one_line, shorten
+from srframework.errors import Problem, RecipeError
 from srframework.recipe.check import TableCheck, check
 from srframework.recipe.document import Document, Source
 from srframework.recipe.file_checks import FileChecks
-from srframework.recipe.grid import Axis, Refuse, Swept, axis_of, distinct, dotted, lengths
+from srframework.recipe.grid import Axis, Choice, Refuse, Swept, axis_of, distinct, dotted, label_of, lengths, slug_of
 from srframework.recipe.model import Recipe
 from srframework.recipe.overrides import Keys, keys_of, leaves
 from srframework.recipe.statements import KeyPath
 from srframework.registry.registry import Registry
+from srframework.text import count_text, one_line, shorten
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ def load_cells(
     of_sweep = {problem.key for problem in problems.values() if problem.key == "sweep"}
     slugs: set[str] = set()
     for number, chosen in enumerate(choices, 1):
-        label = _label(chosen)
-        slug = _slug(label, number, slugs)
+        label = label_of(chosen)
+        slug = slug_of(label, number, slugs)
         values = {".".join(keys): value for _, keys, value in chosen}
         try:
             document = Document(source, overrides, chosen)
@@ -143,10 +143,6 @@ def _count(source: Source, overrides: Sequence[str]) -> int:
         return _sweep(source, overrides).count
     except RecipeError:
         return 1
-
-
-Choice = tuple[str | KeyPath, Keys, Any]
-"""A swept key in one cell: who sweeps it, the key, its value there."""
 
 
 @dataclass(frozen=True)
@@ -292,30 +288,3 @@ def _each_once(axis: Axis) -> Axis:
     """The axis without combinations that repeat: an override may have taken out what told them apart."""
     rows = distinct(zip(*(each.values for each in axis), strict=True))
     return tuple(replace(each, values=values) for each, values in zip(axis, zip(*rows, strict=True), strict=True))
-
-
-def _label(chosen: Sequence[Choice]) -> str:
-    """Keys by their last part, where that says which is meant."""
-    leading: dict[str | KeyPath, tuple[Keys, Any]] = {}
-    for origin, keys, value in chosen:
-        group = origin[:3] if origin[1] == "zip" and not isinstance(origin, str) else origin
-        leading.setdefault(group, (keys, value))
-    last = Counter(keys[-1] for keys, _ in leading.values())
-    names = [one_line(keys[-1], 60) if last[keys[-1]] == 1 else dotted(keys) for keys, _ in leading.values()]
-    return ", ".join(f"{name}={_word(value)}" for name, (_, value) in zip(names, leading.values(), strict=True))
-
-
-def _slug(label: str, number: int, used: set[str]) -> str:
-    """The label as the name of a directory, unlike those in ``used`` also where case does not count; added there."""
-    plain = re.sub(r"[^A-Za-z0-9=.@,_+-]+", "-", label.replace(", ", ","))[:120].rstrip(".")
-    slug = plain if plain.casefold() not in used else f"{plain},run={number}"
-    while slug.casefold() in used:
-        slug += "+"
-    used.add(slug.casefold())
-    return slug
-
-
-def _word(value: Any) -> str:
-    if isinstance(value, dict):
-        return _word(value.get("use", "table"))
-    return one_line(value, 300) if isinstance(value, str) else shorten(value)

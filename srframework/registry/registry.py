@@ -14,17 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from srframework.component import KINDS, Component, Needs, Options
-from srframework.errors import (
-    AmbiguousComponent,
-    MissingComponent,
-    PluginError,
-    SRFrameworkError,
-    UnknownComponent,
-    did_you_mean,
-    nearest,
-)
+from srframework.errors import AmbiguousComponent, MissingComponent, PluginError, SRFrameworkError, UnknownComponent
 from srframework.faults import calling, describe, expect, is_of_the_machine, kind_of, where
 from srframework.registry.discovery import Plugin
+from srframework.text import did_you_mean, nearest
 
 if TYPE_CHECKING:
     import click

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from srframework.errors import UsageError, did_you_mean, nearest
+from srframework.errors import UsageError
 from srframework.report.summary import Row, Statistic, rank
+from srframework.text import did_you_mean, nearest
 
 NUMERIC = ("sparsity", "id", "also", "ood", "n")
 """Kinds of column that are set to the right."""

@@ -12,12 +12,13 @@ from typing import Any
 
 import msgspec
 
-from srframework.errors import UsageError, shorten
+from srframework.errors import UsageError
 from srframework.files import read_json
 from srframework.report.reading import read
 from srframework.report.settings import Settings
 from srframework.run.results import StageFigures
 from srframework.run.state import read_state
+from srframework.text import shorten
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,9 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from srframework.contracts import Split, TaskData
-from srframework.errors import DataError, PluginError, shorten
+from srframework.errors import DataError, PluginError
 from srframework.recipe.model import Stage
+from srframework.text import shorten
 
 
 def check_task(task: TaskData, owner: str) -> None:

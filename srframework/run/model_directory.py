@@ -19,7 +19,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from srframework.errors import BackboneError, shorten
+from srframework.errors import BackboneError
+from srframework.text import shorten
 from srframework.training.finite import not_finite
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"

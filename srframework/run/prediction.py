@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from srframework.contracts import Evaluator, Predictions, Split
-from srframework.errors import PluginError, shorten
+from srframework.errors import PluginError
+from srframework.text import shorten
 from srframework.training.tokenization import encode, padding
 
 

@@ -13,12 +13,13 @@ from collections.abc import Iterator, Sequence
 from pydantic import ValidationError
 
 from srframework.contracts import Launcher
-from srframework.errors import Problem, UsageError, key_text, lines_of, one_line
+from srframework.errors import Problem, UsageError, lines_of
 from srframework.faults import validated
 from srframework.recipe.explain import explain
 from srframework.recipe.model import Use
 from srframework.recipe.overrides import value_of
 from srframework.registry.registry import Registry
+from srframework.text import key_text, one_line
 
 
 def chosen(registry: Registry, name: str | None, settings: Sequence[str] = (), jobs: int | None = None) -> Use:

@@ -18,15 +18,14 @@ from __future__ import annotations
 import contextlib
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import datasets
 import numpy as np
 import torch
 from accelerate import Accelerator
-from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
 from srframework.component import NEEDS_BIAS, Component, stage_references
 from srframework.contracts import (
@@ -44,60 +43,25 @@ from srframework.contracts import (
     Predictions,
     Pruner,
     Split,
-    TaskData,
 )
+from srframework.testing.made import LABELS, CrossEntropy, network, task, word_vectors
 from srframework.training.checkpoints import Checkpoints
 from srframework.training.events import Events, KeptModel
 from srframework.training.loop import Training
 from srframework.training.options import TrainingOptions
 
-if TYPE_CHECKING:
-    from srframework.contracts import WordVectors
-
-LABELS = ("no", "yes", "maybe")
-
-
-def network(seed: int = 0) -> Network:
-    """A BERT of two layers, eight wide, with random weights and three labels; its tokenizer knows ten letters."""
-    words = {word: index for index, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghij"])}
-    tokenizer = BertTokenizer(vocab=words)
-    config = BertConfig(
-        vocab_size=len(words),
-        hidden_size=8,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=12,
-        max_position_embeddings=16,
-        id2label=dict(enumerate(LABELS)),
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = BertForSequenceClassification(config)
-    linear = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
-    parts = {name: "encoder" if ".layer." in name else name.partition(".")[0] for name in linear}
-    return Network(model, tokenizer, {name: "pooler" if part == "bert" else part for name, part in parts.items()})
-
-
-def task() -> TaskData:
-    """Twelve examples to train on and six to evaluate, with one spurious feature."""
-
-    def split(name: str, size: int) -> Split:
-        labels = [index % len(LABELS) for index in range(size)]
-        columns = {"text_a": list("abcdefghijab"[:size]), "text_b": list("bcdefghijabc"[:size]), "label": labels}
-        return Split(name, datasets.Dataset.from_dict(columns), LABELS)
-
-    def features(of: Split, _: WordVectors) -> np.ndarray:
-        return np.array([[float(label == 0)] for label in of.examples["label"]])
-
-    return TaskData(
-        LABELS, "accuracy", split("train", 12), split("dev", 6), ood=(split("ood", 6),), spurious_features=features
-    )
-
-
-def word_vectors(words: Sequence[str]) -> np.ndarray:
-    """A vector of four numbers for each word, ``(n, 4)``, the same each time; zeros for "?"."""
-    rows = [[0.0] * 4 if word == "?" else [math.sin(1 + k + sum(map(ord, word))) for k in range(4)] for word in words]
-    return np.array(rows, dtype=np.float32).reshape(len(rows), 4)
+__all__ = [
+    "check_backbone",
+    "check_bias",
+    "check_dataset",
+    "check_debiaser",
+    "check_evaluator",
+    "check_launcher",
+    "check_pruner",
+    "network",
+    "task",
+    "word_vectors",
+]
 
 
 def check_backbone(component: Component, **options: Any) -> None:
@@ -293,11 +257,6 @@ class _Stopped(Exception):
     """Stands for whatever stops a run."""
 
 
-class _CrossEntropy(Debiaser):
-    def loss(self, inputs: LossInputs) -> torch.Tensor:
-        return torch.nn.functional.cross_entropy(inputs.logits, inputs.labels)
-
-
 def _train(pruner: Pruner, total_steps: int, place: Path | None = None, stopped_at: int = 0) -> KeptModel:
     """What the training loop makes of the network above; with a checkpoint after each step in ``place``."""
     net, accelerator = network(), Accelerator()
@@ -311,7 +270,7 @@ def _train(pruner: Pruner, total_steps: int, place: Path | None = None, stopped_
     training = Training(
         network=net,
         examples=datasets.Dataset.from_dict(columns),
-        debiaser=_CrossEntropy(None),
+        debiaser=CrossEntropy(None),
         pruner=pruner,
         options=TrainingOptions.model_validate(
             {"max_steps": total_steps, "batch_size": 2, "learning_rate": 0.01}

@@ -1,0 +1,123 @@
+"""Values and names in messages: as in TOML, on one line, shortened; and the nearest valid choice."""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import functools
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+
+def nearest(word: str, choices: Iterable[str]) -> str | None:
+    """The choice most like ``word``, or None where none is near; nothing is near a word of hundreds of letters."""
+    return _nearest(word, tuple(choices)) if len(word) <= _LONGEST_WORD else None
+
+
+def did_you_mean(near: str | None) -> str:
+    """The end of a message that offers what :func:`nearest` found; empty where it found nothing."""
+    return f"; did you mean {shorten(near, 200)}?" if near else ""
+
+
+_LONGEST_WORD = 200
+
+
+@functools.lru_cache(maxsize=1024)
+def _nearest(word: str, choices: tuple[str, ...]) -> str | None:
+    near = (choice for choice in choices if len(choice) <= _LONGEST_WORD)
+    close = difflib.get_close_matches(word, near, n=1, cutoff=0.6)
+    return close[0] if close else None
+
+
+def listed(names: Iterable[object], most: int = 40) -> str:
+    """Names in a message, with commas between; of very many the first, and how many more there are."""
+    every = list(names)
+    more = f" and {len(every) - most:,} more" if len(every) > most else ""
+    return ", ".join(one_line(str(name), 100) for name in every[:most]) + more
+
+
+def one_line(text: str, limit: int = 2000) -> str:
+    """``text`` as it may stand in a message: in one line, without control characters, cut to ``limit`` characters."""
+    shown = text[: limit + 1]
+    shown = shown if shown.isprintable() else "".join(map(_printable, shown))
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def _printable(letter: str) -> str:
+    if letter.isprintable():
+        return letter
+    code = ord(letter)
+    return _ESCAPES.get(letter) or (f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
+
+
+_ESCAPES = {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_PLAIN_KEY = re.compile(rf"{_BARE_KEY.pattern}(\.{_BARE_KEY.pattern})*")
+_MANY_DIGITS = 10**40
+
+
+def key_text(key: object, limit: int = 60) -> str:
+    """A key in a dotted key of a message: as it is where it is plain, else in quotes; cut to ``limit`` characters."""
+    text = str(key)
+    return text if _PLAIN_KEY.fullmatch(text) and len(text) <= limit else shorten(text, limit)
+
+
+_LONGEST_SHOWN = 400
+
+
+def shorten_words(text: str) -> str:
+    """A message whose words, such as paths, are cut in the middle where they have thousands of characters."""
+    return re.sub(rf"\S{{{_LONGEST_SHOWN + 1},}}", lambda word: f"{word[0][:200]}…{word[0][-100:]}", text)
+
+
+def shorten(value: object, limit: int = 60) -> str:
+    """``value`` as it is shown in a message: as in TOML, in one line, cut to ``limit`` characters.
+
+    Strings are in single quotes, as TOML's literal strings, or in double quotes where only those can show them.
+    """
+    text = ""
+    for part in _toml(value, limit):
+        text += part
+        if len(text) > limit:
+            return text[: limit - 1] + "…"
+    return text
+
+
+def _toml(value: object, limit: int) -> Iterator[str]:
+    if isinstance(value, bool):
+        yield "true" if value else "false"
+    elif isinstance(value, str):
+        yield _quoted(value[: limit + 1])
+    elif isinstance(value, int):
+        digits = int(abs(value).bit_length() * math.log10(2)) + 1
+        yield str(int(value)) if abs(value) < _MANY_DIGITS else f"an integer of about {digits:,} digits"
+    elif isinstance(value, datetime.date | datetime.time):
+        yield value.isoformat()
+    elif isinstance(value, list | tuple):
+        yield "["
+        for index, item in enumerate(value):
+            yield ", " if index else ""
+            yield from _toml(item, limit)
+        yield "]"
+    elif isinstance(value, Mapping):
+        yield "{" if value else "{}"
+        for index, (key, item) in enumerate(value.items()):
+            name = str(key)[: limit + 1]
+            yield f"{',' if index else ''} {name if _BARE_KEY.fullmatch(name) else _quoted(name)} = "
+            yield from _toml(item, limit)
+        yield " }" if value else ""
+    else:
+        yield "nothing" if value is None else one_line(repr(value), limit + 1)
+
+
+def _quoted(text: str) -> str:
+    if text.isprintable() and "'" not in text:
+        return f"'{text}'"
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{"".join(map(_printable, escaped))}"'
+
+
+def count_text(count: int) -> str:
+    """A count for people: ``1,000,000``, or the power of ten where that has very many digits."""
+    return f"{count:,}" if count < _MANY_DIGITS else f"about 10^{int((count.bit_length() - 1) * math.log10(2))}"
