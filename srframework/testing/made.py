@@ -63,5 +63,7 @@ def word_vectors(words: Sequence[str]) -> np.ndarray:
 
 
 class CrossEntropy(Debiaser):
+    """The loss with which the kit tries pruners."""
+
     def loss(self, inputs: LossInputs) -> torch.Tensor:
         return torch.nn.functional.cross_entropy(inputs.logits, inputs.labels)
