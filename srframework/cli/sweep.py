@@ -18,7 +18,6 @@ from srframework.errors import SRFrameworkError, UsageError
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.plan import check_early
 from srframework.recipe.sweep import Cell, load_cells
-from srframework.run.identity import signatures
 
 
 @click.command()
@@ -124,7 +123,4 @@ def sweep_cells(
 def print_sweep_plan(cells: Sequence[Cell], as_json: bool) -> None:
     """Print what the cells would do, and how many stages they share."""
     check_early(cell.recipe for cell in cells)
-    if not as_json:
-        every = [sign for cell in cells for sign in signatures(cell.recipe).values()]
-        click.echo(f"# {len(cells)} runs, {len(set(every))} distinct stages instead of {len(every)}.")
     print_plan(cells, as_json)

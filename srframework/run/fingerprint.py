@@ -39,6 +39,7 @@ _MODULE_WITHOUT_EFFECT = frozenset(
         *vars(torch.nn.Module()),  # parameters, buffers and children count by themselves; hooks are functions
         *(name for name in dir(PreTrainedModel) if name.startswith("_")),
         *("_ep_plan", "_fsdp_plan", "_is_hf_initialized", "_use_kernels", "_weight_conversions"),
+        *("_gradient_checkpointing_func", "_require_grads_hook", "_require_grads_hooks"),
         *("all_tied_weights_keys", "config", "generation_config", "gradient_checkpointing", "kernel_config"),
         *("loss_type", "name_or_path", "warnings_issued"),
     }

@@ -202,7 +202,7 @@ PLACES["debiaser"] = ("stages", -1, "loss")
 def all_options():
     yield from options_of("training", ("training",), TrainingOptions)
     for each in REGISTRY:
-        if each.component.options.model_fields:
+        if each.component.options.model_fields and each.kind != "launcher":  # no recipe has one
             yield from options_of(f"{each.kind}/{each.name}", PLACES[each.kind], each.component.options)
 
 
