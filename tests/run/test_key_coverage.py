@@ -199,10 +199,15 @@ PLACES = {"backbone": ("backbone",), "dataset": ("dataset",), "pruner": ("stages
 PLACES["debiaser"] = ("stages", -1, "loss")
 
 
+def has_options(registered):
+    """Whether a recipe may give the component options; it has no launcher."""
+    return registered.kind != "launcher" and bool(registered.component.options.model_fields)
+
+
 def all_options():
     yield from options_of("training", ("training",), TrainingOptions)
     for each in REGISTRY:
-        if each.component.options.model_fields and each.kind != "launcher":  # no recipe has one
+        if has_options(each):
             yield from options_of(f"{each.kind}/{each.name}", PLACES[each.kind], each.component.options)
 
 
@@ -459,7 +464,7 @@ def marked(option):
 
 def test_the_options_are_those_of_all_components():
     scenes = {each.scene for each in OPTIONS}
-    assert len(scenes) == 1 + sum(bool(each.component.options.model_fields) for each in REGISTRY)
+    assert len(scenes) == 1 + sum(map(has_options, REGISTRY))
     some = {"training:training.epochs", "pruner/mask:stages.-1.pruner.phi", "dataset/pairs:dataset.ood.odd.collapse"}
     assert some <= set(map(str, OPTIONS))
     known = {each.own for each in OPTIONS} | {each.key for each in OPTIONS} | {f"*.{each.name}" for each in OPTIONS}
