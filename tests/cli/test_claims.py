@@ -259,7 +259,7 @@ def test_a_dry_run_says_how_many_stages_the_claims_share_and_writes_nothing(perf
     args = ("claims", "good.toml", "bad.toml", "--seeds", "1,2", "--dry-run", "--out", "dry")
     done = perform(*args, cwd=home)
     assert (done.code, done.err) == (0, "")
-    assert done.out.splitlines()[0] == "# 4 runs, 2 distinct stages instead of 4."
+    assert done.out.splitlines()[0] == "# 4 runs, 2 distinct stages instead of 4:"
     runs = json.loads(perform(*args, "--json", cwd=home).out)["runs"]
     assert [run["values"] for run in runs] == [
         {"claim": f"{name}.toml", "seed": seed} for name in ("good", "bad") for seed in (1, 2)
