@@ -219,9 +219,9 @@ def test_the_resolved_recipe_runs_again_to_the_same_bits(finished):
     assert "run directory: again" in done.stdout
 
 
-def test_another_seed_gives_another_model(finished):
-    done = run("run", "recipe.toml", "--set", "seed=4", "--set", "training.max_steps=6", "--json", cwd=finished.home)
-    report = json.loads(done.stdout)
+def test_another_seed_gives_another_model(finished, perform):
+    done = perform("run", "recipe.toml", "--set", "seed=4", "--set", "training.max_steps=6", "--json", cwd=finished.home)
+    report = json.loads(done.out)
     assert report["seed"] == 4
     assert report["run"].startswith("runs/small-but-whole-4-")
     ours, theirs = (
@@ -230,12 +230,12 @@ def test_another_seed_gives_another_model(finished):
     assert not torch.equal(ours["classifier.weight"], theirs["classifier.weight"])
 
 
-def test_the_same_command_again_computes_nothing_and_says_the_same(finished):
+def test_the_same_command_again_computes_nothing_and_says_the_same(finished, perform):
     files = {path: path.read_bytes() for path in finished.out.rglob("*.*") if path.is_file()}
-    done = run("run", "recipe.toml", "--out", "out", "--json", cwd=finished.home)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == finished.report
-    told = [line.partition(", where it had taken")[0] for line in done.stderr.splitlines()]
+    done = perform("run", "recipe.toml", "--out", "out", "--json", cwd=finished.home)
+    assert done.code == 0, done.err
+    assert json.loads(done.out) == finished.report
+    told = [line.partition(", where it had taken")[0] for line in done.err.splitlines()]
     assert told == [
         "[1/4] full: A_std(f(θ_pt)), taken from the store",
         "[2/4] srnet: P_poe^mask(f(full@6)), taken from the store",
@@ -256,20 +256,20 @@ def test_the_same_command_again_computes_nothing_and_says_the_same(finished):
         ),
     ],
 )
-def test_a_run_of_another_recipe_is_never_overwritten(finished, overrides, told):
+def test_a_run_of_another_recipe_is_never_overwritten(finished, perform, overrides, told):
     before = (finished.out / "run.json").read_bytes()
-    done = run("run", "recipe.toml", "--out", "out", *(f"--set={each}" for each in overrides), cwd=finished.home)
+    done = perform("run", "recipe.toml", "--out", "out", *(f"--set={each}" for each in overrides), cwd=finished.home)
     expected = "expected a new or an empty directory, or one of the same recipe, got one of another"
-    assert (done.returncode, done.stderr) == (2, f"error: --out out: {expected}: {told}\n")
+    assert (done.code, done.err) == (2, f"error: --out out: {expected}: {told}\n")
     assert (finished.out / "run.json").read_bytes() == before
 
 
-def test_a_directory_of_anything_else_is_left_alone(finished):
+def test_a_directory_of_anything_else_is_left_alone(finished, perform):
     (finished.home / "mine").mkdir()
     (finished.home / "mine" / "thesis.tex").write_text("")
-    done = run("run", "recipe.toml", "--out", "mine", cwd=finished.home)
-    assert done.returncode == 2
-    assert done.stderr == "error: --out mine: expected a new or an empty directory, got one that is not empty\n"
+    done = perform("run", "recipe.toml", "--out", "mine", cwd=finished.home)
+    assert done.code == 2
+    assert done.err == "error: --out mine: expected a new or an empty directory, got one that is not empty\n"
 
 
 @pytest.mark.parametrize(
@@ -282,20 +282,20 @@ def test_a_directory_of_anything_else_is_left_alone(finished):
         ("stages.srnet.weights=full@13", "stages.srnet.weights: 'full@13': expected a step of 'full', 1 to 12, got 13"),
     ],
 )
-def test_a_point_that_is_never_reached_is_refused_before_any_stage(finished, tmp_path, override, message):
-    done = run("run", str(finished.home / "recipe.toml"), "--set", override, "--out", "x", cwd=tmp_path)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_point_that_is_never_reached_is_refused_before_any_stage(finished, perform, tmp_path, override, message):
+    done = perform("run", str(finished.home / "recipe.toml"), "--set", override, "--out", "x", cwd=tmp_path)
+    assert done.code == 2
+    assert message in done.err
+    assert "Traceback" not in done.err
     assert not (tmp_path / "x").exists()
 
 
-def test_a_loss_that_diverges_is_a_sentence_and_keeps_what_was_finished(finished, tmp_path, wait_until):
+def test_a_loss_that_diverges_is_a_sentence_and_keeps_what_was_finished(finished, perform, tmp_path):
     overrides = ["--set", "stages.imp.learning_rate=1e30", "--set", "stages.imp.max_grad_norm=0"]
-    done = run("run", str(finished.home / "recipe.toml"), *overrides, "--out", "x", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "error: the loss is nan at step" in done.stderr
-    assert "Traceback" not in done.stderr
+    done = perform("run", str(finished.home / "recipe.toml"), *overrides, "--out", "x", cwd=tmp_path)
+    assert done.code == 1
+    assert "error: the loss is nan at step" in done.err
+    assert "Traceback" not in done.err
     facts = json.loads((tmp_path / "x" / "run.json").read_text())
     assert facts["state"] == "failed"
     assert "the loss is nan" in facts["error"]
