@@ -280,6 +280,7 @@ def test_what_a_shared_directory_hands_on_stays(tmp_path):
     assert (tmp_path / "model").stat().st_mode & 0o2000
 
 
+@pytest.mark.long
 def test_everything_that_a_run_leaves_can_be_read_by_the_group(tmp_path):
     script = """
 import os, sys

@@ -94,6 +94,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("first", "second"),
     [
@@ -186,6 +187,7 @@ def test_results_name_a_run_that_was_killed(perform, home, hold):
     assert "2 unfinished: runs/killed (killed), runs/running (running)" in done.err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit(3), GeneratorExit, MemoryError, RuntimeError("x")])
 @pytest.mark.parametrize(
     ("owner", "where"),

@@ -203,6 +203,7 @@ def test_overrides_apply_to_every_run_and_the_seeds_win(perform, home):
     assert (home / "overridden/good.toml/seed=3/results.json").is_file()
 
 
+@pytest.mark.long
 def test_several_processes_come_to_the_same_verdicts(perform, home, judged, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     args = ("--seeds", "4,7,5", "--jobs", "2", "--out", "parallel", "--store", "parallel-store", "--json")

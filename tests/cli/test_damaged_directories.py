@@ -94,6 +94,7 @@ def replace(path: Path, kind: str) -> None:
     MAKES[kind](path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", MAKES)
 @pytest.mark.parametrize(
     "file",
@@ -112,6 +113,7 @@ def test_reports_of_a_damaged_run_are_a_sentence(here, told, kind, file):
         assert "no interval: " in said
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [*FEW, "loop"])
 @pytest.mark.parametrize(
     "file", ["run.json", "recipe.toml", ".lock", "summary.json", "stages", "stages/full/metrics.jsonl"]
@@ -178,6 +180,7 @@ def test_results_of_a_later_format_are_left_out_with_a_sentence(here, told, chan
 ODD = [None, True, -1, 1 << 70, 1e308, "", "x\0", [], {}, [[]], {"a": 1}, 10**400]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("file", ["summary.json", "run.json"])
 def test_values_of_any_type_at_any_depth_are_no_traceback(here, told, file):
     path = here / "run" / file
@@ -206,6 +209,7 @@ def test_values_of_any_type_at_any_depth_are_no_traceback(here, told, file):
 # -- stores ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", FEW)
 @pytest.mark.parametrize("place", ["manifest.json", "files", "files/model/model.safetensors", "files/metrics.jsonl"])
 def test_a_damaged_entry_is_a_sentence_and_is_computed_again(here, told, kind, place):
@@ -224,6 +228,7 @@ def test_a_damaged_entry_is_a_sentence_and_is_computed_again(here, told, kind, p
     assert told("store", "verify", "--store", "store")[0] == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", FEW)
 @pytest.mark.parametrize(
     "place", ["entries", "entries/00", "locks", "work", "work/x", "damaged", "damaged/x-1", "users"]

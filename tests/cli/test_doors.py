@@ -57,6 +57,7 @@ def shipped(install, name: str) -> None:
     install(name, text)
 
 
+@pytest.mark.long
 def test_a_sweep_runs_by_the_launcher_of_a_plugin_and_comes_to_the_same_figures(
     install, command, tmp_path, monkeypatch
 ):

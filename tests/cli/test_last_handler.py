@@ -159,6 +159,7 @@ def test_the_sentence_says_what_was_being_done():
 # -- streams ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("command", "code", "told"),
     [

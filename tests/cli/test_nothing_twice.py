@@ -114,7 +114,7 @@ def test_the_tokenizer_of_a_stage_is_that_of_the_backbone(run, home):
 SWEEP = BIASED + "\n[sweep]\nseed = [1, 2]\nstages.robust.learning_rate = [1e-3, 1e-2]\n"
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize("jobs", ["1", pytest.param("2", marks=pytest.mark.long)])
 def test_the_cells_of_one_seed_rest_on_one_full(run, home, jobs):
     first = run(SWEEP, "--out", "out", "--jobs", jobs, command="sweep")
     assert "4 runs: 6 stages computed in " in first.err

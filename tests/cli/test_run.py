@@ -220,7 +220,9 @@ def test_the_resolved_recipe_runs_again_to_the_same_bits(finished):
 
 
 def test_another_seed_gives_another_model(finished, perform):
-    done = perform("run", "recipe.toml", "--set", "seed=4", "--set", "training.max_steps=6", "--json", cwd=finished.home)
+    done = perform(
+        "run", "recipe.toml", "--set", "seed=4", "--set", "training.max_steps=6", "--json", cwd=finished.home
+    )
     report = json.loads(done.out)
     assert report["seed"] == 4
     assert report["run"].startswith("runs/small-but-whole-4-")
@@ -307,6 +309,7 @@ def _mind_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+@pytest.mark.long
 def test_an_interrupt_ends_with_130_and_keeps_what_was_finished(finished, tmp_path, wait_until):
     command = [
         *SRFRAMEWORK,
@@ -332,6 +335,7 @@ def test_an_interrupt_ends_with_130_and_keeps_what_was_finished(finished, tmp_pa
     assert json.loads(result.read_text())["final"]["id"] >= 0
 
 
+@pytest.mark.long
 def test_a_terminal_gets_a_live_display(finished, tmp_path):
     leader, follower = pty.openpty()
     command = [*SRFRAMEWORK, "run", str(finished.home / "recipe.toml"), "--set", "training.max_steps=8", "--out", "x"]

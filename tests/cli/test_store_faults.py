@@ -145,6 +145,7 @@ def bytes_of(store: Path) -> int:
     return sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("share", "has_checkpoint"),
     [(0.0, False), (0.3, False), (0.5, True), (1.12, True), (1.24, True), (1.5, True), (1.9, True), (2.03, True)],
@@ -184,6 +185,7 @@ def trained(store: Path) -> set[str]:
     return {manifest["key"] for manifest in manifests if manifest["kind"] == "trained"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("pages", [1, 6, 24, 120])
 def test_a_run_directory_on_a_full_disk_is_a_sentence_and_elsewhere_the_stages_are_taken(go, disk, here, pages):
     disk(f"size={4 * pages}k")
@@ -212,6 +214,7 @@ def flip(file: Path) -> None:
     file.write_bytes(data)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["full", "imp"])
 @pytest.mark.parametrize(
     ("file", "harm", "said"),

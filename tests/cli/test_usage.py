@@ -45,6 +45,7 @@ def test_what_runs_nothing_imports_nothing_heavy(work, args):
     assert done.stderr.splitlines()[-1] == "heavy: []"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("args", [args for args in LIGHT if "sick-hans" not in args], ids=" ".join)
 def test_script_and_module_say_the_same(start, call, args):
     script, module = start(*args), start(*args, module=True)

@@ -189,6 +189,7 @@ def warning(failure: str) -> str:
     return f"warning: plugin 'mine' of My-Plugin 1.2 is disabled: {failure}\n"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("code", "failure"), FAILURES.values(), ids=FAILURES)
 def test_a_broken_plugin_is_one_line_and_the_rest_works(install, srframework, code, failure):
     failure = failure.replace("{module}", str(install(code)))
@@ -216,6 +217,7 @@ def test_a_plugin_that_registers_what_is_none_of_ours_is_one_line(install, srfra
     assert names(listed.stdout) == BUILT_IN
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("args", "expected"),
     [
@@ -355,6 +357,7 @@ def test_the_built_in_plugins_come_in_by_the_same_door(srframework):
     }
 
 
+@pytest.mark.long
 def test_a_factory_that_is_not_where_it_should_be_ends_a_run_with_3(install, srframework, tmp_path):
     install("@hookimpl\ndef srframework_backbones():\n    return [component('ghost')]\n")
     done = srframework("run", "quickstart", "--set", "backbone={ use = 'ghost' }", "--out", str(tmp_path / "out"))

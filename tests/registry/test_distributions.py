@@ -83,6 +83,7 @@ def install(site: Path, files: dict[str, bytes], folder: str = "odd_dist-3.1.dis
         (site / folder / name).write_bytes(content)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("files", "told"), DAMAGED.values(), ids=DAMAGED)
 def test_a_damaged_distribution_is_one_line(site, srframework, files, told):
     install(site, files)
@@ -131,6 +132,7 @@ def test_the_first_of_two_distributions_of_one_name_counts(site, srframework, tm
     assert len([row for row in rows if row["plugin"] == "odd"]) == 1
 
 
+@pytest.mark.long
 def test_libraries_that_read_every_distribution_can_be_imported(site, srframework):
     for number, (files, _) in enumerate(DAMAGED.values()):
         install(site, files, f"odd{number}-1.dist-info")
@@ -155,6 +157,7 @@ BAD_MANNERS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("code", BAD_MANNERS.values(), ids=BAD_MANNERS)
 def test_a_plugin_with_bad_manners_spoils_no_other(site, srframework, code):
     install(site, {"METADATA": METADATA, "entry_points.txt": OURS})

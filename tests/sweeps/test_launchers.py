@@ -73,6 +73,7 @@ def test_in_this_process_work_is_done_where_it_is_said_to_be(work, monkeypatch, 
     launcher.close()
 
 
+@pytest.mark.long
 def test_each_slot_is_a_process_that_is_used_again(local, work):
     before = Path.cwd()
     for _ in range(2):
@@ -99,6 +100,7 @@ def test_a_worker_that_is_killed_takes_its_own_task_with_it_and_no_other(local, 
     assert (name, outcome.error.startswith(MISSING)) == ("again", True)
 
 
+@pytest.mark.long
 def test_a_worker_that_is_asked_to_end_has_died_too(local, work):
     local.submit("endless", work(endless=True))
     (victim,) = children()
@@ -107,6 +109,7 @@ def test_a_worker_that_is_asked_to_end_has_died_too(local, work):
     assert local.wait() == [("endless", WorkerDied("the worker process was told to stop by signal 15"))]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "asked to end"])
 def test_a_worker_that_ends_while_it_has_nothing_to_do_is_replaced(local, work, how):
     local.submit("before", work())
@@ -121,6 +124,7 @@ def test_a_worker_that_ends_while_it_has_nothing_to_do_is_replaced(local, work, 
     assert another != victim
 
 
+@pytest.mark.long
 def test_what_still_runs_is_stopped_at_once_when_the_launcher_is_closed(work, monkeypatch):
     # None is killed: a process that is not asked to end stays.
     monkeypatch.setattr("srframework.sweeps.launchers.local.PATIENCE", 100_000.0)
@@ -148,6 +152,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.long
 def test_workers_end_with_their_parent_even_if_that_is_killed(work, tmp_path):
     (tmp_path / "parent.py").write_text(PARENT)
     command = [sys.executable, str(tmp_path / "parent.py"), str(tmp_path)]
