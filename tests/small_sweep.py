@@ -5,25 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-RECIPE = """
-name = "Swept: all"
-schema = 1
-backbone = { use = "tiny", layers = 1, width = 16, heads = 2, intermediate = 16 }
-dataset = { use = "synthetic", train_size = 24, dev_size = 12, ood_size = 9 }
-training = { batch_size = 8, max_steps = 2 }
+from small_recipe import FULL, small_recipe, srnet
 
-[[stages]]
-name = "full"
-op = "train"
-loss = "std"
-
-[[stages]]
-name = "srnet"
-op = "prune"
-weights = "full"
-pruner = { use = "mask", sparsity = 0.5 }
-loss = "std"
-"""
+RECIPE = small_recipe("Swept: all", FULL, srnet())
 
 GRID = ("--grid", "seed=1,2", "--grid", "stages.srnet.pruner.sparsity=0.2,0.5")
 
