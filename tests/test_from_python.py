@@ -8,27 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from small_recipe import FULL, small_recipe, srnet
 
-RECIPE = """
-name = "from Python"
-schema = 1
-backbone = { use = "tiny", layers = 1, width = 16, heads = 2, intermediate = 16 }
-dataset = { use = "synthetic", train_size = 24, dev_size = 12, ood_size = 9 }
-training = { batch_size = 8, max_steps = 4 }
-claim = { statement = "It is dense.", checks = ["sparsity(full) <= 0"] }
-
-[[stages]]
-name = "full"
-op = "train"
-loss = "std"
-
-[[stages]]
-name = "srnet"
-op = "prune"
-weights = "full"
-pruner = { use = "mask", sparsity = 0.5 }
-loss = "poe"
+CLAIM = """
+[claim]
+statement = "It is dense."
+checks = ["sparsity(full) <= 0"]
 """
+RECIPE = small_recipe("from Python", FULL, srnet(loss="poe"), CLAIM, training="max_steps = 4")
 
 SCRIPT = """
 import json

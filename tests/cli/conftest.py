@@ -8,16 +8,23 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from broken_plugin import BASES, CONTRACTS, DEFAULTS, HEAD, NUMBERS, PLUGIN_RECIPE
 from safetensors.numpy import save_file
+from small_sweep import RECIPE
 
 from srframework.cli import main
+from srframework.component import KINDS
+from srframework.sweeps.worker import _registry
 
 PAUSE = """
 import os
@@ -222,3 +229,96 @@ def make_run(work) -> Callable[..., Path]:
         return place
 
     return make
+
+
+@pytest.fixture
+def zoo(tmp_path, monkeypatch, perform) -> Callable[..., object]:
+    """Install a distribution with one component, ``mine``, and run a recipe that uses it."""
+    site = tmp_path / "site"
+    work = tmp_path / "work"
+    site.mkdir()
+    work.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def install(kind: str, body: str = "pass", more="", fields="", options="", contract=None, code=None) -> str:
+        _registry.cache_clear()  # a process of its own would not have it yet
+        module = f"zoo_animal_{next(NUMBERS)}"
+        slots = {
+            "body": textwrap.indent(body, "    ").strip(),
+            "more": more,
+            "fields": fields,
+            "options": textwrap.indent(options, "    ").strip(),
+            "contract": contract or CONTRACTS[kind],
+            "base": BASES.get(kind, "Options"),
+            "hook": KINDS[kind].replace(" ", "_"),
+        }
+        text = HEAD
+        for name, value in slots.items():
+            text = text.replace(f"{{{name}}}", value)
+        (site / f"{module}.py").write_text(text if code is None else code)
+        info = site / f"{module}-1.2.dist-info"
+        info.mkdir()
+        info.joinpath("entry_points.txt").write_text(f"[srframework]\nmine = {module}\n")
+        info.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: zoo\nVersion: 1.2\n")
+        return module
+
+    def write(kind: str, name: str = "mine", **others: str) -> Path:
+        text = PLUGIN_RECIPE
+        value = {"evaluator": f'"{name}"', "bias": f'bias = "{name}"'}.get(kind, name)
+        for each, default in {**DEFAULTS, **others, kind: value}.items():
+            text = text.replace(each.upper(), default)
+        (work / "zoo.toml").write_text(text)
+        return work / "zoo.toml"
+
+    def run(kind: str, use="mine", command=("run",), args=(), others=None, recipe=True, **code):
+        install(kind, **code)
+        write(kind, use, **({"debiaser": "poe"} if kind == "bias" else {}), **(others or {}))
+        file = ("zoo.toml",) if recipe else ()
+        out = ("--out", "out") if command[0] in ("run", "sweep") else ()
+        return perform(*command, *file, *out, *args, cwd=work)
+
+    run.install, run.recipe, run.work, run.perform = install, write, work, perform
+    return run
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("sweep")
+    (path / "recipe.toml").write_text(RECIPE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def sweep(perform, home):
+    """Sweep the recipe in this process; ``jobs`` work elsewhere."""
+
+    def sweep(*args: str) -> SimpleNamespace:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("OMP_NUM_THREADS", "1")
+            done = perform("sweep", "recipe.toml", *args, cwd=home)
+        return SimpleNamespace(code=done.code, out=done.out, err=done.err, lines=done.err.splitlines())
+
+    return sweep
+
+
+@pytest.fixture
+def rows(call):
+    """Call the command with --json; its rows, by stage and what varies."""
+
+    def rows(*args):
+        done = call("results", *args, "--json")
+        assert done.code == 0, done.err
+        return {(row["stage"], *row["settings"].values()): row for row in json.loads(done.out)}
+
+    return rows
+
+
+@pytest.fixture
+def swept(make_run):
+    """Two sparsities × three seeds; ``full`` is the same for both sparsities."""
+    for seed in (1, 2, 3):
+        for sparsity, srnet in ((0.5, 0.8), (0.7, 0.7)):
+            figures = {"full": (0.9, 0.1 * seed), "srnet": (srnet, srnet + 0.01 * seed)}
+            make_run(f"runs/s/seed={seed},sparsity={sparsity}", seed, figures, srnet__pruner__sparsity=sparsity)

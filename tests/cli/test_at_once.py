@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from small_recipe import FULL, small_recipe
 
 from srframework.report.gathered import state
 from srframework.run import directory as runs
@@ -17,18 +18,12 @@ from srframework.run import folder
 from srframework.run.pipeline import Pipeline
 from srframework.run.stage_results import StageResults
 
-RECIPE = """
-name = "at once"
-schema = 1
-backbone = { use = "tiny", layers = 1, width = 16, heads = 2, intermediate = 16 }
-dataset = { use = "synthetic", train_size = 24, dev_size = 12, ood_size = 9 }
-training = { batch_size = 8, max_steps = 2 }
-stages = [{ name = "full", op = "train", loss = "std" }]
-
+CLAIM = """
 [claim]
 statement = "as good"
 checks = ["id(full) >= 0"]
 """
+RECIPE = small_recipe("at once", FULL, CLAIM)
 
 HELD = """
 import sys

@@ -2,149 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
-import sys
-import tempfile
 import textwrap
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-
-from srframework.component import KINDS
-from srframework.sweeps.worker import _registry
+from broken_plugin import LOSS, STAGED, blamed, body
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
-
-HEAD = """\
-import torch
-import numpy as np
-from torch.nn import functional as F
-from pydantic import Field, field_validator, model_validator
-from srframework import *
-from srframework import FixedMask, Mask
-from srf_backbones.options import TinyOptions
-from srf_backbones.tiny import TinyBert
-from srf_datasets.options import SyntheticOptions
-from srf_datasets.synthetic import Synthetic
-
-class Own(BaseException):
-    pass
-
-class Mute(Exception):
-    def __str__(self):
-        raise RuntimeError("no text")
-
-def fail(error=ValueError):
-    raise error("not today:\\n  never")
-
-class MyOptions({base}):
-    depth: int = Field(1, description="A depth.")
-    {options}
-
-class Mine({contract}):
-    {body}
-
-{more}
-
-@hookimpl
-def srframework_{hook}s():
-    return [Component(**dict(name="mine", options=MyOptions, factory=Mine, summary="x", source="y") | dict({fields}))]
-"""
-
-CONTRACTS = {
-    "debiaser": "Debiaser",
-    "bias": "BiasModel",
-    "pruner": "FixedMask",
-    "evaluator": "Evaluator",
-    "dataset": "Synthetic",
-    "backbone": "TinyBert",
-}
-BASES = {"dataset": "SyntheticOptions", "backbone": "TinyOptions"}
-LOSS = "def loss(self, inputs):\n    return F.cross_entropy(inputs.logits, inputs.labels)\n"
-
-RECIPE = """\
-name = "zoo"
-schema = 1
-backbone = { use = "BACKBONE", layers = 1, width = 16, heads = 2, intermediate = 16 }
-dataset = { use = "DATASET", train_size = 12, dev_size = 6, ood_size = 6 }
-evaluators = [EVALUATOR]
-training = { max_steps = 2, batch_size = 2, max_length = 16, eval_every = 1, log_every = 1 }
-BIAS
-
-[[stages]]
-name = "only"
-op = "prune"
-pruner = { use = "PRUNER" }
-loss = { use = "DEBIASER" }
-"""
-DEFAULTS = {
-    "backbone": "tiny",
-    "dataset": "synthetic",
-    "pruner": "mask",
-    "debiaser": "std",
-    "evaluator": '"accuracy"',
-    "bias": "",
-}
-NUMBERS = itertools.count()
-
-
-@pytest.fixture
-def zoo(tmp_path, monkeypatch, perform) -> Callable[..., object]:
-    """Install a distribution with one component, ``mine``, and run a recipe that uses it."""
-    site = tmp_path / "site"
-    work = tmp_path / "work"
-    site.mkdir()
-    work.mkdir()
-    monkeypatch.syspath_prepend(str(site))
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-
-    def install(kind: str, body: str = "pass", more="", fields="", options="", contract=None, code=None) -> str:
-        _registry.cache_clear()  # a process of its own would not have it yet
-        module = f"zoo_animal_{next(NUMBERS)}"
-        slots = {
-            "body": textwrap.indent(body, "    ").strip(),
-            "more": more,
-            "fields": fields,
-            "options": textwrap.indent(options, "    ").strip(),
-            "contract": contract or CONTRACTS[kind],
-            "base": BASES.get(kind, "Options"),
-            "hook": KINDS[kind].replace(" ", "_"),
-        }
-        text = HEAD
-        for name, value in slots.items():
-            text = text.replace(f"{{{name}}}", value)
-        (site / f"{module}.py").write_text(text if code is None else code)
-        info = site / f"{module}-1.2.dist-info"
-        info.mkdir()
-        info.joinpath("entry_points.txt").write_text(f"[srframework]\nmine = {module}\n")
-        info.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: zoo\nVersion: 1.2\n")
-        return module
-
-    def write(kind: str, name: str = "mine", **others: str) -> Path:
-        text = RECIPE
-        value = {"evaluator": f'"{name}"', "bias": f'bias = "{name}"'}.get(kind, name)
-        for each, default in {**DEFAULTS, **others, kind: value}.items():
-            text = text.replace(each.upper(), default)
-        (work / "zoo.toml").write_text(text)
-        return work / "zoo.toml"
-
-    def run(kind: str, use="mine", command=("run",), args=(), others=None, recipe=True, **code):
-        install(kind, **code)
-        write(kind, use, **({"debiaser": "poe"} if kind == "bias" else {}), **(others or {}))
-        file = ("zoo.toml",) if recipe else ()
-        out = ("--out", "out") if command[0] in ("run", "sweep") else ()
-        return perform(*command, *file, *out, *args, cwd=work)
-
-    run.install, run.recipe, run.work, run.perform = install, write, work, perform
-    return run
-
-
-def body(method: str, result: str) -> str:
-    return f"def {method}(self, *args):\n    {result}"
 
 
 RAISES = {
@@ -159,17 +24,6 @@ RAISES = {
     "dataset": ["__init__", "load", "sizes"],
     "backbone": ["__init__", "load"],
 }  # fmt: skip
-STAGED = {"debiaser", "pruner"}
-
-
-def blamed(done, kind: str, stage: bool) -> None:
-    assert done.code == 3, done.err
-    assert "Traceback" not in done.err
-    (line,) = [line for line in done.err.splitlines() if line.startswith("error: ")]
-    assert f"{kind} 'mine' of zoo 1.2" in line
-    assert ("stages.only" in line) >= stage, line
-    if log := re.search(r"the traceback is in (\S+)", line):
-        assert "Traceback" in (Path.cwd() / log[1]).read_text() if log[1].startswith("/") else True
 
 
 @pytest.mark.parametrize(("kind", "method"), [(kind, method) for kind, methods in RAISES.items() for method in methods])
@@ -293,6 +147,8 @@ def test_data_of_another_form_are_the_plugins_fault(zoo, change):
 
 
 BIAS = "def fit(self, task, features):\n    pass\n"
+
+
 BIAS_CASES = {
     "fit": "def fit(self, *args):\n    fail()\ndef log_probs(self, split):\n    return None",
     "exit": "def fit(self, *args):\n    raise SystemExit\ndef log_probs(self, split):\n    return None",
@@ -332,130 +188,6 @@ def load(self, *args):
     others = {"debiaser": "poe", "bias": 'bias = "bias-logistic"'}
     done = zoo("dataset", body=load, fields="provides=('spurious-features',)", others=others)
     blamed(done, "dataset", True)
-
-
-# -- before a run ----------------------------------------------------------------------------------
-
-CHECKS = {
-    "model validator": "@model_validator(mode='after')\ndef check(self):\n    fail(TypeError)",
-    "field validator": "@field_validator('depth')\ndef check(cls, value):\n    raise KeyError(value)",
-    "exit": "@model_validator(mode='before')\ndef check(cls, table):\n    raise SystemExit(2)",
-    "default factory": "x: int = Field(default_factory=lambda: fail(RuntimeError), description='X.')",
-    "default of another type": "x: int = Field('three', description='X.')",
-    "default out of range": "x: float = Field(2.0, le=1, description='X.')",
-    "default that is no TOML": "x: float = Field(float('nan'), description='X.')",
-}
-NEEDS = {
-    "raises": "lambda options: fail(AttributeError)",
-    "exits": "lambda options: exit(0)",
-    "none": "lambda options: None",
-    "a string": "lambda options: 'bias'",
-    "numbers": "lambda options: [1, 2]",
-    "one none": "lambda options: ['bias', None]",
-    "a generator that raises": "lambda options: (fail() for _ in 'ab')",
-    "no end": "lambda options: iter(int, 1)",
-    "no arguments": "lambda: ()",
-}
-
-
-@pytest.mark.parametrize("command", ["validate", "run"])
-@pytest.mark.parametrize("options", CHECKS.values(), ids=CHECKS)
-def test_options_that_cannot_be_checked_are_the_plugins_fault(zoo, options, command):
-    done = zoo("debiaser", body=LOSS, options=options, command=(command,))
-    assert (done.code, "Traceback" in done.err) == (3, False), done.err
-    assert "zoo.toml:" in done.err
-    assert "stages.only.loss" in done.err
-    assert "debiaser 'mine' of zoo 1.2" in done.err
-
-
-def test_a_validator_that_refuses_a_value_is_no_fault_of_the_plugin(zoo):
-    options = "@model_validator(mode='after')\ndef check(self):\n    raise ValueError('a depth that is odd')"
-    done = zoo("debiaser", body=LOSS, options=options, command=("validate",))
-    assert done.code == 2
-    assert "a depth that is odd" in done.err
-
-
-@pytest.mark.parametrize("what", ["requires", "provides"])
-@pytest.mark.parametrize("needs", NEEDS.values(), ids=NEEDS)
-def test_needs_that_are_none_are_the_plugins_fault(zoo, needs, what):
-    kind = "debiaser" if what == "requires" else "dataset"
-    done = zoo(kind, body=LOSS if what == "requires" else "pass", fields=f"{what}={needs}", command=("validate",))
-    assert (done.code, "Traceback" in done.err) == (3, False), done.err
-    assert f"{kind} 'mine' of zoo 1.2: its {what}" in done.err
-    assert ("stages.only" in done.err) == (what == "requires")
-
-
-FACTORIES = {
-    "returns none": "lambda options: None",
-    "returns a class": "lambda options: Mine",
-    "returns another contract": "lambda options: TinyBert(options)",
-    "takes nothing": "lambda: None",
-    "exits": "lambda options: exit(0)",
-    "abstract": "Debiaser",
-    "nowhere": "'no_module_of_this_name:Mine'",
-    "no attribute": "'srf_debiasers:Mine'",
-    "no class": "'srf_debiasers:__name__'",
-    "a module that raises": "'zoo_raising:Mine'",
-    "a module that exits": "'zoo_exiting:Mine'",
-    "a module that imports what is not there": "'zoo_importing:Mine'",
-    "a module that is no Python": "'zoo_syntax:Mine'",
-}
-
-
-@pytest.mark.parametrize("factory", FACTORIES.values(), ids=FACTORIES)
-def test_a_factory_that_makes_nothing_is_the_plugins_fault(zoo, factory):
-    for name, code in {
-        "raising": "raise AttributeError('inside')", "exiting": "raise SystemExit(0)",
-        "importing": "import no_such_module_at_all", "syntax": "def (:",
-    }.items():  # fmt: skip
-        (zoo.work.parent / "site" / f"zoo_{name}.py").write_text(code)
-    done = zoo("debiaser", body=LOSS, fields=f"factory={factory}")
-    blamed(done, "debiaser", True)
-
-
-def test_an_object_that_cannot_be_looked_at_is_the_plugins_fault(zoo):
-    done = zoo("debiaser", body=LOSS + "def __getattribute__(self, name):\n    raise RuntimeError(name)\n")
-    blamed(done, "debiaser", True)
-
-
-# -- a plugin that is not there --------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("use", ["mine", "zoo/mine", "Zoo/mine"])
-@pytest.mark.parametrize(
-    "command", [("validate",), ("run",), ("run", "--dry-run"), ("sweep", "--grid", "seed=1,2")], ids=" ".join
-)
-def test_a_recipe_that_names_a_component_of_a_plugin_that_failed_ends_with_3(zoo, use, command):
-    done = zoo("pruner", use=use, code="raise RuntimeError('no luck')", command=(command[0],), args=command[1:])
-    assert (done.code, "Traceback" in done.err) == (3, False), done.err
-    told = [line for line in done.err.splitlines() if not line.startswith("warning: ")]
-    assert re.search(r"plugin 'mine' of zoo 1.2 failed to load: RuntimeError: no luck", "".join(told))
-    assert "stages.only.pruner" in "".join(told)
-
-
-def test_show_of_a_component_of_a_plugin_that_failed_ends_with_3(zoo):
-    done = zoo("pruner", code="raise RuntimeError('no luck')", command=("show", "pruner/mine"), recipe=False)
-    assert done.code == 3
-    assert "failed to load: RuntimeError: no luck" in done.err.splitlines()[-1]
-
-
-def test_a_name_that_the_failed_plugin_has_is_its_own_though_it_is_near_another(zoo):
-    done = zoo("pruner", use="mask2", code="raise RuntimeError('no luck')\nNAME = 'mask2'", command=("validate",))
-    assert done.code == 3
-
-
-def test_a_misspelt_name_stays_a_mistake_while_another_plugin_is_broken(zoo):
-    done = zoo("pruner", use="maskk", code="raise RuntimeError('no luck')", command=("validate",))
-    assert done.code == 2
-    assert "did you mean 'mask'?" in done.err
-
-
-def test_what_a_blocked_plugin_has_is_told_to_be_blocked(zoo):
-    zoo.install("pruner")
-    zoo.recipe("pruner")
-    done = zoo.perform("--block", "zoo", "validate", "zoo.toml", cwd=zoo.work)
-    assert done.code == 2
-    assert "plugin 'mine' of zoo 1.2 is not loaded, because of --block" in done.err
 
 
 # -- what passes -----------------------------------------------------------------------------------

@@ -8,26 +8,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from small_recipe import FULL, small_recipe
 
 from srframework.recipe.model import shipped
 
-RECIPE = """
-name = "claim"
-schema = 1
-backbone = {{ use = "tiny", layers = 1, width = 16, heads = 2, intermediate = 16 }}
-dataset = {{ use = "synthetic", train_size = 24, dev_size = 12, ood_size = 9 }}
-training = {{ batch_size = 8, max_steps = 2, {training} }}
-
+CLAIM = """
 [claim]
 statement = "{statement}"
 source = "§4"
 note = "{note}"
 checks = {checks}
-
-[[stages]]
-name = "full"
-op = "train"
-loss = "std"
 """
 
 SWEEP = """
@@ -40,7 +30,8 @@ training.epochs = [1, 2]
 
 
 def claim(statement: str, *checks: str, training: str = "eval_every = 100", note: str = "") -> str:
-    return RECIPE.format(statement=statement, checks=json.dumps(checks), training=training, note=note)
+    table = CLAIM.format(statement=statement, checks=json.dumps(checks), note=note)
+    return small_recipe("claim", FULL, table, training=f"max_steps = 2, {training}")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +48,7 @@ def home(tmp_path_factory) -> Path:
     unreached = claim("It starts late.", "id(full) >= 0") + '[[stages]]\nname = "b"\nop = "train"\nloss = "std"\n'
     (home / "unreached.toml").write_text(unreached + 'weights = "full@99"\n')
     text = (home / "good.toml").read_text()
-    (home / "plain.toml").write_text(text[: text.index("[claim]")] + text[text.index("[[stages]]") :])
+    (home / "plain.toml").write_text(text[: text.index("[claim]")])
     return home
 
 

@@ -9,15 +9,9 @@ import socket
 from pathlib import Path
 
 import pytest
+from small_recipe import FULL, small_recipe
 
-RECIPE = """
-name = "damaged"
-schema = 1
-backbone = { use = "tiny", layers = 1, width = 16, heads = 2, intermediate = 16 }
-dataset = { use = "synthetic", train_size = 24, dev_size = 12, ood_size = 9 }
-training = { batch_size = 8, max_steps = 2 }
-stages = [{ name = "full", op = "train", loss = "std" }]
-"""
+RECIPE = small_recipe("damaged", FULL)
 
 
 def _socket(path: Path) -> None:

@@ -8,17 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from small_recipe import FULL, small_recipe
 
 DOORS = Path(__file__).with_name("doors")
-RECIPE = """
-name = "Doors"
-schema = 1
-backbone = { use = "tiny", layers = 1, width = 16, heads = 2, intermediate = 16 }
-dataset = { use = "synthetic", train_size = 24, dev_size = 12, ood_size = 9 }
-training = { batch_size = 8, max_steps = 2 }
-stages = [{ name = "full", op = "train", loss = "std" }]
-sweep = { seed = [1, 2] }
-"""
+RECIPE = small_recipe("Doors", FULL, "[sweep]\nseed = [1, 2]\n")
 
 
 @pytest.fixture

@@ -11,27 +11,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from small_recipe import FULL, small_recipe
 
 pytestmark = pytest.mark.long
 
-RECIPE = """
-name = "On Ray"
-schema = 1
-backbone = { use = "tiny", layers = 1, width = 16, heads = 2, intermediate = 16 }
-dataset = { use = "synthetic", train_size = 24, dev_size = 12, ood_size = 9 }
-training = { batch_size = 8, max_steps = 60, eval_every = 30, checkpoint_steps = 5 }
-
-[[stages]]
-name = "full"
-op = "train"
-loss = "std"
-
+MORE = """
 [[stages]]
 name = "more"
 op = "train"
 weights = "full"
 loss = "std"
 """
+RECIPE = small_recipe("On Ray", FULL, MORE, training="max_steps = 60, eval_every = 30, checkpoint_steps = 5")
 
 GRID = ("--grid", "seed=1", "--grid", "stages.more.learning_rate=1e-3,1e-2", "--json")
 

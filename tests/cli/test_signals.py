@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from small_recipe import FULL, small_recipe
 from torch.optim import AdamW
 
 from srframework.run.directory import RunDirectory
@@ -16,14 +17,7 @@ from srframework.run.pipeline import Pipeline
 from srframework.run.resources import Materials
 from srframework.training import signals
 
-RECIPE = """
-name = "signals"
-schema = 1
-backbone = { use = "tiny", layers = 1, width = 16, heads = 2, intermediate = 16 }
-dataset = { use = "synthetic", train_size = 24, dev_size = 12, ood_size = 9 }
-training = { batch_size = 8, max_steps = 4 }
-stages = [{ name = "full", op = "train", loss = "std" }]
-"""
+RECIPE = small_recipe("signals", FULL, training="max_steps = 4")
 
 MOMENTS = {
     "loading the data": (Materials, "__init__"),

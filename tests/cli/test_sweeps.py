@@ -9,29 +9,23 @@ from types import SimpleNamespace
 
 import pytest
 import tomli
+from small_recipe import FULL, small_recipe
 
 import srframework.sweeps.launchers.serial
 from srframework.contracts import JobResult
 
-RECIPE = """
-name = "Swept: all"
-schema = 1
-backbone = { use = "tiny", layers = 1, width = 16, heads = 2, intermediate = 16 }
-dataset = { use = "synthetic", train_size = 24, dev_size = 12, ood_size = 9 }
-training = { batch_size = 8, max_steps = 2 }
-variants.poe."stages.full.loss" = "poe"
-
-[[stages]]
-name = "full"
-op = "train"
-loss = "std"
-
+VARIANT = """
+[variants.poe]
+"stages.full.loss" = "poe"
+"""
+SWEEP = """
 [sweep]
 seed = [1, 2]
 [[sweep.zip]]
 training.learning_rate = [1e-3, 1e-2]
 training.weight_decay = [0.0, 0.1]
 """
+RECIPE = small_recipe("Swept: all", FULL, VARIANT, SWEEP)
 
 SLUGS = [f"seed={seed},learning_rate={rate}" for seed in (1, 2) for rate in (0.001, 0.01)]
 

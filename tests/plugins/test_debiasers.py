@@ -3,72 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
-import hypothesis.extra.numpy as arrays
 import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
 import torch
-from hypothesis import given
+from any_batches import COMPONENTS, HIDDEN, LOSS_COMPONENTS, LOSSES, for_batches, gradient, inputs, make
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from sklearn.metrics import log_loss
 
-from srf_debiasers import srframework_bias_models, srframework_debiasers
-from srframework import Debiaser, LossInputs
-
-LOSS_COMPONENTS = {each.name: each for each in srframework_debiasers()}
-COMPONENTS = LOSS_COMPONENTS | {each.name: each for each in srframework_bias_models()}
-BIASED = ["poe", "reweight", "confreg", "learned-mixin"]
-LOSSES = ["std", "focal", *BIASED]
-HIDDEN = 3
-
-
-def make(name: str, **options: Any) -> Debiaser:
-    component = COMPONENTS[name]
-    given = {"teacher": "full"} | options if name == "confreg" else options
-    debiaser: Debiaser = component.build(component.options(**given))
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        debiaser.attach(HIDDEN)
-    return debiaser
-
-
-def logs(rows: Any, dtype: torch.dtype = torch.float64) -> torch.Tensor | None:
-    return None if rows is None else torch.log(torch.as_tensor(rows, dtype=dtype))
-
-
-def inputs(main: Any, labels: Any, bias: Any = None, teacher: Any = None, progress: float = 0.0) -> LossInputs:
-    """A batch of rows of probabilities; every h is (1, −1, 1)."""
-    hidden = torch.tensor([[1.0, -1.0, 1.0]], dtype=torch.float64).repeat(len(labels), 1)
-    return LossInputs(logs(main), torch.as_tensor(labels), logs(bias), logs(teacher), hidden, progress)
-
-
-def gradient(debiaser: Debiaser, batch: LossInputs) -> torch.Tensor:
-    logits = batch.logits.detach().clone().requires_grad_()
-    debiaser.loss(replace(batch, logits=logits)).backward()
-    return logits.grad
-
-
-@st.composite
-def batches(draw: st.DrawFn) -> LossInputs:
-    """Up to 6 examples of 2 to 4 labels; all probabilities between 1e-7 and 1."""
-    shape = draw(st.tuples(st.integers(1, 6), st.integers(2, 4)))
-    main, bias, teacher = (
-        scipy.special.softmax(draw(arrays.arrays("float64", shape, elements=st.floats(-7, 7))), axis=1)
-        for _ in range(3)
-    )
-    labels = draw(arrays.arrays("int64", shape[0], elements=st.integers(0, shape[1] - 1)))
-    return inputs(main, labels, bias, teacher)
-
-
-def for_batches(**also: st.SearchStrategy[Any]) -> Callable[..., Any]:
-    """As ``given(batch=batches())``."""
-    return given(batch=batches(), **also)
+from srframework import LossInputs
 
 
 def rows(batch: LossInputs) -> tuple[np.ndarray, ...]:
@@ -334,55 +281,6 @@ class TestFocal:
     def test_a_gamma_out_of_range_is_refused(self, gamma):
         with pytest.raises(ValidationError, match="gamma"):
             COMPONENTS["focal"].options(gamma=gamma)
-
-
-class TestAnnealing:
-    @pytest.mark.parametrize("name", BIASED)
-    @pytest.mark.parametrize(("progress", "theta"), [(0.0, 0.8), (0.25, 0.7), (0.5, 0.6), (1.0, 0.4)])
-    def test_the_bias_is_raised_to_theta_and_normalised(self, name, progress, theta):
-        main, bias, teacher = np.random.default_rng(1).dirichlet(np.ones(3), size=(3, 5))
-        labels = [0, 1, 2, 2, 1]
-        powered = bias**theta / (bias**theta).sum(1, keepdims=True)
-        expected = make(name).loss(inputs(main, labels, powered, teacher))
-        got = make(name, theta_max=0.8, theta_min=0.4).loss(inputs(main, labels, bias, teacher, progress))
-        assert got.item() == pytest.approx(expected.item(), abs=1e-9)
-
-    @pytest.mark.parametrize(
-        ("progress", "weight"),
-        # p_b = (0.8, 0.2): θ = 1 leaves it, θ = 1/2 gives (2/3, 1/3), θ = 0 gives (1/2, 1/2)
-        [(0.0, 1 / 5), (0.5, 1 / 3), (1.0, 1 / 2)],
-    )
-    def test_by_hand(self, progress, weight):
-        batch = inputs([[1 / 2, 1 / 2]], [0], [[0.8, 0.2]], progress=progress)
-        loss = make("reweight", theta_max=1.0, theta_min=0.0).loss(batch)
-        assert loss.item() == pytest.approx(weight * math.log(2), abs=1e-6)
-
-    @pytest.mark.parametrize("name", BIASED)
-    def test_at_theta_1_the_bits_are_those_of_no_annealing(self, name):
-        main, bias, teacher = np.random.default_rng(2).dirichlet(np.ones(3), size=(3, 64))
-        late = inputs(main, np.arange(64) % 3, bias * 1.0001, teacher, progress=0.377)  # not quite normalised
-        begun = replace(late, progress=0.0)
-        plain = make(name).loss(begun)
-        assert torch.equal(make(name).loss(late), plain)
-        assert torch.equal(make(name, theta_max=1.0, theta_min=0.1).loss(begun), plain)
-
-    @for_batches()
-    def test_at_theta_0_the_product_is_the_main_model(self, batch):
-        loss = make("poe", theta_max=0.0, theta_min=0.0).loss(batch)
-        assert loss.item() == pytest.approx(make("std").loss(batch).item(), rel=1e-9, abs=1e-9)
-
-    @pytest.mark.parametrize("name", BIASED)
-    def test_theta_does_not_rise(self, name):
-        expected = r"a theta_min of at most theta_max \(0.5\), got 0.75"
-        with pytest.raises(ValidationError, match=expected):
-            make(name, theta_max=0.5, theta_min=0.75)
-
-    @pytest.mark.parametrize("name", BIASED)
-    @pytest.mark.parametrize("options", [{"theta_max": 1.01}, {"theta_min": -0.01}, {"theta_max": "1"}])
-    def test_theta_is_a_number_from_0_to_1(self, name, options):
-        with pytest.raises(ValidationError) as refused:
-            make(name, **options)
-        assert [each["loc"] for each in refused.value.errors()] == [tuple(options)]
 
 
 class TestRegistration:

@@ -1,0 +1,55 @@
+"""Overrides are checked as the file is."""
+
+from __future__ import annotations
+
+import pytest
+from checked_recipe import MASK, RECIPE, SYNTHETIC, keys
+
+from srf_datasets.options import SyntheticOptions
+from srf_pruners.options import MaskOptions
+
+
+def test_overrides_are_checked_as_the_file_is(read):
+    recipe = read(
+        RECIPE,
+        "seed=7",
+        "backbone.use=bert-base",
+        "training.epochs=2",
+        "stages.srnet.epochs=5",
+        "stages.0.learning_rate=1e-3",
+        "stages.srnet.pruner={ use = 'imp', sparsity = 0.4 }",
+    )
+    assert (recipe.seed, recipe.backbone.registered.name) == (7, "bert-base")
+    assert [stage.training.epochs for stage in recipe.stages] == [2, 5]
+    assert [stage.training.learning_rate for stage in recipe.stages] == [1e-3, 5e-5]
+    assert recipe.stages[1].pruner.options.sparsity == 0.4
+
+
+@pytest.mark.parametrize(
+    ("override", "problem"),
+    [
+        ("seed=x", "seed: expected a valid integer, got 'x'"),
+        ("stages.srnet.pruner.sparsity=1", f"stages.srnet.pruner.sparsity: expected less than 1, got 1{MASK}"),
+        (
+            "stages.1.pruner.sparsty=0.1",
+            f"stages.srnet.pruner.sparsty: unknown key; expected one of: {keys(MaskOptions)}{MASK}; "
+            "did you mean 'sparsity'?",
+        ),
+        (
+            "stages.srnet.weights=fulll",
+            "stages.srnet.weights: expected one of: full, pretrained; got 'fulll'; did you mean 'full'?",
+        ),
+        (
+            "dataset.zzz.strength=1",
+            f"dataset.zzz: unknown key; expected one of: {keys(SyntheticOptions)}{SYNTHETIC}",
+        ),
+    ],
+)
+def test_a_problem_in_an_override_names_the_override(problems, override, problem):
+    assert problems(RECIPE, override) == [f"--set {override}: {problem}"]
+
+
+def test_a_wrong_override_is_reported_before_the_file_is_checked(problems):
+    assert problems(RECIPE.replace("tiny", "tinny"), "stages.x.op=train") == [
+        "--set stages.x.op=train: stages.x.op: expected one of: full, srnet, got 'x'"
+    ]
