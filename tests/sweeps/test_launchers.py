@@ -1,4 +1,4 @@
-"""Processes that do work, and what becomes of those that are killed. A recipe that is a pipe is work without end."""
+"""Processes that do work, and what becomes of those that are killed. To locate a problem in a recipe that is a pipe is work without end."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from srframework.sweeps import launchers
 from srframework.sweeps.launchers.local import LocalLauncher, gpu_of
 from srframework.sweeps.launchers.serial import SerialLauncher
 
-MISSING = "missing.toml: expected a file"
+MISSING = "missing/recipe.toml: expected a recipe file, got no such file"
 
 
 @pytest.fixture
 def work(tmp_path):
-    """Job on a recipe: one that is not there, or, with ``endless``, one that is never read to its end."""
-    os.mkfifo(tmp_path / "endless.toml")
+    """Job on an empty recipe, whose file is not there, or, with ``endless``, is never read to its end."""
+    (tmp_path / "endless").mkdir()
+    os.mkfifo(tmp_path / "endless/recipe.toml")
 
     def work(endless: bool = False) -> Job:
-        name = "endless.toml" if endless else "missing.toml"
-        return Job(name, "full", None, "store", (), str(tmp_path), str(tmp_path / f"{name}.log"))
+        run = "endless" if endless else "missing"
+        return Job({}, "full", None, "store", (), str(tmp_path), str(tmp_path / f"{run}.log"), users=(run,))
 
     return work
 
@@ -142,7 +143,8 @@ import multiprocessing
 if __name__ == "__main__":
     launcher = LocalLauncher()
     launcher.start(jobs=1, threads=1)
-    launcher.submit("endless", Job("endless.toml", "full", None, "store", (), sys.argv[1], "endless.toml.log"))
+    job = Job({}, "full", None, "store", (), sys.argv[1], "endless.log", users=("endless",))
+    launcher.submit("endless", job)
     print(*[process.pid for process in multiprocessing.active_children()], flush=True)
     launcher.wait()
 """
