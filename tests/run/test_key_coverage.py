@@ -23,8 +23,9 @@ from pydantic import BaseModel, ValidationError
 from srf_backbones.options import TinyOptions
 from srf_backbones.tiny import TinyBert
 from srframework.component import Counts
-from srframework.recipe import check as loading
+from srframework.errors import RecipeError
 from srframework.recipe.check import load
+from srframework.recipe.schema import RecipeTable
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 from srframework.run.api import quieten
@@ -384,7 +385,7 @@ def changed(option, home, monkeypatch):
 def is_valid(recipe, home):
     try:
         read(recipe, home)
-    except (loading.RecipeError, ValidationError):
+    except (RecipeError, ValidationError):
         return False
     return True
 
@@ -410,14 +411,14 @@ def _run(recipe, home):
     shutil.rmtree(store.root, ignore_errors=True)
     found = {}
     pipeline = Pipeline(read(json.loads(recipe), home), store, RunOptions(shared=True))
-    own = StageResults._get_or_compute
+    own = StageResults.get_or_compute
 
     def obtain(results, stage, kind, identity, compute, *rest, **named):
         entry, was_there = own(results, stage, kind, identity, compute, *rest, **named)
         found[stage.name, kind, named.get("said", "")] = entry.key, bits(entry.files)
         return entry, was_there
 
-    with mock.patch.object(StageResults, "_get_or_compute", obtain):
+    with mock.patch.object(StageResults, "get_or_compute", obtain):
         pipeline.run()
     shutil.rmtree(store.root)
     return found
@@ -503,7 +504,7 @@ OF_RESULTS = {"version", "seed", "backbone", "dataset", "evaluators", "bias", "t
 
 
 def test_keys_of_a_recipe_that_bear_on_no_result_do_not_count(home, monkeypatch):
-    assert set(loading._Top.model_fields) == NO_RESULT.keys() | OF_RESULTS
+    assert set(RecipeTable.model_fields) == NO_RESULT.keys() | OF_RESULTS
     before = recipe_of("training")
     assert compare(run(before, home, monkeypatch), run(before | NO_RESULT, home, monkeypatch)) == (set(), set())
 

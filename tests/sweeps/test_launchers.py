@@ -1,4 +1,4 @@
-"""Processes that do work, and what becomes of those that are killed. To locate a problem in a recipe that is a pipe is work without end."""
+"""Processes that do work, and what becomes of those that are killed. To read a recipe that is a pipe has no end."""
 
 from __future__ import annotations
 
