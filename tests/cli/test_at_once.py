@@ -143,7 +143,7 @@ def test_the_second_of_two_that_are_alike_takes_the_stages_from_the_store(perfor
 def test_who_waits_for_a_directory_that_becomes_another_s_does_not_wait_for_its_end(perform, home, hold, monkeypatch):
     """The other process locks it first, and says a moment later what it is."""
     hold(home / "out")
-    monkeypatch.setattr(folder, "_PATIENCE", 0.01)
+    monkeypatch.setattr(folder, "POLL_SECONDS", 0.01)
     check, looks = runs.check_vacant, []
 
     def checked(path, *args):

@@ -405,7 +405,7 @@ def test_several_processes_find_what_one_does(make_run, work, monkeypatch):
         return len(parts), sorted((run.path, run.seed, run.stages[1].id) for part in parts for run in part.runs)
 
     alone, together = found(), []
-    monkeypatch.setattr(reading, "_ALONE", 5)
+    monkeypatch.setattr(reading, "RUNS_OF_ONE_PROCESS", 5)
     monkeypatch.setattr(reading.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
     together = found()
     assert len(alone[1]) == 40
