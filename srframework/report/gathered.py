@@ -33,11 +33,15 @@ class Run:
 
     def record(self) -> dict[str, Any]:
         """Where it is, its resolved recipe, the exact versions of everything; those are read now."""
-        try:
-            versions = read_json(Path(self.path) / "run.json")["versions"]
-        except (OSError, ValueError, KeyError, TypeError):
-            versions = None
+        versions = self.fact("versions")
         return {"run": self.path, "seed": self.seed, "recipe": f"{self.path}/recipe.toml", "versions": versions}
+
+    def fact(self, name: str) -> Any:
+        """A value of run.json, which is read now; None where it is not there or cannot be read."""
+        try:
+            return read_json(Path(self.path) / "run.json")[name]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
 
 @dataclass
