@@ -44,7 +44,7 @@ from srframework.contracts import (
     Pruner,
     Split,
 )
-from srframework.testing.made import LABELS, CrossEntropy, network, task, word_vectors
+from srframework.testing.small_task import LABELS, CrossEntropy, network, task, word_vectors
 from srframework.training.checkpoints import Checkpoints
 from srframework.training.events import Events, KeptModel
 from srframework.training.loop import Training
