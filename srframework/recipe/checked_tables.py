@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from srframework.component import KINDS, Options
 from srframework.errors import AmbiguousComponent, MissingComponent, PluginError, UnknownComponent, UsageError
 from srframework.faults import validated
-from srframework.recipe.explain import explain
 from srframework.recipe.model import Use
+from srframework.recipe.option_errors import explain
 from srframework.recipe.statements import KeyPath
 from srframework.registry.registry import Registry
 from srframework.text import listed, shorten
