@@ -11,7 +11,7 @@ from typing import Any
 
 from srframework.errors import DataError, UsageError
 from srframework.recipe.model import Reference
-from srframework.report.gathered import Run, gather
+from srframework.report.runs import Run, find_runs
 from srframework.report.selection import conditions, select_runs
 from srframework.report.summary import RECIPE, varying
 from srframework.run.directory import stage_place
@@ -48,7 +48,7 @@ class Side:
             UsageError: There is no finished run, or none that is meant, or there is more than one experiment.
             DataError: The only run's summary.json is damaged.
         """
-        found = gather([path], levels=True)
+        found = find_runs([path], levels=True)
         if not found.runs:
             if found.damaged:
                 raise DataError(found.damaged[0])

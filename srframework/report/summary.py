@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from srframework.report.gathered import Run
+from srframework.report.runs import Run
 from srframework.report.settings import Settings
 from srframework.run.results import Figures
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from srframework.report.gathered import state
+from srframework.report.runs import state
 from srframework.run import directory as runs
 from srframework.run import folder
 from srframework.run.pipeline import Pipeline

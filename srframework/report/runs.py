@@ -45,7 +45,7 @@ class Run:
 
 
 @dataclass
-class Gathered:
+class FoundRuns:
     """Everything that was found.
 
     Attributes:
@@ -59,7 +59,7 @@ class Gathered:
     damaged: list[str] = field(default_factory=list)
 
 
-def gather(directories: Sequence[str | os.PathLike[str]], levels: bool = False) -> Gathered:
+def find_runs(directories: Sequence[str | os.PathLike[str]], levels: bool = False) -> FoundRuns:
     """Read every run at any depth under the directories, hidden ones and links left out; each run once.
 
     Args:
@@ -69,7 +69,7 @@ def gather(directories: Sequence[str | os.PathLike[str]], levels: bool = False) 
     Raises:
         UsageError: There is no such directory.
     """
-    gathered = Gathered()
+    found = FoundRuns()
     known: dict[bytes, Settings | str] = {}
     with _no_collection():
         for part in read(_roots(directories), levels):
@@ -77,13 +77,13 @@ def gather(directories: Sequence[str | os.PathLike[str]], levels: bool = False) 
             for each in part.runs:
                 settings = every[each.text]
                 if isinstance(settings, str):
-                    gathered.damaged.append(f"{each.path}/summary.json: {settings}")
+                    found.damaged.append(f"{each.path}/summary.json: {settings}")
                 else:
-                    gathered.runs.append(Run(each.path, each.seed, settings, each.id_split, each.stages))
-            gathered.unfinished += part.unfinished
-            gathered.damaged += part.damaged
-        gathered.runs.sort(key=lambda run: run.path)
-    return Gathered(gathered.runs, sorted(gathered.unfinished), sorted(gathered.damaged))
+                    found.runs.append(Run(each.path, each.seed, settings, each.id_split, each.stages))
+            found.unfinished += part.unfinished
+            found.damaged += part.damaged
+        found.runs.sort(key=lambda run: run.path)
+    return FoundRuns(found.runs, sorted(found.unfinished), sorted(found.damaged))
 
 
 def state(path: str) -> str:
