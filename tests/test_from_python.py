@@ -44,7 +44,7 @@ from srframework.recipe.sweep import load_cells
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 from srframework.report.runs import find_runs
-from srframework.report.summary import summarise
+from srframework.report.result_rows import summarise
 from srframework.run.api import run_recipe
 from srframework.run.options import RunOptions
 from srframework.sweeps.run import SweepEvents, run_sweep

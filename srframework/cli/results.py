@@ -42,9 +42,9 @@ def results(
     """
     from srframework.report import formats
     from srframework.report.columns import columns, ordered
+    from srframework.report.result_rows import summarise
     from srframework.report.runs import find_runs
     from srframework.report.selection import conditions, select_rows, select_runs, wants_levels
-    from srframework.report.summary import summarise
 
     if as_csv + as_latex + as_json > 1 or (runs and as_csv + as_latex + as_json):
         raise UsageError("expected at most one of --json, --csv, --latex, --runs")

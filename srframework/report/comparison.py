@@ -17,8 +17,8 @@ from srframework.files import open_file
 from srframework.registry.registry import Registry
 from srframework.report.bootstrap import Ints, Sample, over_examples, over_seeds, point
 from srframework.report.metrics import Metric, metric_of
+from srframework.report.result_rows import comparable
 from srframework.report.side import Place, Side
-from srframework.report.summary import comparable
 from srframework.run.results import Figures
 
 _MOST = 4 << 30

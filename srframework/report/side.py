@@ -11,9 +11,9 @@ from typing import Any
 
 from srframework.errors import DataError, UsageError
 from srframework.recipe.model import Reference
+from srframework.report.result_rows import RECIPE, varying
 from srframework.report.runs import Run, find_runs
 from srframework.report.selection import conditions, select_runs
-from srframework.report.summary import RECIPE, varying
 from srframework.run.directory import stage_place
 from srframework.run.layout import predictions_file
 from srframework.run.results import Figures, StageAndLevels
