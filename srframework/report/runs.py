@@ -14,7 +14,7 @@ import msgspec
 
 from srframework.errors import UsageError
 from srframework.files import read_json
-from srframework.report.settings import Settings
+from srframework.report.run_settings import Settings
 from srframework.report.summary_files import read
 from srframework.run.results import StageFigures
 from srframework.run.state import read_state
