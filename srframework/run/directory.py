@@ -34,8 +34,8 @@ from srframework.files import (
     write_text,
 )
 from srframework.hashing import digest
+from srframework.recipe.dotted_keys import differences
 from srframework.recipe.model import Recipe, Reference
-from srframework.recipe.settings import differences
 from srframework.run import state as states
 from srframework.run import versions
 from srframework.run.folder import LOCK, locked, make_directory, sentences

@@ -21,8 +21,8 @@ from accelerate import Accelerator
 
 from srframework.errors import SRFrameworkError, StoreError
 from srframework.recipe.check import load
+from srframework.recipe.dotted_keys import differences
 from srframework.recipe.model import Recipe
-from srframework.recipe.settings import differences
 from srframework.registry.registry import Registry
 from srframework.run.api import quieten
 from srframework.run.layout import LOG, steps_kept
