@@ -30,9 +30,9 @@ from srframework.files import remove, sync, write_text
 from srframework.store import drafts, manifest
 from srframework.store.content import FILES, Damaged, is_scratch
 from srframework.store.drafts import Sums
+from srframework.store.entry_users import user_record
 from srframework.store.manifest import Entry
 from srframework.store.paths import StorePaths
-from srframework.store.users import user_record
 
 _ATTEMPTS = 3
 """How often a result is computed that is no longer what was written when it is complete."""
