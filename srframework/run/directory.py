@@ -38,7 +38,7 @@ from srframework.recipe.dotted_keys import differences
 from srframework.recipe.model import Recipe, Reference
 from srframework.run import state as states
 from srframework.run import versions
-from srframework.run.folder import LOCK, locked, make_directory, sentences
+from srframework.run.directory_lock import LOCK, locked, make_directory, sentences
 from srframework.run.results import FIGURES, Measured
 from srframework.run.stage_files import LOG, point_in
 from srframework.run.state import State, check_format
