@@ -403,7 +403,7 @@ class Job:
     as JSON, and read again by ``pydantic.TypeAdapter(Job)``.
 
     Attributes:
-        recipe: Path of a resolved recipe.
+        recipe: The tables of the resolved recipe.
         stage: Compute this stage and those that it builds on, in the store alone; None: the run, into ``out``.
         out: The run directory.
         store: Where the results of stages are kept.
@@ -412,11 +412,11 @@ class Job:
         log: File to which the progress is added; None: stderr of the process.
         stored_only: Compute nothing; what the store does not have is an error.
         keep: Stage -> steps that other runs build on.
-        users: Run directories for which results stay in the store.
+        users: Run directories for which results stay in the store; of a stage at least one.
         failures: The plugins that failed to load where the sweep was started, a line each.
     """
 
-    recipe: str
+    recipe: Mapping[str, Any]
     stage: str | None
     out: str | None
     store: str

@@ -30,8 +30,8 @@ from srframework.recipe.check import load
 from srframework.recipe.sweep import load_cells
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
-from srframework.report.gathered import gather
-from srframework.report.summary import summarise
+from srframework.report.runs import find_runs
+from srframework.report.result_rows import summarise
 from srframework.run.api import run_recipe
 from srframework.run.options import RunOptions
 from srframework.sweeps.run import SweepEvents, run_sweep
@@ -51,7 +51,7 @@ grid = ["--grid seed=1,2", "--grid stages.full.learning_rate=1e-3,1e30"]
 cells = load_cells("recipe.toml", registry, ["training.max_grad_norm=0"], grid)
 sweep = run_sweep(cells, registry, store, Path("many"), events=events)
 claims = run_claims(load_claims(["recipe.toml"], [1, 2, 3], registry), registry, store, Path("claims"))
-found = gather(["one", "many"])
+found = find_runs(["one", "many"])
 keys, rows = summarise(found.runs)
 Path("found.json").write_text(json.dumps({
     "one": [stage["name"] for stage in one.report["stages"]],

@@ -12,7 +12,7 @@ from typing import Any
 import datasets
 from huggingface_hub import DatasetCard
 
-from srf_datasets.rows import opened
+from srf_datasets.text_file import opened
 from srframework import DataError
 
 _FORMATS = ("arrow", "csv", "json", "parquet", "text")

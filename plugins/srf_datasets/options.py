@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from srf_datasets.parsing import UNLABELLED, Columns, FileToCheck, Key, Parser, check_all
-from srf_datasets.rows import check_encoding, format_of
+from srf_datasets.rows import format_of
+from srf_datasets.text_file import check_encoding
 from srf_datasets.vector_files import check_vectors
 from srframework import FileProblem, InputFile, Options, did_you_mean, directory_problem, nearest
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from srf_datasets.rows import RowFile, opened
+from srf_datasets.rows import RowFile
+from srf_datasets.text_file import opened
 from srframework import DataError
 
 PUBLISHED: Mapping[str, Mapping[str, int]] = {

@@ -6,7 +6,7 @@ import codecs
 import os
 from typing import BinaryIO
 
-from srf_datasets.rows import opened
+from srf_datasets.text_file import opened
 from srframework import DataError
 
 LONGEST = 1 << 24

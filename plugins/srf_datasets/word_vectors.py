@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from srf_datasets.rows import opened
+from srf_datasets.text_file import opened
 from srf_datasets.vector_files import LONGEST, read_head
 from srframework import DataError, Split
 

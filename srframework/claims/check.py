@@ -11,7 +11,7 @@ from srframework.claims.claim import Claim
 from srframework.errors import SHOWN, UsageError
 from srframework.faults import validated
 from srframework.recipe.check import Add
-from srframework.recipe.explain import explain
+from srframework.recipe.option_errors import explain
 from srframework.recipe.plan import Plan, check_level
 from srframework.text import listed, nearest, shorten
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from srframework.claims.claim import Check, Claim
-from srframework.claims.verdict import FAILS, HOLDS, UNDECIDED, compare_spreads, decide
+from srframework.claims.significance import FAILS, HOLDS, UNDECIDED, compare_spreads, decide
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def compare(
     is none, over all.
     """
     from srframework.report import comparison
-    from srframework.report.side import Side
+    from srframework.report.comparison_side import Side
 
     left, right = Side.read(a, of_a, "--a"), Side.read(b, of_b, "--b")
     for sentence in (*left.warnings, *right.warnings):

@@ -42,15 +42,15 @@ def results(
     """
     from srframework.report import formats
     from srframework.report.columns import columns, ordered
-    from srframework.report.gathered import gather
+    from srframework.report.result_rows import summarise
+    from srframework.report.runs import find_runs
     from srframework.report.selection import conditions, select_rows, select_runs, wants_levels
-    from srframework.report.summary import summarise
 
     if as_csv + as_latex + as_json > 1 or (runs and as_csv + as_latex + as_json):
         raise UsageError("expected at most one of --json, --csv, --latex, --runs")
     places = directories or ("runs",)
     levels = levels or wants_levels(where)
-    found = gather(places, levels)
+    found = find_runs(places, levels)
     for sentence in found.damaged:
         click.echo(f"warning: {sentence}", err=True)
     _tell_unfinished(found.unfinished)
@@ -76,7 +76,7 @@ def results(
 
 
 def _tell_unfinished(paths: list[str]) -> None:
-    from srframework.report.gathered import state
+    from srframework.report.runs import state
 
     if paths:
         shown = ", ".join(f"{path} ({state(path)})" for path in paths[:3])

@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from pydantic import AfterValidator, Field, ValidationError
-
-from srframework.component import KINDS, Options, stage_references
-from srframework.errors import (
-    AmbiguousComponent,
-    MissingComponent,
-    PluginError,
-    Problem,
-    RecipeError,
-    UnknownComponent,
-    UsageError,
-)
-from srframework.faults import at, validated
-from srframework.recipe import graph
+from srframework.component import Options
+from srframework.errors import Problem, RecipeError, UsageError
+from srframework.recipe.checked_tables import Checked, checked_component, checked_options
 from srframework.recipe.document import Document, Source
-from srframework.recipe.explain import explain
 from srframework.recipe.file_checks import FileChecks
-from srframework.recipe.model import PRETRAINED, Recipe, Reference, Stage, Use
+from srframework.recipe.model import PRETRAINED, Recipe, Stage, Use
 from srframework.recipe.needs import Indexed, check_needs, match_bias
+from srframework.recipe.schema import RecipeTable
+from srframework.recipe.stage_tables import checked_stage, ordered, stage_tables, with_training
 from srframework.recipe.statements import KeyPath
 from srframework.registry.registry import Registry
-from srframework.text import listed, shorten
+from srframework.text import shorten
 from srframework.training.options import TrainingOptions
 
 OptionsT = TypeVar("OptionsT", bound=Options)
@@ -76,83 +65,6 @@ def check(
     return _Check(document, registry, files, tables or {}).recipe()
 
 
-class _Top(Options):
-    name: str = Field(min_length=1, description="What the recipe is called.")
-    version: Literal[1] = Field(alias="schema", description="Version of the recipe language: 1.")
-    seed: int = Field(0, ge=0, lt=2**32, description="From which all randomness flows; in [0, 2^32).")
-    description: str = Field("", description="What the recipe shows.")
-    backbone: Any = Field(description="The encoder: a table with `use`, and its options.")
-    dataset: Any = Field(description="The task: a table with `use`, and its options.")
-    evaluators: Annotated[tuple[Any, ...], Field(strict=False)] = Field(
-        (), description="Evaluators besides those that the data set asks for: names, or tables with `use`."
-    )
-    bias: Any = Field(None, description="The bias model: a table with `use`, and its options.")
-    training: dict[str, Any] = Field({}, description="Training options of every stage.")
-    variant: str | None = Field(None, description="Which of [variants] overrides the rest; unset, none.")
-    variants: dict[str, dict[str, Any]] = Field({}, description="Named tables of overrides.")
-    sweep: dict[str, Any] = Field({}, description="Keys, each with an array of values: one run for each combination.")
-    claim: dict[str, Any] | None = Field(
-        None, description="What the recipe is to confirm or refute: a statement, and its checks."
-    )
-    stages: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = Field(
-        min_length=1, description="The stages: at least one [[stages]] table."
-    )
-
-
-_LONGEST_NAME = 100
-_RESERVED = frozenset(
-    ["con", "prn", "aux", "nul", "conin$", "conout$", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))]
-)
-"""What Windows takes for a device, with whatever ending, when it is the name of a file."""
-
-
-def _as_directory(name: str) -> str:
-    """A stage has a directory of its name, on any file system."""
-    if len(name) > _LONGEST_NAME:
-        raise ValueError(f"a name of at most {_LONGEST_NAME} characters, since it names a directory")
-    if name.partition(".")[0].lower() in _RESERVED:
-        raise ValueError("a name that is not reserved for a device on Windows, since it names a directory")
-    if name.endswith("."):
-        raise ValueError("a name that does not end in a dot, since it names a directory")
-    return name
-
-
-class _StageTop(Options):
-    name: Annotated[str, AfterValidator(_as_directory)] = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="A name: letters, digits, '_', '.' and '-'."
-    )
-    op: Literal["train", "prune"] = Field(description="'train' or 'prune'.")
-    weights: str = Field(PRETRAINED, description="Weights to start from.")
-    mask: str | None = Field(None, description="Mask to keep fixed.")
-    pruner: Any = Field(None, description="The pruner of a prune stage: a table with `use`, and its options.")
-    loss: Any = Field(None, description="The debiaser: a table with `use`, and its options; unset, std.")
-
-
-DEFAULT_LOSS = "std"
-"""The loss of a stage that names none."""
-
-
-class _Note(NamedTuple):
-    """A problem, with its key from the table on; the rest as in :class:`srframework.errors.Problem`."""
-
-    key: KeyPath
-    message: str
-    nearest: str | None = None
-    owner: str | None = None
-    exit_code: int = UsageError.exit_code
-
-
-"""A problem with a table: the key in it, the message, the nearest name, the plugin that owns the option."""
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What a check gave, and the problems that it found."""
-
-    value: Any
-    problems: tuple[_Note, ...] = ()
-
-
 class _Check:
     """One pass over a document; collects problems instead of stopping at the first.
 
@@ -170,7 +82,7 @@ class _Check:
 
     def recipe(self) -> Recipe:
         data = self._document.data
-        top = self._options(_Top, data, ())
+        top = self._options(RecipeTable, data, ())
         backbone = self._use("backbone", data["backbone"], ("backbone",)) if "backbone" in data else None
         dataset = self._use("dataset", data["dataset"], ("dataset",)) if "dataset" in data else None
         bias = self._use("bias", data["bias"], ("bias",)) if "bias" in data else None
@@ -209,17 +121,17 @@ class _Check:
         problem = Problem(document.where(key), document.label(key), message, near, owner, exit_code)
         self._problems.append((document.line(key), problem))
 
-    def _once(self, what: tuple[Any, ...], tables: Sequence[object], check: Callable[[], _Found]) -> _Found:
+    def _once(self, what: tuple[Any, ...], tables: Sequence[object], check: Callable[[], Checked]) -> Checked:
         """What a check gives that depends on the tables alone, which is done once for those that documents share."""
         if not all(map(self._document.is_shared, tables)):
             return check()
         memo, key = self._document.source.memo, (self._registry, *what, *map(id, tables))
         if key not in memo:
             memo[key] = check()
-        found: _Found = memo[key]
+        found: Checked = memo[key]
         return found
 
-    def _take(self, found: _Found, key: KeyPath) -> Any:
+    def _take(self, found: Checked, key: KeyPath) -> Any:
         """The value; its problems are noted, with their keys in the file."""
         for note in found.problems:
             self._add((*key, *note.key), *note[1:])
@@ -228,43 +140,22 @@ class _Check:
     # -- tables -> options ---------------------------------------------------------------------
 
     def _options(self, model: type[OptionsT], table: Mapping[str, Any], key: KeyPath) -> OptionsT | None:
-        found: OptionsT | None = self._take(_validated(model, table), key)
+        found: OptionsT | None = self._take(checked_options(model, table), key)
         return found
 
     def _use(self, kind: str, value: Any, key: KeyPath) -> Use | None:
         """A component: a table with ``use`` and options, or, where no option is needed, its name."""
         if isinstance(value, dict):
-            found = self._once(("use", kind), [value], lambda: self._component(kind, value))
+            found = self._once(("use", kind), [value], lambda: checked_component(self._registry, kind, value))
         elif isinstance(value, str):
-            found = self._once(("use", kind, value), [], lambda: self._component(kind, value))
+            found = self._once(("use", kind, value), [], lambda: checked_component(self._registry, kind, value))
         else:
-            found = self._component(kind, value)
+            found = checked_component(self._registry, kind, value)
         use: Use | None = self._take(found, key)
         if use is not None and self._files is not None:
             for each in self._files.of(use):
                 self._add((*key, *each.key), each.message, each.nearest, use.registered.owner)
         return use
-
-    def _component(self, kind: str, value: Any) -> _Found:
-        def wrong(message: str, key: KeyPath = (), exit_code: int = UsageError.exit_code) -> _Found:
-            return _Found(None, (_Note(key, message, exit_code=exit_code),))
-
-        table = {"use": value} if isinstance(value, str) else value
-        if not isinstance(table, dict):
-            return wrong(f"expected a table with `use`, or the {KINDS[kind]}'s name, got {shorten(value)}")
-        name = table.get("use")
-        use_key: KeyPath = () if isinstance(value, str) else ("use",)
-        if not isinstance(name, str):
-            names = listed(each.name for each in self._registry.of_kind(kind))
-            got = "nothing" if name is None else shorten(name)
-            return wrong(f"expected the {KINDS[kind]}'s name, one of: {names}; got {got}", use_key)
-        try:
-            registered = self._registry.get(kind, name)
-        except (UnknownComponent, AmbiguousComponent, MissingComponent) as error:
-            return wrong(f"{error}{getattr(error, 'aside', '')}", use_key, error.exit_code)
-        given = {option: value for option, value in table.items() if option != "use"}
-        found = _validated(registered.component.options, given, registered.owner)
-        return found if found.value is None else _Found(Use(registered, found.value))
 
     # -- evaluators, bias ----------------------------------------------------------------------
 
@@ -290,7 +181,7 @@ class _Check:
             common = {}
         names = {PRETRAINED: PRETRAINED}
         stages: list[Indexed] = []
-        for index, table in _tables(data):
+        for index, table in stage_tables(data):
             if isinstance(name := table.get("name"), str):
                 self._check_name(name, names, ("stages", index, "name"))
             if (stage := self._stage(table, common, ("stages", index))) is not None:
@@ -311,116 +202,18 @@ class _Check:
         self._add(key, f"expected a name of its own, got {shorten(name)}, which {why}")
 
     def _stage(self, table: Mapping[str, Any], common: Mapping[str, Any], key: KeyPath) -> Stage | None:
-        draft = self._take(self._once(("stage",), [table], lambda: self._draft(table)), key)
-        return None if draft is None else _trained(draft, common)
-
-    def _draft(self, table: Mapping[str, Any]) -> _Found:
-        """What the table of a stage says by itself: the stage, less the recipe's [training]; or nothing."""
-        fields = TrainingOptions.model_fields
-        overrides = {option: value for option, value in table.items() if option in fields}
-        rest = {option: value for option, value in table.items() if option not in fields}
-        problems: list[_Note] = []
-
-        def take(found: _Found, key: KeyPath = ()) -> Any:
-            problems.extend(note._replace(key=(*key, *note.key)) for note in found.problems)
-            return found.value
-
-        top = take(_validated(_StageTop, rest, also=list(fields)))
-        training = take(_validated(TrainingOptions, overrides))
-        found = self._component("debiaser", table.get("loss", DEFAULT_LOSS))
-        if found.value is None and "loss" not in table:
-            message = f"missing; expected: {_StageTop.model_fields['loss'].description}"
-            found = _Found(None, (_Note((), message),))
-        loss = take(found, ("loss",))
-        pruner = take(self._component("pruner", table["pruner"]), ("pruner",)) if "pruner" in table else None
-        if top is not None:
-            if top.op == "prune" and "pruner" not in table:
-                message = "missing; a stage with op = 'prune' needs a pruner: { use = ... }"
-                problems.append(_Note(("pruner",), message))
-            if top.op == "train" and "pruner" in table:
-                message = "expected no pruner in a stage with op = 'train'; op = 'prune' has one"
-                problems.append(_Note(("pruner",), message))
-            if top.op == "prune" and top.mask is not None:
-                message = "expected no mask in a stage with op = 'prune', which finds its own"
-                problems.append(_Note(("mask",), message))
-        is_known = None not in (top, training, loss) and (pruner is not None or top.op == "train")
-        return _Found(_Draft(top, pruner, loss, overrides) if is_known else None, tuple(problems))
+        draft = self._take(self._once(("stage",), [table], lambda: checked_stage(self._registry, table)), key)
+        return None if draft is None else with_training(draft, common)
 
     def _order(self, data: Mapping[str, Any], stages: Sequence[Indexed]) -> list[Stage]:
         """The stages, each after those that it starts from; none where a reference is wrong."""
-        tables = _tables(data)
+        tables = stage_tables(data)
         names, wrong = self._once(
-            ("graph",), [table for _, table in tables], lambda: _Found(_graph(tables, self._named_in_loss))
+            ("graph",),
+            [table for _, table in tables],
+            lambda: Checked(ordered(self._registry, tables)),
         ).value
         for each in wrong:
             self._add(("stages", each.index, *each.key.split(".")), each.message, each.nearest)
         by_name = {stage.name: stage for _, stage in stages}
         return [by_name[name] for name in names if name in by_name]
-
-    def _named_in_loss(self, table: Mapping[str, Any]) -> list[str]:
-        """The options of a stage's loss that name stages; none where there is no such loss."""
-        loss = table.get("loss")
-        name = loss.get("use") if isinstance(loss, dict) else None
-        known = [each for each in self._registry.of_kind("debiaser") if name in (each.name, each.full_name)]
-        return stage_references(known[0].component.options) if len(known) == 1 else []
-
-
-def _tables(data: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
-    """The [[stages]] tables, each with its place; what stands there and is no table is reported elsewhere."""
-    stages = data.get("stages")
-    listed = enumerate(stages) if isinstance(stages, list) else ()
-    return [(index, table) for index, table in listed if isinstance(table, dict)]
-
-
-@dataclass(frozen=True)
-class _Draft:
-    """A stage, less the recipe's [training]."""
-
-    top: _StageTop
-    pruner: Use | None
-    loss: Use
-    overrides: Mapping[str, Any]
-
-
-def _trained(draft: _Draft, common: Mapping[str, Any]) -> Stage:
-    """The stage, with its training options."""
-    top, pruner = draft.top, draft.pruner
-    weights = Reference.parse(top.weights)
-    training = TrainingOptions.model_validate({**common, **draft.overrides})
-    if training.best_after is None:
-        with at(stage=top.name):
-            fine_tuned = weights.stage != PRETRAINED
-            default = 0.0 if pruner is None else pruner.registered.best_after(pruner.options, fine_tuned)
-        training = training.model_copy(update={"best_after": default})
-    mask = Reference.parse(top.mask) if top.mask is not None else None
-    return Stage(top.name, top.op, weights, mask, pruner, draft.loss, training)
-
-
-def _graph(
-    tables: Sequence[tuple[int, dict[str, Any]]], named_in_loss: Callable[[Mapping[str, Any]], Sequence[str]]
-) -> tuple[list[str], list[graph.Wrong]]:
-    """The names of the stages in order, none where a reference is wrong; and what is wrong.
-
-    That there is no stage of some name counts for nothing where a stage has none, which may be the one.
-    """
-    nodes = graph.nodes(tables, named_in_loss)
-    wrong = list(graph.check(nodes))
-    if wrong:
-        if all(isinstance(table.get("name"), str) for _, table in tables):
-            return [], wrong
-        return [], [each for each in wrong if not each.is_unknown]
-    return graph.order(nodes), []
-
-
-def _validated(
-    model: type[Options], table: Mapping[str, Any], owner: str | None = None, also: Sequence[str] = ()
-) -> _Found:
-    """The table as options, or None and what is wrong with it; ``also``: keys that the table
-    may have besides, which the caller reads itself and which may be the nearest name."""
-    try:
-        return _Found(validated(model, table, owner))
-    except PluginError as error:
-        return _Found(None, (_Note((), str(error), exit_code=error.exit_code),))
-    except ValidationError as error:
-        explained = explain(model, error, table, also)
-        return _Found(None, tuple(_Note(each.key, each.message, each.nearest, owner) for each in explained))

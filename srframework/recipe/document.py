@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ class Source:
 
     Args:
         recipe: A path, or the name of a shipped recipe.
+        data: The tables of the file where they are known; it is then read only to locate a problem.
 
     Attributes:
         path: The file.
@@ -35,13 +36,18 @@ class Source:
         RecipeError: There is no such file, it cannot be read, or it is no TOML.
     """
 
-    def __init__(self, recipe: str | Path) -> None:
+    def __init__(self, recipe: str | Path, data: Mapping[str, Any] | None = None) -> None:
         self.path = recipe if isinstance(recipe, Path) else find(recipe)
-        self._text = _read(self.path)
         self.memo: dict[tuple[Any, ...], Any] = {}
         self._overrides: dict[str, Assignment | Problem] = {}
+        self.data: dict[str, Any] = self._parsed() if data is None else dict(data)
+        if wrong := list(limits(self.data)):
+            document = Document(self, choose=False)
+            raise RecipeError([Problem(document.where(key), document.label(key), message) for key, message in wrong])
+
+    def _parsed(self) -> dict[str, Any]:
         try:
-            self.data: dict[str, Any] = tomli.loads(self._text)
+            return tomli.loads(self._text)
         except tomli.TOMLDecodeError as error:
             raise self._refused(f"expected TOML, got: {error.msg} (column {error.colno})", error.lineno) from error
         except RecursionError as error:
@@ -51,12 +57,13 @@ class Source:
             at = f" (line {line})" if line else ""
             got = f"an integer of thousands of digits{at}; one has at most 64 bits"
             raise self._refused(f"expected TOML, got: {got}") from error
-        if wrong := list(limits(self.data)):
-            document = Document(self, choose=False)
-            raise RecipeError([Problem(document.where(key), document.label(key), message) for key, message in wrong])
 
     def _refused(self, message: str, line: int | None = None) -> RecipeError:
         return RecipeError([Problem(f"{self.path}:{line}" if line else str(self.path), "", message)])
+
+    @cached_property
+    def _text(self) -> str:
+        return _read(self.path)
 
     @cached_property
     def lines(self) -> dict[KeyPath, int]:

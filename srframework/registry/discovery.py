@@ -24,7 +24,7 @@ import pluggy
 from srframework import hookspecs
 from srframework.component import API, KINDS, Component
 from srframework.faults import describe
-from srframework.registry import core, distributions
+from srframework.registry import core_components, distributions
 from srframework.registry.plugin_code import PluginCode, of_plugin
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _core(blocked: Collection[str]) -> Plugin:
     """The components that come without an entry point."""
     from srframework import __version__
 
-    components = tuple(("launcher", each) for each in core.LAUNCHERS)
+    components = tuple(("launcher", each) for each in core_components.LAUNCHERS)
     is_blocked = not {"srframework", "core"}.isdisjoint(blocked)
     state = "blocked" if is_blocked else "loaded"
     return Plugin("srframework", __version__, "core", "srframework", state, components=() if is_blocked else components)

@@ -13,7 +13,7 @@ from typing import Any
 from srframework.contracts import Backbone, BiasModel, Dataset, Debiaser, Evaluator, Launcher, Pruner
 from srframework.errors import PluginError
 from srframework.faults import built, calling, expect, kind_of, where
-from srframework.registry.returned import CHECKS
+from srframework.registry.return_checks import CHECKS
 
 CONTRACTS: dict[str, type] = {
     "backbone": Backbone,

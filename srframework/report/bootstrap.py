@@ -20,7 +20,7 @@ Ints: TypeAlias = NDArray[np.int64]
 SEED = 20221003
 """Of the resampling, so that a comparison can be repeated to the last digit."""
 
-_AT_ONCE = 1 << 21
+MOST_NUMBERS = 1 << 21
 """Entries of the largest table of counts, or of confusion matrices."""
 
 
@@ -70,7 +70,7 @@ def _differences(metric: Metric, sample: Sample, resamples: int, generator: np.r
     sorts, numbers = np.unique(np.vstack([sample.labels, sample.a, sample.b]), axis=1, return_counts=True)
     labels, a, b = sorts[0], sorts[1 : 1 + len(sample.a)], sorts[1 + len(sample.a) :]
     classes = _classes(sorts)
-    rows = max(1, _AT_ONCE // max(len(numbers), classes**2))
+    rows = max(1, MOST_NUMBERS // max(len(numbers), classes**2))
     parts: list[Floats] = []
     for counts in _counts(numbers, resamples, rows, generator):
         of_a, of_b = (

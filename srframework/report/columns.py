@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from srframework.errors import UsageError
-from srframework.report.summary import Row, Statistic, rank
+from srframework.report.result_rows import Row, Statistic, rank
 from srframework.text import did_you_mean, nearest
 
 NUMERIC = ("sparsity", "id", "also", "ood", "n")

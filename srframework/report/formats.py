@@ -12,7 +12,7 @@ from rich.table import Table
 
 from srframework.contracts import SPARSITY
 from srframework.report.columns import NUMERIC, Column
-from srframework.report.summary import Row, Statistic
+from srframework.report.result_rows import Row, Statistic
 
 _ESCAPED = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _ESCAPED |= {character: f"\\{character}" for character in "&%$#_{}"}

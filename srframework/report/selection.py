@@ -9,8 +9,8 @@ from typing import Any
 from srframework.errors import UsageError
 from srframework.recipe.grid import split
 from srframework.recipe.overrides import value_of
-from srframework.report.gathered import Run
-from srframework.report.summary import RECIPE, Row, comparable, varying
+from srframework.report.result_rows import RECIPE, Row, comparable, varying
+from srframework.report.runs import Run
 from srframework.text import did_you_mean, nearest, shorten
 from srframework.training.options import TrainingOptions
 

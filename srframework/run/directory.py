@@ -8,7 +8,7 @@
       results.json              what `run --json` prints; only of a finished run
       summary.json              its figures and its resolved recipe, for `srframework results`
       bias.json                 how good the bias model is by itself; only where a loss has one
-      stages/NAME/              its files; see :mod:`srframework.run.layout`
+      stages/NAME/              its files; see :mod:`srframework.run.stage_files`
 
 What comes from the store is linked to it where the file system can, and else copied.
 """
@@ -34,13 +34,13 @@ from srframework.files import (
     write_text,
 )
 from srframework.hashing import digest
+from srframework.recipe.dotted_keys import differences
 from srframework.recipe.model import Recipe, Reference
-from srframework.recipe.settings import differences
 from srframework.run import state as states
 from srframework.run import versions
-from srframework.run.folder import LOCK, locked, make_directory, sentences
-from srframework.run.layout import LOG, point_in
+from srframework.run.directory_lock import LOCK, locked, make_directory, sentences
 from srframework.run.results import FIGURES, Measured
+from srframework.run.stage_files import LOG, point_in
 from srframework.run.state import State, check_format
 
 _Method = TypeVar("_Method", bound=Callable[..., None])

@@ -1,5 +1,5 @@
 """What is measured of a stage's models, into a directory: predictions, with logits (N, C) and predicted and true labels
-(N,) in the split's own, and figures. See :mod:`srframework.run.layout`.
+(N,) in the split's own, and figures. See :mod:`srframework.run.stage_files`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from safetensors.numpy import save_file
 from srframework import masks
 from srframework.contracts import Predictions
 from srframework.recipe.model import Stage
-from srframework.run.layout import MODEL, point_in, predictions_file
 from srframework.run.machine import record
 from srframework.run.resources import Materials
 from srframework.run.results import FIGURES, Figures, Measured
+from srframework.run.stage_files import MODEL, point_in, predictions_file
 from srframework.store.drafts import Sums, emptied
 
 

@@ -15,7 +15,7 @@ from srframework.hashing import digest
 from srframework.recipe.model import PRETRAINED, Recipe, Reference, Stage, Use
 from srframework.registry.plugin_code import PluginCode, of_plugin
 from srframework.registry.registry import Registered
-from srframework.run.counted import counted
+from srframework.run.options_in_key import options_in_key
 from srframework.training.options import PROGRESS
 
 FORMAT = 2
@@ -40,7 +40,7 @@ def component(use: Use) -> dict[str, Any]:
     registered = use.registered
     return {
         "use": registered.full_name,
-        "options": counted(use.options, registered.owner, registered.kind not in _LOCATED),
+        "options": options_in_key(use.options, registered.owner, registered.kind not in _LOCATED),
         "version": registered.plugin.version,
         "source": _code(registered).digest(),
     }
@@ -49,7 +49,7 @@ def component(use: Use) -> dict[str, Any]:
 def signed(use: Use) -> dict[str, Any]:
     """A component as :func:`component` gives it, with the locations that it names: where nothing is loaded yet, they
     stand for what will be."""
-    return {**component(use), "options": counted(use.options, use.registered.owner, locations_count=True)}
+    return {**component(use), "options": options_in_key(use.options, use.registered.owner, locations_count=True)}
 
 
 def _code(registered: Registered) -> PluginCode:

@@ -18,7 +18,6 @@ from srframework.run.crash import belongs_to
 from srframework.run.data_checks import cut_note, too_few_examples
 from srframework.run.directory import RunDirectory
 from srframework.run.identity import Components, uses
-from srframework.run.layout import LOG, point_of
 from srframework.run.machine import MACHINE
 from srframework.run.model_checks import check_model
 from srframework.run.options import RunOptions
@@ -26,6 +25,7 @@ from srframework.run.processes import Processes
 from srframework.run.reporter import Reporter
 from srframework.run.resources import Materials, shared_materials
 from srframework.run.results import FIGURES, Measured, StageAndLevels
+from srframework.run.stage_files import LOG, point_of
 from srframework.run.stage_results import StageResults
 from srframework.run.state import State
 from srframework.store.manifest import Entry

@@ -21,16 +21,16 @@ from accelerate import Accelerator
 
 from srframework.errors import SRFrameworkError, StoreError
 from srframework.recipe.check import load
+from srframework.recipe.dotted_keys import differences
 from srframework.recipe.model import Recipe
-from srframework.recipe.settings import differences
 from srframework.registry.registry import Registry
 from srframework.run.api import quieten
-from srframework.run.layout import LOG, steps_kept
 from srframework.run.machine import MACHINE, Machine, here, read
 from srframework.run.options import RunOptions
 from srframework.run.pipeline import Pipeline
 from srframework.run.resources import clear_shared_materials
 from srframework.run.results import FIGURES
+from srframework.run.stage_files import LOG, steps_kept
 from srframework.store.manifest import Entry
 from srframework.store.store import Store
 

@@ -25,7 +25,7 @@ from srframework.run.bias import FittedBias
 from srframework.run.data_checks import check_task, count_cut, suspicious
 from srframework.run.fingerprint import arrays_fingerprint, network_fingerprint, split_fingerprint
 from srframework.run.identity import signed
-from srframework.run.memory import copied, unmap
+from srframework.run.model_copies import copied, unmap
 from srframework.run.model_directory import ModelDirectory
 from srframework.run.prediction import figures, measures, predict, tokenize
 

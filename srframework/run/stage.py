@@ -1,6 +1,6 @@
 """A stage's training, into a directory: the model and mask that come out, the points on the way, the log.
 
-See :mod:`srframework.run.layout`; in ``checkpoints/`` is from where it resumes, which is not part of the result.
+See :mod:`srframework.run.stage_files`; in ``checkpoints/`` is from where it resumes, which is not part of the result.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from srframework.files import read_bytes, remove
 from srframework.fixed_mask import FixedMask
 from srframework.masks import Mask
 from srframework.recipe.model import Stage
-from srframework.run.layout import LOG, MASK, MODEL, point_in
 from srframework.run.machine import record
 from srframework.run.reporter import Reporter
 from srframework.run.resources import Materials
+from srframework.run.stage_files import LOG, MASK, MODEL, point_in
 from srframework.store.content import Sum
 from srframework.store.drafts import Sums
 from srframework.training.checkpoints import Checkpoints

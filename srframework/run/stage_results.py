@@ -22,13 +22,13 @@ from srframework.run import versions
 from srframework.run.directory import RunDirectory
 from srframework.run.evaluation import measure
 from srframework.run.identity import Components, stage_identity
-from srframework.run.layout import MASK, MODEL, log_probs_file, point_in, steps_kept
 from srframework.run.machine import record
 from srframework.run.processes import Processes
 from srframework.run.reporter import Reporter
 from srframework.run.resources import Materials
 from srframework.run.results import FIGURES, Measured
 from srframework.run.stage import StageTraining
+from srframework.run.stage_files import MASK, MODEL, log_probs_file, point_in, steps_kept
 from srframework.store.drafts import Sums, emptied
 from srframework.store.manifest import Entry
 from srframework.store.store import Store
@@ -126,7 +126,7 @@ class StageResults:
             return training.into(draft)
 
         taught = None if stage.teacher is None else self._taught(stage, stage.teacher)
-        trained, was_there = self._get_or_compute(
+        trained, was_there = self.get_or_compute(
             stage, "trained", identity, compute, lambda files: all(point_in(files, each).is_dir() for each in points)
         )
         self._trained[stage.name] = trained
@@ -146,7 +146,7 @@ class StageResults:
             "reported": self.materials.reported.name,
         }
         points = self.points(stage, self._with_those_in(self._steps_kept(stage), trained))
-        return self._get_or_compute(
+        return self.get_or_compute(
             stage,
             "measured",
             identity,
@@ -182,7 +182,7 @@ class StageResults:
                     save_file({"log_probs": logits.log_softmax(dim=-1).numpy()}, temporary)
             return sums
 
-        entry, _ = self._get_or_compute(stage, "taught", identity, compute, said=f"taught {split.name}")
+        entry, _ = self.get_or_compute(stage, "taught", identity, compute, said=f"taught {split.name}")
         if self.directory is not None:
             place = log_probs_file(self.directory.at(teacher), split.name, max_length)
             self.directory.link(entry.files / _TAUGHT, place)
@@ -199,7 +199,7 @@ class StageResults:
 
     # -- the store -----------------------------------------------------------------------------
 
-    def _get_or_compute(
+    def get_or_compute(
         self,
         stage: Stage,
         kind: str,

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from srframework.errors import UsageError
 from srframework.files import read_json, write_json, write_text
 from srframework.recipe.model import Recipe
-from srframework.run.folder import is_locked, make_directory, sentences
+from srframework.run.directory_lock import is_locked, make_directory, sentences
 from srframework.text import shorten
 
 NAME = "run.json"

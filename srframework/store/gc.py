@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from srframework.store import users
+from srframework.store import entry_users
 from srframework.store.drafts import Remains
 from srframework.store.store import Store
 
@@ -110,7 +110,7 @@ def _remove(store: Store, item: Item, dry_run: bool) -> Item | None:
     with store.writing(), store.lock(item.key, touch=not dry_run) as free:
         if not free:
             return replace(item, why="another process works on it")
-        if item.state != "damaged" and (found := users.users(store.root, item.key)):
+        if item.state != "damaged" and (found := entry_users.users(store.root, item.key)):
             return replace(item, why=f"used by {', '.join(map(str, found))}", runs=tuple(found))
         if not dry_run and item.path.exists():
             gone = item.path.with_name(f"{item.path.name}.gone")  # renamed first: never half an entry in its place
@@ -118,7 +118,7 @@ def _remove(store: Store, item: Item, dry_run: bool) -> Item | None:
             os.rename(item.path, gone)
             shutil.rmtree(gone)
             if not (store.place(item.key).exists() or store.draft(item.key).exists()):
-                shutil.rmtree(users.users_place(store.root, item.key), ignore_errors=True)
+                shutil.rmtree(entry_users.users_place(store.root, item.key), ignore_errors=True)
     return None
 
 

@@ -35,7 +35,7 @@ from srframework.store.content import (
     is_file,
     look,
 )
-from srframework.store.users import users
+from srframework.store.entry_users import users
 
 NAME = "manifest.json"
 

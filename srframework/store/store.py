@@ -30,15 +30,15 @@ from srframework.files import remove, sync, write_text
 from srframework.store import drafts, manifest
 from srframework.store.content import FILES, Damaged, is_scratch
 from srframework.store.drafts import Sums
+from srframework.store.entry_users import user_record
 from srframework.store.manifest import Entry
-from srframework.store.places import Places
-from srframework.store.users import user_record
+from srframework.store.paths import StorePaths
 
 _ATTEMPTS = 3
 """How often a result is computed that is no longer what was written when it is complete."""
 
 
-class Store(Places):
+class Store(StorePaths):
     """The stage store in one directory.
 
     Args:

@@ -19,7 +19,7 @@ from srframework.files import write_json
 from srframework.hashing import digest
 from srframework.recipe.sweep import Cell
 from srframework.run.directory import check_vacant, slug
-from srframework.run.folder import locked, sentences
+from srframework.run.directory_lock import locked, sentences
 from srframework.run.state import is_finished, make_waiting
 
 LOGS = "logs"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from srframework.contracts import Job
 from srframework.recipe.sweep import Cell
@@ -38,6 +39,10 @@ class Tasks:
     def signatures(self) -> list[dict[str, str]]:
         """Of each cell, what tells its stages from others."""
         return [signatures(cell.recipe) for cell in self.cells]
+
+    @cached_property
+    def _tables(self) -> list[dict[str, Any]]:
+        return [cell.recipe.table() for cell in self.cells]
 
     @cached_property
     def _steps(self) -> dict[str, set[int]]:
@@ -99,7 +104,7 @@ class Tasks:
         name = self.cells[number].slug if stage is None else self._names[signs[stage]]
         steps = {each: tuple(sorted(self._steps[sign])) for each, sign in signs.items() if self._steps[sign]}
         return Job(
-            recipe=str(place / "recipe.toml"),
+            recipe=self._tables[number],
             stage=stage,
             out=str(place) if stage is None else None,
             store=str(self.store),

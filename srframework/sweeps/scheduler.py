@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from heapq import heappop, heappush
 
 from srframework.contracts import Job, JobResult, Launcher, WorkerDied
 
@@ -60,40 +63,41 @@ def run(tasks: Sequence[Task], launcher: Launcher, events: Events | None = None)
     return _Run(tasks, launcher, events or Events()).all()
 
 
-@dataclass
 class _Run:
-    tasks: Sequence[Task]
-    launcher: Launcher
-    events: Events
-    outcomes: dict[str, JobResult] = field(default_factory=dict)
-    started: dict[str, Task] = field(default_factory=dict)
-    deaths: dict[str, int] = field(default_factory=dict)
+    def __init__(self, tasks: Sequence[Task], launcher: Launcher, events: Events) -> None:
+        self.tasks, self.launcher, self.events = tasks, launcher, events
+        self.outcomes: dict[str, JobResult] = {}
+        self.places = {task.name: place for place, task in enumerate(tasks)}
+        self.sorter = TopologicalSorter({task.name: task.needs for task in tasks})
+        self.sorter.prepare()
+        self.ready: list[int] = []
+        """The places of tasks that wait for the launcher alone, as a heap."""
+        self.running = 0
+        self.deaths: Counter[str] = Counter()
 
     def all(self) -> dict[str, JobResult]:
-        while len(self.outcomes) < len(self.tasks):
-            self._start()
-            if len(self.outcomes) == len(self.tasks):
-                break
+        self._start()
+        while self.running:
             for name, outcome in self.launcher.wait():
-                self._ended(self.started[name], outcome)
+                self._ended(self.tasks[self.places[name]], outcome)
+            self._start()
         return self.outcomes
 
     def _start(self) -> None:
         """Start what can start; a task that nothing is to be done for fails here, and those after it see that."""
-        for task in self.tasks:
-            settled = task.name in self.outcomes or task.name in self.started
-            if settled or not all(name in self.outcomes for name in task.needs):
-                continue
-            error = self._inherited(task)
-            if error is not None and task.salvage is None:
-                self._settle(task, JobResult(error=error))
-            elif self.launcher.slots is None or self._running() < self.launcher.slots:
-                self.started[task.name] = task
-                self.events.started(task)
-                self._submit(task)
-
-    def _running(self) -> int:
-        return len(self.started.keys() - self.outcomes.keys())
+        while names := self.sorter.get_ready():
+            for name in names:
+                task = self.tasks[self.places[name]]
+                error = self._inherited(task)
+                if error is not None and task.salvage is None:
+                    self._settle(task, JobResult(error=error))
+                else:
+                    heappush(self.ready, self.places[name])
+        while self.ready and (self.launcher.slots is None or self.running < self.launcher.slots):
+            task = self.tasks[heappop(self.ready)]
+            self.running += 1
+            self.events.started(task)
+            self._submit(task)
 
     def _inherited(self, task: Task) -> str | None:
         """The error of the first task that failed among those that the task needs."""
@@ -106,16 +110,18 @@ class _Run:
     def _ended(self, task: Task, outcome: JobResult | WorkerDied) -> None:
         inherited = self._inherited(task)
         if isinstance(outcome, WorkerDied):
-            deaths = self.deaths[task.name] = self.deaths.get(task.name, 0) + 1
-            if deaths <= RETRIES and inherited is None:
+            self.deaths[task.name] += 1
+            if self.deaths[task.name] <= RETRIES and inherited is None:
                 self.events.lost(task, outcome.why)
                 self._submit(task)
                 return
             outcome = JobResult(error=outcome.why)
         if inherited is not None:
             outcome = JobResult(error=inherited, computed=outcome.computed)
+        self.running -= 1
         self._settle(task, outcome)
 
     def _settle(self, task: Task, outcome: JobResult) -> None:
         self.outcomes[task.name] = outcome
+        self.sorter.done(task.name)
         self.events.ended(task, outcome)

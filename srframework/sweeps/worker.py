@@ -11,7 +11,8 @@ from pathlib import Path
 
 from srframework.contracts import Job, JobResult
 from srframework.files import append
-from srframework.recipe.check import load
+from srframework.recipe.check import check
+from srframework.recipe.document import Document, Source
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 from srframework.run.crash import LOG, sentence
@@ -60,7 +61,7 @@ def run_job(job: Job) -> JobResult:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 -- one job that fails stops no other
-            text = sentence(error, Path(job.log or Path(job.recipe).with_name(LOG)))
+            text = sentence(error, Path(job.log or _place(job) / LOG))
             if job.log is not None:
                 progress.note(f"error: {text}")
             return JobResult(error=text, computed=computed, warnings=_failed_here(job))
@@ -72,7 +73,7 @@ def _done(job: Job, progress: Reporter, computed: dict[str, float]) -> JobResult
     warnings = _failed_here(job)
     for warning in warnings:
         progress.note(f"warning: {warning}")
-    recipe = load(job.recipe, _registry(job.blocked))
+    recipe = check(Document(Source(_place(job) / "recipe.toml", job.recipe)), _registry(job.blocked))
     if job.stage is not None:
         recipe = recipe.only(job.stage)
     options = RunOptions(
@@ -84,6 +85,11 @@ def _done(job: Job, progress: Reporter, computed: dict[str, float]) -> JobResult
     )
     ran = run_recipe(recipe, Path(job.store), options, progress, computed)
     return JobResult(ran.report, computed=ran.computed, warnings=warnings)
+
+
+def _place(job: Job) -> Path:
+    """The directory of the run that the job is part of; of a stage, that of the first run that needs it."""
+    return Path(job.out or job.users[0])
 
 
 def _failed_here(job: Job) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ from srframework.contracts import (
     Pruner,
     Split,
 )
-from srframework.testing.made import LABELS, CrossEntropy, network, task, word_vectors
+from srframework.testing.small_task import LABELS, CrossEntropy, network, task, word_vectors
 from srframework.training.checkpoints import Checkpoints
 from srframework.training.events import Events, KeptModel
 from srframework.training.loop import Training
@@ -235,7 +235,7 @@ def check_launcher(component: Component, **options: Any) -> None:
     """Two jobs, one after the other; each ends with a result, which says why the job failed."""
     launcher: Launcher = _build(component, Launcher, options)
     with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):
-        job = Job("missing.toml", None, None, "store", (), place, str(Path(place, "job.log")))
+        job = Job({}, None, "missing", "store", (), place, str(Path(place, "job.log")))
         try:
             launcher.start(1, None)
             for name in ("first", "second"):
@@ -246,7 +246,7 @@ def check_launcher(component: Component, **options: Any) -> None:
                 result = ended[0][1]
                 assert isinstance(result, JobResult), f"{component.name}: expected a JobResult, got {result!r}"
                 found = result.error or ""
-                assert found.startswith("missing.toml"), (
+                assert found.startswith("missing/recipe.toml"), (
                     f"{component.name}: expected the error of the job, got {found!r}"
                 )
         finally:

@@ -10,7 +10,7 @@ from scipy import stats
 
 from srframework.claims.claim import Check, Claim, Figure
 from srframework.claims.judgement import judge, judge_check
-from srframework.claims.verdict import FAILS, HOLDS, UNDECIDED, compare_spreads, decide
+from srframework.claims.significance import FAILS, HOLDS, UNDECIDED, compare_spreads, decide
 from srframework.errors import UsageError
 
 VALUES = {"id(full)": 0.9, "ood(full)": 0.5, "ood(srnet)": 0.7, "sparsity(imp@0.7)": 0.68, "ood.hans(a.b-c_d)": 0.25}

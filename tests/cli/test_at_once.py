@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from small_recipe import FULL, small_recipe
 
-from srframework.report.gathered import state
+from srframework.report.runs import state
 from srframework.run import directory as runs
-from srframework.run import folder
+from srframework.run import directory_lock
 from srframework.run.pipeline import Pipeline
 from srframework.run.stage_results import StageResults
 
@@ -75,7 +75,7 @@ def meanwhile(monkeypatch) -> Callable[[Callable[[], object]], None]:
                 left.pop()()
             return locked(path, *args, **more)
 
-        for module in ("srframework.run.directory", "srframework.run.folder", "srframework.sweeps.directory"):
+        for module in ("srframework.run.directory", "srframework.run.directory_lock", "srframework.sweeps.directory"):
             monkeypatch.setattr(f"{module}.locked", late)
 
     return meanwhile
@@ -139,7 +139,7 @@ def test_the_second_of_two_that_are_alike_takes_the_stages_from_the_store(perfor
 def test_who_waits_for_a_directory_that_becomes_another_s_does_not_wait_for_its_end(perform, home, hold, monkeypatch):
     """The other process locks it first, and says a moment later what it is."""
     hold(home / "out")
-    monkeypatch.setattr(folder, "_PATIENCE", 0.01)
+    monkeypatch.setattr(directory_lock, "POLL_SECONDS", 0.01)
     check, looks = runs.check_vacant, []
 
     def checked(path, *args):

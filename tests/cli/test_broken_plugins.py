@@ -26,6 +26,7 @@ RAISES = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "method"), [(kind, method) for kind, methods in RAISES.items() for method in methods])
 def test_a_method_that_raises_is_the_plugins_fault(zoo, kind, method):
     more = LOSS if kind == "debiaser" and method != "loss" else ""
@@ -55,6 +56,7 @@ ERRORS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("code", ERRORS.values(), ids=ERRORS)
 @pytest.mark.parametrize("method", ["__init__", "loss"])
 def test_whatever_a_loss_raises_is_a_sentence(zoo, code, method):
@@ -104,6 +106,7 @@ RETURNS = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "method", "result"),
     [(kind, method, each) for kind, by in RETURNS.items() for method, results in by.items() for each in results],
@@ -227,6 +230,7 @@ ONE_CELL = """def loss(self, inputs):
     return F.cross_entropy(inputs.logits, inputs.labels)"""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("code", ["raise SystemExit(0)", "raise Own", "return None", "len(3)", "raise GeneratorExit"])
 def test_a_cell_that_fails_stops_no_other(zoo, code):
     args = ("--grid", "stages.only.loss.depth=1,2,3")

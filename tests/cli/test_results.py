@@ -192,7 +192,7 @@ def refuse(monkeypatch):
                 raise OSError(number, os.strerror(number), place)
             return scan(place)
 
-        monkeypatch.setattr("srframework.report.reading.os.scandir", refused)
+        monkeypatch.setattr("srframework.report.summary_files.os.scandir", refused)
 
     return refuse
 
@@ -272,18 +272,18 @@ def test_a_longer_file_and_one_laid_out_otherwise_are_read_alike(make_run, rows)
 
 
 def test_several_processes_find_what_one_does(make_run, work, monkeypatch):
-    from srframework.report import reading
+    from srframework.report import summary_files
 
     for seed in range(40):
         make_run(f"runs/{seed}", seed)
 
     def found():
-        parts = reading.read(["runs"], levels=False)
+        parts = summary_files.read(["runs"], levels=False)
         return len(parts), sorted((run.path, run.seed, run.stages[1].id) for part in parts for run in part.runs)
 
     alone, together = found(), []
-    monkeypatch.setattr(reading, "_ALONE", 5)
-    monkeypatch.setattr(reading.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    monkeypatch.setattr(summary_files, "RUNS_OF_ONE_PROCESS", 5)
+    monkeypatch.setattr(summary_files.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
     together = found()
     assert len(alone[1]) == 40
     assert together == (3, alone[1])

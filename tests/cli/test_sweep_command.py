@@ -51,6 +51,7 @@ def test_one_process_goes_from_run_to_run_and_writes_no_logs(alone):
     assert labels == [line for slug in SLUGS for line in (slug.replace(",", ", "), f"run directory: alone/{slug}")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["alone", "parallel"])
 def test_a_stage_that_several_runs_share_is_computed_once(request, how):
     done = request.getfixturevalue(how)

@@ -62,7 +62,7 @@ def test_an_interrupt_ends_the_sweep_and_what_is_finished_is_on_disk(sweep, home
     def interrupted(work):
         path = home / "interrupted/sweep.json"
         seen.append([each["values"] for each in json.loads(path.read_text())] if path.exists() else None)
-        if "seed=3" in work.recipe:
+        if work.recipe["seed"] == 3:
             raise KeyboardInterrupt
         return JobResult({"run": work.out, "stages": []})
 

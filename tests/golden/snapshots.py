@@ -23,6 +23,7 @@ from srframework.cli import cli, main
 from srframework.recipe.model import shipped
 from srframework.recipe.sweep import load_cells
 from srframework.registry.discovery import discover
+from srframework.registry.plugin_code import PluginCode
 from srframework.registry.registry import Registry
 from srframework.run import identity
 
@@ -60,7 +61,7 @@ def stage_keys() -> dict[str, dict[str, str]]:
     and the code of the plugins are."""
     found = {}
     registry = Registry(discover())
-    with _elsewhere(), mock.patch.object(identity, "_code", return_value=mock.Mock(digest=lambda: "code")):
+    with _elsewhere(), mock.patch.object(PluginCode, "digest", return_value="code"):
         for name in FILES:
             Path(name).parent.mkdir(parents=True, exist_ok=True)
             Path(name).write_text(name, encoding="utf-8")

@@ -16,8 +16,8 @@ from hostile_file import CLEAN, CSV, JSONL, TSV, pairs, refusal
 from pydantic import ValidationError
 
 from srf_datasets.pairs import Pairs
-from srf_datasets.rows import LONGEST
 from srf_datasets.task_options import FactVerificationOptions, NliOptions, ParaphraseOptions
+from srf_datasets.text_file import LONGEST
 from srframework import DataError
 
 

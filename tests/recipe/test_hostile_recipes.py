@@ -11,8 +11,7 @@ import pytest
 import tomli
 
 from srframework.errors import SHOWN, RecipeError
-from srframework.recipe import check as loading
-from srframework.recipe import document, graph, sweep
+from srframework.recipe import checked_tables, graph, sweep
 from srframework.recipe.document import MAX_BYTES
 from srframework.recipe.model import Reference, shipped
 from srframework.recipe.overrides import MAX_DEPTH
@@ -228,7 +227,7 @@ def counted(monkeypatch):
 
         monkeypatch.setattr(module, name, counting)
 
-    for module, name in ((tomli, "loads"), (document, "_read"), (loading, "_validated")):
+    for module, name in ((tomli, "loads"), (checked_tables, "validated")):
         count(module, name)
     return calls
 
@@ -299,7 +298,7 @@ def test_a_sweep_of_too_many_runs_is_counted_and_never_listed(problems, counted,
     found = [each for each in problems(HEAD + content + STAGE) if "runs in a sweep" in each]
     assert found
     assert f"sweep: expected at most {MAX_RUNS:,} runs in a sweep, got {count} (values: " in found[0]
-    assert counted["_validated"] < 100
+    assert counted["validated"] < 100
     assert all(len(each) < 500 for each in found)
 
 
@@ -320,8 +319,8 @@ def test_thousands_of_cells_are_checked_with_the_work_of_a_few(load, counted):
     source = shipped()["quickstart"].read_text()
     cells = load(source + f"[sweep]\nseed = {list(range(3000))}\n")
     assert len({cell.slug for cell in cells}) == len({cell.recipe.seed for cell in cells}) == 3000
-    assert (counted["loads"], counted["_read"]) == (1, 1)
-    assert counted["_validated"] < 2.1 * 3000  # the top and [training] of each cell; each stage and component once
+    assert counted["loads"] == 1
+    assert counted["validated"] < 2.1 * 3000  # the top and [training] of each cell; each stage and component once
 
 
 def test_a_problem_of_every_cell_is_reported_once(problems):

@@ -112,5 +112,5 @@ def test_it_is_the_same_every_time_also_in_pieces(monkeypatch):
     sample = drawn(200, 1)
     first = over_examples(METRICS["accuracy"], [sample], 1000)
     assert over_examples(METRICS["accuracy"], [sample], 1000) == first
-    monkeypatch.setattr("srframework.report.bootstrap._AT_ONCE", 100)
+    monkeypatch.setattr("srframework.report.bootstrap.MOST_NUMBERS", 100)
     assert over_examples(METRICS["accuracy"], [sample], 1000) == first

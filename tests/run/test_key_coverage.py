@@ -35,15 +35,16 @@ from pydantic import ValidationError
 
 from srf_backbones.options import TinyOptions
 from srf_backbones.tiny import TinyBert
-from srframework.recipe import check as loading
+from srframework.errors import RecipeError
 from srframework.recipe.check import load
+from srframework.recipe.schema import RecipeTable
 from srframework.run.api import quieten
-from srframework.run.layout import LOG
 from srframework.run.machine import MACHINE
 from srframework.run.options import RunOptions
 from srframework.run.pipeline import Pipeline
 from srframework.run.resources import clear_shared_materials
 from srframework.run.results import FIGURES
+from srframework.run.stage_files import LOG
 from srframework.run.stage_results import StageResults
 from srframework.store.store import Store
 from srframework.training.options import PROGRESS
@@ -219,7 +220,7 @@ def changed(option, home, monkeypatch):
 def is_valid(recipe, home):
     try:
         read(recipe, home)
-    except (loading.RecipeError, ValidationError):
+    except (RecipeError, ValidationError):
         return False
     return True
 
@@ -245,14 +246,14 @@ def _run(recipe, home):
     shutil.rmtree(store.root, ignore_errors=True)
     found = {}
     pipeline = Pipeline(read(json.loads(recipe), home), store, RunOptions(shared=True))
-    own = StageResults._get_or_compute
+    own = StageResults.get_or_compute
 
     def obtain(results, stage, kind, identity, compute, *rest, **named):
         entry, was_there = own(results, stage, kind, identity, compute, *rest, **named)
         found[stage.name, kind, named.get("said", "")] = entry.key, bits(entry.files)
         return entry, was_there
 
-    with mock.patch.object(StageResults, "_get_or_compute", obtain):
+    with mock.patch.object(StageResults, "get_or_compute", obtain):
         pipeline.run()
     shutil.rmtree(store.root)
     return found
@@ -312,6 +313,7 @@ def test_each_option_has_another_value_or_a_reason(scene, home, monkeypatch):
         assert changed(option, home, monkeypatch) or ELSEWHERE[option.own]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("option", [marked(each) for each in OPTIONS])
 def test_a_change_of_an_option_that_changes_the_bits_changes_the_key(option, home, monkeypatch):
     recipes = changed(option, home, monkeypatch)
@@ -338,7 +340,7 @@ OF_RESULTS = {"version", "seed", "backbone", "dataset", "evaluators", "bias", "t
 
 
 def test_keys_of_a_recipe_that_bear_on_no_result_do_not_count(home, monkeypatch):
-    assert set(loading._Top.model_fields) == NO_RESULT.keys() | OF_RESULTS
+    assert set(RecipeTable.model_fields) == NO_RESULT.keys() | OF_RESULTS
     before = recipe_of("training")
     assert compare(run(before, home, monkeypatch), run(before | NO_RESULT, home, monkeypatch)) == (set(), set())
 

@@ -12,6 +12,7 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 
+from srf_backbones.encoder import HuggingFaceEncoder
 from srf_backbones.options import TinyOptions
 from srf_backbones.tiny import TinyBert
 from srframework.errors import BackboneError
@@ -118,14 +119,14 @@ def closed_over(network) -> None:
 
 @pytest.mark.parametrize("change", [hooked, closed_over])
 def test_a_model_that_cannot_be_copied_is_loaded_again_and_checked(materials, place, change, monkeypatch):
-    load_plain = materials._backbone.load
+    load_plain = HuggingFaceEncoder.load
 
-    def load_special(labels, seed):
-        network = load_plain(labels, seed)
+    def load_special(backbone, labels, seed):
+        network = load_plain(backbone, labels, seed)
         change(network)
         return network
 
-    monkeypatch.setattr(materials._backbone, "load", load_special)
+    monkeypatch.setattr(HuggingFaceEncoder, "load", load_special)
     first, second = materials.fresh(), materials.fresh()
     assert first.model is not second.model
     batch = dict(first.tokenizer(["a man"], return_tensors="pt"))
@@ -145,15 +146,15 @@ def test_a_model_that_is_copied_is_trained_itself(materials):
 
 
 def test_weights_that_share_memory_still_do(materials, monkeypatch):
-    load_plain = materials._backbone.load
+    load_plain = HuggingFaceEncoder.load
 
-    def load_shared(labels, seed):
-        network = load_plain(labels, seed)
+    def load_shared(backbone, labels, seed):
+        network = load_plain(backbone, labels, seed)
         layer = network.model.bert.encoder.layer[0].attention.self
         layer.key.weight = torch.nn.Parameter(layer.query.weight.data)
         return network
 
-    monkeypatch.setattr(materials._backbone, "load", load_shared)
+    monkeypatch.setattr(HuggingFaceEncoder, "load", load_shared)
     for network in (materials.pretrained, materials.fresh()):
         layer = network.model.bert.encoder.layer[0].attention.self
         assert layer.key.weight.data_ptr() == layer.query.weight.data_ptr()

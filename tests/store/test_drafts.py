@@ -11,7 +11,7 @@ import pytest
 from filelock import FileLock
 
 from srframework.errors import StoreError
-from srframework.store import content, manifest, users
+from srframework.store import content, entry_users, manifest
 from srframework.store.content import Sum
 from srframework.store.drafts import Sums
 from srframework.store.gc import collect_garbage
@@ -333,7 +333,7 @@ def test_a_damaged_record_of_a_run_keeps_the_entry(store, tmp_path):
     (run / "run.json").write_text(json.dumps({"state": "finished", "stages": {"a": {"trained": KEY}}}))
     store.use(KEY, run)
     assert entry.users() == [run]
-    [record] = users.users_place(store.root, KEY).iterdir()
+    [record] = entry_users.users_place(store.root, KEY).iterdir()
     flip(record)
     assert entry.users() == [record]
     assert collect_garbage(store, older_than=-1).removed == []

@@ -45,7 +45,7 @@ def test_the_lock_of_a_killed_process_is_free_and_its_draft_is_gone_on_with(stor
 CRASHES = """
 import json, os, shutil, sys, tempfile
 from pathlib import Path
-from srframework.store import content, manifest, users
+from srframework.store import content, manifest, entry_users
 from srframework.store.store import Store
 from srframework.store.gc import collect_garbage
 from srframework.store.verify import verify
@@ -106,7 +106,7 @@ for crash_at in range(1000):
         "before": calls,
         "there": was_there,
         "files": sorted(path.name for path in entry.files.iterdir()),
-        "users": len(list((users.users_place(store.root, entry.key)).glob("[!.]*"))) if again else 1,
+        "users": len(list((entry_users.users_place(store.root, entry.key)).glob("[!.]*"))) if again else 1,
         "damaged": len(list(store.damaged())),
         "left": sorted(os.listdir(place / "work")) + sorted(os.listdir(entry.path.parent)),
         "whole": verify(store).damaged == [],

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from small_store import KEY, OTHER, TEXT, compute, fail, interrupted, make_run, names, obtain
 
-from srframework.store import users
+from srframework.store import entry_users
 from srframework.store.gc import collect_garbage
 
 
@@ -157,7 +157,7 @@ def test_users_are_the_runs_that_exist_and_mention_the_key(store, tmp_path):
     for run in (*used, *used, elsewhere, gone, broken):
         store.use(entry.key, run)
     assert entry.users() == sorted(used)
-    assert len(os.listdir(users.users_place(store.root, entry.key))) == 5
+    assert len(os.listdir(entry_users.users_place(store.root, entry.key))) == 5
 
 
 def test_a_user_of_what_is_gone_does_not_make_half_an_entry(store, tmp_path):

@@ -1,4 +1,4 @@
-"""Processes that do work, and what becomes of those that are killed. A recipe that is a pipe is work without end."""
+"""Processes that do work, and what becomes of those that are killed. To read a recipe that is a pipe has no end."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from srframework.sweeps import launchers
 from srframework.sweeps.launchers.local import LocalLauncher, gpu_of
 from srframework.sweeps.launchers.serial import SerialLauncher
 
-MISSING = "missing.toml: expected a file"
+MISSING = "missing/recipe.toml: expected a recipe file, got no such file"
 
 
 @pytest.fixture
 def work(tmp_path):
-    """Job on a recipe: one that is not there, or, with ``endless``, one that is never read to its end."""
-    os.mkfifo(tmp_path / "endless.toml")
+    """Job on an empty recipe, whose file is not there, or, with ``endless``, is never read to its end."""
+    (tmp_path / "endless").mkdir()
+    os.mkfifo(tmp_path / "endless/recipe.toml")
 
     def work(endless: bool = False) -> Job:
-        name = "endless.toml" if endless else "missing.toml"
-        return Job(name, "full", None, "store", (), str(tmp_path), str(tmp_path / f"{name}.log"))
+        run = "endless" if endless else "missing"
+        return Job({}, "full", None, "store", (), str(tmp_path), str(tmp_path / f"{run}.log"), users=(run,))
 
     return work
 
@@ -87,6 +88,7 @@ def test_each_slot_is_a_process_that_is_used_again(local, work):
     assert Path.cwd() == before
 
 
+@pytest.mark.long
 def test_a_worker_that_is_killed_takes_its_own_task_with_it_and_no_other(local, work):
     local.submit("endless", work(endless=True))
     (victim,) = children()
@@ -146,7 +148,8 @@ import multiprocessing
 if __name__ == "__main__":
     launcher = LocalLauncher()
     launcher.start(jobs=1, threads=1)
-    launcher.submit("endless", Job("endless.toml", "full", None, "store", (), sys.argv[1], "endless.toml.log"))
+    job = Job({}, "full", None, "store", (), sys.argv[1], "endless.log", users=("endless",))
+    launcher.submit("endless", job)
     print(*[process.pid for process in multiprocessing.active_children()], flush=True)
     launcher.wait()
 """

@@ -9,7 +9,7 @@ from srframework.sweeps.scheduler import RETRIES, Events, Task
 
 
 def work(name: str) -> Job:
-    return Job(name, None, None, "store", (), ".", None)
+    return Job({"name": name}, None, None, "store", (), ".", None)
 
 
 def task(name: str, *needs: str, salvage: bool = False) -> Task:
@@ -27,14 +27,14 @@ class Fake:
 
     def submit(self, name: str, work: Job) -> None:
         self.held.append((name, work))
-        self.submitted.append(work.recipe)
+        self.submitted.append(work.recipe["name"])
         self.most = max(self.most, len(self.held))
         assert len({name for name, _ in self.held}) == len(self.held)
 
     def wait(self) -> list[tuple[str, JobResult | WorkerDied]]:
         assert self.held, "waited for nothing"
         name, work = self.held.pop(0)
-        return [(name, (self.results.get(work.recipe) or [JobResult()]).pop(0))]
+        return [(name, (self.results.get(work.recipe["name"]) or [JobResult()]).pop(0))]
 
     def close(self) -> None:
         raise AssertionError("whoever opened it closes it")

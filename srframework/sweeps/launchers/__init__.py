@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from srframework.contracts import Launcher
 from srframework.errors import Problem, UsageError, lines_of
 from srframework.faults import validated
-from srframework.recipe.explain import explain
 from srframework.recipe.model import Use
+from srframework.recipe.option_errors import explain
 from srframework.recipe.overrides import value_of
 from srframework.registry.registry import Registry
 from srframework.text import key_text, one_line

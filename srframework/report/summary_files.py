@@ -16,7 +16,7 @@ from srframework.run.results import StageAndLevels, StageFigures
 FORMAT = 1
 """Of summary.json, which says ``"format"`` where it is another."""
 
-_ALONE = 2000
+RUNS_OF_ONE_PROCESS = 2000
 """Runs that one process reads before others help: to start those takes as long."""
 
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
@@ -73,7 +73,7 @@ def read(directories: list[str], levels: bool) -> list[Part[Any]]:
         levels: Whether to read the sparsity levels inside the stages too.
     """
     waiting = [name.rstrip("/") or "/" for name in reversed(directories)]
-    first = _read(waiting, levels, _ALONE)
+    first = _read(waiting, levels, RUNS_OF_ONE_PROCESS)
     processes = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
     if processes == 1 or len(waiting) < processes:
         return [first, _read(waiting, levels)]

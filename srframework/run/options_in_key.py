@@ -26,7 +26,7 @@ Marked = tuple[Any, tuple[Any, ...]]
 """A type without its annotations, and its annotations."""
 
 
-def counted(options: BaseModel, owner: str, locations_count: bool) -> dict[str, Any]:
+def options_in_key(options: BaseModel, owner: str, locations_count: bool) -> dict[str, Any]:
     """What counts of a component's options.
 
     Args:

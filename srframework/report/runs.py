@@ -14,8 +14,8 @@ import msgspec
 
 from srframework.errors import UsageError
 from srframework.files import read_json
-from srframework.report.reading import read
-from srframework.report.settings import Settings
+from srframework.report.run_settings import Settings
+from srframework.report.summary_files import read
 from srframework.run.results import StageFigures
 from srframework.run.state import read_state
 from srframework.text import shorten
@@ -33,15 +33,19 @@ class Run:
 
     def record(self) -> dict[str, Any]:
         """Where it is, its resolved recipe, the exact versions of everything; those are read now."""
-        try:
-            versions = read_json(Path(self.path) / "run.json")["versions"]
-        except (OSError, ValueError, KeyError, TypeError):
-            versions = None
+        versions = self.fact("versions")
         return {"run": self.path, "seed": self.seed, "recipe": f"{self.path}/recipe.toml", "versions": versions}
+
+    def fact(self, name: str) -> Any:
+        """A value of run.json, which is read now; None where it is not there or cannot be read."""
+        try:
+            return read_json(Path(self.path) / "run.json")[name]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
 
 @dataclass
-class Gathered:
+class FoundRuns:
     """Everything that was found.
 
     Attributes:
@@ -55,7 +59,7 @@ class Gathered:
     damaged: list[str] = field(default_factory=list)
 
 
-def gather(directories: Sequence[str | os.PathLike[str]], levels: bool = False) -> Gathered:
+def find_runs(directories: Sequence[str | os.PathLike[str]], levels: bool = False) -> FoundRuns:
     """Read every run at any depth under the directories, hidden ones and links left out; each run once.
 
     Args:
@@ -65,7 +69,7 @@ def gather(directories: Sequence[str | os.PathLike[str]], levels: bool = False) 
     Raises:
         UsageError: There is no such directory.
     """
-    gathered = Gathered()
+    found = FoundRuns()
     known: dict[bytes, Settings | str] = {}
     with _no_collection():
         for part in read(_roots(directories), levels):
@@ -73,13 +77,13 @@ def gather(directories: Sequence[str | os.PathLike[str]], levels: bool = False) 
             for each in part.runs:
                 settings = every[each.text]
                 if isinstance(settings, str):
-                    gathered.damaged.append(f"{each.path}/summary.json: {settings}")
+                    found.damaged.append(f"{each.path}/summary.json: {settings}")
                 else:
-                    gathered.runs.append(Run(each.path, each.seed, settings, each.id_split, each.stages))
-            gathered.unfinished += part.unfinished
-            gathered.damaged += part.damaged
-        gathered.runs.sort(key=lambda run: run.path)
-    return Gathered(gathered.runs, sorted(gathered.unfinished), sorted(gathered.damaged))
+                    found.runs.append(Run(each.path, each.seed, settings, each.id_split, each.stages))
+            found.unfinished += part.unfinished
+            found.damaged += part.damaged
+        found.runs.sort(key=lambda run: run.path)
+    return FoundRuns(found.runs, sorted(found.unfinished), sorted(found.damaged))
 
 
 def state(path: str) -> str:

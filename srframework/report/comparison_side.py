@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from srframework.errors import DataError, UsageError
-from srframework.files import read_json
 from srframework.recipe.model import Reference
-from srframework.report.gathered import Run, gather
+from srframework.report.result_rows import RECIPE, varying
+from srframework.report.runs import Run, find_runs
 from srframework.report.selection import conditions, select_runs
-from srframework.report.summary import RECIPE, varying
 from srframework.run.directory import stage_place
-from srframework.run.layout import predictions_file
 from srframework.run.results import Figures, StageAndLevels
+from srframework.run.stage_files import predictions_file
 
 Place = tuple[str, float | None]
 """A stage, and a level inside it or None for its end."""
@@ -49,7 +48,7 @@ class Side:
             UsageError: There is no finished run, or none that is meant, or there is more than one experiment.
             DataError: The only run's summary.json is damaged.
         """
-        found = gather([path], levels=True)
+        found = find_runs([path], levels=True)
         if not found.runs:
             if found.damaged:
                 raise DataError(found.damaged[0])
@@ -90,7 +89,7 @@ class Side:
 
     def facts(self, name: str) -> dict[int, Mapping[str, Any]]:
         """A table of every run.json, by seed; empty where it cannot be read."""
-        return {seed: _table(Path(run.path) / "run.json", name) for seed, run in self.runs.items()}
+        return {seed: _table(run.fact(name), of_tables=name == "data") for seed, run in self.runs.items()}
 
     @property
     def id_split(self) -> str:
@@ -111,11 +110,7 @@ def _example(key: str, runs: Sequence[Run]) -> str:
     return shlex.quote(f"{key}={value if isinstance(value, str) else json.dumps(value)}")
 
 
-def _table(path: Path, name: str) -> Mapping[str, Any]:
-    try:
-        table = read_json(path)[name]
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    if not isinstance(table, dict):
-        return {}
-    return {key: value for key, value in table.items() if name != "data" or isinstance(value, dict)}
+def _table(value: Any, of_tables: bool) -> Mapping[str, Any]:
+    """A table of a file that may be damaged, less what is wrong in it."""
+    table = value if isinstance(value, dict) else {}
+    return {key: each for key, each in table.items() if isinstance(each, dict) or not of_tables}

@@ -18,11 +18,11 @@ from typing_extensions import TypedDict
 from srframework import InputDirectory, InputFile, Location, Options
 from srframework.errors import DataError, PluginError
 from srframework.hashing import digest
-from srframework.run import counted
+from srframework.run.options_in_key import options_in_key
 
 
 def of(options, locations_count=False):
-    return digest(counted.counted(options, "pruner 'own' of other 1.0", locations_count))
+    return digest(options_in_key(options, "pruner 'own' of other 1.0", locations_count))
 
 
 class Loose(Options):

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from srframework.report.gathered import Run
-from srframework.report.settings import Settings
+from srframework.report.run_settings import Settings
+from srframework.report.runs import Run
 from srframework.run.results import Figures
 
 RECIPE = "recipe"

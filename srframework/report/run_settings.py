@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from srframework.recipe.settings import flat
+from srframework.recipe.dotted_keys import flat
 from srframework.training.options import PROGRESS
 
 APART = ("name", "schema", "seed", "description", "claim")

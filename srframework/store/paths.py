@@ -16,7 +16,7 @@ from srframework.store.manifest import Entry
 _KEY = re.compile("[0-9a-z]{4,128}")
 
 
-class Places:
+class StorePaths:
     """A store as it is found; :class:`srframework.store.store.Store` computes into it.
 
     Args:

@@ -15,7 +15,7 @@ from srframework.files import open_file
 
 LOCK = ".lock"
 
-_PATIENCE = 1.0
+POLL_SECONDS = 1.0
 """Seconds after which a process that waits for a directory looks again what is in it."""
 
 
@@ -78,7 +78,7 @@ def locked(
             note(f"waiting for another process that works in {path}")
             while not lock.is_locked:
                 with contextlib.suppress(Timeout):
-                    lock.acquire(timeout=_PATIENCE)
+                    lock.acquire(timeout=POLL_SECONDS)
                 if not lock.is_locked:
                     check()
     is_ours = False

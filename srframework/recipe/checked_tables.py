@@ -1,0 +1,74 @@
+"""One table -> options or a component, with what is wrong in it; where the table stands in the recipe is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from srframework.component import KINDS, Options
+from srframework.errors import AmbiguousComponent, MissingComponent, PluginError, UnknownComponent, UsageError
+from srframework.faults import validated
+from srframework.recipe.model import Use
+from srframework.recipe.option_errors import explain
+from srframework.recipe.statements import KeyPath
+from srframework.registry.registry import Registry
+from srframework.text import listed, shorten
+
+
+class Note(NamedTuple):
+    """A problem, with its key from the table on; the rest as in :class:`srframework.errors.Problem`."""
+
+    key: KeyPath
+    message: str
+    nearest: str | None = None
+    owner: str | None = None
+    exit_code: int = UsageError.exit_code
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check gave, and the problems that it found."""
+
+    value: Any
+    problems: tuple[Note, ...] = ()
+
+
+def checked_options(
+    model: type[Options], table: Mapping[str, Any], owner: str | None = None, also: Sequence[str] = ()
+) -> Checked:
+    """The table as options, or None and what is wrong with it; ``also``: keys that the table
+    may have besides, which the caller reads itself and which may be the nearest name."""
+    try:
+        return Checked(validated(model, table, owner))
+    except PluginError as error:
+        return Checked(None, (Note((), str(error), exit_code=error.exit_code),))
+    except ValidationError as error:
+        explained = explain(model, error, table, also)
+        return Checked(None, tuple(Note(each.key, each.message, each.nearest, owner) for each in explained))
+
+
+def checked_component(registry: Registry, kind: str, value: Any) -> Checked:
+    """A component and its options as :class:`srframework.recipe.model.Use`; ``value``: what the recipe names it by."""
+
+    def wrong(message: str, key: KeyPath = (), exit_code: int = UsageError.exit_code) -> Checked:
+        return Checked(None, (Note(key, message, exit_code=exit_code),))
+
+    table = {"use": value} if isinstance(value, str) else value
+    if not isinstance(table, dict):
+        return wrong(f"expected a table with `use`, or the {KINDS[kind]}'s name, got {shorten(value)}")
+    name = table.get("use")
+    use_key: KeyPath = () if isinstance(value, str) else ("use",)
+    if not isinstance(name, str):
+        names = listed(each.name for each in registry.of_kind(kind))
+        got = "nothing" if name is None else shorten(name)
+        return wrong(f"expected the {KINDS[kind]}'s name, one of: {names}; got {got}", use_key)
+    try:
+        registered = registry.get(kind, name)
+    except (UnknownComponent, AmbiguousComponent, MissingComponent) as error:
+        return wrong(f"{error}{getattr(error, 'aside', '')}", use_key, error.exit_code)
+    given = {option: value for option, value in table.items() if option != "use"}
+    found = checked_options(registered.component.options, given, registered.owner)
+    return found if found.value is None else Checked(Use(registered, found.value))

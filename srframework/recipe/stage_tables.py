@@ -1,0 +1,104 @@
+"""The ``[[stages]]`` tables: what each is by itself, and their order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from srframework.component import stage_references
+from srframework.faults import at
+from srframework.recipe import graph
+from srframework.recipe.checked_tables import Checked, Note, checked_component, checked_options
+from srframework.recipe.model import PRETRAINED, Reference, Stage, Use
+from srframework.recipe.schema import DEFAULT_LOSS, StageTable
+from srframework.recipe.statements import KeyPath
+from srframework.registry.registry import Registry
+from srframework.training.options import TrainingOptions
+
+
+def stage_tables(data: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
+    """The [[stages]] tables, each with its place; what stands there and is no table is reported elsewhere."""
+    stages = data.get("stages")
+    listed = enumerate(stages) if isinstance(stages, list) else ()
+    return [(index, table) for index, table in listed if isinstance(table, dict)]
+
+
+@dataclass(frozen=True)
+class StageDraft:
+    """A stage, less the recipe's [training]."""
+
+    top: StageTable
+    pruner: Use | None
+    loss: Use
+    overrides: Mapping[str, Any]
+
+
+def checked_stage(registry: Registry, table: Mapping[str, Any]) -> Checked:
+    """What the table of a stage says by itself: the stage, less the recipe's [training]; or nothing."""
+    fields = TrainingOptions.model_fields
+    overrides = {option: value for option, value in table.items() if option in fields}
+    rest = {option: value for option, value in table.items() if option not in fields}
+    problems: list[Note] = []
+
+    def take(found: Checked, key: KeyPath = ()) -> Any:
+        problems.extend(note._replace(key=(*key, *note.key)) for note in found.problems)
+        return found.value
+
+    top = take(checked_options(StageTable, rest, also=list(fields)))
+    training = take(checked_options(TrainingOptions, overrides))
+    found = checked_component(registry, "debiaser", table.get("loss", DEFAULT_LOSS))
+    if found.value is None and "loss" not in table:
+        message = f"missing; expected: {StageTable.model_fields['loss'].description}"
+        found = Checked(None, (Note((), message),))
+    loss = take(found, ("loss",))
+    pruner = take(checked_component(registry, "pruner", table["pruner"]), ("pruner",)) if "pruner" in table else None
+    if top is not None:
+        if top.op == "prune" and "pruner" not in table:
+            message = "missing; a stage with op = 'prune' needs a pruner: { use = ... }"
+            problems.append(Note(("pruner",), message))
+        if top.op == "train" and "pruner" in table:
+            message = "expected no pruner in a stage with op = 'train'; op = 'prune' has one"
+            problems.append(Note(("pruner",), message))
+        if top.op == "prune" and top.mask is not None:
+            message = "expected no mask in a stage with op = 'prune', which finds its own"
+            problems.append(Note(("mask",), message))
+    is_known = None not in (top, training, loss) and (pruner is not None or top.op == "train")
+    return Checked(StageDraft(top, pruner, loss, overrides) if is_known else None, tuple(problems))
+
+
+def with_training(draft: StageDraft, common: Mapping[str, Any]) -> Stage:
+    """The stage, with its training options."""
+    top, pruner = draft.top, draft.pruner
+    weights = Reference.parse(top.weights)
+    training = TrainingOptions.model_validate({**common, **draft.overrides})
+    if training.best_after is None:
+        with at(stage=top.name):
+            fine_tuned = weights.stage != PRETRAINED
+            default = 0.0 if pruner is None else pruner.registered.best_after(pruner.options, fine_tuned)
+        training = training.model_copy(update={"best_after": default})
+    mask = Reference.parse(top.mask) if top.mask is not None else None
+    return Stage(top.name, top.op, weights, mask, pruner, draft.loss, training)
+
+
+def ordered(registry: Registry, tables: Sequence[tuple[int, dict[str, Any]]]) -> tuple[list[str], list[graph.Wrong]]:
+    """The names of the stages in order, none where a reference is wrong; and what is wrong.
+
+    That there is no stage of some name counts for nothing where a stage has none, which may be the one.
+    """
+    nodes = graph.nodes(tables, partial(_named_in_loss, registry))
+    wrong = list(graph.check(nodes))
+    if wrong:
+        if all(isinstance(table.get("name"), str) for _, table in tables):
+            return [], wrong
+        return [], [each for each in wrong if not each.is_unknown]
+    return graph.order(nodes), []
+
+
+def _named_in_loss(registry: Registry, table: Mapping[str, Any]) -> list[str]:
+    """The options of a stage's loss that name stages; none where there is no such loss."""
+    loss = table.get("loss")
+    name = loss.get("use") if isinstance(loss, dict) else None
+    known = [each for each in registry.of_kind("debiaser") if name in (each.name, each.full_name)]
+    return stage_references(known[0].component.options) if len(known) == 1 else []
