@@ -1,1 +1,1 @@
-"""Claims: what a recipe is to confirm or refute, over several seeds, and the verdicts. Imported by cli alone."""
+"""Claims that a recipe confirms or refutes over several seeds, and their verdicts. Imported only by cli."""

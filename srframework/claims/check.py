@@ -1,4 +1,4 @@
-"""Is the claim of a recipe right? Its table by itself, then the levels and the OOD splits that it names."""
+"""Check the claim of a recipe: its table, then the levels and the OOD splits that it names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from srframework.text import listed, nearest, shorten
 
 
 def check_table(data: Mapping[str, Any], add: Add) -> None:
-    """Report what is wrong with the ``[claim]`` table of a recipe.
+    """Report the problems of the ``[claim]`` table of a recipe.
 
     Args:
         data: All tables of the recipe, with a ``claim``.
@@ -44,7 +44,7 @@ def _check_stages(claim: Claim, tables: Any, add: Add) -> None:
     names = [table.get("name") for table in tables if isinstance(table, dict)] if isinstance(tables, list) else []
     stages = {name for name in names if isinstance(name, str)}
     if not stages or len(stages) < len(tables):
-        return  # which stages are meant is known when all have names
+        return  # a stage without a name has an error of its own
     unknown = 0
     for index, check in enumerate(claim.parsed):
         for name in sorted({figure.stage for figure in check.figures} - stages):
@@ -55,10 +55,10 @@ def _check_stages(claim: Claim, tables: Any, add: Add) -> None:
 
 
 def check_levels(claim: Claim, plan: Plan) -> None:
-    """Refuse a figure of a sparsity level that its stage does not keep; a stage whose length is not known is left out.
+    """Refuse a figure of a sparsity level that its stage does not keep; skip stages of unknown length.
 
     Raises:
-        UsageError: There is one; names the levels that the stage keeps.
+        UsageError: There is such a figure; lists the levels that the stage keeps.
     """
     for check in claim.parsed:
         for figure in check.figures:
@@ -74,7 +74,7 @@ def check_splits(claim: Claim, splits: Collection[str]) -> None:
         splits: The names of the OOD splits.
 
     Raises:
-        UsageError: There is one; names the splits.
+        UsageError: There is such a figure; lists the splits.
     """
     for check in claim.parsed:
         for figure in check.figures:

@@ -1,4 +1,4 @@
-"""A claim: what a recipe is to confirm or refute, in figures, over several seeds."""
+"""A claim: checks of figures that a recipe confirms or refutes over several seeds."""
 
 from __future__ import annotations
 
@@ -48,23 +48,23 @@ class Figure:
         """Read a figure.
 
         Raises:
-            ValueError: It is none; says what was expected.
+            ValueError: The text is not valid; says what was expected.
         """
         found = _FIGURE.fullmatch(text)
-        assert found is not None, "what is parsed has been found by that very pattern"
+        assert found is not None, "the caller has matched the same pattern"
         kind, split, named = found.groups()
         stage, at, point = named.partition("@")
         if split and kind != "ood":
-            raise ValueError(f"{text}: a split goes with ood alone")
+            raise ValueError(f"{text}: only ood takes a split")
         if at and not re.fullmatch(r"0?\.\d+", point):
             raise ValueError(f"{text}: a stage, or a sparsity level of one, such as imp@0.7")
         return cls(text, kind, split, stage, float(point) if at else None)
 
     def of(self, stages: Sequence[Mapping[str, Any]]) -> float:
-        """Its value among the stages of a run's report.
+        """Its value in the report of a run.
 
         Raises:
-            UsageError: There is no such stage, level or split; names those there are.
+            UsageError: There is no such stage, level or split; lists the existing ones.
         """
         named = {stage["name"]: stage for stage in stages}
         found = self._choose(named, self.stage, "a stage")
@@ -87,12 +87,12 @@ class Figure:
 
 @dataclass(frozen=True)
 class Check:
-    """``left >= right``: two sums of figures, times numbers; or ``sd(a) < sd(b)``, of two figures.
+    """``left >= right``, where both sides are sums of figures times numbers; or ``sd(a) < sd(b)`` of two figures.
 
     Attributes:
         text: As it is written.
-        figures: Those in it, each once; of two standard deviations, that which is to be the lesser first.
-        strict: Whether equal is not enough.
+        figures: Its distinct figures; for two standard deviations, the one that must be smaller comes first.
+        strict: Whether equality is not enough.
     """
 
     text: str
@@ -102,7 +102,7 @@ class Check:
 
     @property
     def compares_spreads(self) -> bool:
-        """Whether it is of two standard deviations."""
+        """Whether it compares two standard deviations."""
         return self._margin is None
 
     @classmethod
@@ -110,7 +110,7 @@ class Check:
         """Read a check.
 
         Raises:
-            ValueError: It is none; says what was expected.
+            ValueError: The text is not valid; says what was expected.
         """
         if spreads := _SPREADS.fullmatch(text):
             pair = [Figure.parse(spreads[1]), Figure.parse(spreads[6])]
@@ -145,8 +145,8 @@ class Check:
         return check
 
     def margin(self, values: Mapping[str, float]) -> float:
-        """By how much the greater side exceeds the lesser, given the value of each figure by its text."""
-        assert self._margin is not None, "standard deviations have none"
+        """The difference of the two sides, which must not be negative; ``values``: text of a figure -> its value."""
+        assert self._margin is not None, "a check of standard deviations has no margin"
         numbered = {f"f{index}": values[figure.text] for index, figure in enumerate(self.figures)}
         return _evaluate(self._margin, numbered)
 
@@ -172,7 +172,7 @@ def _parsable(text: str) -> str:
 
 
 def _some(checks: tuple[str, ...]) -> tuple[str, ...]:
-    if not checks:  # min_length would count those that are right alone
+    if not checks:  # min_length would count only the valid checks
         raise ValueError("at least 1 of them")
     return checks
 
@@ -180,11 +180,11 @@ def _some(checks: tuple[str, ...]) -> tuple[str, ...]:
 class Claim(Options):
     """The ``[claim]`` table of a recipe."""
 
-    statement: str = Field(min_length=1, description="What is claimed, in a sentence.")
-    source: str = Field("", description="Where it is claimed: a section of the paper.")
-    note: str = Field("", description="What a reader of the verdict should know.")
+    statement: str = Field(min_length=1, description="The claim, as a sentence.")
+    source: str = Field("", description="Source of the claim: a section of the paper.")
+    note: str = Field("", description="A remark for readers of the verdict.")
     checks: Annotated[tuple[Annotated[str, AfterValidator(_parsable)], ...], AfterValidator(_some)] = Field(
-        strict=False, description=f"What must be so for the claim to hold: {_FORM}."
+        strict=False, description=f"Conditions that must all hold for the claim to hold: {_FORM}."
     )
 
     @cached_property

@@ -1,4 +1,4 @@
-"""A claim, judged by several runs of its recipe."""
+"""Judge a claim by several runs of its recipe."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Judgement:
     """The result of judging a claim by several runs.
 
     Attributes:
-        figures: Each figure in it -> its values, one for each run.
-        checks: Each check -> holds, does not hold, or undecided.
-        verdict: Holds where all checks do; does not hold where one does not; else undecided.
+        figures: Figure -> its values, one per run.
+        checks: Check -> holds, does not hold, or undecided.
+        verdict: Holds if all checks hold; does not hold if one does not; else undecided.
     """
 
     figures: dict[str, list[float]]
@@ -26,11 +26,11 @@ class Judgement:
 
 
 def judge(claim: Claim, runs: Sequence[Sequence[Mapping[str, Any]]]) -> Judgement:
-    """Judge a claim by the reports of runs that differ in their seed alone.
+    """Judge a claim by the reports of runs that differ only in their seed.
 
     Args:
-        claim: With its checks.
-        runs: For each run, the stages of its report.
+        claim: The claim.
+        runs: The stages of each run's report.
 
     Raises:
         UsageError: A check names a stage, level or split that the reports do not have.
@@ -50,8 +50,8 @@ def judge_check(check: Check, values: Mapping[str, Sequence[float]], checks: int
 
     Args:
         check: The check.
-        values: The values of each figure over the seeds, by its text.
-        checks: How many the claim has.
+        values: Text of a figure -> its values over the seeds.
+        checks: Number of checks of the claim.
     """
     if check.compares_spreads:
         lesser, greater = (values[figure.text] for figure in check.figures)

@@ -1,4 +1,4 @@
-"""The claims that a user names: their recipes, at each seed."""
+"""The recipes of claims, one for each seed."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from srframework.registry.registry import Registry
 from srframework.text import nearest
 
 FOLDER = "claims/"
-"""Of the shipped recipes, the folder with those of the paper's claims."""
+"""Folder of the shipped recipes that test the paper's claims."""
 
 RESERVED = ("claims.json", "sweep.json", "logs")
-"""What the directory of claims has besides a folder for each claim."""
+"""Names in a claims directory that are not the folder of a claim."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class ClaimRecipe:
     """A claim, and the runs that it needs.
 
     Attributes:
-        name: As the user names it; of a shipped one, the name of the recipe.
+        name: As the user names it; for a shipped claim, the name of its recipe.
         claim: The claim.
-        cells: Its recipe at each seed.
+        cells: The recipe with each seed.
     """
 
     name: str
@@ -55,11 +55,11 @@ def load_claims(
     """Read and check the recipes of some claims.
 
     Args:
-        names: Paths, or names of shipped recipes, also without ``claims/``; each counts once.
-        seeds: Of the runs of each claim.
+        names: Paths, or names of shipped recipes, with or without ``claims/``; repeated names count once.
+        seeds: Seeds of the runs of each claim.
         registry: The components.
-        overrides: ``key=value``, of every recipe; a seed among them has no effect.
-        files: Look at the files that the recipes name too.
+        overrides: ``key=value`` for every recipe; an override of the seed has no effect.
+        files: Also checks the files that the recipes name.
 
     Raises:
         RecipeError: A recipe or its claim is wrong; has all problems of the recipe.
@@ -78,7 +78,7 @@ def load_claims(
 
 
 def check_claims(claims: Sequence[ClaimRecipe]) -> None:
-    """Refuse figures of sparsity levels that a stage does not keep, as far as the levels are known without the data.
+    """Refuse figures of sparsity levels that a stage does not keep, if the levels are known without the data.
 
     Raises:
         UsageError: A claim has such a figure.
@@ -102,7 +102,7 @@ def _resolved(name: str) -> str:
 
 
 def _folder(name: str, used: set[str]) -> str:
-    """The name of a claim as that of a folder, unlike those in ``used`` also where case does not count; added there."""
+    """A folder name for a claim that differs from those in ``used``, ignoring case; adds it there."""
     folder = re.sub(r"[^A-Za-z0-9._-]+", "-", name.removeprefix(FOLDER)).strip("-.") or "claim"
     while folder.casefold() in used:
         folder += "+"

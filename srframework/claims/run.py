@@ -1,4 +1,4 @@
-"""Claims as a function: their recipes over several seeds, as one sweep, and the verdicts."""
+"""Run claims from Python: their recipes over several seeds as one sweep, then the verdicts."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ ROWS = "claims.json"
 
 
 class ClaimEvents(SweepEvents):
-    """The events of the sweep, and one more."""
+    """The events of a sweep of claims."""
 
     def refused(self, name: str, why: str) -> None:
-        """The data of a claim cannot answer it, or cannot be read; none of its runs starts."""
+        """The data of a claim cannot be read or lack an OOD split; none of its runs starts."""
 
 
 @dataclass(frozen=True)
 class ClaimsResult:
-    """What became of some claims.
+    """The result of running claims.
 
     Attributes:
         path: The directory.
-        rows: For each claim what ``claims --json`` prints: ``claim``, ``statement``, ``source``, ``note``, ``verdict``,
-            ``figures``, ``checks``; of one that failed also ``error``.
-        sweep: Of the runs; None where nothing ran.
+        rows: For each claim the object that ``claims --json`` prints: ``claim``, ``statement``, ``source``, ``note``,
+            ``verdict``, ``figures``, ``checks``; a failed claim also has ``error``.
+        sweep: The sweep of the runs; None if nothing ran.
     """
 
     path: Path
@@ -61,18 +61,18 @@ def run_claims(
     workers: Workers | None = None,
     events: ClaimEvents | None = None,
 ) -> ClaimsResult:
-    """Run the recipes of claims, as one sweep, and judge each claim; a claim that fails stops no other.
+    """Run the recipes of claims as one sweep and judge each claim; a failing claim does not stop the others.
 
     Args:
         claims: At least one: see :func:`srframework.claims.recipes.load_claims`.
         registry: The components.
         store: Where the results of stages are kept.
-        out: The directory: new, empty, or of the same claims; None for the default one, which the recipes determine.
-        workers: Who does the work; None: this process.
-        events: Gets every event.
+        out: A new or empty directory, or one of the same claims; None for the default, which follows from the recipes.
+        workers: The launcher and its workers; None for this process.
+        events: Receives every event.
 
     Raises:
-        UsageError: A claim names a sparsity level that its stage does not keep; else see
+        UsageError: A claim names a sparsity level that its stage does not keep; also the errors of
             :func:`srframework.sweeps.run.run_sweep`.
         RunDirectoryError: The directory cannot be written.
     """
@@ -80,7 +80,7 @@ def run_claims(
     events = events or ClaimEvents()
     every = [cell for claim in claims for cell in claim.cells]
     path = out or Path("runs") / f"claims-{digest([cell.recipe.table() for cell in every])[:8]}"
-    SweepDirectory(path, every, beside=[ROWS])  # refuses the directory of something else, before the data are read
+    SweepDirectory(path, every, beside=[ROWS])  # refuses the directory of another sweep before any data are read
     check_claims(claims)
     refused = _refused(claims)
     for name, why in refused.items():
@@ -101,8 +101,7 @@ def run_claims(
 
 
 def _refused(claims: Sequence[ClaimRecipe]) -> dict[str, str]:
-    """The claims whose data lack an OOD split that they name, or cannot be read, with the reason; equal data are read
-    once."""
+    """The claims whose data cannot be read or lack an OOD split that they name -> the reason; reads equal data once."""
     read: dict[str, list[str]] = {}
     found: dict[str, str] = {}
     for each in claims:
@@ -121,7 +120,7 @@ def _refused(claims: Sequence[ClaimRecipe]) -> dict[str, str]:
 
 
 def _judged(claim: ClaimRecipe, reports: Sequence[Mapping[str, Any]]) -> Judgement | str:
-    """The judgement of a claim by its runs; or the error for which there is none."""
+    """The judgement of a claim by its runs, or an error message."""
     error = next((report["error"] for report in reports if "error" in report), None)
     if error is not None:
         return str(error)

@@ -1,7 +1,8 @@
-"""Whether something holds, by its values over seeds.
+"""Decide whether a check holds, by its values over seeds.
 
-A check holds at a level of 5 % by itself, and a claim only where all its checks do, so that it holds at 5 % too.
-A claim does not hold where *any* of its checks does not; that side's 5 % is divided by their number (Bonferroni).
+Each check is tested at a level of 5 %. A claim holds if all its checks hold, so its level is 5 % too.
+A claim does not hold if *any* check does not hold; the 5 % of that side are divided by the number of checks
+(Bonferroni).
 """
 
 from __future__ import annotations
@@ -12,24 +13,24 @@ from collections.abc import Sequence
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 
 LEVEL = 0.05
-"""Of each side, by Student's t for means and by Fisher's F for standard deviations."""
+"""Level of each side: Student's t for means, Fisher's F for standard deviations."""
 
 FEWEST = 3
-"""Seeds below which nothing is decided."""
+"""Fewest seeds that can decide a check."""
 
 ROUNDING = 1e-9
-"""Below this a margin is 0: 0.3 - 0.1 - 0.2 is no shortfall."""
+"""Smaller margins count as 0: 0.3 - 0.1 - 0.2 is not negative."""
 
 
 def decide(margins: Sequence[float], strict: bool = False, checks: int = 1) -> str:
-    """Whether a margin is at least 0, or, where ``strict``, above 0.
+    """Whether a margin is at least 0, or above 0 if ``strict``.
 
-    Where all values are the same there is nothing to doubt: a tie holds, unless ``strict``.
+    If all values are equal, the result is certain: a tie holds unless ``strict``.
 
     Args:
-        margins: One for each seed; undecided with fewer than :data:`FEWEST`.
+        margins: One margin per seed; undecided with fewer than :data:`FEWEST`.
         strict: Whether 0 is not enough.
-        checks: Of the claim to which it belongs.
+        checks: Number of checks of the claim.
 
     >>> decide([0.2, 0.21, 0.19]), decide([0.0, 0.0, 0.0]), decide([0.0, 0.0, 0.0], strict=True)
     ('holds', 'holds', 'does not hold')
@@ -48,7 +49,7 @@ def decide(margins: Sequence[float], strict: bool = False, checks: int = 1) -> s
 
 
 def compare_spreads(lesser: Sequence[float], greater: Sequence[float], checks: int = 1) -> str:
-    """Whether the standard deviation of ``lesser`` is below that of ``greater``; as :func:`decide` does.
+    """Whether the standard deviation of ``lesser`` is below that of ``greater``; parameters as in :func:`decide`.
 
     >>> compare_spreads([0.50, 0.51, 0.52], [0.1, 0.5, 0.9])
     'holds'

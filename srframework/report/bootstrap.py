@@ -1,7 +1,7 @@
 """Paired bootstrap intervals of a difference B − A (Efron & Tibshirani 1993, §13.3: percentiles), 95 %.
 
-N examples, C labels, S runs, R resamples. Examples that are predicted alike in every run are of one *sort*;
-drawing N examples with replacement is drawing how many there are of each of the K sorts, a multinomial.
+N examples, C labels, S runs, R resamples. Examples with the same label and the same predictions in every run are of
+one *sort*. Drawing N examples with replacement means drawing a count for each of the K sorts: a multinomial.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from srframework.report.metrics import Floats, Metric
 Ints: TypeAlias = NDArray[np.int64]
 
 SEED = 20221003
-"""Of the resampling, so that a comparison can be repeated to the last digit."""
+"""Seed of the resampling, so that a comparison gives the same digits again."""
 
 MOST_NUMBERS = 1 << 21
 """Entries of the largest table of counts, or of confusion matrices."""
@@ -26,11 +26,11 @@ MOST_NUMBERS = 1 << 21
 
 @dataclass(frozen=True)
 class Sample:
-    """What runs of A and of B say of the same N examples.
+    """The predictions of the runs of A and of B for the same N examples.
 
     Attributes:
-        labels: ``(N,)``, the true ones, at least 0.
-        a, b: ``(S, N)`` each, the predicted ones; their S need not be the same.
+        labels: ``(N,)``, true labels, at least 0.
+        a, b: ``(S, N)`` each, predicted labels; A and B may have different S.
     """
 
     labels: Ints
@@ -39,12 +39,12 @@ class Sample:
 
 
 def over_examples(metric: Metric, samples: Sequence[Sample], resamples: int) -> tuple[float, float]:
-    """The interval of the difference in the mean over runs, as examples are drawn anew.
+    """The interval of the difference of means over runs, when examples are resampled.
 
     Args:
-        metric: Of the predicted and the true labels.
-        samples: One where all runs saw the same examples; else one for each set of examples, which
-            are drawn independently, and weigh as many runs as A has there.
+        metric: Computed from predicted and true labels.
+        samples: One sample if all runs have the same examples; otherwise one for each set of examples. Sets are
+            resampled independently, and each counts with the number of runs that A has on it.
         resamples: R.
     """
     generator = np.random.default_rng(SEED)
@@ -54,14 +54,14 @@ def over_examples(metric: Metric, samples: Sequence[Sample], resamples: int) -> 
 
 
 def over_seeds(differences: Sequence[float], resamples: int) -> tuple[float, float]:
-    """The interval of the mean of the differences, one a seed, as seeds are drawn anew."""
+    """The interval of the mean difference (one per seed), when seeds are resampled."""
     count = len(differences)
     drawn = np.random.default_rng(SEED).multinomial(count, np.full(count, 1 / count), size=resamples)
     return _percentiles(drawn @ np.asarray(differences, dtype=np.float64) / count)
 
 
 def point(metric: Metric, labels: Ints, predicted: Ints) -> float:
-    """The metric itself, of ``(N,)`` labels and predictions."""
+    """The metric of ``(N,)`` labels and predictions."""
     return float(metric(_confusion(np.ones((1, len(labels))), labels, predicted, _classes(labels, predicted)))[0])
 
 
@@ -81,12 +81,12 @@ def _differences(metric: Metric, sample: Sample, resamples: int, generator: np.r
 
 
 def _classes(*labels: Ints) -> int:
-    """C, as far as the labels show it, at least 2."""
+    """C: the largest label plus 1, at least 2."""
     return max(2, 1 + max(int(each.max()) for each in labels))
 
 
 def _confusion(counts: Floats, labels: Ints, predicted: Ints, classes: int) -> Floats:
-    """Of each of R resamples: ``(R, K)`` counts, ``(K,)`` labels and predictions of the sorts -> ``(R, C, C)``."""
+    """``(R, K)`` counts, ``(K,)`` labels and predictions of the sorts -> ``(R, C, C)`` confusion matrices."""
     cells, cell_of = np.unique(labels * classes + predicted, return_inverse=True)
     of_cell = np.zeros((len(labels), len(cells)))
     of_cell[np.arange(len(labels)), cell_of] = 1
@@ -96,7 +96,7 @@ def _confusion(counts: Floats, labels: Ints, predicted: Ints, classes: int) -> F
 
 
 def _counts(numbers: Ints, resamples: int, rows: int, generator: np.random.Generator) -> Iterator[Floats]:
-    """Resampled numbers of each sort, ``(at most rows, K)``, R in all."""
+    """Resampled counts of each sort, in tables of at most ``(rows, K)``; R rows in total."""
     total = int(numbers.sum())
     for start in range(0, resamples, rows):
         size = min(rows, resamples - start)

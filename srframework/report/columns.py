@@ -1,4 +1,4 @@
-"""The columns of the table of results: what varies, stage, sparsity, figures, n."""
+"""The columns of the results table: settings that vary, stage, sparsity, figures, n."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from srframework.report.result_rows import Row, Statistic, rank
 from srframework.text import did_you_mean, nearest
 
 NUMERIC = ("sparsity", "id", "also", "ood", "n")
-"""Kinds of column that are set to the right."""
+"""Kinds of column that are aligned to the right."""
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,10 @@ class Column:
     """One column.
 
     Attributes:
-        key: In full: ``stages.srnet.pruner.sparsity``, ``ood.hans``, ``n``.
+        key: The full key: ``stages.srnet.pruner.sparsity``, ``ood.hans``, ``n``.
         heading: For people.
         kind: ``setting``, ``stage``, ``metric``, or one of :data:`NUMERIC`.
-        split: Of ``also`` and ``ood``.
+        split: The split, for ``also`` and ``ood``.
     """
 
     key: str
@@ -31,7 +31,7 @@ class Column:
     split: str = ""
 
     def value(self, row: Row) -> Any:
-        """A :class:`Statistic` for figures; None where there is nothing."""
+        """The value in a row: a :class:`Statistic` for figures; None if there is no value."""
         if self.kind == "setting":
             return row.values.get(self.key)
         if self.kind in ("stage", "metric"):
@@ -39,7 +39,7 @@ class Column:
         return len(row.figures) if self.kind == "n" else row.statistic(self.kind, self.split)
 
     def text(self, row: Row, plus_minus: str = " ± ") -> str:
-        """As it is printed: shares in percent, mean ± sd; of sparsity the mean."""
+        """The printed text: percent, as mean ± sd; only the mean for sparsity."""
         value = self.value(row)
         if not isinstance(value, Statistic):
             return "" if value is None else str(value)
@@ -48,8 +48,8 @@ class Column:
 
 
 def columns(keys: Sequence[str], rows: Sequence[Row]) -> list[Column]:
-    """All columns of these rows; a setting's heading is the shortest end of its key that is no other heading, and
-    more than ``use``."""
+    """All columns of these rows. The heading of a setting is the shortest end of its key that is not ``use`` and not
+    another heading."""
     metrics = list(dict.fromkeys(row.metric for row in rows))
     of = f" {metrics[0]}" if len(metrics) == 1 else ""
     fixed = [Column("stage", "stage", "stage")]
@@ -60,12 +60,12 @@ def columns(keys: Sequence[str], rows: Sequence[Row]) -> list[Column]:
         fixed += [Column(f"{kind}.{split}", f"{before}{split}{of}", kind, split) for split in splits]
     fixed.append(Column("n", "n", "n"))
     shown = [key for key in keys if any(key in row.values for row in rows)]
-    taken = {column.heading for column in fixed}
-    return [Column(key, _heading(key, shown, taken), "setting") for key in shown] + fixed
+    used = {column.heading for column in fixed}
+    return [Column(key, _heading(key, shown, used), "setting") for key in shown] + fixed
 
 
 def words(column: Column, among: Sequence[Column]) -> list[str]:
-    """What a user may call a column, the usual name first: ``OOD`` where there is but one such, else ``hans``."""
+    """Names that a user may give for a column, the usual first: ``OOD`` for the only OOD split, else ``hans``."""
     if not column.split:
         return ["ID", column.heading] if column.kind == "id" else [column.heading, column.key]
     before = "OOD " if column.kind == "ood" else ""
@@ -75,14 +75,14 @@ def words(column: Column, among: Sequence[Column]) -> list[str]:
 
 
 def ordered(rows: Sequence[Row], by: str, among: Sequence[Column]) -> list[Row]:
-    """The rows by a column, ``-`` before its name for descending; those without a value last.
+    """The rows sorted by a column; ``-`` before its name means descending. Rows without a value come last.
 
     Raises:
-        UsageError: No such column; names them, and the nearest.
+        UsageError: There is no such column; lists the columns and the nearest one.
     """
     descending, name = by.startswith("-"), by.removeprefix("-")
     called = [(column, words(column, among)) for column in among]
-    names = {said.lower(): column for column, every in reversed(called) for said in every}
+    names = {name.lower(): column for column, every in reversed(called) for name in every}
     column = names.get(name.lower()) if name else None
     if column is None:
         usual = ", ".join(every[0] for _, every in called)
@@ -97,10 +97,10 @@ def ordered(rows: Sequence[Row], by: str, among: Sequence[Column]) -> list[Row]:
     return sorted(there, key=place, reverse=descending) + [row for row in rows if column.value(row) is None]
 
 
-def _heading(key: str, keys: Sequence[str], taken: set[str]) -> str:
+def _heading(key: str, keys: Sequence[str], used: set[str]) -> str:
     parts = key.split(".")
     for length in range(1, len(parts)):
         short = ".".join(parts[-length:])
-        if short not in (*taken, "use") and not any(each.endswith(f".{short}") for each in keys if each != key):
+        if short not in (*used, "use") and not any(each.endswith(f".{short}") for each in keys if each != key):
             return short
     return key

@@ -1,4 +1,4 @@
-"""Two experiments side by side: what differs in what they were, and in what came out."""
+"""Two experiments side by side: differences in recipe, versions and data, and in the figures."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from srframework.report.result_rows import comparable
 from srframework.run.results import Figures
 
 _MOST = 4 << 30
-"""Bytes of the largest file of predictions that is read."""
+"""Size limit of a predictions file, in bytes."""
 
 _LABELS = 1 << 8
-"""More than any task has."""
+"""Upper bound of label indices; no task has so many."""
 
 _NEAR = 1e-6
-"""How far a figure may be from what its predictions give."""
+"""Largest allowed distance of a reported figure from the figure computed from its predictions."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Something that is not the same; None where a side does not have it."""
+    """A value that differs; None if a side does not have it."""
 
     key: str
     a: Any
@@ -42,14 +42,14 @@ class Difference:
 
 @dataclass(frozen=True)
 class Compared:
-    """One figure of both sides, a share in [0, 1]: the mean over the seeds.
+    """One figure of both sides, a fraction in [0, 1]: the mean over the seeds.
 
     Attributes:
         kind: ``"id"``, ``"also"`` or ``"ood"``.
         difference: b − a.
-        interval: 95 %, as examples are drawn anew; None where it cannot be had, for which ``note`` is the reason.
-        examples: How many there are; None where there is no interval.
-        seeds_interval: 95 %, as seeds are drawn anew; None for less than two common seeds.
+        interval: 95 % interval over resampled examples; None if it cannot be computed; ``note`` says why.
+        examples: Number of examples; None if there is no interval.
+        seeds_interval: 95 % interval over resampled seeds; None for fewer than two common seeds.
     """
 
     stage: str
@@ -66,18 +66,18 @@ class Compared:
     note: str | None
 
     def to_json(self) -> dict[str, Any]:
-        """As ``compare --json`` prints it."""
+        """The row that ``compare --json`` prints."""
         return asdict(self)
 
 
 def recipe_differences(a: Side, b: Side) -> list[Difference]:
-    """Of the resolved recipes, the seed apart."""
+    """Differences of the resolved recipes, without the seed."""
     tables = [{"name": side.first.settings.recipe, **side.first.settings.values} for side in (a, b)]
     return _differences(*tables)
 
 
 def version_differences(a: Side, b: Side) -> list[Difference]:
-    """Of what the runs were made with, and the number of processes; several, where the runs of a side are not alike."""
+    """Differences of versions and of the number of processes; a side whose runs differ has several values."""
     tables: list[dict[str, Any]] = []
     for side in (a, b):
         machines = side.facts("machine")
@@ -91,7 +91,7 @@ def version_differences(a: Side, b: Side) -> list[Difference]:
 
 
 def data_differences(a: Side, b: Side) -> list[Difference]:
-    """Splits whose examples are not the same, by seed: number of examples, and the start of the fingerprint."""
+    """Splits whose examples differ, by seed: number of examples and first digits of the fingerprint."""
     pairs = paired_seeds(a, b)
     facts = [side.facts("data") for side in (a, b)]
     found: dict[str, Difference] = {}
@@ -102,22 +102,22 @@ def data_differences(a: Side, b: Side) -> list[Difference]:
 
 
 def paired_seeds(a: Side, b: Side) -> list[tuple[int, int]]:
-    """The common seeds; where there is none, every seed of A with every one of B."""
+    """The common seeds as pairs; if there is none, every seed of A with every seed of B."""
     common = [(seed, seed) for seed in a.runs if seed in b.runs]
     return common or [(of_a, of_b) for of_a in a.runs for of_b in b.runs]
 
 
 def compare_sides(a: Side, b: Side, resamples: int, registry: Registry) -> list[Compared]:
-    """Every figure that both have, over the common seeds, or, where there is none, over all.
+    """Compare every figure that both sides have, over their common seeds, or over all seeds if none is common.
 
     Args:
         a: One side.
-        b: The other.
-        resamples: Of the bootstrap.
+        b: The other side.
+        resamples: Number of bootstrap resamples.
         registry: The components; the evaluators of A's recipe compute the metric of resampled examples.
 
     Raises:
-        UsageError: They have no stage in common; says which each has.
+        UsageError: They have no stage in common; lists the stages of each.
     """
     of_a, of_b = a.stages(), b.stages()
     rows: list[Compared] = []
@@ -126,10 +126,10 @@ def compare_sides(a: Side, b: Side, resamples: int, registry: Registry) -> list[
         if metric == other:
             rows += _compare(a, b, place, metric, of_a[place][1], of_b[place][1], resamples, registry)
     if not rows:
-        told = [
+        names = [
             ", ".join(f"{s} ({m})" for (s, level), (m, _) in each.items() if level is None) for each in (of_a, of_b)
         ]
-        raise UsageError(f"no stage and metric in common: {a.path} has {told[0]}; {b.path} has {told[1]}")
+        raise UsageError(f"no stage and metric in common: {a.path} has {names[0]}; {b.path} has {names[1]}")
     return rows
 
 
@@ -179,51 +179,53 @@ def _compare(
 def _samples(
     a: Side, b: Side, place: Place, split: str, metric: tuple[str, Metric], values: Sequence[Mapping[int, float]]
 ) -> list[Sample]:
-    """The predictions, by the examples that runs have in common.
+    """The predictions, grouped by the set of examples.
 
     Raises:
-        DataError: No interval can be had; says why.
+        DataError: No interval can be computed; says why.
     """
     data = [side.facts("data") for side in (a, b)]
     sets: dict[bytes, tuple[Ints, dict[int, Ints], dict[int, Ints]]] = {}
     for pair in paired_seeds(a, b):
-        said = [
+        read = [
             _predictions(side.predictions_file(seed, place, split), metric, value[seed])
             for side, seed, value in zip((a, b), pair, values, strict=True)
         ]
         prints = [each[seed].get(split, {}).get("sha256") for each, seed in zip(data, pair, strict=True)]
-        if not np.array_equal(said[0][0], said[1][0]) or (None not in prints and prints[0] != prints[1]):
+        if not np.array_equal(read[0][0], read[1][0]) or (None not in prints and prints[0] != prints[1]):
             which = f"of seed {pair[0]} " if pair[0] == pair[1] else ""
             raise DataError(f"the examples {which}are not the same in A and B")
-        key = said[0][0].tobytes() + str(prints[0]).encode()
-        entry = sets.setdefault(key, (said[0][0], {}, {}))
-        entry[1][pair[0]], entry[2][pair[1]] = said[0][1], said[1][1]
+        key = read[0][0].tobytes() + str(prints[0]).encode()
+        entry = sets.setdefault(key, (read[0][0], {}, {}))
+        entry[1][pair[0]], entry[2][pair[1]] = read[0][1], read[1][1]
     if len(sets) > 1 and not set(a.runs) & set(b.runs):
         raise DataError("the examples are not the same in all runs, and there is no common seed to pair them by")
     return [Sample(labels, np.stack([*x.values()]), np.stack([*y.values()])) for labels, x, y in sets.values()]
 
 
 def _predictions(path: Path, metric: tuple[str, Metric], figure: float) -> tuple[Ints, Ints]:
-    """True and predicted labels, ``(N,)`` each, which give the figure."""
+    """True and predicted labels, ``(N,)`` each; checked against the reported figure."""
     try:
-        with open_file(path) as file:  # what follows would wait for a pipe
+        with open_file(path) as file:  # safe_open would block on a pipe
             if os.fstat(file.fileno()).st_size > _MOST:
-                raise DataError(f"{path}: expected predictions, got a file of more than {_MOST} bytes")
+                raise DataError(f"{path}: a predictions file must have at most {_MOST} bytes")
         with safe_open(path, framework="np") as tensors:
             label, predicted = tensors.get_tensor("label"), tensors.get_tensor("predicted")
     except FileNotFoundError as error:
         raise DataError(f"no predictions: {path}") from error
     except OSError as error:
-        raise DataError(f"{path}: expected predictions, which cannot be read: {error.strerror or error}") from error
+        raise DataError(f"{path}: the predictions cannot be read: {error.strerror or error}") from error
     except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{path}: expected predictions; {type(error).__name__}: {error}") from error
+        raise DataError(f"{path}: the predictions cannot be read: {type(error).__name__}: {error}") from error
     if not all(np.issubdtype(each.dtype, np.integer) for each in (label, predicted)):
-        raise DataError(f"{path}: expected labels as integers, got {label.dtype} and {predicted.dtype}")
+        raise DataError(f"{path}: labels must be integers (got {label.dtype} and {predicted.dtype})")
     label, predicted = label.astype(np.int64), predicted.astype(np.int64)
     if label.ndim != 1 or label.shape != predicted.shape or not len(label):
-        raise DataError(f"{path}: expected as many labels as predictions, got {label.shape} and {predicted.shape}")
+        raise DataError(
+            f"{path}: labels and predictions must have the same shape (got {label.shape} and {predicted.shape})"
+        )
     if not all(0 <= each.min() <= each.max() < _LABELS for each in (label, predicted)):
-        raise DataError(f"{path}: expected labels from 0 to {_LABELS - 1}, got others")
+        raise DataError(f"{path}: labels must be from 0 to {_LABELS - 1}")
     name, computed = metric
     if abs((got := point(computed, label, predicted)) - figure) > _NEAR:
         raise DataError(f"{path}: the predictions give {name} {got:.6f}, summary.json says {figure:.6f}")

@@ -1,4 +1,4 @@
-"""One side of a comparison: the runs of one experiment, one a seed, with their predictions."""
+"""One side of a comparison: the runs of one experiment, one run per seed, with their predictions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from srframework.run.results import Figures, StageAndLevels
 from srframework.run.stage_files import predictions_file
 
 Place = tuple[str, float | None]
-"""A stage, and a level inside it or None for its end."""
+"""A stage, and a sparsity level inside it; None for the end of the stage."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Side:
 
     Attributes:
         path: As the user wrote it.
-        warnings: Sentences on what was left out.
+        warnings: Sentences about runs that were skipped.
     """
 
     path: str
@@ -37,15 +37,15 @@ class Side:
 
     @classmethod
     def read(cls, path: str, where: Sequence[str] = (), option: str = "--a") -> Side:
-        """A run's directory, or one of several that differ in their seed alone.
+        """Read the directory of a run, or of several runs that differ only in their seed.
 
         Args:
             path: The directory.
-            where: Which of its runs are meant, as for :func:`~srframework.report.selection.conditions`.
-            option: What the user writes those with.
+            where: Conditions that choose runs; see :func:`~srframework.report.selection.conditions`.
+            option: The option with which the user writes the conditions.
 
         Raises:
-            UsageError: There is no finished run, or none that is meant, or there is more than one experiment.
+            UsageError: There is no finished run, no run meets the conditions, or there is more than one experiment.
             DataError: The only run's summary.json is damaged.
         """
         found = find_runs([path], levels=True)
@@ -58,26 +58,25 @@ class Side:
         if keys := varying(dict.fromkeys(run.settings for run in chosen)):
             more = f" and {len(keys) - 3} more" if keys[3:] else ""
             raise UsageError(
-                f"{path}: expected runs that differ in their seed alone, got {len(chosen)} with several values of "
-                f"{', '.join(keys[:3])}{more}; choose with {option} {_example(keys[0], chosen)}, or name one of them, "
-                "or a directory of like ones"
+                f"{path}: the runs must differ only in their seed, but {len(chosen)} runs have several values of "
+                f"{', '.join(keys[:3])}{more}; choose with {option} {_example(keys[0], chosen)}, or "
+                "give the directory of one run or of runs that are alike"
             )
         runs: dict[int, Run] = {}
         for run in chosen:
             if run.seed in runs:
-                raise UsageError(
-                    f"{path}: expected one run a seed, got {runs[run.seed].path} and {run.path} of {run.seed}"
-                )
+                both = f"{runs[run.seed].path} and {run.path}"
+                raise UsageError(f"{path}: expected one run per seed, but {both} both have seed {run.seed}")
             runs[run.seed] = run
         return cls(path, dict(sorted(runs.items())), [*found.damaged, *(f"{p}: unfinished" for p in found.unfinished)])
 
     @property
     def first(self) -> Run:
-        """The run with the lowest seed, for what they have in common."""
+        """The run with the lowest seed."""
         return next(iter(self.runs.values()))
 
     def stages(self) -> dict[Place, tuple[str, dict[int, Figures]]]:
-        """Metric and figures by seed, levels before their stage's end; of what every run has."""
+        """Metric and figures by seed, for each place that every run has; levels come before the end of their stage."""
         found: dict[Place, tuple[str, dict[int, Figures]]] = {}
         for seed, run in self.runs.items():
             for stage in run.stages:
@@ -88,12 +87,12 @@ class Side:
         return {place: each for place, each in found.items() if len(each[1]) == len(self.runs)}
 
     def facts(self, name: str) -> dict[int, Mapping[str, Any]]:
-        """A table of every run.json, by seed; empty where it cannot be read."""
+        """A table of each run.json, by seed; empty if it cannot be read."""
         return {seed: _table(run.fact(name), of_tables=name == "data") for seed, run in self.runs.items()}
 
     @property
     def id_split(self) -> str:
-        """The split of the ID figures; where the run does not say, ``"dev"``."""
+        """The split of the ID figures; ``"dev"`` if the run does not name it."""
         return self.first.id_split or "dev"
 
     def predictions_file(self, seed: int, place: Place, split: str) -> Path:
@@ -104,13 +103,13 @@ class Side:
 
 
 def _example(key: str, runs: Sequence[Run]) -> str:
-    """A condition that some of the runs meet, as it is written in a shell."""
+    """A condition that some of the runs meet, quoted for a shell."""
     values = (run.settings.recipe if key == RECIPE else run.settings.values.get(key) for run in runs)
     value = next(value for value in values if value is not None)
     return shlex.quote(f"{key}={value if isinstance(value, str) else json.dumps(value)}")
 
 
 def _table(value: Any, of_tables: bool) -> Mapping[str, Any]:
-    """A table of a file that may be damaged, less what is wrong in it."""
+    """The valid entries of a table from a file that may be damaged."""
     table = value if isinstance(value, dict) else {}
     return {key: each for key, each in table.items() if isinstance(each, dict) or not of_tables}

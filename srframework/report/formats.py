@@ -1,4 +1,4 @@
-"""The table of results: for a terminal, as JSON, CSV and LaTeX."""
+"""The results table for a terminal, and as JSON, CSV and LaTeX."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ESCAPED |= {character: f"\\{character}" for character in "&%$#_{}"}
 
 
 def text_table(rows: Sequence[Row], columns: Sequence[Column], runs: bool = False) -> Table:
-    """For a terminal; ``runs``: with the directories under each row."""
+    """The table for a terminal; ``runs`` adds the run directories."""
     caption = f"in percent: mean ± standard deviation over n seeds; sparsity: {SPARSITY}"
     table = Table(caption=caption, caption_justify="left")
     for column in columns:
@@ -34,7 +34,7 @@ def text_table(rows: Sequence[Row], columns: Sequence[Column], runs: bool = Fals
 
 
 def as_json(row: Row) -> dict[str, Any]:
-    """Everything of a row: the figures as shares, values in the order of ``seeds``, and the runs they are from."""
+    """A row as JSON: figures as fractions, values in the order of ``seeds``, and the runs."""
     figures: dict[str, Any] = {kind: _statistic(row.statistic(kind)) for kind in ("sparsity", "id")}
     for kind in ("also", "ood"):
         figures[kind] = {split: _statistic(row.statistic(kind, split)) for split in row.splits(kind)}

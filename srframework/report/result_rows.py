@@ -1,4 +1,4 @@
-"""Runs -> rows: each stage under each combination of what varies, with its figures over the seeds."""
+"""Runs -> rows: each stage under each combination of the settings that vary, with its figures over the seeds."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from srframework.report.runs import Run
 from srframework.run.results import Figures
 
 RECIPE = "recipe"
-"""The key of the recipe's name, among what varies."""
+"""The key under which the name of the recipe varies."""
 
 
 @dataclass(frozen=True)
 class Statistic:
-    """Figures over seeds: a share each; ``sd`` with n − 1, None for one."""
+    """A figure over seeds, as fractions; ``sd`` divides by n − 1 and is None for one value."""
 
     mean: float
     sd: float | None
@@ -27,7 +27,7 @@ class Statistic:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Statistic:
-        """Of at least one value."""
+        """Compute from at least one value."""
         mean = math.fsum(values) / len(values)
         if len(values) < 2:
             return cls(mean, None, values)
@@ -36,14 +36,14 @@ class Statistic:
 
 @dataclass
 class Row:
-    """One stage, or a level inside it, under one combination of what varies.
+    """One stage, or a level inside it, under one combination of the settings that vary.
 
     Attributes:
         name: ``srnet``, or ``imp@0.3``.
-        values: What varies and concerns this stage, by key.
-        figures: By seed: one observation each.
-        runs: Every run that has it; more than there are seeds where runs share a stage.
-        conflicts: Pairs of runs with the same settings and seed, and other figures.
+        values: The settings that vary and affect this stage, by key.
+        figures: The figures by seed; one observation per seed.
+        runs: Every run that has the stage; there may be several per seed, since runs share stages.
+        conflicts: Pairs of runs with the same settings and seed but different figures.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Row:
     _first: dict[int, str] = field(default_factory=dict)
 
     def add(self, run: Run, figures: Figures) -> None:
-        """Another run has it; with the same seed, it is the same observation."""
+        """Add the figures of a run; a run with the same seed is the same observation."""
         self.runs.append(run)
         before = self.figures.get(run.seed)
         if before is None:
@@ -69,22 +69,22 @@ class Row:
 
     @property
     def seeds(self) -> list[int]:
-        """In ascending order; n is how many there are."""
+        """The seeds in ascending order; their number is n."""
         return sorted(self.figures)
 
     def statistic(self, kind: str, split: str = "") -> Statistic | None:
-        """Of ``"sparsity"``, ``"id"``, or a split of ``"ood"`` or ``"also"``; None where no run has that split."""
+        """The statistic of ``"sparsity"``, ``"id"``, or a split of ``"ood"`` or ``"also"``; None if there is none."""
         each = [getattr(self.figures[seed], kind) for seed in self.seeds]
         values = [figures[split] for figures in each if split in figures] if split else each
         return Statistic.of(values) if values else None
 
     def splits(self, kind: str) -> list[str]:
-        """The names of its splits of ``"ood"`` or ``"also"``."""
+        """The names of the splits of ``"ood"`` or ``"also"``."""
         return list(dict.fromkeys(split for figures in self.figures.values() for split in getattr(figures, kind)))
 
 
 def summarise(runs: Sequence[Run], levels: bool = False) -> tuple[list[str], list[Row]]:
-    """The keys that vary among the runs, and the rows: by stage as they first come, what varies, level."""
+    """The keys that vary among the runs, and the rows, sorted by stage (in order of appearance), settings and level."""
     keys = varying(dict.fromkeys(run.settings for run in runs))
     rows: dict[tuple[Any, ...], Row] = {}
     shared: dict[tuple[Settings, str, str, float | None], Row] = {}
@@ -116,10 +116,10 @@ def summarise(runs: Sequence[Run], levels: bool = False) -> tuple[list[str], lis
 
 
 def varying(settings: Iterable[Settings]) -> list[str]:
-    """The keys that do not have one value throughout, ``recipe`` first.
+    """The keys with more than one value, ``recipe`` first.
 
-    That a key is missing counts only where its component is the same, or its stage is there: not in
-    a recipe that has another pruner, or no such stage.
+    A missing key counts as another value only if the recipe has the same component or stage: not if it has
+    another pruner, or no such stage.
     """
     every = list(settings)
     found = [RECIPE] if len({each.recipe for each in every}) > 1 else []
@@ -135,14 +135,14 @@ def varying(settings: Iterable[Settings]) -> list[str]:
 
 
 def comparable(value: Any) -> str:
-    """Equal for equal values; 1 and 1.0 are."""
+    """A text that is equal for equal values; 1 and 1.0 are equal."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= sys.float_info.max:
         value = float(value)
     return json.dumps(value, sort_keys=True)
 
 
 def rank(value: Any) -> tuple[Any, ...]:
-    """For sorting what may be of any type: numbers by size, then the rest as text, then what is missing."""
+    """A sort key for values of any type: numbers by size, then others as text, then missing values."""
     if value is None:
         return (2,)
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -151,7 +151,7 @@ def rank(value: Any) -> tuple[Any, ...]:
 
 
 def _owner(settings: Settings, key: str) -> Any:
-    """What a key's presence hangs on: the component whose option it is, or that its stage is there; or None."""
+    """The component or stage that a key depends on; None for neither."""
     table, _, last = key.rpartition(".")
     if last == "use":
         return True if not table.startswith("stages.") else _is_stage(settings, table.rpartition(".")[0])

@@ -1,4 +1,4 @@
-"""What a run was: its resolved recipe, less the seed."""
+"""The settings of a run: its resolved recipe without the seed."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from srframework.recipe.dotted_keys import flat
 from srframework.training.options import PROGRESS
 
 APART = ("name", "schema", "seed", "description", "claim")
-"""Keys of a recipe that are no settings: they are for people, or told apart from them."""
+"""Keys of a recipe that are not settings."""
 
 
 @dataclass(frozen=True, eq=False)
 class Settings:
-    """A resolved recipe without its seed; runs that differ in nothing else share one.
+    """A resolved recipe without its seed; runs that differ only in their seed share one.
 
     Attributes:
-        recipe: Its name.
-        values: By key, as a user writes an override: ``stages.srnet.pruner.sparsity``; less the training options
-            that change nothing of what comes out.
-        builds_on: Stage -> the stages that its result hangs on, itself included.
-        evaluators: Their tables: ``use``, and the options.
+        recipe: Name of the recipe.
+        values: Values by key, written as in an override: ``stages.srnet.pruner.sparsity``; without the training options
+            that do not change the result.
+        builds_on: Stage -> the stages that its result depends on, itself included.
+        evaluators: Tables of the evaluators: ``use`` and options.
     """
 
     recipe: str
@@ -32,7 +32,7 @@ class Settings:
 
     @classmethod
     def of(cls, table: Mapping[str, Any]) -> Settings:
-        """From a recipe's table, as summary.json has it."""
+        """Read the recipe table of summary.json."""
         stages = {stage["name"]: stage for stage in table["stages"]}
         values = flat({key: value for key, value in table.items() if key not in APART})
         for trained in ("training", *(f"stages.{name}" for name in stages)):
@@ -43,17 +43,17 @@ class Settings:
         return cls(str(table["name"]), values, builds_on, evaluators)
 
     def concerns(self, key: str, stage: str) -> bool:
-        """Whether a stage's result hangs on a key: its own, one of what it builds on, or of the whole recipe.
+        """Whether the result of a stage depends on a key: its own, one of a stage that it builds on, or a global one.
 
-        An option of ``[bias]`` is taken to concern every stage, for which losses need a bias model only their plugins
-        know, and none is loaded here.
+        Options of ``[bias]`` count for every stage: only a plugin knows whether its loss needs a bias model, and no
+        plugin is loaded here.
         """
         head, _, rest = key.partition(".")
         return head != "stages" or any(rest.startswith(f"{name}.") for name in self.builds_on.get(stage, ()))
 
 
 def _builds_on(name: str, stages: Mapping[str, Mapping[str, Any]]) -> frozenset[str]:
-    """All that a stage starts from, takes a mask from, or learns from; itself included."""
+    """All stages that give a stage its weights, mask or teacher; itself included."""
     found: set[str] = set()
     waiting = [name]
     while waiting:
@@ -61,8 +61,8 @@ def _builds_on(name: str, stages: Mapping[str, Mapping[str, Any]]) -> frozenset[
         if name not in found:
             found.add(name)
             stage = stages[name]
-            # Any option of a loss may be a reference to a stage; which, only its plugin knows.
-            said = [stage.get("weights"), stage.get("mask"), *stage["loss"].values()]
-            named = {text.partition("@")[0] for text in said if isinstance(text, str)}
+            # Any option of a loss may name a stage; only its plugin knows which options do.
+            values = [stage.get("weights"), stage.get("mask"), *stage["loss"].values()]
+            named = {text.partition("@")[0] for text in values if isinstance(text, str)}
             waiting += [each for each in named if each in stages]
     return frozenset(found)

@@ -1,4 +1,4 @@
-"""Finished runs, found under directories and read."""
+"""Find and read the finished runs under directories."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from srframework.text import shorten
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A finished run; ``id_split``: of which split the ID figures are."""
+    """A finished run; ``id_split`` is the split of the ID figures."""
 
     path: str
     seed: int
@@ -32,12 +32,12 @@ class Run:
     stages: Sequence[StageFigures]
 
     def record(self) -> dict[str, Any]:
-        """Where it is, its resolved recipe, the exact versions of everything; those are read now."""
+        """Its directory, resolved recipe and versions; reads run.json."""
         versions = self.fact("versions")
         return {"run": self.path, "seed": self.seed, "recipe": f"{self.path}/recipe.toml", "versions": versions}
 
     def fact(self, name: str) -> Any:
-        """A value of run.json, which is read now; None where it is not there or cannot be read."""
+        """Read a value of run.json; None if it is missing or cannot be read."""
         try:
             return read_json(Path(self.path) / "run.json")[name]
         except (OSError, ValueError, KeyError, TypeError):
@@ -46,12 +46,12 @@ class Run:
 
 @dataclass
 class FoundRuns:
-    """Everything that was found.
+    """The runs under some directories.
 
     Attributes:
-        runs: The finished ones, by path.
-        unfinished: Directories of the others.
-        damaged: A sentence for each summary.json that cannot be used, and each directory that cannot be read.
+        runs: Finished runs, sorted by path.
+        unfinished: Directories of the other runs.
+        damaged: A sentence for each damaged summary.json and each directory that cannot be read.
     """
 
     runs: list[Run] = field(default_factory=list)
@@ -60,10 +60,10 @@ class FoundRuns:
 
 
 def find_runs(directories: Sequence[str | os.PathLike[str]], levels: bool = False) -> FoundRuns:
-    """Read every run at any depth under the directories, hidden ones and links left out; each run once.
+    """Read every run at any depth under the directories, each once; skip hidden directories and links.
 
     Args:
-        directories: Where to look; a run's own directory will do.
+        directories: Where to look; may be the directory of a run itself.
         levels: Whether to read the sparsity levels inside the stages too.
 
     Raises:
@@ -87,12 +87,12 @@ def find_runs(directories: Sequence[str | os.PathLike[str]], levels: bool = Fals
 
 
 def state(path: str) -> str:
-    """What run.json says of an unfinished run; ``killed`` where it was running, and its process is gone."""
+    """The state of an unfinished run in run.json; ``killed`` if its process no longer exists."""
     return read_state(Path(path)) or "run.json cannot be read"
 
 
 def _roots(directories: Sequence[str | os.PathLike[str]]) -> list[str]:
-    """The directories, less those inside another of them."""
+    """The directories, without those inside another one."""
     roots: dict[Path, str] = {}
     for directory in [os.fspath(each) for each in directories]:
         if not os.path.isdir(directory):
@@ -103,7 +103,7 @@ def _roots(directories: Sequence[str | os.PathLike[str]]) -> list[str]:
 
 
 def _settings(text: bytes) -> Settings | str:
-    """The settings, or a sentence where they are none."""
+    """The settings, or a sentence that says why they cannot be read."""
     try:
         table = msgspec.json.decode(text)
         if (schema := table.get("schema", 1)) != 1:

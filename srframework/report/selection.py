@@ -1,4 +1,4 @@
-"""``--where KEY=VALUE``: which runs and rows are meant."""
+"""``--where KEY=VALUE``: choose runs and rows."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Condition:
     """One condition.
 
     Attributes:
-        keys: In full, or ``stage``, ``seed`` or ``recipe``; several for ``training.KEY``, which is to be so in every
+        keys: Full keys, or ``stage``, ``seed`` or ``recipe``; several for ``training.KEY``, which must hold in every
             stage.
-        equal: Whether it is to be one of the values.
+        equal: Whether the value must be one of ``values``, or none of them.
         values: As the user wrote them, at least one.
-        text: The option and all that the user wrote.
+        text: The option as the user wrote it.
     """
 
     keys: Sequence[str]
@@ -38,19 +38,19 @@ class Condition:
 
     @property
     def of_rows(self) -> bool:
-        """Whether it is about rows, and not about runs."""
+        """Whether the condition is about rows, not runs."""
         return _STAGE in self.keys
 
     def keeps_run(self, run: Run) -> bool:
-        """Whether the run is one of those meant; a setting that it does not have is unequal to anything."""
+        """Whether the run meets the condition; a missing setting is unequal to any value."""
         return self.of_rows or self._meets(self.found(run)) == self.equal
 
     def keeps_row(self, row: Row) -> bool:
-        """Whether the row is; a stage's name means its levels too."""
+        """Whether the row meets the condition; the name of a stage includes its levels."""
         return not self.of_rows or any(_place(each) in (row.stage, row.name) for each in self.values) == self.equal
 
     def found(self, run: Run) -> list[Any]:
-        """The values that a run has."""
+        """The values of the keys in a run."""
         every = [_of_run(run, key) for key in self.keys]
         return [value for value in every if value is not None]
 
@@ -59,79 +59,79 @@ class Condition:
 
 
 def wants_levels(texts: Sequence[str]) -> bool:
-    """Whether a level inside a stage is asked for: ``stage=imp@0.3``."""
+    """Whether a condition names a level inside a stage: ``stage=imp@0.3``."""
     parts = [text.partition("=") for text in texts]
     return any(key.strip() == _STAGE and "@" in value for key, _, value in parts)
 
 
 def conditions(texts: Sequence[str], runs: Sequence[Run], option: str = "--where") -> list[Condition]:
-    """What the user wrote, understood by what the runs have.
+    """Parse conditions; keys are resolved against the settings of the runs.
 
     Args:
-        texts: ``KEY=VALUE``, ``KEY=A,B`` for any of these values, or with ``!=``. Of a key its end will do, where only
-            one key has that end, or only one that varies among the runs, as in the headings of a table.
-        runs: All that there are.
-        option: That the user wrote them with; only ``--where`` is about stages too.
+        texts: ``KEY=VALUE``, ``KEY=A,B`` for any of these values, or with ``!=``. The last parts of a key are enough
+            if only one key ends so, or only one of those that vary among the runs.
+        runs: All runs.
+        option: The option of these conditions; only ``--where`` may be about stages.
 
     Raises:
-        UsageError: No such key, or more than one; names the nearest, or all that are meant.
+        UsageError: There is no such key, or there are several; lists the nearest, or the candidates.
     """
     settings = list({run.settings: None for run in runs})
     keys = list(dict.fromkeys(key for each in settings for key in each.values))
     others = (_STAGE, *_OF_RUNS) if option == "--where" else _OF_RUNS
     found = []
     for text in texts:
-        said = f"{option} {text}"
+        written = f"{option} {text}"
         before, equals, value = text.partition("=")
         key = before.removesuffix("!").strip()
         words = list(split(value, ","))
         if not equals or not key:
-            raise UsageError(f"{said}: expected KEY=VALUE or KEY!=VALUE")
+            raise UsageError(f"{written}: expected KEY=VALUE or KEY!=VALUE")
         if words[1:] and not all(words):
-            raise UsageError(f'{said}: expected values with a comma between, got an empty one; "" is an empty text')
+            raise UsageError(f'{written}: a value is empty; write "" for an empty string')
         meant = [key] if key in (*keys, *others) else _of_every_stage(key, keys) or _ending(key, keys)
         if not meant:
-            raise UsageError(f"{said}: {_unknown(key, keys, others)}")
+            raise UsageError(f"{written}: {_unknown(key, keys, others)}")
         if len(meant) > 1 and not key.startswith(_OF_TRAINING):
             vary = [each for each in varying(settings) if each in meant]
             if len(vary) != 1:
-                raise UsageError(f"{said}: {key!r} may mean {_some(meant)}; write one of them")
+                raise UsageError(f"{written}: {key!r} is ambiguous; write one of: {_some(meant)}")
             meant = vary
-        found.append(Condition(meant, not before.endswith("!"), list(dict.fromkeys([value.strip(), *words])), said))
+        found.append(Condition(meant, not before.endswith("!"), list(dict.fromkeys([value.strip(), *words])), written))
     return found
 
 
 def select_runs(runs: Sequence[Run], chosen: Sequence[Condition]) -> list[Run]:
-    """The runs that fulfil all conditions.
+    """The runs that meet all conditions.
 
     Raises:
-        UsageError: None is left; says which condition left none, and which values there are.
+        UsageError: No run meets them; names the first condition that no run meets, and the existing values.
     """
     left = list(runs)
     for condition in chosen:
         kept = [run for run in left if condition.keeps_run(run)]
         if not kept:
             values = dict.fromkeys(str(value) for run in left for value in condition.found(run) or ["none"])
-            raise UsageError(f"{condition.text}: no run is left; there is {_some(values)}")
+            raise UsageError(f"{condition.text}: no run matches; existing values: {_some(values)}")
         left = kept
     return left
 
 
 def select_rows(rows: Sequence[Row], chosen: Sequence[Condition]) -> list[Row]:
-    """The rows that fulfil all conditions; raises likewise."""
+    """The rows that meet all conditions; raises as :func:`select_runs` does."""
     left = list(rows)
     for condition in chosen:
         kept = [row for row in left if condition.keeps_row(row)]
         if not kept:
             names = dict.fromkeys(row.name for row in left)
             near = next((near for each in condition.values if (near := nearest(each, names)) not in (None, each)), None)
-            raise UsageError(f"{condition.text}: no row is left; there is {_some(names)}{did_you_mean(near)}")
+            raise UsageError(f"{condition.text}: no row matches; existing stages: {_some(names)}{did_you_mean(near)}")
         left = kept
     return left
 
 
 def _of_every_stage(key: str, keys: Sequence[str]) -> list[str]:
-    """``training.KEY`` -> that key of every stage, which is where a resolved recipe has it."""
+    """``training.KEY`` -> that key of every stage; a resolved recipe has it only there."""
     option = key.removeprefix(_OF_TRAINING)
     if option == key or option not in TrainingOptions.model_fields:
         return []
@@ -155,7 +155,7 @@ def _of_run(run: Run, key: str) -> Any:
 
 
 def _place(text: str) -> str:
-    """A stage or a level as a row has its name: ``imp@.30`` -> ``imp@0.3``."""
+    """A stage or level in the form of a row's name: ``imp@.30`` -> ``imp@0.3``."""
     stage, at, level = text.strip("\"'").partition("@")
     try:
         return f"{stage}@{float(level):g}" if at else stage
@@ -164,13 +164,13 @@ def _place(text: str) -> str:
 
 
 def _is(value: Any, text: str) -> bool:
-    """Whether a value is what the user wrote: in TOML or bare, a component with or without its plugin's name."""
+    """Whether a value equals the text of the user: as TOML or a bare word, a component with or without its plugin."""
     written = value_of(text)
     if isinstance(value, str):
         return any(each in (value, value.rpartition("/")[2]) for each in (written, text))
     try:
         return comparable(value) == comparable(written)
-    except (TypeError, OverflowError):  # a date, or a number that no setting could have
+    except (TypeError, OverflowError):  # a date, or a number that no setting can have
         return False
 
 

@@ -1,4 +1,4 @@
-"""The summary.json of every run under some directories; where there are very many, in several processes."""
+"""Read the summary.json of every run under some directories; several processes read a large number of runs."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from srframework.files import MOST
 from srframework.run.results import StageAndLevels, StageFigures
 
 FORMAT = 1
-"""Of summary.json, which says ``"format"`` where it is another."""
+"""Format number of summary.json; files of this format do not name it."""
 
 RUNS_OF_ONE_PROCESS = 2000
-"""Runs that one process reads before others help: to start those takes as long."""
+"""Runs that one process reads before others help: starting those takes about as long."""
 
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
-"""A pipe is not waited for."""
+"""Do not block on a pipe."""
 
 _ROOM = 1 << 18
-"""Bytes of a summary.json that are read at once; a longer one is given more room."""
+"""Bytes of the first buffer for a summary.json; it grows for a longer file."""
 
 AnyStage = TypeVar("AnyStage", bound=StageFigures)
 
@@ -40,7 +40,7 @@ class _Results(msgspec.Struct, Generic[AnyStage]):
 
 
 class Read(msgspec.Struct, Generic[AnyStage], array_like=True, gc=False):
-    """One run; ``text``: the place of its settings among :attr:`Part.texts`."""
+    """One run; ``text`` is the index of its settings in :attr:`Part.texts`."""
 
     path: str
     seed: int
@@ -50,13 +50,13 @@ class Read(msgspec.Struct, Generic[AnyStage], array_like=True, gc=False):
 
 
 class Part(msgspec.Struct, Generic[AnyStage], array_like=True):
-    """What one process read.
+    """The runs that one process read.
 
     Attributes:
-        runs: The finished ones.
-        texts: Their settings as JSON, less the seed, each once.
-        unfinished: Directories of the others.
-        damaged: A sentence for each summary.json that cannot be used, and each directory that cannot be read.
+        runs: Finished runs.
+        texts: Distinct settings as JSON, without the seed.
+        unfinished: Directories of the other runs.
+        damaged: A sentence for each damaged summary.json and each directory that cannot be read.
     """
 
     runs: list[Read[AnyStage]] = []
@@ -66,10 +66,10 @@ class Part(msgspec.Struct, Generic[AnyStage], array_like=True):
 
 
 def read(directories: list[str], levels: bool) -> list[Part[Any]]:
-    """Read all runs at any depth under the directories, hidden ones and links left out.
+    """Read all runs at any depth under the directories; skip hidden directories and links.
 
     Args:
-        directories: None of which is inside another.
+        directories: Directories that are not inside each other.
         levels: Whether to read the sparsity levels inside the stages too.
     """
     waiting = [name.rstrip("/") or "/" for name in reversed(directories)]
@@ -87,7 +87,7 @@ def read(directories: list[str], levels: bool) -> list[Part[Any]]:
 
 
 def _encoded(waiting: list[str], levels: bool) -> bytes:
-    """What another process reads, as it hands it over."""
+    """Read in another process; the result as bytes."""
     return msgspec.msgpack.encode(_read(waiting, levels))
 
 
@@ -96,7 +96,7 @@ def _kind(levels: bool) -> type[StageFigures]:
 
 
 def _read(waiting: list[str], levels: bool, most: int | None = None) -> Part[Any]:
-    """Read ``most`` runs, or all; takes from ``waiting`` the directories that it has looked into."""
+    """Read at most ``most`` runs; removes the directories that it has searched from ``waiting``."""
     decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_Results[_kind(levels)])  # type: ignore[misc]
     part: Part[Any] = Part()
     places: dict[bytes, int] = {}
@@ -126,15 +126,17 @@ def _read(waiting: list[str], levels: bool, most: int | None = None) -> Part[Any
 
 
 def _without_seed(text: bytes, seed: int) -> bytes:
-    """The settings less the line of the seed; as they are where they are not laid out as srframework writes them,
-    indented by two: there, a line with four spaces is a key of the recipe itself."""
+    """The settings without the line of the seed; unchanged if the layout is not that of srframework.
+
+    srframework indents by two, so that a line with four spaces is a key of the recipe itself.
+    """
     return text.replace(b'\n    "seed": %d,' % seed, b"", 1) if text.startswith(b'{\n    "') else text
 
 
 def _walk(waiting: list[str]) -> Iterator[tuple[str, memoryview | str | None]]:
-    """Each run: its directory, and, until the next, what is in summary.json; None for one that is not finished.
+    """Yield each run: its directory and the content of summary.json, valid until the next; None if it is not finished.
 
-    What cannot be read is there too, with a sentence; what vanishes meanwhile is left out.
+    A sentence stands for the content of an unreadable file. Runs that disappear meanwhile are skipped.
     """
     buffer = memoryview(bytearray(_ROOM))
     while waiting:
@@ -165,11 +167,11 @@ def _walk(waiting: list[str]) -> Iterator[tuple[str, memoryview | str | None]]:
 
 
 def _content(path: str, buffer: memoryview) -> tuple[memoryview, int]:
-    """What is in a file, at the start of the buffer or of a longer one, and how long it is."""
-    file = os.open(path, _READ)  # cheaper than to look first whether it is there
+    """Read a file into the buffer, or into a longer one; return the buffer and the size."""
+    file = os.open(path, _READ)  # cheaper than a check for existence
     try:
         found = os.fstat(file)
-        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):  # of a directory reading says it
+        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):  # reading reports a directory
             raise NoFile("it is no regular file", path)
         if found.st_size > MOST:
             raise NoFile(f"it is larger than {MOST} bytes", path)

@@ -1,4 +1,4 @@
-"""One table: stage × (sparsity, ID metric, each OOD metric). From a run's report, as ``--json`` prints it."""
+"""The table of a run: stage × (sparsity, ID metric, each OOD metric), from its report (as ``--json`` prints it)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def results_table(stages: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def bias_line(report: Mapping[str, Any]) -> str:
-    """How good the bias model is by itself, in a sentence."""
+    """The accuracy of the bias model alone, as a sentence."""
     parts = []
     for name, figures in report["splits"].items():
         merged = f" (labels merged: {_bias_figures(figures['merged'])})" if "merged" in figures else ""

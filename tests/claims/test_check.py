@@ -84,7 +84,7 @@ def test_every_check_that_is_none_is_a_problem_and_nothing_else(read):
         (CLAIM.replace("Good.", ""), "r.toml:8: claim.statement: expected a string of length 1 or more, got ''"),
         (CLAIM.replace("source", "sorce"), "r.toml:9: claim.sorce: unknown key; expected one of: statement, source, "
          "note, checks; did you mean 'source'?"),
-        ('claim = { statement = "s" }', "r.toml:6: claim.checks: missing; expected: What must be so for the claim to "
+        ('claim = { statement = "s" }', "r.toml:6: claim.checks: missing; expected: Conditions that must all hold for the claim to "
          f"hold: {FORM}."),
         ('claim = { statement = "s", checks = [] }', "r.toml:6: claim.checks: expected at least 1 of them, got []"),
         (CLAIM.replace("ood(full) <", "ood(full) ="), f"r.toml:10: claim.checks[1]: expected {FORM}, got "

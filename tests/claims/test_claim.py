@@ -108,8 +108,8 @@ def test_anything_else_is_refused_with_the_form(text):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("id.hans(full) >= 0", "id.hans(full): a split goes with ood alone"),
-        ("sparsity.hans(full) >= 0", "sparsity.hans(full): a split goes with ood alone"),
+        ("id.hans(full) >= 0", "id.hans(full): only ood takes a split"),
+        ("sparsity.hans(full) >= 0", "sparsity.hans(full): only ood takes a split"),
         ("id(full@100) >= 0", "id(full@100): a stage, or a sparsity level of one, such as imp@0.7"),
         ("id(full@) >= 0", "id(full@): a stage, or a sparsity level of one, such as imp@0.7"),
         ("id(full@1.5) >= 0", "id(full@1.5): a stage, or a sparsity level of one, such as imp@0.7"),

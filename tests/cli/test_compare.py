@@ -179,7 +179,10 @@ def test_without_a_common_seed_and_with_other_examples_there_is_no_interval(seed
         ),
         ({"said": {}}, "no predictions: B/stages/srnet/predictions/dev.safetensors"),
         ({"figures": {"srnet": (0.3, 0.5)}}, "the predictions give accuracy 0.900000, summary.json says 0.300000"),
-        ({"said": {"srnet": {"dev": (LABELS, [0])}}}, "expected as many labels as predictions, got (100,) and (1,)"),
+        (
+            {"said": {"srnet": {"dev": (LABELS, [0])}}},
+            "labels and predictions must have the same shape (got (100,) and (1,))",
+        ),
     ],
     ids=["other labels", "fewer", "none", "other figure", "other shape"],
 )
@@ -194,7 +197,7 @@ def test_why_there_is_no_interval_is_said_and_the_figures_stand(pair, compared, 
 def test_a_damaged_predictions_file_is_said(pair, work, compared):
     pair()
     (work / "B/stages/srnet/predictions/dev.safetensors").write_bytes(b"x" * 20)
-    assert "dev.safetensors: expected predictions" in compared("A", "B")[1]["srnet", None, "id"]["note"]
+    assert "dev.safetensors: the predictions cannot be read" in compared("A", "B")[1]["srnet", None, "id"]["note"]
 
 
 def test_the_fingerprints_of_the_data_count_even_where_the_labels_are_alike(make_run, compared):
@@ -250,15 +253,15 @@ def test_a_metric_that_an_evaluator_computes_of_a_confusion_matrix_has_an_interv
         (
             ["swept", "A"],
             2,
-            "swept: expected runs that differ in their seed alone, got 2 with several values of backbone.layers; "
-            "choose with --a backbone.layers=12, or name one of them, or a directory of like ones",
+            "swept: the runs must differ only in their seed, but 2 runs have several values of backbone.layers; "
+            "choose with --a backbone.layers=12, or give the directory of one run or of runs that are alike",
         ),
         (["A", "swept"], 2, "choose with --b backbone.layers=12,"),
         (["A", "named"], 2, "choose with --b 'recipe=a b',"),
-        (["swept", "A", "--a", "layers=3"], 2, "error: --a layers=3: no run is left; there is 12, 2"),
+        (["swept", "A", "--a", "layers=3"], 2, "error: --a layers=3: no run matches; existing values: 12, 2"),
         (["A", "swept", "--b", "layer=2"], 2, "--b layer=2: expected 'seed', 'recipe' or a setting of the runs, got"),
         (["A", "A", "--b", "stage=full"], 2, "--b stage=full: expected 'seed', 'recipe' or a setting of the runs"),
-        (["twice", "A"], 2, "twice: expected one run a seed, got twice/a and twice/b of 1"),
+        (["twice", "A"], 2, "twice: expected one run per seed, but twice/a and twice/b both have seed 1"),
         (["A"], 2, "Missing argument 'B'"),
         (["A", "A", "--resamples", "0"], 2, "0 is not in the range x>=100"),
     ],
