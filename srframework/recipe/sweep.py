@@ -106,7 +106,7 @@ def load_cells(
     return cells
 
 
-def load_every(
+def load_all_variants(
     recipe: str | Path,
     registry: Registry,
     overrides: Sequence[str] = (),
