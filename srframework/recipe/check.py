@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from srframework.component import Options
 from srframework.errors import Problem, RecipeError, UsageError
-from srframework.recipe.checked_tables import Checked, checked_component, checked_options
+from srframework.recipe.checked_tables import TableResult, checked_component, checked_options
 from srframework.recipe.document import Document, Source
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.model import PRETRAINED, Recipe, Stage, Use
@@ -121,17 +121,17 @@ class _Check:
         problem = Problem(document.where(key), document.label(key), message, near, owner, exit_code)
         self._problems.append((document.line(key), problem))
 
-    def _once(self, what: tuple[Any, ...], tables: Sequence[object], check: Callable[[], Checked]) -> Checked:
+    def _once(self, what: tuple[Any, ...], tables: Sequence[object], check: Callable[[], TableResult]) -> TableResult:
         """What a check gives that depends on the tables alone, which is done once for those that documents share."""
         if not all(map(self._document.is_shared, tables)):
             return check()
         memo, key = self._document.source.memo, (self._registry, *what, *map(id, tables))
         if key not in memo:
             memo[key] = check()
-        found: Checked = memo[key]
+        found: TableResult = memo[key]
         return found
 
-    def _take(self, found: Checked, key: KeyPath) -> Any:
+    def _take(self, found: TableResult, key: KeyPath) -> Any:
         """The value; its problems are noted, with their keys in the file."""
         for note in found.problems:
             self._add((*key, *note.key), *note[1:])
@@ -211,7 +211,7 @@ class _Check:
         names, wrong = self._once(
             ("graph",),
             [table for _, table in tables],
-            lambda: Checked(ordered(self._registry, tables)),
+            lambda: TableResult(ordered(self._registry, tables)),
         ).value
         for each in wrong:
             self._add(("stages", each.index, *each.key.split(".")), each.message, each.nearest)
