@@ -23,7 +23,7 @@ from srframework.training.options import TrainingOptions
 OptionsT = TypeVar("OptionsT", bound=Options)
 
 
-def load(recipe: str | Path, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(recipe: str | Path, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
     """Read and check a recipe; of one with a ``[sweep]``, what it says without (see :mod:`srframework.recipe.sweep`).
 
     Args:
@@ -35,7 +35,7 @@ def load(recipe: str | Path, registry: Registry, overrides: Sequence[str] = ()) 
     Raises:
         RecipeError: All problems at once, each with file, line and key.
     """
-    return check(Document(Source(recipe), overrides), registry)
+    return check_recipe(Document(Source(recipe), overrides), registry)
 
 
 class Add(Protocol):
@@ -48,13 +48,13 @@ TableCheck = Callable[[Mapping[str, Any], Add], None]
 """Checks a table that another room reads: given all tables of the recipe, it reports what is wrong with its own."""
 
 
-def check(
+def check_recipe(
     document: Document,
     registry: Registry,
     files: FileChecks | None = None,
     tables: Mapping[str, TableCheck] | None = None,
 ) -> Recipe:
-    """The checked recipe of a document; raises as :func:`load` does.
+    """The checked recipe of a document; raises as :func:`load_recipe` does.
 
     Args:
         document: The tables.
@@ -121,13 +121,13 @@ class _Check:
         problem = Problem(document.where(key), document.label(key), message, near, owner, exit_code)
         self._problems.append((document.line(key), problem))
 
-    def _once(self, what: tuple[Any, ...], tables: Sequence[object], check: Callable[[], TableResult]) -> TableResult:
+    def _once(self, what: tuple[Any, ...], tables: Sequence[object], run: Callable[[], TableResult]) -> TableResult:
         """What a check gives that depends on the tables alone, which is done once for those that documents share."""
         if not all(map(self._document.is_shared, tables)):
-            return check()
+            return run()
         memo, key = self._document.source.memo, (self._registry, *what, *map(id, tables))
         if key not in memo:
-            memo[key] = check()
+            memo[key] = run()
         found: TableResult = memo[key]
         return found
 

@@ -20,7 +20,7 @@ import torch
 from accelerate import Accelerator
 
 from srframework.errors import SRFrameworkError, StoreError
-from srframework.recipe.check import load
+from srframework.recipe.check import load_recipe
 from srframework.recipe.dotted_keys import differences
 from srframework.recipe.model import Recipe
 from srframework.registry.registry import Registry
@@ -141,7 +141,7 @@ def _recomputed(store: Store, entry: Entry, registry: Registry, scratch: Path) -
             stage, keys = _stage_of(run, entry)
             found = replace(found, run=run, stage=stage)
             threads = _threads(entry)
-            recipe = load(run / "recipe.toml", registry).only(stage)
+            recipe = load_recipe(run / "recipe.toml", registry).only(stage)
             new = _again(_Beside(scratch, store, entry, keys), recipe, entry, threads)
             why = _difference(entry.files, new.files)
         except SRFrameworkError as error:

@@ -10,7 +10,7 @@ from srframework.claims.check import TABLES, check_levels, check_splits
 from srframework.claims.claim import Claim
 from srframework.contracts import Phase
 from srframework.errors import RecipeError, UsageError
-from srframework.recipe.check import check, load
+from srframework.recipe.check import check_recipe, load_recipe
 from srframework.recipe.document import Document
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
@@ -36,7 +36,7 @@ def read(tmp_path, monkeypatch):
 
     def read(claim: str, tables=TABLES):
         Path("r.toml").write_text(RECIPE + claim)
-        return check(Document("r.toml"), registry, tables=tables)
+        return check_recipe(Document("r.toml"), registry, tables=tables)
 
     return read
 
@@ -60,7 +60,7 @@ def test_a_recipe_has_the_table_as_it_is_written_and_resolves_to_an_equal_one(re
         "checks": ["id(full) >= 0.5", "ood(full) <= 0.5"],
     }
     Path("again.toml").write_text(recipe.to_toml(), encoding="utf-8")
-    assert load("again.toml", Registry(discover())) == recipe
+    assert load_recipe("again.toml", Registry(discover())) == recipe
     assert read("").claim is None
 
 

@@ -11,7 +11,7 @@ from srf_datasets.options import SyntheticOptions
 from srf_pruners.options import MaskOptions
 from srframework.component import Component, Options
 from srframework.errors import PluginError, RecipeError
-from srframework.recipe.check import load
+from srframework.recipe.check import load_recipe
 from srframework.recipe.model import Reference
 from srframework.registry.discovery import Plugin, discover
 from srframework.registry.registry import Registry
@@ -80,7 +80,7 @@ def read(tmp_path, monkeypatch, registry):
     def read(text: str = RECIPE, *overrides: str, registry: Registry = registry):
         Path("d.tsv").write_text("sentence1\tsentence2\tlabel\na\tb\tyes\n")
         Path("r.toml").write_text(text, encoding="utf-8")
-        return load("r.toml", registry, overrides)
+        return load_recipe("r.toml", registry, overrides)
 
     return read
 

@@ -7,7 +7,7 @@ import tomli
 
 from srf_backbones.options import TinyOptions
 from srframework.errors import RecipeError
-from srframework.recipe.check import load
+from srframework.recipe.check import load_recipe
 from srframework.recipe.model import Reference, find_recipe, shipped
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
@@ -104,7 +104,7 @@ def read(tmp_path, registry):
     def read(text: str, *overrides: str):
         path = tmp_path / "recipe.toml"
         path.write_text(text, encoding="utf-8")
-        return load(path, registry, overrides)
+        return load_recipe(path, registry, overrides)
 
     return read
 
@@ -118,7 +118,7 @@ def test_a_resolved_recipe_loads_to_an_equal_one(read, text):
 
 
 def test_quickstart_resolves_to_an_equal_recipe(read, registry):
-    recipe = load("quickstart", registry)
+    recipe = load_recipe("quickstart", registry)
     assert read(recipe.to_toml()) == recipe
 
 
@@ -191,7 +191,7 @@ def test_every_shipped_recipe_is_valid_but_for_data_that_is_not_here(name, regis
     table = tomli.loads(shipped()[name].read_text(encoding="utf-8"))
     assert table["name"]
     try:
-        recipe = load(name, registry)
+        recipe = load_recipe(name, registry)
     except RecipeError as error:
         said = [problem.message for problem in error.problems]
         assert said
