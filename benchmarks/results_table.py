@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from srframework.recipe.check import load
+from srframework.recipe.check import load_recipe
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 
@@ -63,7 +63,7 @@ def main() -> None:
 def make_up(place: Path, runs: int, seeds: int) -> int:
     """Write the runs, a folder for each thousand; give the size of a summary.json in bytes."""
     generator = random.Random(1)
-    recipe = load("quickstart", Registry(discover())).table()
+    recipe = load_recipe("quickstart", Registry(discover())).table()
     size = 0
     for number in range(runs):
         sparsity, seed = round((number // seeds + 1) / 1000, 3), number % seeds

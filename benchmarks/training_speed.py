@@ -25,7 +25,7 @@ from transformers import DataCollatorWithPadding, get_linear_schedule_with_warmu
 
 from srframework.contracts import Debiaser, Network, Pruner
 from srframework.fixed_mask import FixedMask
-from srframework.recipe.check import load
+from srframework.recipe.check import load_recipe
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 from srframework.run.prediction import tokenize
@@ -51,7 +51,7 @@ def main() -> None:
     encoder = f"backbone={{ use = 'encoder', path = '{arguments.encoder}' }}"
     backbone = [encoder] if arguments.encoder else []
     registry = Registry(discover())
-    recipe = load("quickstart", registry, ["dataset.train_size=4096", *backbone])
+    recipe = load_recipe("quickstart", registry, ["dataset.train_size=4096", *backbone])
     task = recipe.dataset.build().load(seed=1)
     backbone_plugin = recipe.backbone.build()
     network: Network = backbone_plugin.load(task.labels, 1)

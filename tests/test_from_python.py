@@ -26,7 +26,7 @@ sys.modules["click"] = None  # to import it is an error
 
 from srframework.claims.recipes import load_claims
 from srframework.claims.run import run_claims
-from srframework.recipe.check import load
+from srframework.recipe.check import load_recipe
 from srframework.recipe.sweep import load_cells
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
@@ -46,7 +46,7 @@ class Reported(SweepEvents):
 
 
 registry, store, events = Registry(discover()), Path("store"), Reported()
-one = run_recipe(load("recipe.toml", registry, ["seed=1"]), store, RunOptions(Path("one")))
+one = run_recipe(load_recipe("recipe.toml", registry, ["seed=1"]), store, RunOptions(Path("one")))
 grid = ["--grid seed=1,2", "--grid stages.full.learning_rate=1e-3,1e30"]
 cells = load_cells("recipe.toml", registry, ["training.max_grad_norm=0"], grid)
 sweep = run_sweep(cells, registry, store, Path("many"), events=events)

@@ -36,7 +36,7 @@ def check_table(data: Mapping[str, Any], add: Add) -> None:
 
 
 TABLES = {"claim": check_table}
-"""The tables of a recipe that this room checks, as :func:`srframework.recipe.check.check` takes them."""
+"""The tables of a recipe that this room checks, as :func:`srframework.recipe.check.check_recipe` takes them."""
 
 
 def _check_stages(claim: Claim, tables: Any, add: Add) -> None:

@@ -10,7 +10,7 @@ import click
 
 from srframework.contracts import Launcher
 from srframework.registry.registry import Registry
-from srframework.sweeps.launchers import chosen, started
+from srframework.sweeps.launchers import choose_launcher, running_launcher
 
 _OPTIONS = (
     click.option(
@@ -52,4 +52,4 @@ def launched(
     Raises:
         UsageError: There is no such launcher, or it has no such options.
     """
-    return started(chosen(registry, name, options, jobs), jobs, threads)
+    return running_launcher(choose_launcher(registry, name, options, jobs), jobs, threads)

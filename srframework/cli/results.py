@@ -76,10 +76,10 @@ def results(
 
 
 def _tell_unfinished(paths: list[str]) -> None:
-    from srframework.report.runs import state
+    from srframework.report.runs import state_of_unfinished
 
     if paths:
-        shown = ", ".join(f"{path} ({state(path)})" for path in paths[:3])
+        shown = ", ".join(f"{path} ({state_of_unfinished(path)})" for path in paths[:3])
         click.echo(f"{len(paths)} unfinished: {shown}{', …' if paths[3:] else ''}", err=True)
 
 

@@ -9,7 +9,7 @@ import click
 from srframework.claims.check import TABLES
 from srframework.cli.context import App, json_option, print_json
 from srframework.errors import PluginError, RecipeError, lines_of
-from srframework.recipe.sweep import load_every
+from srframework.recipe.sweep import load_all_variants
 from srframework.run.crash import sentence
 from srframework.text import one_line
 
@@ -31,7 +31,7 @@ def validate(context: click.Context, recipes: tuple[str, ...], overrides: tuple[
         problems: list[str] = []
         lines: list[str] = []
         try:
-            load_every(name, app.registry, overrides, TABLES)
+            load_all_variants(name, app.registry, overrides, TABLES)
         except RecipeError as error:
             problems, code = [str(problem) for problem in error.problems], max(code, error.exit_code)
             lines = list(lines_of(error.problems))

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from srframework.component import Options
 from srframework.errors import Problem, RecipeError, UsageError
-from srframework.recipe.checked_tables import Checked, checked_component, checked_options
+from srframework.recipe.checked_tables import TableResult, checked_component, checked_options
 from srframework.recipe.document import Document, Source
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.model import PRETRAINED, Recipe, Stage, Use
@@ -23,7 +23,7 @@ from srframework.training.options import TrainingOptions
 OptionsT = TypeVar("OptionsT", bound=Options)
 
 
-def load(recipe: str | Path, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(recipe: str | Path, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
     """Read and check a recipe; of one with a ``[sweep]``, what it says without (see :mod:`srframework.recipe.sweep`).
 
     Args:
@@ -35,7 +35,7 @@ def load(recipe: str | Path, registry: Registry, overrides: Sequence[str] = ()) 
     Raises:
         RecipeError: All problems at once, each with file, line and key.
     """
-    return check(Document(Source(recipe), overrides), registry)
+    return check_recipe(Document(Source(recipe), overrides), registry)
 
 
 class Add(Protocol):
@@ -48,13 +48,13 @@ TableCheck = Callable[[Mapping[str, Any], Add], None]
 """Checks a table that another room reads: given all tables of the recipe, it reports what is wrong with its own."""
 
 
-def check(
+def check_recipe(
     document: Document,
     registry: Registry,
     files: FileChecks | None = None,
     tables: Mapping[str, TableCheck] | None = None,
 ) -> Recipe:
-    """The checked recipe of a document; raises as :func:`load` does.
+    """The checked recipe of a document; raises as :func:`load_recipe` does.
 
     Args:
         document: The tables.
@@ -121,17 +121,17 @@ class _Check:
         problem = Problem(document.where(key), document.label(key), message, near, owner, exit_code)
         self._problems.append((document.line(key), problem))
 
-    def _once(self, what: tuple[Any, ...], tables: Sequence[object], check: Callable[[], Checked]) -> Checked:
+    def _once(self, what: tuple[Any, ...], tables: Sequence[object], run: Callable[[], TableResult]) -> TableResult:
         """What a check gives that depends on the tables alone, which is done once for those that documents share."""
         if not all(map(self._document.is_shared, tables)):
-            return check()
+            return run()
         memo, key = self._document.source.memo, (self._registry, *what, *map(id, tables))
         if key not in memo:
-            memo[key] = check()
-        found: Checked = memo[key]
+            memo[key] = run()
+        found: TableResult = memo[key]
         return found
 
-    def _take(self, found: Checked, key: KeyPath) -> Any:
+    def _take(self, found: TableResult, key: KeyPath) -> Any:
         """The value; its problems are noted, with their keys in the file."""
         for note in found.problems:
             self._add((*key, *note.key), *note[1:])
@@ -211,7 +211,7 @@ class _Check:
         names, wrong = self._once(
             ("graph",),
             [table for _, table in tables],
-            lambda: Checked(ordered(self._registry, tables)),
+            lambda: TableResult(ordered(self._registry, tables)),
         ).value
         for each in wrong:
             self._add(("stages", each.index, *each.key.split(".")), each.message, each.nearest)

@@ -18,7 +18,7 @@ from srframework.registry.registry import Registry
 from srframework.text import listed, shorten
 
 
-class Note(NamedTuple):
+class TableProblem(NamedTuple):
     """A problem, with its key from the table on; the rest as in :class:`srframework.errors.Problem`."""
 
     key: KeyPath
@@ -29,32 +29,32 @@ class Note(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Checked:
+class TableResult:
     """What a check gave, and the problems that it found."""
 
     value: Any
-    problems: tuple[Note, ...] = ()
+    problems: tuple[TableProblem, ...] = ()
 
 
 def checked_options(
     model: type[Options], table: Mapping[str, Any], owner: str | None = None, also: Sequence[str] = ()
-) -> Checked:
+) -> TableResult:
     """The table as options, or None and what is wrong with it; ``also``: keys that the table
     may have besides, which the caller reads itself and which may be the nearest name."""
     try:
-        return Checked(validated(model, table, owner))
+        return TableResult(validated(model, table, owner))
     except PluginError as error:
-        return Checked(None, (Note((), str(error), exit_code=error.exit_code),))
+        return TableResult(None, (TableProblem((), str(error), exit_code=error.exit_code),))
     except ValidationError as error:
         explained = explain(model, error, table, also)
-        return Checked(None, tuple(Note(each.key, each.message, each.nearest, owner) for each in explained))
+        return TableResult(None, tuple(TableProblem(each.key, each.message, each.nearest, owner) for each in explained))
 
 
-def checked_component(registry: Registry, kind: str, value: Any) -> Checked:
+def checked_component(registry: Registry, kind: str, value: Any) -> TableResult:
     """A component and its options as :class:`srframework.recipe.model.Use`; ``value``: what the recipe names it by."""
 
-    def wrong(message: str, key: KeyPath = (), exit_code: int = UsageError.exit_code) -> Checked:
-        return Checked(None, (Note(key, message, exit_code=exit_code),))
+    def wrong(message: str, key: KeyPath = (), exit_code: int = UsageError.exit_code) -> TableResult:
+        return TableResult(None, (TableProblem(key, message, exit_code=exit_code),))
 
     table = {"use": value} if isinstance(value, str) else value
     if not isinstance(table, dict):
@@ -71,4 +71,4 @@ def checked_component(registry: Registry, kind: str, value: Any) -> Checked:
         return wrong(f"{error}{getattr(error, 'aside', '')}", use_key, error.exit_code)
     given = {option: value for option, value in table.items() if option != "use"}
     found = checked_options(registered.component.options, given, registered.owner)
-    return found if found.value is None else Checked(Use(registered, found.value))
+    return found if found.value is None else TableResult(Use(registered, found.value))

@@ -11,7 +11,7 @@ import tomli
 
 from srframework.errors import Problem, RecipeError
 from srframework.recipe import statements
-from srframework.recipe.model import find
+from srframework.recipe.model import find_recipe
 from srframework.recipe.overrides import MAX_DEPTH, Assignment, Keys, Origins, leaves, limits, parsed_override
 from srframework.recipe.statements import KeyPath
 from srframework.text import key_text, listed, nearest, one_line, shorten
@@ -37,7 +37,7 @@ class Source:
     """
 
     def __init__(self, recipe: str | Path, data: Mapping[str, Any] | None = None) -> None:
-        self.path = recipe if isinstance(recipe, Path) else find(recipe)
+        self.path = recipe if isinstance(recipe, Path) else find_recipe(recipe)
         self.memo: dict[tuple[Any, ...], Any] = {}
         self._overrides: dict[str, Assignment | Problem] = {}
         self.data: dict[str, Any] = self._parsed() if data is None else dict(data)

@@ -233,7 +233,7 @@ def shipped() -> dict[str, Path]:
     return {path.relative_to(root).with_suffix("").as_posix(): path for path in sorted(root.rglob("*.toml"))}
 
 
-def find(recipe: str) -> Path:
+def find_recipe(recipe: str) -> Path:
     """The file that ``recipe`` names: a path, or the name of a shipped recipe.
 
     Raises:

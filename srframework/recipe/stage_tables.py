@@ -10,7 +10,7 @@ from typing import Any
 from srframework.component import stage_references
 from srframework.faults import at
 from srframework.recipe import graph
-from srframework.recipe.checked_tables import Checked, Note, checked_component, checked_options
+from srframework.recipe.checked_tables import TableProblem, TableResult, checked_component, checked_options
 from srframework.recipe.model import PRETRAINED, Reference, Stage, Use
 from srframework.recipe.schema import DEFAULT_LOSS, StageTable
 from srframework.recipe.statements import KeyPath
@@ -35,14 +35,14 @@ class StageDraft:
     overrides: Mapping[str, Any]
 
 
-def checked_stage(registry: Registry, table: Mapping[str, Any]) -> Checked:
+def checked_stage(registry: Registry, table: Mapping[str, Any]) -> TableResult:
     """What the table of a stage says by itself: the stage, less the recipe's [training]; or nothing."""
     fields = TrainingOptions.model_fields
     overrides = {option: value for option, value in table.items() if option in fields}
     rest = {option: value for option, value in table.items() if option not in fields}
-    problems: list[Note] = []
+    problems: list[TableProblem] = []
 
-    def take(found: Checked, key: KeyPath = ()) -> Any:
+    def take(found: TableResult, key: KeyPath = ()) -> Any:
         problems.extend(note._replace(key=(*key, *note.key)) for note in found.problems)
         return found.value
 
@@ -51,21 +51,21 @@ def checked_stage(registry: Registry, table: Mapping[str, Any]) -> Checked:
     found = checked_component(registry, "debiaser", table.get("loss", DEFAULT_LOSS))
     if found.value is None and "loss" not in table:
         message = f"missing; expected: {StageTable.model_fields['loss'].description}"
-        found = Checked(None, (Note((), message),))
+        found = TableResult(None, (TableProblem((), message),))
     loss = take(found, ("loss",))
     pruner = take(checked_component(registry, "pruner", table["pruner"]), ("pruner",)) if "pruner" in table else None
     if top is not None:
         if top.op == "prune" and "pruner" not in table:
             message = "missing; a stage with op = 'prune' needs a pruner: { use = ... }"
-            problems.append(Note(("pruner",), message))
+            problems.append(TableProblem(("pruner",), message))
         if top.op == "train" and "pruner" in table:
             message = "expected no pruner in a stage with op = 'train'; op = 'prune' has one"
-            problems.append(Note(("pruner",), message))
+            problems.append(TableProblem(("pruner",), message))
         if top.op == "prune" and top.mask is not None:
             message = "expected no mask in a stage with op = 'prune', which finds its own"
-            problems.append(Note(("mask",), message))
+            problems.append(TableProblem(("mask",), message))
     is_known = None not in (top, training, loss) and (pruner is not None or top.op == "train")
-    return Checked(StageDraft(top, pruner, loss, overrides) if is_known else None, tuple(problems))
+    return TableResult(StageDraft(top, pruner, loss, overrides) if is_known else None, tuple(problems))
 
 
 def with_training(draft: StageDraft, common: Mapping[str, Any]) -> Stage:

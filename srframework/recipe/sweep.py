@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from srframework.errors import Problem, RecipeError
-from srframework.recipe.check import TableCheck, check
+from srframework.recipe.check import TableCheck, check_recipe
 from srframework.recipe.document import Document, Source
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.grid import Axis, Choice, Refuse, Swept, axis_of, distinct, dotted, label_of, lengths, slug_of
@@ -76,7 +76,7 @@ def load_cells(
         flags: What the command line sweeps besides, or instead of the recipe where both sweep a key:
             ``--grid seed=1,2``, ``--zip training.epochs=1,2 training.batch_size=8,16``.
         files: Look at the files that the recipe names too, at their first rows.
-        tables: Checks of further tables, as :func:`srframework.recipe.check.check` takes them.
+        tables: Checks of further tables, as :func:`srframework.recipe.check.check_recipe` takes them.
 
     Raises:
         RecipeError: All problems of all cells at once, each once; or the sweep has more than :data:`MAX_RUNS` cells.
@@ -98,7 +98,7 @@ def load_cells(
         values = {".".join(keys): value for _, keys, value in chosen}
         try:
             document = Document(source, overrides, chosen)
-            cells.append(Cell(values, label, slug, check(document, registry, files, tables)))
+            cells.append(Cell(values, label, slug, check_recipe(document, registry, files, tables)))
         except RecipeError as error:
             problems |= {str(problem): problem for problem in error.problems if problem.key not in of_sweep}
     if problems:
@@ -106,7 +106,7 @@ def load_cells(
     return cells
 
 
-def load_every(
+def load_all_variants(
     recipe: str | Path,
     registry: Registry,
     overrides: Sequence[str] = (),

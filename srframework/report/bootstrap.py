@@ -60,7 +60,7 @@ def over_seeds(differences: Sequence[float], resamples: int) -> tuple[float, flo
     return _percentiles(drawn @ np.asarray(differences, dtype=np.float64) / count)
 
 
-def point(metric: Metric, labels: Ints, predicted: Ints) -> float:
+def point_estimate(metric: Metric, labels: Ints, predicted: Ints) -> float:
     """The metric of ``(N,)`` labels and predictions."""
     return float(metric(_confusion(np.ones((1, len(labels))), labels, predicted, _classes(labels, predicted)))[0])
 

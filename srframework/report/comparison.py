@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from srframework.errors import DataError, PluginError, UsageError
 from srframework.files import open_file
 from srframework.registry.registry import Registry
-from srframework.report.bootstrap import Ints, Sample, over_examples, over_seeds, point
+from srframework.report.bootstrap import Ints, Sample, over_examples, over_seeds, point_estimate
 from srframework.report.comparison_side import Place, Side
 from srframework.report.metrics import Metric, metric_of
 from srframework.report.result_rows import comparable
@@ -227,7 +227,7 @@ def _predictions(path: Path, metric: tuple[str, Metric], figure: float) -> tuple
     if not all(0 <= each.min() <= each.max() < _LABELS for each in (label, predicted)):
         raise DataError(f"{path}: labels must be from 0 to {_LABELS - 1}")
     name, computed = metric
-    if abs((got := point(computed, label, predicted)) - figure) > _NEAR:
+    if abs((got := point_estimate(computed, label, predicted)) - figure) > _NEAR:
         raise DataError(f"{path}: the predictions give {name} {got:.6f}, summary.json says {figure:.6f}")
     return label, predicted
 

@@ -86,7 +86,7 @@ def find_runs(directories: Sequence[str | os.PathLike[str]], levels: bool = Fals
     return FoundRuns(found.runs, sorted(found.unfinished), sorted(found.damaged))
 
 
-def state(path: str) -> str:
+def state_of_unfinished(path: str) -> str:
     """The state of an unfinished run in run.json; ``killed`` if its process no longer exists."""
     return read_state(Path(path)) or "run.json cannot be read"
 

@@ -22,7 +22,7 @@ from srframework.store.store import Store
 
 
 @dataclass(frozen=True)
-class Ran:
+class RunResult:
     """What a run gave.
 
     Attributes:
@@ -42,7 +42,7 @@ def run_recipe(
     options: RunOptions | None = None,
     reporter: Reporter | None = None,
     computed: dict[str, float] | None = None,
-) -> Ran:
+) -> RunResult:
     """Run one recipe.
 
     Args:
@@ -61,7 +61,7 @@ def run_recipe(
     if computed is not None:
         pipeline.computed = computed
     report = pipeline.run()
-    return Ran(report, pipeline.computed, pipeline.is_first)
+    return RunResult(report, pipeline.computed, pipeline.is_first)
 
 
 def quieten() -> None:

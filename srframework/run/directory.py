@@ -106,7 +106,7 @@ class RunDirectory:
         self._tidy()
         write_text(self.path / "recipe.toml", self._recipe.to_toml())
         recipe = self._recipe
-        self._facts = {"recipe": recipe.name, "seed": recipe.seed, **facts, "versions": versions.of_run(recipe)}
+        self._facts = {"recipe": recipe.name, "seed": recipe.seed, **facts, "versions": versions.run_versions(recipe)}
         before = states.read(self.path)
         self._stages = states.stages_of(before)
         self._facts["notes"] = [*facts.get("notes", []), *self._notes_of_stages(before)]

@@ -35,7 +35,7 @@ class Machine:
     threads: tuple[int, ...]
 
 
-def here(device: str) -> Machine:
+def this_machine(device: str) -> Machine:
     """This machine, and this process's number of threads. ``device``: as PyTorch names it, ``"cuda:0"``."""
     kind = torch.device(device).type
     capability = torch.cuda.get_device_name(device) if kind == "cuda" else torch.backends.cpu.get_cpu_capability()
@@ -44,7 +44,7 @@ def here(device: str) -> Machine:
 
 def record(files: Path, sums: Sums, device: str) -> None:
     """Write into a draft's files on what the result is computed, or what it is finished on."""
-    now = here(device)
+    now = this_machine(device)
     before = read(files)
     if before is not None and before.threads[-1:] != now.threads:
         now = Machine(now.device, now.capability, (*before.threads, *now.threads))

@@ -20,12 +20,12 @@ import torch
 from accelerate import Accelerator
 
 from srframework.errors import SRFrameworkError, StoreError
-from srframework.recipe.check import load
+from srframework.recipe.check import load_recipe
 from srframework.recipe.dotted_keys import differences
 from srframework.recipe.model import Recipe
 from srframework.registry.registry import Registry
 from srframework.run.api import quieten
-from srframework.run.machine import MACHINE, Machine, here, read
+from srframework.run.machine import MACHINE, Machine, read, this_machine
 from srframework.run.options import RunOptions
 from srframework.run.pipeline import Pipeline
 from srframework.run.resources import clear_shared_materials
@@ -141,7 +141,7 @@ def _recomputed(store: Store, entry: Entry, registry: Registry, scratch: Path) -
             stage, keys = _stage_of(run, entry)
             found = replace(found, run=run, stage=stage)
             threads = _threads(entry)
-            recipe = load(run / "recipe.toml", registry).only(stage)
+            recipe = load_recipe(run / "recipe.toml", registry).only(stage)
             new = _again(_Beside(scratch, store, entry, keys), recipe, entry, threads)
             why = _difference(entry.files, new.files)
         except SRFrameworkError as error:
@@ -166,7 +166,7 @@ def _threads(entry: Entry) -> int:
     was = read(entry.files)
     if was is None:
         raise _NotRecomputed("its machine.json cannot be read, so its number of threads is not known")
-    now = here(str(Accelerator().device))
+    now = this_machine(str(Accelerator().device))
     if (was.device, was.capability) != (now.device, now.capability):
         raise _NotRecomputed(f"it was computed on {_said(was)}; this is {_said(now)}, where the last bits may differ")
     if len(was.threads) > 1:

@@ -102,7 +102,7 @@ class StageResults:
         task = self.materials.task
         chosen_on = [task.dev.name, task.dev.labels, task.dev.collapse] if stage.training.keep == "best" else None
         of_data = {"labels": task.labels, "chosen_on": chosen_on}
-        works_on = {**self.materials.identity(stage), **of_data, "versions": versions.of_computing()}
+        works_on = {**self.materials.identity(stage), **of_data, "versions": versions.computing_versions()}
         keys = {name: entry.key for name, entry in self._trained.items()}
         identity = stage_identity(self.recipe, stage, keys, works_on, self.components)
         points = self.points(stage, self._steps_kept(stage))
@@ -168,7 +168,7 @@ class StageResults:
             "split": self.materials.fingerprint(split),
             "max_length": max_length,
             "eval_batch_size": stage.training.eval_batch_size,
-            "versions": versions.of_computing(),
+            "versions": versions.computing_versions(),
         }
 
         def compute(draft: Path) -> Sums | None:

@@ -15,12 +15,12 @@ _READING = ("datasets", "safetensors")
 """Those that only read and write: what they read counts by its content."""
 
 
-def of_computing() -> dict[str, str]:
+def computing_versions() -> dict[str, str]:
     """The versions that count in a key."""
     return {name: _version(name) for name in COMPUTING}
 
 
-def of_run(recipe: Recipe) -> dict[str, str]:
+def run_versions(recipe: Recipe) -> dict[str, str]:
     """Of Python, of the plugins that a recipe uses, and of the libraries."""
     uses = [recipe.backbone, recipe.dataset, *recipe.evaluators]
     uses += [use for stage in recipe.stages for use in (stage.loss, stage.pruner) if use is not None]

@@ -64,7 +64,7 @@ class Tasks:
 
     def stored(self, number: int) -> Task:
         """Take a whole run from the store."""
-        return Task(self.cells[number].slug, self._work(number, None, stored_only=True))
+        return Task(self.cells[number].slug, self._job(number, None, stored_only=True))
 
     def all(self, numbers: Sequence[int], every_stage: bool = True) -> list[Task]:
         """The tasks of some of the cells, earlier cells first, each after those that it builds on.
@@ -85,9 +85,9 @@ class Tasks:
                     before = dict.fromkeys(signs[reference.stage] for _, reference in stage.references())
                     needs = tuple(self._names[each] for each in before)
                     users = [each for each in numbers if sign in self.signatures[each].values()]
-                    tasks[sign] = Task(self._names[sign], self._work(number, stage.name, users=users), needs)
+                    tasks[sign] = Task(self._names[sign], self._job(number, stage.name, users=users), needs)
             slug, needs = self.cells[number].slug, tuple(self._names[sign] for sign in dict.fromkeys(apart))
-            tasks[slug] = Task(slug, self._work(number, None), needs, self._work(number, None, stored_only=True))
+            tasks[slug] = Task(slug, self._job(number, None), needs, self._job(number, None, stored_only=True))
         return list(tasks.values())
 
     def users(self, numbers: Sequence[int]) -> dict[str, list[int]]:
@@ -99,7 +99,7 @@ class Tasks:
                 found.setdefault(self._names[sign], []).append(number)
         return found
 
-    def _work(self, number: int, stage: str | None, stored_only: bool = False, users: Sequence[int] = ()) -> Job:
+    def _job(self, number: int, stage: str | None, stored_only: bool = False, users: Sequence[int] = ()) -> Job:
         place, signs = self.out / self.cells[number].slug, self.signatures[number]
         name = self.cells[number].slug if stage is None else self._names[signs[stage]]
         steps = {each: tuple(sorted(self._steps[sign])) for each, sign in signs.items() if self._steps[sign]}

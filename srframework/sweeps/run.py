@@ -210,7 +210,7 @@ class _Run:
         return {cell.slug: number for number, cell in enumerate(self._cells)}
 
     def _piece(self, task: Task) -> Piece:
-        return Piece(task.name, self._numbers.get(task.name), tuple(self._users[task.name]), task.work.log)
+        return Piece(task.name, self._numbers.get(task.name), tuple(self._users[task.name]), task.job.log)
 
     def _ended_stored(self, task: Task, outcome: JobResult) -> None:
         number = self._numbers[task.name]

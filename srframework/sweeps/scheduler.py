@@ -20,14 +20,14 @@ class Task:
 
     Attributes:
         name: Unlike that of any other task.
-        work: What to do.
+        job: What to do.
         needs: The names of the tasks that it builds on, which come before it.
         salvage: Done instead where one of those failed, for what it leaves: the task has failed all the same.
             None: nothing is done.
     """
 
     name: str
-    work: Job
+    job: Job
     needs: tuple[str, ...] = ()
     salvage: Job | None = None
 
@@ -105,7 +105,7 @@ class _Run:
 
     def _submit(self, task: Task) -> None:
         failed = self._inherited(task) is not None
-        self.launcher.submit(task.name, task.salvage if failed and task.salvage is not None else task.work)
+        self.launcher.submit(task.name, task.salvage if failed and task.salvage is not None else task.job)
 
     def _ended(self, task: Task, outcome: JobResult | WorkerDied) -> None:
         inherited = self._inherited(task)

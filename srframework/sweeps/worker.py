@@ -11,7 +11,7 @@ from pathlib import Path
 
 from srframework.contracts import Job, JobResult
 from srframework.files import append
-from srframework.recipe.check import check
+from srframework.recipe.check import check_recipe
 from srframework.recipe.document import Document, Source
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
@@ -73,7 +73,7 @@ def _done(job: Job, progress: Reporter, computed: dict[str, float]) -> JobResult
     warnings = _failed_here(job)
     for warning in warnings:
         progress.note(f"warning: {warning}")
-    recipe = check(Document(Source(_place(job) / "recipe.toml", job.recipe)), _registry(job.blocked))
+    recipe = check_recipe(Document(Source(_place(job) / "recipe.toml", job.recipe)), _registry(job.blocked))
     if job.stage is not None:
         recipe = recipe.only(job.stage)
     options = RunOptions(

@@ -10,7 +10,7 @@ from srframework.claims.check import TABLES, check_levels, check_splits
 from srframework.claims.claim import Claim
 from srframework.contracts import Phase
 from srframework.errors import RecipeError, UsageError
-from srframework.recipe.check import check, load
+from srframework.recipe.check import check_recipe, load_recipe
 from srframework.recipe.document import Document
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
@@ -36,7 +36,7 @@ def read(tmp_path, monkeypatch):
 
     def read(claim: str, tables=TABLES):
         Path("r.toml").write_text(RECIPE + claim)
-        return check(Document("r.toml"), registry, tables=tables)
+        return check_recipe(Document("r.toml"), registry, tables=tables)
 
     return read
 
@@ -60,7 +60,7 @@ def test_a_recipe_has_the_table_as_it_is_written_and_resolves_to_an_equal_one(re
         "checks": ["id(full) >= 0.5", "ood(full) <= 0.5"],
     }
     Path("again.toml").write_text(recipe.to_toml(), encoding="utf-8")
-    assert load("again.toml", Registry(discover())) == recipe
+    assert load_recipe("again.toml", Registry(discover())) == recipe
     assert read("").claim is None
 
 
@@ -84,8 +84,8 @@ def test_every_check_that_is_none_is_a_problem_and_nothing_else(read):
         (CLAIM.replace("Good.", ""), "r.toml:8: claim.statement: expected a string of length 1 or more, got ''"),
         (CLAIM.replace("source", "sorce"), "r.toml:9: claim.sorce: unknown key; expected one of: statement, source, "
          "note, checks; did you mean 'source'?"),
-        ('claim = { statement = "s" }', "r.toml:6: claim.checks: missing; expected: Conditions that must all hold for the claim to "
-         f"hold: {FORM}."),
+        ('claim = { statement = "s" }', "r.toml:6: claim.checks: missing; expected: Conditions that "
+         f"must all hold for the claim to hold: {FORM}."),
         ('claim = { statement = "s", checks = [] }', "r.toml:6: claim.checks: expected at least 1 of them, got []"),
         (CLAIM.replace("ood(full) <", "ood(full) ="), f"r.toml:10: claim.checks[1]: expected {FORM}, got "
          "'ood(full) == 0.5'"),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from small_recipe import FULL, small_recipe
 
-from srframework.report.runs import state
+from srframework.report.runs import state_of_unfinished
 from srframework.run import directory as runs
 from srframework.run import directory_lock
 from srframework.run.pipeline import Pipeline
@@ -162,13 +162,13 @@ def test_running_is_told_from_killed_by_the_lock(home, hold):
     run = home / "run"
     process = hold(run)
     (run / "run.json").write_text('{"state": "running"}')
-    assert state(str(run)) == "running"
+    assert state_of_unfinished(str(run)) == "running"
     process.stdin.write("\n")
     process.stdin.flush()
     assert process.stdout.readline() == "released\n"
-    assert state(str(run)) == "killed"
+    assert state_of_unfinished(str(run)) == "killed"
     (run / ".lock").unlink()
-    assert state(str(run)) == "killed"
+    assert state_of_unfinished(str(run)) == "killed"
 
 
 def test_results_name_a_run_that_was_killed(perform, home, hold):

@@ -214,8 +214,8 @@ def test_a_damaged_run_directory_is_a_reason(verify, home):
 
 def test_the_number_of_threads_is_that_of_the_original(verify, once, monkeypatch):
     used = []
-    monkeypatch.setattr(machine, "here", lambda _: machine.Machine("cpu", "x", (1,)))
-    monkeypatch.setattr(recomputing, "here", lambda _: machine.Machine("cpu", "x", (1,)))
+    monkeypatch.setattr(machine, "this_machine", lambda _: machine.Machine("cpu", "x", (1,)))
+    monkeypatch.setattr(recomputing, "this_machine", lambda _: machine.Machine("cpu", "x", (1,)))
     monkeypatch.setattr(recomputing, "read", lambda _: machine.Machine("cpu", "x", (3,)))
     monkeypatch.setattr(recomputing.torch, "set_num_threads", used.append)
     monkeypatch.setattr(recomputing.torch, "get_num_threads", lambda: 7)

@@ -9,7 +9,7 @@ from checked_recipe import RECIPE
 from document_text import RECIPE as DOCUMENT
 
 from srframework.errors import RecipeError
-from srframework.recipe.check import load
+from srframework.recipe.check import load_recipe
 from srframework.recipe.document import Document
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
@@ -28,7 +28,7 @@ def read(tmp_path, monkeypatch, registry):
     def read(text: str = RECIPE, *overrides: str, registry: Registry = registry):
         Path("d.tsv").write_text("sentence1\tsentence2\tlabel\na\tb\tyes\n")
         Path("r.toml").write_text(text, encoding="utf-8")
-        return load("r.toml", registry, overrides)
+        return load_recipe("r.toml", registry, overrides)
 
     return read
 

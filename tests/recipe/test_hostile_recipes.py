@@ -15,7 +15,7 @@ from srframework.recipe import checked_tables, graph, sweep
 from srframework.recipe.document import MAX_BYTES
 from srframework.recipe.model import Reference, shipped
 from srframework.recipe.overrides import MAX_DEPTH
-from srframework.recipe.sweep import MAX_RUNS, load_cells, load_every
+from srframework.recipe.sweep import MAX_RUNS, load_all_variants, load_cells
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 from srframework.run.identity import signatures
@@ -36,7 +36,11 @@ def load(tmp_path, monkeypatch, registry):
 
     def load(content, *overrides, flags=()):
         Path("r.toml").write_bytes(content if isinstance(content, bytes) else content.encode())
-        return load_cells("r.toml", registry, overrides, flags) if flags else load_every("r.toml", registry, overrides)
+        return (
+            load_cells("r.toml", registry, overrides, flags)
+            if flags
+            else load_all_variants("r.toml", registry, overrides)
+        )
 
     return load
 
@@ -160,7 +164,7 @@ def test_without_a_plugin_that_has_std_a_stage_needs_a_loss(tmp_path, monkeypatc
     Path("r.toml").write_text(HEAD + STAGE)
     plugins = [plugin for plugin in discover() if plugin.name != "debiasers"]
     with pytest.raises(RecipeError) as caught:
-        load_every("r.toml", Registry(plugins))
+        load_all_variants("r.toml", Registry(plugins))
     missing = (
         "r.toml:5: stages.full.loss: missing; expected: The debiaser: a table with `use`, and its options; unset, std."
     )
@@ -336,19 +340,19 @@ def test_a_file_that_is_too_large_is_refused(problems):
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="a file without an end")
 def test_a_file_without_an_end_is_refused(registry):
     with pytest.raises(RecipeError, match="at most 4 MiB"):
-        load_every("/dev/zero", registry)
+        load_all_variants("/dev/zero", registry)
 
 
 def test_a_recipe_is_read_from_a_pipe(tmp_path, monkeypatch, registry):
     monkeypatch.chdir(tmp_path)
     content = HEAD + STAGE + "[variants.a]\nseed = 5\nsweep.seed = [6, 7]\n"
-    for load in (load_every, load_cells):
+    for load in (load_all_variants, load_cells):
         os.mkfifo("pipe")
         writer = threading.Thread(target=Path("pipe").write_text, args=(content,), daemon=True)
         writer.start()
         seeds = [cell.recipe.seed for cell in load("pipe", registry)]
         writer.join()
-        assert seeds == ([0, 6, 7] if load is load_every else [0])
+        assert seeds == ([0, 6, 7] if load is load_all_variants else [0])
         Path("pipe").unlink()
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 import pytest
 
 from srframework.contracts import Dataset
-from srframework.recipe.check import load
+from srframework.recipe.check import load_recipe
 from srframework.recipe.model import Recipe, Use
 from srframework.recipe.plan import StageLength, lengths, plan
 from srframework.registry.discovery import discover
@@ -39,7 +39,7 @@ def read(tmp_path):
 
     def read(*overrides: str) -> Recipe:
         (tmp_path / "r.toml").write_text(RECIPE)
-        return load(tmp_path / "r.toml", registry, overrides)
+        return load_recipe(tmp_path / "r.toml", registry, overrides)
 
     return read
 

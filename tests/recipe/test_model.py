@@ -7,8 +7,8 @@ import tomli
 
 from srf_backbones.options import TinyOptions
 from srframework.errors import RecipeError
-from srframework.recipe.check import load
-from srframework.recipe.model import Reference, find, shipped
+from srframework.recipe.check import load_recipe
+from srframework.recipe.model import Reference, find_recipe, shipped
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 
@@ -104,7 +104,7 @@ def read(tmp_path, registry):
     def read(text: str, *overrides: str):
         path = tmp_path / "recipe.toml"
         path.write_text(text, encoding="utf-8")
-        return load(path, registry, overrides)
+        return load_recipe(path, registry, overrides)
 
     return read
 
@@ -118,7 +118,7 @@ def test_a_resolved_recipe_loads_to_an_equal_one(read, text):
 
 
 def test_quickstart_resolves_to_an_equal_recipe(read, registry):
-    recipe = load("quickstart", registry)
+    recipe = load_recipe("quickstart", registry)
     assert read(recipe.to_toml()) == recipe
 
 
@@ -182,7 +182,7 @@ def test_the_shipped_recipes_are_found_by_name():
     recipes = shipped()
     assert {"quickstart", "sick-hans"} <= set(recipes)
     assert list(recipes) == sorted(recipes)
-    assert find("quickstart") == recipes["quickstart"]
+    assert find_recipe("quickstart") == recipes["quickstart"]
 
 
 @pytest.mark.parametrize("name", sorted(shipped()))
@@ -191,7 +191,7 @@ def test_every_shipped_recipe_is_valid_but_for_data_that_is_not_here(name, regis
     table = tomli.loads(shipped()[name].read_text(encoding="utf-8"))
     assert table["name"]
     try:
-        recipe = load(name, registry)
+        recipe = load_recipe(name, registry)
     except RecipeError as error:
         said = [problem.message for problem in error.problems]
         assert said
@@ -203,13 +203,13 @@ def test_every_shipped_recipe_is_valid_but_for_data_that_is_not_here(name, regis
 def test_a_file_comes_before_a_shipped_recipe_of_its_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("quickstart").write_text(MINIMAL)
-    assert find("quickstart") == Path("quickstart")
+    assert find_recipe("quickstart") == Path("quickstart")
 
 
 @pytest.mark.parametrize(("name", "near"), [("quickstat", "quickstart"), ("no/such.toml", None), ("a" * 5000, None)])
 def test_what_is_neither_a_file_nor_a_shipped_recipe_is_refused_with_the_nearest(name, near):
     with pytest.raises(RecipeError) as caught:
-        find(name)
+        find_recipe(name)
     (problem,) = caught.value.problems
     assert problem.where == name
     assert problem.nearest == near

@@ -7,7 +7,7 @@ import pytest
 
 from srframework.contracts import Phase
 from srframework.errors import UsageError
-from srframework.recipe.check import load
+from srframework.recipe.check import load_recipe
 from srframework.recipe.model import Recipe
 from srframework.recipe.plan import check_points, plan
 from srframework.registry.discovery import discover
@@ -55,7 +55,7 @@ def read(tmp_path, monkeypatch):
 
     def read(*overrides: str) -> Recipe:
         Path("r.toml").write_text(RECIPE)
-        return load("r.toml", registry, overrides)
+        return load_recipe("r.toml", registry, overrides)
 
     return read
 

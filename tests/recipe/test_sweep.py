@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from srframework.errors import RecipeError
-from srframework.recipe.sweep import Cell, load_cells, load_every
+from srframework.recipe.sweep import Cell, load_all_variants, load_cells
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 
@@ -324,7 +324,7 @@ def every(cells, registry):
 
     def every(text: str = "", *overrides: str) -> list[Cell]:
         Path("r.toml").write_text(RECIPE + text)
-        return load_every("r.toml", registry, overrides)
+        return load_all_variants("r.toml", registry, overrides)
 
     return every
 
@@ -346,7 +346,7 @@ def test_an_override_that_chooses_a_variant_leaves_the_others_out(every):
 def test_a_recipe_without_variants_is_itself(every, registry):
     every()
     Path("r.toml").write_text(RECIPE[: RECIPE.index("[variants.short]")])
-    assert steps(load_every("r.toml", registry)) == [(0, None)]
+    assert steps(load_all_variants("r.toml", registry)) == [(0, None)]
 
 
 def test_a_variant_may_have_any_name(every):

@@ -7,7 +7,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from srf_evaluators import NoOptions
 from srf_evaluators.classification import F1, Accuracy
-from srframework.report.bootstrap import Sample, over_examples, over_seeds, point
+from srframework.report.bootstrap import Sample, over_examples, over_seeds, point_estimate
 
 SCORES = {
     "accuracy": accuracy_score,
@@ -42,14 +42,14 @@ def drawn(count: int, runs: int, classes: int = 3, seed: int = 0) -> Sample:
     ids=["mixed", "all right", "one never predicted", "all wrong"],
 )
 def test_the_metric_is_the_evaluators(metric, labels, predicted):
-    assert point(METRICS[metric], np.array(labels), np.array(predicted)) == pytest.approx(
+    assert point_estimate(METRICS[metric], np.array(labels), np.array(predicted)) == pytest.approx(
         SCORES[metric](labels, predicted)
     )
 
 
 def test_weighted_f1_by_hand():
     # Class 0: 1 hit of 1 true and 2 said, F1 2/3; class 1: 2 hits of 3 true and 2 said, F1 4/5.
-    assert point(METRICS["f1"], np.array([0, 1, 1, 1]), np.array([0, 0, 1, 1])) == pytest.approx(
+    assert point_estimate(METRICS["f1"], np.array([0, 1, 1, 1]), np.array([0, 0, 1, 1])) == pytest.approx(
         (2 / 3 + 3 * 4 / 5) / 4
     )
 
@@ -61,7 +61,7 @@ def test_the_interval_is_scipys_paired_bootstrap_within_monte_carlo_error(metric
 
     def difference(index):
         scores = [
-            np.mean([point(METRICS[metric], sample.labels[index], said[index]) for said in side])
+            np.mean([point_estimate(METRICS[metric], sample.labels[index], said[index]) for said in side])
             for side in (sample.a, sample.b)
         ]
         return scores[1] - scores[0]

@@ -11,7 +11,7 @@ from srframework.contracts import Evaluator
 from srframework.errors import DataError, PluginError
 from srframework.registry.discovery import Plugin
 from srframework.registry.registry import Registry
-from srframework.report.bootstrap import Sample, over_examples, point
+from srframework.report.bootstrap import Sample, over_examples, point_estimate
 from srframework.report.metrics import metric_of
 
 
@@ -58,7 +58,7 @@ PREDICTED = np.array([0, 1, 0, 1])
 @pytest.mark.parametrize(("options", "expected"), [({}, 2 / 3), ({"label": 0}, 1.0)])
 def test_a_plugins_metric_is_computed_with_the_options_of_the_recipe(registry, options, expected):
     metric = metric_of([{"use": "silent"}, {"use": "other/recall", **options}], "recall", registry)
-    assert point(metric, LABELS, PREDICTED) == pytest.approx(expected)
+    assert point_estimate(metric, LABELS, PREDICTED) == pytest.approx(expected)
 
 
 def test_a_plugins_metric_has_an_interval(registry):
@@ -96,4 +96,4 @@ def test_a_metric_that_fails_later_is_the_plugins_fault(registry, monkeypatch):
     metric = metric_of([{"use": "recall"}], "recall", registry)
     monkeypatch.setattr(Recall, "of_confusion", lambda *_: {"recall": np.array([np.nan])})
     with pytest.raises(PluginError, match="evaluator 'recall' of other 1"):
-        point(metric, LABELS, PREDICTED)
+        point_estimate(metric, LABELS, PREDICTED)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from srframework.errors import RunDirectoryError, UsageError
-from srframework.recipe.check import load
+from srframework.recipe.check import load_recipe
 from srframework.recipe.model import Recipe
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
@@ -21,7 +21,7 @@ from srframework.run.directory import RunDirectory, sentences
 
 @pytest.fixture(scope="module")
 def recipe() -> Recipe:
-    return load("quickstart", Registry(discover()))
+    return load_recipe("quickstart", Registry(discover()))
 
 
 def test_a_run_directory_is_made_when_the_run_begins_and_not_before(tmp_path, recipe):

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from srframework.errors import DataError
-from srframework.recipe.check import load
+from srframework.recipe.check import load_recipe
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 from srframework.run import identity
@@ -50,7 +50,7 @@ def registry():
 def signatures(tmp_path, registry):
     def signatures(*overrides, text=RECIPE, name="recipe.toml"):
         (tmp_path / name).write_text(text)
-        return identity.signatures(load(tmp_path / name, registry, overrides))
+        return identity.signatures(load_recipe(tmp_path / name, registry, overrides))
 
     return signatures
 
@@ -141,7 +141,7 @@ OTHERS = [{"version": "0.0.1"}, {"code": SimpleNamespace(digest=lambda: "other",
 @pytest.fixture
 def recipe(tmp_path, registry):
     (tmp_path / "recipe.toml").write_text(RECIPE)
-    return load(tmp_path / "recipe.toml", registry)
+    return load_recipe(tmp_path / "recipe.toml", registry)
 
 
 @pytest.mark.parametrize("other", OTHERS, ids=["version", "code"])
@@ -174,7 +174,7 @@ def test_options_of_the_backbone_count_and_where_it_is_loaded_from_does_not(tmp_
     def keys(**options):
         text = RECIPE.replace('use = "tiny", layers = 1', 'use = "encoder", path = "here"')
         (tmp_path / "recipe.toml").write_text(text)
-        found = load(tmp_path / "recipe.toml", registry)
+        found = load_recipe(tmp_path / "recipe.toml", registry)
         own = found.backbone.options.model_copy(update=options)
         return identities(replace(found, backbone=replace(found.backbone, options=own)))
 
@@ -186,7 +186,7 @@ def test_a_file_that_changes_while_the_recipe_runs_is_refused(tmp_path, registry
     file = tmp_path / "bias.json"
     file.write_text("[]")
     (tmp_path / "recipe.toml").write_text(RECIPE)
-    found = load(tmp_path / "recipe.toml", registry, [f"bias={{ use = 'bias-file', path = '{file}' }}"])
+    found = load_recipe(tmp_path / "recipe.toml", registry, [f"bias={{ use = 'bias-file', path = '{file}' }}"])
     components = identity.Components(identity.uses(found))
     components.check()
     before = components(found.bias)

@@ -36,7 +36,7 @@ from pydantic import ValidationError
 from srf_backbones.options import TinyOptions
 from srf_backbones.tiny import TinyBert
 from srframework.errors import RecipeError
-from srframework.recipe.check import load
+from srframework.recipe.check import load_recipe
 from srframework.recipe.schema import RecipeTable
 from srframework.run.api import quieten
 from srframework.run.machine import MACHINE
@@ -228,7 +228,7 @@ def is_valid(recipe, home):
 def read(recipe, home):
     path = home / f"{hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]}.toml"
     path.write_text(tomli_w.dumps(recipe))
-    return load(path, REGISTRY)
+    return load_recipe(path, REGISTRY)
 
 
 def run(recipe, home, monkeypatch, anew=False):

@@ -16,7 +16,7 @@ from srf_backbones.encoder import HuggingFaceEncoder
 from srf_backbones.options import TinyOptions
 from srf_backbones.tiny import TinyBert
 from srframework.errors import BackboneError
-from srframework.recipe.check import load
+from srframework.recipe.check import load_recipe
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 from srframework.run.fingerprint import network_fingerprint
@@ -48,7 +48,7 @@ def place(tmp_path) -> Path:
 @pytest.fixture
 def recipe(place, tmp_path):
     (tmp_path / "recipe.toml").write_text(RECIPE.format(path=place))
-    return load(tmp_path / "recipe.toml", Registry(discover()))
+    return load_recipe(tmp_path / "recipe.toml", Registry(discover()))
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from srframework.sweeps import scheduler as schedule
 from srframework.sweeps.scheduler import RETRIES, Events, Task
 
 
-def work(name: str) -> Job:
+def job(name: str) -> Job:
     return Job({"name": name}, None, None, "store", (), ".", None)
 
 
 def task(name: str, *needs: str, salvage: bool = False) -> Task:
-    return Task(name, work(name), needs, work(f"{name} salvaged") if salvage else None)
+    return Task(name, job(name), needs, job(f"{name} salvaged") if salvage else None)
 
 
 class Fake:
@@ -25,16 +25,16 @@ class Fake:
         self.submitted: list[str] = []
         self.most = 0
 
-    def submit(self, name: str, work: Job) -> None:
-        self.held.append((name, work))
-        self.submitted.append(work.recipe["name"])
+    def submit(self, name: str, job: Job) -> None:
+        self.held.append((name, job))
+        self.submitted.append(job.recipe["name"])
         self.most = max(self.most, len(self.held))
         assert len({name for name, _ in self.held}) == len(self.held)
 
     def wait(self) -> list[tuple[str, JobResult | WorkerDied]]:
         assert self.held, "waited for nothing"
-        name, work = self.held.pop(0)
-        return [(name, (self.results.get(work.recipe["name"]) or [JobResult()]).pop(0))]
+        name, job = self.held.pop(0)
+        return [(name, (self.results.get(job.recipe["name"]) or [JobResult()]).pop(0))]
 
     def close(self) -> None:
         raise AssertionError("whoever opened it closes it")

@@ -22,7 +22,7 @@ from srframework.registry.registry import Registry
 from srframework.text import key_text, one_line
 
 
-def chosen(registry: Registry, name: str | None, settings: Sequence[str] = (), jobs: int | None = None) -> Use:
+def choose_launcher(registry: Registry, name: str | None, settings: Sequence[str] = (), jobs: int | None = None) -> Use:
     """The launcher that the user names, with its options.
 
     Args:
@@ -63,11 +63,11 @@ def chosen(registry: Registry, name: str | None, settings: Sequence[str] = (), j
 
 
 @contextlib.contextmanager
-def started(use: Use, jobs: int | None, threads: int | None) -> Iterator[Launcher]:
+def running_launcher(use: Use, jobs: int | None, threads: int | None) -> Iterator[Launcher]:
     """A launcher, from its start to its end; as long, what anything prints to stdout goes to stderr.
 
     Args:
-        use: See :func:`chosen`.
+        use: See :func:`choose_launcher`.
         jobs: How many jobs at once; None leaves it to the launcher.
         threads: Threads of each job; None leaves it to the launcher.
 
