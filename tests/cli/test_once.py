@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 import tomli
+from small_recipe import FULL, small_recipe, srnet
 
 from srframework.recipe.model import Use
 
@@ -15,27 +16,7 @@ statement = "It is dense."
 checks = ["sparsity(full) <= 0"]
 """
 
-RECIPE = """
-name = "Once"
-schema = 1
-backbone = { use = "tiny", layers = 1, width = 16, heads = 2, intermediate = 16 }
-dataset = { use = "synthetic", train_size = 24, dev_size = 12, ood_size = 9 }
-training = { batch_size = 8, max_steps = 1 }
-
-[[stages]]
-name = "full"
-op = "train"
-loss = "std"
-"""
-
-PRUNED = """
-[[stages]]
-name = "srnet"
-op = "prune"
-weights = "full"
-pruner = { use = "mask", sparsity = 0.5 }
-loss = "std"
-"""
+RECIPE = small_recipe("Once", FULL, training="max_steps = 1")
 
 GRID = ("--grid", "seed=1,2,3", "--grid", "training.learning_rate=1e-3,2e-3,3e-3,4e-3")
 
@@ -70,7 +51,7 @@ def test_a_command_parses_its_recipe_once_and_no_other_text(perform, tmp_path, p
 
 
 def test_a_run_builds_each_pruner_twice_to_check_its_length_and_to_train(perform, tmp_path, monkeypatch):
-    (tmp_path / "recipe.toml").write_text(f"{RECIPE}{PRUNED}")
+    (tmp_path / "recipe.toml").write_text(f"{RECIPE}{srnet()}")
     built: list[str] = []
     build = Use.build
     monkeypatch.setattr(Use, "build", lambda use: built.append(use.registered.name) or build(use))
