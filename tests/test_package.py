@@ -15,7 +15,7 @@ def test_a_wheel_has_the_recipes_the_vocabulary_and_the_plugins_and_nothing_of_t
     for name in ("srframework", "plugins", "recipes"):
         leave = shutil.ignore_patterns("__pycache__", "*.egg-info")
         shutil.copytree(ROOT / name, tmp_path / name, symlinks=True, ignore=leave)
-    for name in ("pyproject.toml", "README.md"):
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
     build = "from setuptools.build_meta import build_wheel; print(build_wheel('.'))"
     done = subprocess.run([sys.executable, "-c", build], cwd=tmp_path, capture_output=True, text=True)

