@@ -96,7 +96,7 @@ def _told(error: BaseException, debug: bool) -> int:
             )
             return error.exit_code
         if isinstance(error, click.Abort | KeyboardInterrupt):
-            streams.tell(str(error) or "Interrupted.")
+            streams.tell(str(error.__cause__ or error) or "Interrupted.")  # click raises Abort from the interrupt
             return 130
         text = sentence(error)
         streams.tell(f"error: {text}" if "\n" not in text else f"errors:\n{text}")

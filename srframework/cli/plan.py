@@ -59,8 +59,8 @@ def _lines(
         yield f"In the store, as of the last run: {stored} of {len(distinct)} stages{again}."
     else:
         yield "In the store: not known before the first run of this recipe."
-    for cell in cells[:1]:
-        yield from _missing(cell.recipe)
+    checks = FileChecks()
+    yield from dict.fromkeys(line for cell in cells for line in _missing(cell.recipe, checks))
 
 
 def _distinct(
@@ -109,9 +109,8 @@ def _cached(cells: Sequence[Cell], store: Path, out: Path | None, is_sweep: bool
     return found
 
 
-def _missing(recipe: Recipe) -> Iterator[str]:
+def _missing(recipe: Recipe, checks: FileChecks) -> Iterator[str]:
     """A line for each file or directory that the recipe names and that cannot be used."""
-    checks = FileChecks()
     uses: list[tuple[str, Use | None]] = [("backbone", recipe.backbone), ("dataset", recipe.dataset)]
     uses += [("bias", recipe.bias), *(("evaluators", use) for use in recipe.evaluators)]
     for stage in recipe.stages:

@@ -269,7 +269,7 @@ class _Bars(Progress):
     def __init__(self, console: Console) -> None:
         super().__init__(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
+            BarColumn(bar_width=min(max(console.width - 60, 5), 40)),
             TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[unit]}", justify="right"),
             _Times(),
             console=console,
@@ -403,4 +403,4 @@ class _LiveReporter(Tracker):
         if self._all is not None:
             self._all.update(self.done, self.total, self.total_left if known or self._before else None)
         loss = "" if self.loss is None else f"loss {self.loss:.3f}, {self.speed:.1f} steps/s"
-        self._bars.below = f"{self.stage}: {', '.join(filter(None, (loss, self._figures))) or 'starting'}"
+        self._bars.below = "\n".join(filter(None, (f"{self.stage}: {loss or 'starting'}", self._figures)))

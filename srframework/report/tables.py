@@ -32,7 +32,7 @@ def results_table(stages: Sequence[Mapping[str, Any]]) -> Table:
             levels = levels[:-1]
         for level in levels:
             table.add_row(f"{stage['name']}@{level['level']:g}", *_cells(level, splits, full))
-        table.add_row(stage["name"], *_cells(stage, splits, None if stage is full else full), end_section=True)
+        table.add_row(stage["name"], *_cells(stage, splits, None if stage is full else full), end_section=bool(levels))
     return table
 
 
