@@ -124,10 +124,14 @@ def test_the_screen_is_that_of_stderr(capsys):
 
 
 def test_an_interrupt_of_a_run_says_how_to_resume_and_so_does_its_log(tmp_path):
-    with pytest.raises(KeyboardInterrupt, match="Interrupted at step 5/10 of 'full'"), single_run(Screen()) as reports:
-        reports.run_started(start(tmp_path))
-        reports.stage_started("full", "A", 1, 2, 10)
-        reports.stopped(5)
-        raise KeyboardInterrupt
+    def interrupted() -> None:
+        with single_run(Screen()) as reports:
+            reports.run_started(start(tmp_path))
+            reports.stage_started("full", "A", 1, 2, 10)
+            reports.stopped(5)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match="Interrupted at step 5/10 of 'full'"):
+        interrupted()
     last = (tmp_path / "run.log").read_text(encoding="utf-8").splitlines()[-1]
     assert last.endswith(f"Interrupted at step 5/10 of 'full'. Run the same command to resume ({tmp_path}).")
