@@ -19,7 +19,7 @@ from srframework.claims.recipes import (
 )
 from srframework.cli.context import App, Folder, json_option, print_json, print_table, set_option, store_option
 from srframework.cli.launching import launched, worker_options
-from srframework.cli.plan import print_plan
+from srframework.cli.plan import full_option, print_plan
 from srframework.cli.screen import LOADING, resumable, screen, verbosity_options
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.plan import check_early
@@ -49,8 +49,10 @@ class _Seeds(click.ParamType[tuple[int, ...]]):
     help="Directory for the runs: new, empty, or of the same claims, which are resumed. Default: runs/claims-<hash>.",
 )
 @store_option
-@click.option("--dry-run", is_flag=True, help="Print what would run, and what it would cost; run nothing.")
-@click.option("--full", is_flag=True, help="With --dry-run: print the resolved recipe of the first run too.")
+@click.option(
+    "--dry-run", is_flag=True, is_eager=True, help="Print what would run, and what it would cost; run nothing."
+)
+@full_option
 @verbosity_options
 @json_option
 @click.pass_obj

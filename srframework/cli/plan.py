@@ -17,6 +17,20 @@ from srframework.recipe.plan import StageLength, lengths
 from srframework.recipe.sweep import Cell
 
 
+def _with_dry_run(context: click.Context, _option: click.Parameter, full: bool) -> bool:
+    if full and not context.params["dry_run"]:
+        raise click.UsageError("--full only works with --dry-run.", context)
+    return full
+
+
+full_option = click.option(
+    "--full",
+    is_flag=True,
+    callback=_with_dry_run,
+    help="With --dry-run: print the resolved recipe too, of a sweep that of its first run.",
+)
+
+
 def print_plan(cells: Sequence[Cell], store: Path, out: Path | None, full: bool, as_json: bool) -> None:
     """Print the stages of all cells, those that several have once; last what is cached, and which files are missing.
 

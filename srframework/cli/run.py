@@ -9,7 +9,7 @@ import click
 
 from srframework.claims.check import TABLES
 from srframework.cli.context import App, Folder, json_option, print_report, set_option, store_option
-from srframework.cli.plan import print_plan
+from srframework.cli.plan import full_option, print_plan
 from srframework.cli.screen import LOADING, screen, single_run, verbosity_options
 from srframework.cli.sweep import sweep_cells
 from srframework.recipe.file_checks import FileChecks
@@ -21,9 +21,12 @@ from srframework.recipe.sweep import load_cells
 @click.argument("recipe")
 @set_option
 @click.option(
-    "--dry-run", is_flag=True, help="Print the stages, with their steps, and what is cached or missing; run nothing."
+    "--dry-run",
+    is_flag=True,
+    is_eager=True,
+    help="Print the stages, with their steps, and what is cached or missing; run nothing.",
 )
-@click.option("--full", is_flag=True, help="With --dry-run: print the resolved recipe too.")
+@full_option
 @click.option(
     "--out",
     type=Folder(),

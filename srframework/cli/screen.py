@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.spinner import Spinner
 from rich.text import Text
 
-from srframework.errors import SRFrameworkError
+from srframework.errors import SRFrameworkError, UsageError
 from srframework.faults import describe
 from srframework.run.progress import (
     LineReporter,
@@ -113,8 +113,7 @@ class LiveScreen(Screen):
         self._bars.refresh()
 
     def event(self, text: str) -> None:
-        if self._verbose:
-            self.line(text)
+        self.line(text)
 
     def line(self, text: str) -> None:
         self._bars.console.print(text, markup=False, highlight=False)
@@ -122,7 +121,7 @@ class LiveScreen(Screen):
     def jobs(self, done: int, total: int) -> None:
         if self._sweep is None:
             self.doing("")
-            self._sweep = _Bar(self._bars, "sweep", total, "jobs", start=done)
+            self._sweep = _Bar(self._bars, "sweep", total, "jobs", by_mean=True)
         self._sweep.update(done, total)
 
     def running(self, names: Sequence[str]) -> None:
@@ -148,7 +147,13 @@ class LiveScreen(Screen):
 
 
 def screen(quiet: bool = False, verbose: bool = False) -> Screen:
-    """The screen that suits this process's stderr."""
+    """The screen that suits this process's stderr.
+
+    Raises:
+        UsageError: It is to be quiet and verbose.
+    """
+    if quiet and verbose:
+        raise UsageError("--quiet and --verbose exclude each other.")
     if quiet:
         return Screen()
     console = Console(stderr=True)
@@ -202,7 +207,7 @@ def verbosity_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "-v",
             "--verbose",
             is_flag=True,
-            help="Also print a line for each evaluation and each job; in a log, for each reported step.",
+            help="Print more: a line for each evaluation; in a log, a line for each reported step.",
         ),
     )
     for option in reversed(options):
@@ -290,25 +295,33 @@ class _Times(ProgressColumn):
     """Elapsed time, and time left."""
 
     def render(self, task: Task) -> Text:
-        end = task.fields["end"]
-        left = "-:--:--" if end is None else clock_text(max(end - time.monotonic(), 0))
-        return Text(f"{clock_text(task.elapsed or 0)}, {left} left")
+        end, elapsed, done = task.fields["end"], task.elapsed or 0.0, task.completed
+        left = None if end is None else end - time.monotonic()
+        if task.fields["by_mean"] and done and task.total:
+            left = elapsed * (task.total - done) / done
+        shown = "-:--:--" if left is None or left < 0 else clock_text(left)
+        return Text(f"{clock_text(elapsed)}, {shown} left")
 
 
 class _Bar:
-    """One bar; the time left counts down between updates."""
+    """One bar.
 
-    def __init__(self, bars: _Bars, label: str, total: int, unit: str, start: int = 0) -> None:
-        self._bars, self._start = bars, start
-        self.began = time.monotonic()
-        self.task: TaskID = bars.add_task(label, total=total, completed=start, unit=unit, end=None)
+    Args:
+        bars: The display.
+        label: What it is of; short.
+        total: How much is to be done.
+        unit: Of ``total``, in the plural.
+        by_mean: Estimate the time left by the mean speed; else it is that of the last update, and counts down.
+    """
+
+    def __init__(self, bars: _Bars, label: str, total: int, unit: str, by_mean: bool = False) -> None:
+        self._bars = bars
+        self.task: TaskID = bars.add_task(label, total=total, unit=unit, end=None, by_mean=by_mean)
 
     def update(self, done: int, total: int, left: float | None = None) -> None:
-        """So much is done, in so many seconds it all is; None: by the mean speed since the start."""
-        now = time.monotonic()
-        if left is None and done > self._start:
-            left = (now - self.began) * (total - done) / (done - self._start)
-        self._bars.update(self.task, completed=done, total=total, end=None if left is None else now + left)
+        """So much is done; ``left``: seconds until the end, None where that is not known."""
+        end = None if left is None else time.monotonic() + left
+        self._bars.update(self.task, completed=done, total=total, end=end)
 
     def remove(self) -> None:
         self._bars.remove_task(self.task)

@@ -12,7 +12,7 @@ import click
 from srframework.claims.check import TABLES
 from srframework.cli.context import App, Folder, json_option, print_json, set_option, store_option
 from srframework.cli.launching import launched, worker_options
-from srframework.cli.plan import print_plan
+from srframework.cli.plan import full_option, print_plan
 from srframework.cli.screen import LOADING, Screen, resumable, screen, verbosity_options
 from srframework.contracts import Launcher
 from srframework.errors import SRFrameworkError, UsageError
@@ -46,9 +46,12 @@ from srframework.recipe.sweep import Cell, load_cells
 )
 @store_option
 @click.option(
-    "--dry-run", is_flag=True, help="Print the stages that would be computed, with their steps; compute nothing."
+    "--dry-run",
+    is_flag=True,
+    is_eager=True,
+    help="Print the stages that would be computed, with their steps; compute nothing.",
 )
-@click.option("--full", is_flag=True, help="With --dry-run: print the resolved recipe of the first run too.")
+@full_option
 @verbosity_options
 @json_option
 @click.pass_obj

@@ -265,6 +265,18 @@ def test_what_is_not_known_before_the_data_are_read_is_said_to_be_unknown(call, 
     assert row["steps"] == steps
 
 
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--full"], "--full only works with --dry-run."),
+        (["--quiet", "--verbose"], "--quiet and --verbose exclude each other."),
+    ],
+)
+def test_options_that_make_no_sense_together_are_refused(call, recipe, option, message):
+    done = call("run", recipe, *option)
+    assert (done.code, done.out, message in done.err) == (2, "", True)
+
+
 def test_a_dry_run_makes_no_run_directory(call, recipe):
     assert call("run", recipe, "--dry-run", "--out", "here").code == 0
     assert not Path("here").exists()
