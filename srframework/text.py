@@ -121,3 +121,14 @@ def _quoted(text: str) -> str:
 def count_text(count: int) -> str:
     """A count for people: ``1,000,000``, or the power of ten where that has very many digits."""
     return f"{count:,}" if count < _MANY_DIGITS else f"about 10^{int((count.bit_length() - 1) * math.log10(2))}"
+
+
+def duration_text(seconds: float) -> str:
+    """A duration for people, with its two largest units: ``1 min 1 s``."""
+    rest = round(seconds)
+    parts: list[str] = []
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, rest = divmod(rest, length)
+        if count or parts:
+            parts.append(f"{count} {unit}")
+    return " ".join(part for part in parts[:2] if not part.startswith("0 ")) or "0 s"

@@ -6,10 +6,12 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from srframework.claims.check import TABLES, check_levels
 from srframework.claims.claim import Claim
 from srframework.errors import UsageError
+from srframework.hashing import digest
 from srframework.recipe.document import Source
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.model import Recipe, shipped
@@ -43,6 +45,11 @@ class ClaimRecipe:
 def shipped_claims() -> list[str]:
     """The names of the recipes of claims that come with srframework."""
     return [name for name in shipped() if name.startswith(FOLDER)]
+
+
+def default_directory(claims: Sequence[ClaimRecipe]) -> Path:
+    """``runs/claims-<hash of all recipes>``, under the current directory: the same for the same claims and seeds."""
+    return Path("runs") / f"claims-{digest([cell.recipe.table() for each in claims for cell in each.cells])[:8]}"
 
 
 def load_claims(

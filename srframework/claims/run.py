@@ -10,7 +10,7 @@ from typing import Any
 
 from srframework.claims.check import check_splits
 from srframework.claims.judgement import Judgement, judge
-from srframework.claims.recipes import ClaimRecipe, check_claims
+from srframework.claims.recipes import ClaimRecipe, check_claims, default_directory
 from srframework.errors import SRFrameworkError
 from srframework.faults import at
 from srframework.files import write_json
@@ -79,7 +79,7 @@ def run_claims(
     one_process_only("claims")
     events = events or ClaimEvents()
     every = [cell for claim in claims for cell in claim.cells]
-    path = out or Path("runs") / f"claims-{digest([cell.recipe.table() for cell in every])[:8]}"
+    path = out or default_directory(claims)
     SweepDirectory(path, every, beside=[ROWS])  # refuses the directory of another sweep before any data are read
     check_claims(claims)
     refused = _refused(claims)

@@ -96,13 +96,13 @@ def _told(error: BaseException, debug: bool) -> int:
             )
             return error.exit_code
         if isinstance(error, click.Abort | KeyboardInterrupt):
-            streams.tell("interrupted")
+            streams.tell(str(error.__cause__ or error) or "Interrupted.")  # click raises Abort from the interrupt
             return 130
         text = sentence(error)
         streams.tell(f"error: {text}" if "\n" not in text else f"errors:\n{text}")
         return error.exit_code if isinstance(error, SRFrameworkError) else 1
     except KeyboardInterrupt:
-        streams.tell("interrupted")
+        streams.tell("Interrupted.")
         return 130
 
 

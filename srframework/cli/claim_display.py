@@ -1,4 +1,4 @@
-"""What ``claims`` prints on stderr while it works."""
+"""What ``claims`` shows on stderr while it works."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from srframework.cli.sweep_display import SweepDisplay
 
 
 class ClaimDisplay(SweepDisplay, ClaimEvents):
-    """Prints the events of a sweep, and which claims are refused."""
+    """Shows the events of a sweep, and which claims are refused."""
 
     def refused(self, name: str, why: str) -> None:
-        click.echo(f"error: {name}: {why}", err=True)
+        with self._on.paused():
+            click.echo(f"error: {name}: {why}", err=True)

@@ -9,11 +9,20 @@ from typing import Any
 import click
 from rich.table import Table
 
-from srframework.claims.recipes import FOLDER, ClaimRecipe, check_claims, load_claims, shipped_claims
+from srframework.claims.recipes import (
+    FOLDER,
+    ClaimRecipe,
+    check_claims,
+    default_directory,
+    load_claims,
+    shipped_claims,
+)
 from srframework.cli.context import App, Folder, json_option, print_json, print_table, set_option, store_option
 from srframework.cli.launching import launched, worker_options
-from srframework.cli.sweep import print_sweep_plan
+from srframework.cli.plan import full_option, print_plan
+from srframework.cli.screen import LOADING, resumable, screen, verbosity_options
 from srframework.recipe.file_checks import FileChecks
+from srframework.recipe.plan import check_early
 
 
 class _Seeds(click.ParamType[tuple[int, ...]]):
@@ -37,10 +46,14 @@ class _Seeds(click.ParamType[tuple[int, ...]]):
 @click.option(
     "--out",
     type=Folder(),
-    help="Directory for the runs: new, empty, or of the same claims, which go on. Default: runs/claims-<hash>.",
+    help="Directory for the runs: new, empty, or of the same claims, which are resumed. Default: runs/claims-<hash>.",
 )
 @store_option
-@click.option("--dry-run", is_flag=True, help="Print what would run, and what it would cost; run nothing.")
+@click.option(
+    "--dry-run", is_flag=True, is_eager=True, help="Print what would run, and what it would cost; run nothing."
+)
+@full_option
+@verbosity_options
 @json_option
 @click.pass_obj
 def claims(
@@ -56,6 +69,9 @@ def claims(
     out: Path | None,
     store: Path,
     dry_run: bool,
+    full: bool,
+    quiet: bool,
+    verbose: bool,
     as_json: bool,
 ) -> None:
     """Run the recipes of the paper's claims over several seeds, and say which claims hold here.
@@ -65,36 +81,41 @@ def claims(
     side), does not hold where it is clear of it the other way, and is undecided in between, and with
     fewer than three seeds. A claim holds where all its checks do, and does not where one does not (5 % in all).
     """
-    place = launched(app.registry, launcher, launcher_options, jobs, threads)
+    registry = app.found if quiet else app.registry
+    place = launched(registry, launcher, launcher_options, jobs, threads)
     files = None if listing or dry_run else FileChecks()
-    chosen = load_claims(names or shipped_claims(), seeds, app.registry, overrides, files)
+    chosen = load_claims(names or shipped_claims(), seeds, registry, overrides, files)
     if listing:
         _print_list(chosen, as_json)
         return
     if dry_run:
         check_claims(chosen)
-        print_sweep_plan([cell for claim in chosen for cell in claim.cells], as_json)
+        every = [cell for claim in chosen for cell in claim.cells]
+        check_early(cell.recipe for cell in every)
+        print_plan(every, store, out or default_directory(chosen), full, as_json)
         return
-    from srframework.claims.run import run_claims
-    from srframework.cli.claim_display import ClaimDisplay
-    from srframework.cli.sweep_display import summary
-    from srframework.run.progress import reporter
-    from srframework.sweeps.run import Workers
+    directory = out or default_directory(chosen)
+    with screen(quiet, verbose) as on, resumable(directory):
+        on.doing(LOADING)
+        from srframework.claims.run import run_claims
+        from srframework.cli.claim_display import ClaimDisplay
+        from srframework.cli.sweep_display import summary
+        from srframework.sweeps.run import Workers
 
-    workers = Workers(place, tuple(app.blocked), reporter)
-    result = run_claims(chosen, app.registry, store, out, workers, ClaimDisplay(tables=False))
+        workers = Workers(place, tuple(app.blocked), on.reporter)
+        result = run_claims(chosen, registry, store, directory, workers, ClaimDisplay(on, tables=False))
     if as_json:
         print_json(result.rows)
     else:
         print_table(_table(result.rows))
         click.echo(f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}; runs: {result.path}")
     if result.sweep is not None:
-        click.echo(summary(result.sweep), err=True)
+        on.line(summary(result.sweep))
     click.get_current_context().exit(1 if result.failed else 0)
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> Table:
-    table = Table("claim", "measured, in percent: mean ± sd", "check", "verdict", show_lines=True)
+    table = Table("claim", "measured (%): mean ± sd", "check", "verdict", show_lines=True)
     for row in rows:
         measured = "\n".join(f"{text} {_spread(each)}" for text, each in row["figures"].items())
         checks = "\n".join(f"{text}: {verdict}" for text, verdict in row["checks"].items())

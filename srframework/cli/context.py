@@ -13,6 +13,7 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from srframework.errors import PluginError, SRFrameworkError, UsageError
 from srframework.faults import describe, is_of_the_machine
@@ -179,7 +180,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], as_json: bool, columns: Sequen
     print_table(table)
 
 
-def print_table(table: Table) -> None:
+def print_table(table: Table | Text) -> None:
     """Print on stdout; into a pipe or file, as wide as it wants to be."""
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
@@ -196,7 +197,7 @@ def print_report(report: Mapping[str, Any], as_json: bool) -> None:
 
     print_table(results_table(report["stages"]))
     if "bias" in report:
-        click.echo(bias_line(report["bias"]))
+        print_table(Text(bias_line(report["bias"])))
     click.echo(f"run directory: {report['run']}")
 
 

@@ -3,50 +3,135 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
 
 from srframework.cli.context import print_json
+from srframework.recipe.file_checks import FileChecks
+from srframework.recipe.model import Recipe, Use
 from srframework.recipe.plan import StageLength, lengths
 from srframework.recipe.sweep import Cell
 
 
-def print_plan(cells: Sequence[Cell], as_json: bool) -> None:
-    """Print the stages of all cells, those that several have once, and the resolved recipe of the first."""
+def _with_dry_run(context: click.Context, _option: click.Parameter, full: bool) -> bool:
+    if full and not context.params["dry_run"]:
+        raise click.UsageError("--full only works with --dry-run.", context)
+    return full
+
+
+full_option = click.option(
+    "--full",
+    is_flag=True,
+    callback=_with_dry_run,
+    help="With --dry-run: print the resolved recipe too, of a sweep that of its first run.",
+)
+
+
+def print_plan(cells: Sequence[Cell], store: Path, out: Path | None, full: bool, as_json: bool) -> None:
+    """Print the stages of all cells, those that several have once; last what is cached, and which files are missing.
+
+    Args:
+        cells: At least one.
+        store: The directory of the store.
+        out: The directory of the run or the sweep; None for the default one.
+        full: Print the resolved recipe of the first cell before the plan, which then is a comment of it.
+        as_json: Print the recipe and the stages of each cell as JSON.
+    """
     plans = [lengths(cell.recipe) for cell in cells]
     if as_json:
         print_json(_document(cells, plans))
         return
     is_sweep = bool(cells[0].values)
-    distinct = _distinct(cells, plans)
+    if full:
+        click.echo(f"# The recipe{' of the first run' if is_sweep else ''}, with every option:")
+        click.echo(cells[0].recipe.to_toml())
+    for line in _lines(cells, plans, store, out, is_sweep):
+        click.echo(f"# {line}" if full else line)
+
+
+def _lines(
+    cells: Sequence[Cell], plans: Sequence[Sequence[StageLength]], store: Path, out: Path | None, is_sweep: bool
+) -> Iterator[str]:
+    distinct = _distinct(cells, plans, _cached(cells, store, out, is_sweep))
     if is_sweep:
         runs = f"{len(cells)} run{'s' if len(cells) > 1 else ''}"
-        click.echo(f"# {runs}, {len(distinct)} distinct stages instead of {sum(map(len, plans))}:")
+        yield f"{runs}, {len(distinct)} distinct stages instead of {sum(map(len, plans))}:"
     else:
-        click.echo("# The plan, in order:")
-    for number, (row, count) in enumerate(Counter(distinct).items(), 1):
-        click.echo(f"# {number}. {row.stage}: {row.formula}, {_extent(row)}{f', {count} times' if count > 1 else ''}")
-    known = [row.steps for row in distinct if row.steps is not None]
-    click.echo(f"# In all {_steps(sum(known) if len(known) == len(distinct) else None)}.")
-    click.echo(f"\n# The recipe{', of the first run' if is_sweep else ''}, with every option:")
-    click.echo(cells[0].recipe.to_toml())
+        yield "The plan, in order:"
+    for number, ((row, cached), count) in enumerate(Counter(distinct).items(), 1):
+        times = f", {count} times" if count > 1 else ""
+        yield f"{number}. {row.stage}: {row.formula}, {_extent(row)}{times}{' (cached)' if cached else ''}"
+    known = [row.steps for row, _ in distinct if row.steps is not None]
+    yield f"Total: {_steps(sum(known) if len(known) == len(distinct) else None)}."
+    stored = sum(bool(cached) for _, cached in distinct)
+    if any(each is not None for _, each in distinct):
+        again = "; they are reused unless data, code or library versions have changed" if stored else ""
+        yield f"In the store, as of the last run: {stored} of {len(distinct)} stages{again}."
+    else:
+        yield "In the store: not known before the first run of this recipe."
+    checks = FileChecks()
+    yield from dict.fromkeys(line for cell in cells for line in _missing(cell.recipe, checks))
 
 
-def _distinct(cells: Sequence[Cell], plans: Sequence[Sequence[StageLength]]) -> list[StageLength]:
-    """Each stage that is computed, in order; one that several cells have is computed once."""
+def _distinct(
+    cells: Sequence[Cell], plans: Sequence[Sequence[StageLength]], cached: Sequence[dict[str, bool] | None]
+) -> list[tuple[StageLength, bool | None]]:
+    """Each stage that is computed, in order, and whether it is cached; one that several cells have comes once."""
     if len(cells) == 1:
-        return [*plans[0]]
+        return [(row, _of(cached[0], row.stage)) for row in plans[0]]
     from srframework.run.identity import signatures
 
-    found: dict[str, StageLength] = {}
-    for cell, plan in zip(cells, plans, strict=True):
+    found: dict[str, tuple[StageLength, bool | None]] = {}
+    for cell, plan, known in zip(cells, plans, cached, strict=True):
         signs = signatures(cell.recipe)
         for row in plan:
-            found.setdefault(signs[row.stage], row)
+            if not found.get(signs[row.stage], (row, None))[1]:
+                found[signs[row.stage]] = (found.get(signs[row.stage], (row, None))[0], _of(known, row.stage))
     return [*found.values()]
+
+
+def _of(cached: dict[str, bool] | None, stage: str) -> bool | None:
+    return None if cached is None else cached.get(stage, False)
+
+
+def _cached(cells: Sequence[Cell], store: Path, out: Path | None, is_sweep: bool) -> list[dict[str, bool] | None]:
+    """For each cell whether the store has the results of its stages; None where it was never run.
+
+    The keys are those that its run directory names: they depend on the data, which are not read here.
+    """
+    from srframework.run.directory import RunDirectory
+    from srframework.run.state import read, stages_of
+    from srframework.store.store import Store
+    from srframework.sweeps.directory import SweepDirectory
+
+    entries = Store(store)
+    if is_sweep:
+        out = out or SweepDirectory.default_path(cells)
+    places = [out / cell.slug if is_sweep and out else out or RunDirectory.default_path(cell.recipe) for cell in cells]
+    found: list[dict[str, bool] | None] = []
+    for place in places:
+        stages = stages_of(read(place))
+        try:
+            here = {name: all(entries.place(key).is_dir() for key in keys.values()) for name, keys in stages.items()}
+        except ValueError:  # a run.json that was changed
+            here = {}
+        found.append(here or None)
+    return found
+
+
+def _missing(recipe: Recipe, checks: FileChecks) -> Iterator[str]:
+    """A line for each file or directory that the recipe names and that cannot be used."""
+    uses: list[tuple[str, Use | None]] = [("backbone", recipe.backbone), ("dataset", recipe.dataset)]
+    uses += [("bias", recipe.bias), *(("evaluators", use) for use in recipe.evaluators)]
+    for stage in recipe.stages:
+        uses += [(f"stages.{stage.name}.loss", stage.loss), (f"stages.{stage.name}.pruner", stage.pruner)]
+    for place, use in uses:
+        for problem in checks.of(use) if use is not None else ():
+            yield f"Missing: {'.'.join([place, *map(str, problem.key)])}: {problem.message}"
 
 
 def _document(cells: Sequence[Cell], plans: Sequence[Sequence[StageLength]]) -> dict[str, Any]:

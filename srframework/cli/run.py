@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
 
 from srframework.claims.check import TABLES
 from srframework.cli.context import App, Folder, json_option, print_report, set_option, store_option
-from srframework.cli.plan import print_plan
+from srframework.cli.plan import full_option, print_plan
+from srframework.cli.screen import LOADING, screen, single_run, verbosity_options
 from srframework.cli.sweep import sweep_cells
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.plan import check_early
@@ -19,23 +21,37 @@ from srframework.recipe.sweep import load_cells
 @click.argument("recipe")
 @set_option
 @click.option(
-    "--dry-run", is_flag=True, help="Print the resolved recipe and its stages, with their steps; run nothing."
+    "--dry-run",
+    is_flag=True,
+    is_eager=True,
+    help="Print the stages, with their steps, and what is cached or missing; run nothing.",
 )
+@full_option
 @click.option(
     "--out",
     type=Folder(),
-    help="Run directory: new, empty, or of the same recipe, which goes on. Default: runs/<recipe>-<seed>-<hash>.",
+    help="Run directory: new, empty, or of the same recipe, which is resumed. Default: runs/<recipe>-<seed>-<hash>.",
 )
 @store_option
+@verbosity_options
 @json_option
 @click.pass_obj
 def run(
-    app: App, recipe: str, overrides: tuple[str, ...], dry_run: bool, out: Path | None, store: Path, as_json: bool
+    app: App,
+    recipe: str,
+    overrides: tuple[str, ...],
+    dry_run: bool,
+    full: bool,
+    out: Path | None,
+    store: Path,
+    quiet: bool,
+    verbose: bool,
+    as_json: bool,
 ) -> None:
     """Run RECIPE: a path, or the name of a shipped recipe (see `srframework recipes`).
 
-    The same command goes on where an earlier one was stopped, whatever stopped it; stages that are in the
-    store already are taken from there. Under `accelerate launch -m srframework run …` several processes share the work.
+    The same command resumes a run that was stopped, whatever stopped it; stages that are in the store
+    already are reused. Under `accelerate launch -m srframework run …` several processes share the work.
 
     A recipe with a [sweep] runs once for each combination of its values, each in a folder of its
     own, as `srframework sweep` does; an override of a swept key takes it out of the sweep, and 'sweep={}'
@@ -43,22 +59,26 @@ def run(
     """
     # A plan may be made before the data are here.
     files = None if dry_run else FileChecks()
-    cells = load_cells(recipe, app.registry, overrides, files=files, tables=TABLES)
-    is_sweep = len(cells) > 1 or bool(cells[0].values)
-    if is_sweep and not dry_run:
-        sweep_cells(app, cells, store, out, as_json=as_json)
+    cells = load_cells(recipe, app.found if quiet else app.registry, overrides, files=files, tables=TABLES)
+    on = screen(quiet, verbose)
+    if (len(cells) > 1 or bool(cells[0].values)) and not dry_run:
+        sweep_cells(app, cells, store, out, on, as_json=as_json)
         return
     check_early(cell.recipe for cell in cells)
     if dry_run:
-        print_plan(cells, as_json)
+        print_plan(cells, store, out, full, as_json)
         return
-    from srframework.run.api import processes, run_recipe
-    from srframework.run.directory import RunDirectory
-    from srframework.run.options import RunOptions
-    from srframework.run.progress import reporter
+    with on:
+        on.doing(LOADING)
+        from srframework.run.api import processes, run_recipe
+        from srframework.run.directory import RunDirectory
+        from srframework.run.options import RunOptions
 
-    with reporter() as progress:
         place = out or RunDirectory.default_path(cells[0].recipe, processes())
-        ran = run_recipe(cells[0].recipe, store, RunOptions(place), progress)
+        with single_run(on) as progress:
+            ran = run_recipe(cells[0].recipe, store, RunOptions(place), progress)
     if ran.is_first:
         print_report(ran.report, as_json)
+        directory = shlex.quote(str(place))
+        on.line(f"Next: srframework results {directory}")
+        on.line(f"      srframework compare {directory} OTHER_RUN")

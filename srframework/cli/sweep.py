@@ -12,7 +12,8 @@ import click
 from srframework.claims.check import TABLES
 from srframework.cli.context import App, Folder, json_option, print_json, set_option, store_option
 from srframework.cli.launching import launched, worker_options
-from srframework.cli.plan import print_plan
+from srframework.cli.plan import full_option, print_plan
+from srframework.cli.screen import LOADING, Screen, resumable, screen, verbosity_options
 from srframework.contracts import Launcher
 from srframework.errors import SRFrameworkError, UsageError
 from srframework.recipe.file_checks import FileChecks
@@ -41,12 +42,17 @@ from srframework.recipe.sweep import Cell, load_cells
 @click.option(
     "--out",
     type=Folder(),
-    help="Directory: new, empty, or of the same sweep, which goes on. Default: runs/<recipe>-<hash>.",
+    help="Directory: new, empty, or of the same sweep, which is resumed. Default: runs/<recipe>-<hash>.",
 )
 @store_option
 @click.option(
-    "--dry-run", is_flag=True, help="Print the stages that would be computed, with their steps; compute nothing."
+    "--dry-run",
+    is_flag=True,
+    is_eager=True,
+    help="Print the stages that would be computed, with their steps; compute nothing.",
 )
+@full_option
+@verbosity_options
 @json_option
 @click.pass_obj
 def sweep(
@@ -62,12 +68,15 @@ def sweep(
     out: Path | None,
     store: Path,
     dry_run: bool,
+    full: bool,
+    quiet: bool,
+    verbose: bool,
     as_json: bool,
 ) -> None:
     """Run every combination of what is swept: RECIPE's [sweep], --grid and --zip.
 
     Each stage is computed once, however many runs have it, and is kept in the store. The same command
-    goes on where an earlier one was stopped, whatever stopped it; a run that fails stops no other.
+    resumes a sweep that was stopped, whatever stopped it; a run that fails stops no other.
 
     For example: `srframework sweep quickstart --grid seed=1,2,3 --grid stages.srnet.pruner.sparsity=0.5,0.7 --jobs 2`.
 
@@ -76,17 +85,19 @@ def sweep(
     each stage is then in OUT/logs.
     """
     flags = [*(f"--grid {each}" for each in grid), *(f"--zip {each}" for each in zips)]
-    cells = load_cells(recipe, app.registry, overrides, flags, None if dry_run else FileChecks(), TABLES)
+    registry = app.found if quiet else app.registry
+    cells = load_cells(recipe, registry, overrides, flags, None if dry_run else FileChecks(), TABLES)
     if not cells[0].values:
         expected = (
             "expected something to sweep: --grid, --zip, or a [sweep] in the recipe; `srframework run` runs it once"
         )
         raise UsageError(f"{recipe}: {expected}")
-    place = launched(app.registry, launcher, launcher_options, jobs, threads)
+    place = launched(registry, launcher, launcher_options, jobs, threads)
     if dry_run:
-        print_sweep_plan(cells, as_json)
+        check_early(cell.recipe for cell in cells)
+        print_plan(cells, store, out, full, as_json)
     else:
-        sweep_cells(app, cells, store, out, place, as_json)
+        sweep_cells(app, cells, store, out, screen(quiet, verbose), place, as_json)
 
 
 def sweep_cells(
@@ -94,6 +105,7 @@ def sweep_cells(
     cells: Sequence[Cell],
     store: Path,
     out: Path | None,
+    on: Screen,
     launcher: AbstractContextManager[Launcher] | None = None,
     as_json: bool = False,
 ) -> None:
@@ -103,24 +115,22 @@ def sweep_cells(
         UsageError: The launcher or the directory is not what it should be.
         SRFrameworkError: A run failed, after all the others are done.
     """
-    from srframework.cli.sweep_display import SweepDisplay, summary
-    from srframework.run.progress import reporter
-    from srframework.sweeps.run import Workers, run_sweep
+    with on:
+        on.doing(LOADING)
+        from srframework.cli.sweep_display import SweepDisplay, summary
+        from srframework.sweeps.directory import SweepDirectory
+        from srframework.sweeps.run import Workers, run_sweep
 
-    workers = Workers(launcher, tuple(app.blocked), reporter)
-    result = run_sweep(cells, app.registry, store, out, workers, SweepDisplay(tables=not as_json))
+        place = out or SweepDirectory.default_path(cells)
+        with resumable(place):
+            workers = Workers(launcher, tuple(app.blocked), on.reporter)
+            result = run_sweep(cells, app.found, store, place, workers, SweepDisplay(on, tables=not as_json))
     if as_json:
         print_json(result.reports)
-    click.echo(summary(result), err=True)
+    on.line(summary(result))
     if len(result.failed) < len(cells):
-        click.echo(f"`srframework results {shlex.quote(str(result.path))}` tabulates them", err=True)
+        on.line(f"Next: srframework results {shlex.quote(str(result.path))}")
     if result.failed:
         raise SRFrameworkError(
             f"{len(result.failed)} of {len(cells)} runs failed; {result.path / 'sweep.json'} says why"
         )
-
-
-def print_sweep_plan(cells: Sequence[Cell], as_json: bool) -> None:
-    """Print what the cells would do, and how many stages they share."""
-    check_early(cell.recipe for cell in cells)
-    print_plan(cells, as_json)

@@ -1,4 +1,4 @@
-"""What a sweep prints: lines on stderr while it works, and a table of each run that is done on stdout."""
+"""What a sweep shows: its events on stderr while it works, and a table of each run that is done on stdout."""
 
 from __future__ import annotations
 
@@ -10,68 +10,85 @@ from typing import Any
 import click
 
 from srframework.cli.context import print_report
+from srframework.cli.screen import Screen
 from srframework.contracts import JobResult
 from srframework.recipe.sweep import Cell
 from srframework.sweeps.run import Piece, SweepEvents, SweepResult
+from srframework.text import duration_text
 
 
 class SweepDisplay(SweepEvents):
-    """Prints the events of a sweep.
+    """Shows the events of a sweep.
 
     Args:
+        on: The screen.
         tables: Whether to print a table of each run, as soon as those before it are done.
     """
 
-    def __init__(self, tables: bool) -> None:
+    def __init__(self, on: Screen, tables: bool) -> None:
+        self._on = on
         self._cells: Sequence[Cell] = ()
-        self._results = sys.stdout if tables else None  # a launcher may send stdout elsewhere
+        self._tables = tables
         self._in_process = True
         self._announced: set[int] = set()
+        self._running: dict[str, str] = {}
         self._waiting: dict[int, Mapping[str, Any]] = {}
         self._printed = 0
+        self._results = sys.stdout  # a launcher or the live display may send stdout elsewhere
 
     def begun(self, cells: Sequence[Cell], in_process: bool) -> None:
         self._cells, self._in_process = cells, in_process
+
+    def counted(self, done: int, total: int) -> None:
+        self._on.jobs(done, total)
 
     def looked_at(self, number: int) -> None:
         self._announce(number)
 
     def repeated(self, number: int, why: str) -> None:
-        click.echo(f"warning: {self._run(number)}: finished before, and done again: {why}", err=True)
+        self._on.line(f"warning: {self._run(number)}: finished before, and computed again: {why}")
 
     def started(self, piece: Piece) -> None:
         first, *more = piece.runs
         if self._in_process:
             self._announce(first)
-        elif piece.run is not None:
-            click.echo(f"started {self._title(piece)}", err=True)
+            return
+        self._running[piece.name] = piece.name if piece.run is None else self._cells[piece.run].label
+        self._on.running([*self._running.values()])
+        if piece.run is not None:
+            self._on.event(f"started {self._title(piece)}")
         else:
             also = f" and {len(more)} more" if more else ""
-            click.echo(f"started {piece.name} (for {self._cells[first].label}{also}): {piece.log}", err=True)
+            self._on.event(f"started {piece.name} (for {self._cells[first].label}{also}): {piece.log}")
 
     def restarted(self, piece: Piece, why: str) -> None:
-        click.echo(f"warning: {self._title(piece)}: {why}; it is started again", err=True)
+        self._on.line(f"warning: {self._title(piece)}: {why}; it is started again")
 
     def ended(self, piece: Piece, outcome: JobResult) -> None:
         if self._in_process:
             return
+        self._running.pop(piece.name, None)
+        self._on.running([*self._running.values()])
         if outcome.error is not None:
-            if piece.run is None:  # of a run that failed, its report tells
-                click.echo(f"failed {piece.name}: {outcome.error}", err=True)
+            if piece.run is None:  # a run that failed has a report
+                self._on.line(f"failed {piece.name}: {outcome.error}")
             return
-        seconds = f" in {sum(outcome.computed.values()):.1f} s" if outcome.computed else ""
-        taken = piece.run is None and not outcome.computed
-        click.echo(f"{'taken from the store:' if taken else 'done'} {self._title(piece)}{seconds}", err=True)
+        if piece.run is None and not outcome.computed:
+            self._on.event(f"{piece.name}: reused cached result")
+            return
+        seconds = f" in {duration_text(sum(outcome.computed.values()))}" if outcome.computed else ""
+        self._on.event(f"done {self._title(piece)}{seconds}")
 
     def warned(self, text: str) -> None:
-        click.echo(f"warning: in a worker process, {text}", err=True)
+        self._on.line(f"warning: in a worker process, {text}")
 
     def reported(self, number: int, report: Mapping[str, Any]) -> None:
         if "error" in report:
-            click.echo(f"error: {self._cells[number].label}: {report['error']}", err=True)
-        if self._results is not None:
+            with self._on.paused():
+                click.echo(f"error: {self._cells[number].label}: {report['error']}", err=True)
+        if self._tables:
             self._waiting[number] = report
-            with contextlib.redirect_stdout(self._results):
+            with self._on.paused(), contextlib.redirect_stdout(self._results):
                 self._print_tables()
 
     def _print_tables(self) -> None:
@@ -83,10 +100,10 @@ class SweepDisplay(SweepEvents):
             self._printed += 1
 
     def _announce(self, number: int) -> None:
-        """Print which run begins."""
+        """Show which run begins."""
         if number not in self._announced:
             self._announced.add(number)
-            click.echo(self._run(number), err=True)
+            self._on.event(self._run(number))
 
     def _title(self, piece: Piece) -> str:
         return piece.name if piece.run is None else self._run(piece.run)
@@ -97,9 +114,11 @@ class SweepDisplay(SweepEvents):
 
 def summary(result: SweepResult) -> str:
     """How many stages were computed, repetitions included, and how many reused."""
-    stages = f"{result.computed} stage{'s' if result.computed != 1 else ''} computed in {result.computing:.0f} s"
+    stages = (
+        f"{result.computed} stage{'s' if result.computed != 1 else ''} computed in {duration_text(result.computing)}"
+    )
     ratio = f", {result.wall / result.computing:.2f} × the time of the stages" if result.computing else ""
     runs = f"{len(result.reports)} run{'s' if len(result.reports) != 1 else ''}"
-    again = f"; {result.repeated} finished run{'s' if result.repeated != 1 else ''} done again"
-    wall = f"wall time {result.wall:.0f} s{ratio}{again if result.repeated else ''}"
-    return f"{runs}: {stages}, {result.reused} taken from the store; {wall}"
+    again = f"; {result.repeated} finished run{'s' if result.repeated != 1 else ''} computed again"
+    wall = f"wall time {duration_text(result.wall)}{ratio}{again if result.repeated else ''}"
+    return f"{runs}: {stages}, {result.reused} reused; {wall}"

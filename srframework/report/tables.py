@@ -11,25 +11,28 @@ from srframework.contracts import SPARSITY
 
 
 def results_table(stages: Sequence[Mapping[str, Any]]) -> Table:
-    """The stages in the order in which they ran, each with the levels inside it; figures in percent."""
+    """The stages in the order in which they ran, each with the levels inside it; figures in per cent.
+
+    Beside each figure is its change against the full model, in percentage points: the first stage that is trained and
+    not sparse. The last level of a stage has no row where it is the end of the stage.
+    """
     splits = {kind: list(dict.fromkeys(name for stage in stages for name in stage[kind])) for kind in ("also", "ood")}
     metric = stages[0]["metric"]
-    table = Table(
-        "stage",
-        "op",
-        "sparsity",
-        f"ID {metric}",
-        *(f"{split} {metric}" for split in splits["also"]),
-        *(f"OOD {split} {metric}" for split in splits["ood"]),
-        caption=f"in percent; sparsity: {SPARSITY}",
-        caption_justify="left",
-    )
-    for column in table.columns[2:]:
-        column.justify = "right"
+    full = next((stage for stage in stages if stage["op"] == "train" and not round(stage["sparsity"], 3)), None)
+    against = f"; in brackets: change against {full['name']}, in points" if full is not None and stages[1:] else ""
+    table = Table(caption=f"sparsity: {SPARSITY}{against}", caption_justify="left")
+    table.add_column("stage", overflow="fold")
+    table.add_column("sparsity %", justify="right")
+    heads = ["ID", *splits["also"], *(f"OOD {split}" for split in splits["ood"])]
+    for head in heads:
+        table.add_column(f"{head} {metric} %", justify="right", overflow="fold")
     for stage in stages:
-        for level in stage.get("levels", []):
-            table.add_row(f"{stage['name']}@{level['level']:g}", stage["op"], *_cells(level, splits))
-        table.add_row(stage["name"], stage["op"], *_cells(stage, splits), end_section=True)
+        levels = stage.get("levels", [])
+        if levels and _figures(levels[-1], splits) == _figures(stage, splits):
+            levels = levels[:-1]
+        for level in levels:
+            table.add_row(f"{stage['name']}@{level['level']:g}", *_cells(level, splits, full))
+        table.add_row(stage["name"], *_cells(stage, splits, None if stage is full else full), end_section=bool(levels))
     return table
 
 
@@ -39,9 +42,7 @@ def bias_line(report: Mapping[str, Any]) -> str:
     for name, figures in report["splits"].items():
         merged = f" (labels merged: {_bias_figures(figures['merged'])})" if "merged" in figures else ""
         parts.append(f"{name}: {_bias_figures(figures)}{merged}")
-    return (
-        f"bias model {report['use']}, in percent, confident from p = {report['confident_from']:g}: {'; '.join(parts)}"
-    )
+    return f"bias model {report['use']}, in %, confident from p = {report['confident_from']:g}: {'; '.join(parts)}"
 
 
 def _bias_figures(figures: Mapping[str, float]) -> str:
@@ -49,7 +50,24 @@ def _bias_figures(figures: Mapping[str, float]) -> str:
     return f"accuracy {accuracy:.1f}, confidently right {right:.1f}"
 
 
-def _cells(figures: Mapping[str, Any], splits: Mapping[str, Sequence[str]]) -> list[str]:
+def _figures(figures: Mapping[str, Any], splits: Mapping[str, Sequence[str]]) -> list[float | None]:
     values = [figures["sparsity"], figures["id"]]
-    values += [figures[kind].get(split) for kind, names in splits.items() for split in names]
-    return ["" if value is None else f"{100 * value:.2f}" for value in values]
+    return values + [figures[kind].get(split) for kind, names in splits.items() for split in names]
+
+
+def _cells(
+    figures: Mapping[str, Any], splits: Mapping[str, Sequence[str]], full: Mapping[str, Any] | None
+) -> list[str]:
+    sparsity, *values = _figures(figures, splits)
+    before = [None] * len(values) if full is None else _figures(full, splits)[1:]
+    return [_percent(sparsity), *map(_changed, values, before)]
+
+
+def _changed(value: float | None, before: float | None) -> str:
+    if value is None or before is None:
+        return _percent(value)
+    return f"{_percent(value)} ({100 * (value - before):+.1f})"
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f}"

@@ -22,7 +22,7 @@ from srframework.run.machine import MACHINE
 from srframework.run.model_checks import check_model
 from srframework.run.options import RunOptions
 from srframework.run.processes import Processes
-from srframework.run.reporter import Reporter
+from srframework.run.reporter import Reporter, RunStart
 from srframework.run.resources import Materials, shared_materials
 from srframework.run.results import FIGURES, Measured, StageAndLevels
 from srframework.run.stage_files import LOG, point_of
@@ -85,6 +85,7 @@ class Pipeline:
         self._prepare()
         with self._begun():
             self._fit_bias()
+            self._report_start()
             results = [self._stage(stage, number) for number, stage in enumerate(recipe.stages, 1)]
             report = {"run": str(self._options.out), "recipe": recipe.name, "seed": recipe.seed}
             report |= {"stages": [result.to_json() for result in results]}
@@ -116,7 +117,9 @@ class Pipeline:
         for stage in recipe.stages:  # an error here is reported before any stage, not after hours
             with at(stage=stage.name):
                 stage.loss.build()
-        with at(doing="reading the data and the model"):
+        doing = "reading the data and the model"
+        self._reporter.doing(doing)
+        with at(doing=doing):
             self._materials = (shared_materials if self._options.shared else Materials)(recipe, self._accelerator)
         task = self._materials.task
         for note in task.notes:
@@ -184,9 +187,26 @@ class Pipeline:
         sizes = {"train": len(task.train.examples), "ood_train": len(task.ood_train.examples) if task.ood_train else 0}
         return plan(self._recipe, sizes, self._accelerator.num_processes)
 
+    def _report_start(self) -> None:
+        pending = self._results.pending()
+        start = RunStart(
+            recipe=self._recipe.name,
+            seed=self._recipe.seed,
+            device=str(self._accelerator.device),
+            processes=self._accelerator.num_processes,
+            threads=torch.get_num_threads(),
+            examples=len(self._materials.task.train.examples),
+            stages=len(self._recipe.stages),
+            pending=pending,
+            directory=self._options.out,
+        )
+        self._reporter.run_started(start)
+
     def _fit_bias(self) -> None:
         """Fit the bias model, where a stage needs it, and ask it of all that they train on."""
         needing = [stage for stage in self._recipe.stages if stage.needs_bias]
+        if needing:
+            self._reporter.doing("fitting the bias model")
         for stage in needing:  # an error here is reported before any stage, not after hours
             with at(stage=stage.name, doing="fitting the bias model", model=self._model_owner):
                 self._materials.bias_log_probs(stage)

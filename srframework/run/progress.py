@@ -1,125 +1,213 @@
-"""Progress on stderr: a live display where it is a terminal, plain lines where it is not."""
+"""Progress as lines of text: into a log file, or on stderr where that is no terminal."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from datetime import timedelta
+from collections.abc import Mapping
 from typing import TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from srframework.files import append
+from srframework.run.directory_lock import sentences
+from srframework.run.reporter import Reporter, RunStart
+from srframework.text import duration_text
 
-from srframework.run.reporter import Reporter
-
-
-@contextmanager
-def reporter() -> Iterator[Reporter]:
-    """The reporter that suits this process's stderr."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield LineReporter()
-        return
-    with _display(console) as progress:
-        yield LiveReporter(progress)
+LOG = "run.log"
+"""The file in a run directory that has the lines of a run."""
 
 
-def _display(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.fields[stage]}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]}"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[loss]}"),
-        TextColumn("{task.fields[figures]}"),
-        console=console,
-    )
+class Tracker(Reporter):
+    """Keeps how far a run is, for those that show it.
 
+    Attributes:
+        start: The facts of the run; None before they are known.
+        stage: Name of the stage that is trained; empty between stages.
+        label: Its number and name: ``[2/4] srnet``.
+        steps: Optimizer steps of the stage.
+        at: Steps that are done.
+        loss: The latest mean loss; None before the first.
+    """
 
-class LiveReporter(Reporter):
-    """One line of a rich display for each stage: step, speed, time left, loss, latest figures."""
+    def __init__(self) -> None:
+        self.start: RunStart | None = None
+        self.stage = self.label = ""
+        self.steps = self.at = 0
+        self.loss: float | None = None
+        self._clock = self._run_clock = _Clock()
+        self._began = time.monotonic()
+        self._todo: dict[str, int] = {}
+        self._before = 0
+        self._stopped: int | None = None
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._task: TaskID | None = None
-        self._clock = _Clock()
-
-    def note(self, text: str) -> None:
-        self._progress.console.print(text, markup=False, highlight=False)
+    def run_started(self, start: RunStart) -> None:
+        self.start, self._todo = start, dict(start.pending)
 
     def stage_started(self, name: str, formula: str, index: int, count: int, steps: int) -> None:
-        stage = f"[{index}/{count}] {name}".replace("[", "\\[")
-        self._task = self._progress.add_task("", total=steps, stage=stage, speed="", loss="", figures="")
-        self._clock = _Clock()
+        if not self._before:
+            self._run_clock = _Clock()
+        self._todo[name] = steps
+        self.stage, self.label, self.steps, self.at, self.loss = name, f"[{index}/{count}] {name}", steps, 0, None
+        self._clock, self._began = _Clock(), time.monotonic()
 
     def stage_reused(self, name: str, formula: str, index: int, count: int, seconds: float) -> None:
-        self.note(_taken(name, formula, index, count, seconds))
+        self._todo.pop(name, None)  # another process may have computed it since the start
 
     def resumed(self, step: int) -> None:
-        self._clock = _Clock(step)
-        if self._task is not None:
-            self._progress.update(self._task, completed=step)
-        self.note(_resumed(step))
+        self.at, self._clock = step, _Clock(step)
+        self._run_clock = _Clock(self._before + step)
 
     def step(self, step: int, loss: float, learning_rate: float) -> None:
-        if self._task is not None:
-            speed = f"{self._clock.speed(step):.1f} steps/s"
-            self._progress.update(self._task, completed=step, speed=speed, loss=f"loss {loss:.3f}")
+        self.at, self.loss = step, loss
 
     def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float]) -> None:
-        if self._task is not None:
-            self._progress.update(self._task, figures=_figures(id_metric, ood))
+        self.at = step
+
+    def stopped(self, step: int) -> None:
+        self._stopped = step
+
+    def stage_finished(self, name: str) -> None:
+        self._before += self._todo.get(name, 0) if name == self.stage else 0
+        self.stage = ""
+
+    @property
+    def speed(self) -> float:
+        """Steps of the stage per second."""
+        return self._clock.speed(self.at)
+
+    @property
+    def left(self) -> float:
+        """Seconds until the last step of the stage, at its speed."""
+        return max(self.steps - self.at, 0) / self.speed
+
+    @property
+    def total(self) -> int:
+        """Steps of all stages that are not in the store."""
+        return sum(self._todo.values())
+
+    @property
+    def done(self) -> int:
+        """Of these, the steps that are done."""
+        return self._before + (self.at if self.stage else 0)
+
+    @property
+    def total_left(self) -> float:
+        """Seconds until the last step of the last stage, at the speed of the run after this stage."""
+        left = self.left if self.stage else 0.0
+        after = self.total - self.done - (self.steps - self.at if self.stage else 0)
+        return left + max(after, 0) / self._run_clock.speed(self.done)
+
+    @property
+    def took(self) -> str:
+        """How long the stage has been running, for a sentence."""
+        return duration_text(time.monotonic() - self._began)
+
+    def interrupted(self) -> str:
+        """What an interrupted run leaves, and how to resume it."""
+        where = ""
+        if self.stage:
+            where = f" in '{self.stage}'"
+            if self._stopped is not None:
+                where = f" at step {self._stopped}/{self.steps} of '{self.stage}'"
+        if self.start is None or self.start.directory is None:
+            return f"Interrupted{where}."
+        return f"Interrupted{where}. Run the same command to resume ({self.start.directory})."
 
 
-class LineReporter(Reporter):
-    """Log lines: at each evaluation, and in between at most every ten seconds.
+class LineReporter(Tracker):
+    """Log lines with the time of day: at each evaluation, and in between at most every ten seconds.
 
     Args:
-        file: Where they go; None for stderr.
+        file: Where they are written; None for stderr.
+        verbose: Write a line for each step that is reported.
     """
 
     interval = 10.0
 
-    def __init__(self, file: TextIO | None = None) -> None:
-        self._file = file
-        self._stage, self._steps, self._clock, self._last = "", 0, _Clock(), time.monotonic()
-        self._loss: float | None = None
+    def __init__(self, file: TextIO | None = None, verbose: bool = False) -> None:
+        super().__init__()
+        self._file, self._verbose = file, verbose
+        self._last = time.monotonic()
 
     def note(self, text: str) -> None:
-        print(text, file=self._file or sys.stderr, flush=True)
+        print(stamped(text), file=self._file or sys.stderr, flush=True)
+
+    def doing(self, text: str) -> None:
+        if self._verbose:
+            self.note(text)
+
+    def run_started(self, start: RunStart) -> None:
+        super().run_started(start)
+        for line in start_lines(start):
+            self.note(line)
 
     def stage_started(self, name: str, formula: str, index: int, count: int, steps: int) -> None:
-        self._stage, self._steps, self._clock, self._loss = f"[{index}/{count}] {name}", steps, _Clock(), None
-        self.note(f"{self._stage}: {formula}, {steps} steps")
+        super().stage_started(name, formula, index, count, steps)
+        self.note(f"{self.label}: {formula}, {steps} steps")
 
     def stage_reused(self, name: str, formula: str, index: int, count: int, seconds: float) -> None:
-        self.note(_taken(name, formula, index, count, seconds))
+        super().stage_reused(name, formula, index, count, seconds)
+        self.note(reused(name, index, count, seconds))
 
     def resumed(self, step: int) -> None:
-        self._clock = _Clock(step)
-        self.note(f"{self._stage}: {_resumed(step)}")
+        super().resumed(step)
+        self.note(f"{self.label}: {resumes(step)}")
 
     def step(self, step: int, loss: float, learning_rate: float) -> None:
-        self._loss = loss
-        if time.monotonic() - self._last >= self.interval:
-            self._line(step)
+        super().step(step, loss, learning_rate)
+        if self._verbose or time.monotonic() - self._last >= self.interval:
+            self._line()
 
     def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float]) -> None:
-        self._line(step, ", " + _figures(id_metric, ood))
+        super().evaluated(step, id_metric, ood)
+        self._line(", " + figures(id_metric, ood))
 
-    def _line(self, step: int, figures: str = "") -> None:
+    def stage_finished(self, name: str) -> None:
+        if name == self.stage:
+            self.note(f"{self.label}: done in {self.took}")
+        super().stage_finished(name)
+
+    def _line(self, more: str = "") -> None:
         self._last = time.monotonic()
-        speed = self._clock.speed(step)
-        left = timedelta(seconds=round((self._steps - step) / speed))
-        loss = "" if self._loss is None else f", loss {self._loss:.3f}"
-        self.note(f"{self._stage}: step {step}/{self._steps}{loss}, {speed:.1f} steps/s, {left} left{figures}")
+        loss = "" if self.loss is None else f", loss {self.loss:.3f}"
+        every = f", {clock_text(self.total_left)} left in all stages" if self.total > self.steps else ""
+        left = f"{clock_text(self.left)} left{every}"
+        self.note(f"{self.label}: step {self.at}/{self.steps}{loss}, {self.speed:.1f} steps/s, {left}{more}")
+
+
+class RunLog(LineReporter):
+    """The lines of a run, in ``run.log`` of its directory; earlier lines wait until that is known."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._early: list[str] = []
+
+    def note(self, text: str) -> None:
+        if self._file is None:
+            self._early.append(stamped(text))
+        else:
+            with contextlib.suppress(OSError):  # what else the run writes there reports a full disk
+                super().note(text)
+
+    def run_started(self, start: RunStart) -> None:
+        if start.directory is not None and self._file is None:
+            with sentences(start.directory):
+                self._file = open(append(start.directory / LOG), "a", encoding="utf-8")  # noqa: SIM115 -- until close
+            for line in self._early:
+                print(line, file=self._file)
+        super().run_started(start)
+
+    def close(self, last: str = "") -> None:
+        """Write a last line, if there is one, and close the file."""
+        if self._file is not None:
+            if last:
+                self.note(last)
+            with contextlib.suppress(OSError):
+                self._file.close()
 
 
 class _Clock:
-    """Steps per second since the stage began, or went on."""
+    """Steps per second since the start, or since a run was resumed."""
 
     def __init__(self, step: int = 0) -> None:
         self._start, self._step = time.monotonic(), step
@@ -128,14 +216,39 @@ class _Clock:
         return max(step - self._step, 1e-9) / max(time.monotonic() - self._start, 1e-9)
 
 
-def _taken(name: str, formula: str, index: int, count: int, seconds: float) -> str:
-    took = timedelta(seconds=round(seconds))
-    return f"[{index}/{count}] {name}: {formula}, taken from the store, where it had taken {took}"
+def stamped(text: str) -> str:
+    """A line of a log, with the local time."""
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}"
 
 
-def _resumed(step: int) -> str:
-    return f"goes on from the checkpoint at step {step}"
+def start_lines(start: RunStart) -> list[str]:
+    """What is run, on what, and where it is written."""
+    cached = start.stages - len(start.pending)
+    stages = f"{start.stages} stage{'s' if start.stages != 1 else ''}{f' ({cached} cached)' if cached else ''}"
+    processes = f", {start.processes} processes" if start.processes > 1 else ""
+    threads = f"{start.threads} thread{'s' if start.threads != 1 else ''}"
+    facts = f"{stages}, {sum(start.pending.values())} steps, {start.examples} training examples"
+    lines = [f"{start.recipe}, seed {start.seed}: {facts}", f"device: {start.device}{processes}, {threads}"]
+    return [*lines, f"run directory: {start.directory}"] if start.directory is not None else lines
 
 
-def _figures(id_metric: float, ood: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:.3f}" for name, value in {"ID": id_metric, **ood}.items())
+def reused(name: str, index: int, count: int, seconds: float) -> str:
+    """That a stage is not computed again."""
+    return f"[{index}/{count}] {name}: reused cached result ({duration_text(seconds)} when computed)"
+
+
+def resumes(step: int) -> str:
+    """From where a stage resumes."""
+    return f"resumes from the checkpoint at step {step}"
+
+
+def figures(id_metric: float, ood: Mapping[str, float]) -> str:
+    """The figures of an evaluation, in per cent."""
+    shown = {"ID": id_metric, **{f"OOD {split}": value for split, value in ood.items()}}
+    return ", ".join(f"{name} {100 * value:.1f} %" for name, value in shown.items())
+
+
+def clock_text(seconds: float) -> str:
+    """Hours, minutes and seconds: ``0:01:05``."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

@@ -1,25 +1,60 @@
-"""What the pipeline tells of its progress. The base says nothing."""
+"""What the pipeline reports of its progress. The base shows nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RunStart:
+    """What is known of a run once its data and its model are read.
+
+    Attributes:
+        recipe: Name of the recipe.
+        seed: Of the run.
+        device: As PyTorch names it: ``"cpu"``, ``"cuda:0"``.
+        processes: How many share each step.
+        threads: Of PyTorch, in each process.
+        examples: Training examples.
+        stages: Stages of the run.
+        pending: Stage -> optimizer steps, of the stages that are not in the store.
+        directory: The run directory; None where there is none.
+    """
+
+    recipe: str
+    seed: int
+    device: str
+    processes: int
+    threads: int
+    examples: int
+    stages: int
+    pending: Mapping[str, int]
+    directory: Path | None
 
 
 class Reporter:
     """Silent; override what is of interest. Calls come in the order of a run."""
 
     def note(self, text: str) -> None:
-        """A sentence that the user should know: rows that were skipped, say."""
+        """A sentence that the user should know, such as how many rows were skipped."""
+
+    def doing(self, text: str) -> None:
+        """Something begins that takes seconds and has no steps: "reading the data and the model"."""
+
+    def run_started(self, start: RunStart) -> None:
+        """Data and model are read; the first stage comes next."""
 
     def stage_started(self, name: str, formula: str, index: int, count: int, steps: int) -> None:
-        """Stage ``index`` of ``count``, from 1, begins; it takes ``steps`` optimizer steps."""
+        """Stage ``index`` of ``count``, from 1, begins; it has ``steps`` optimizer steps."""
 
     def stage_reused(self, name: str, formula: str, index: int, count: int, seconds: float) -> None:
-        """Instead of :meth:`stage_started`: the stage was in the store; it once took ``seconds``."""
+        """Instead of :meth:`stage_started`: the stage was in the store; it took ``seconds`` when it was computed."""
 
     def resumed(self, step: int) -> None:
-        """The stage, which has started, goes on from a checkpoint after ``step`` steps."""
+        """The stage, which has started, resumes from a checkpoint after ``step`` steps."""
 
     def step(self, step: int, loss: float, learning_rate: float) -> None:
         """``loss`` is the mean since the last call."""
@@ -27,12 +62,15 @@ class Reporter:
     def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float]) -> None:
         """The metric, in [0, 1], on ID examples and on each OOD split."""
 
+    def stopped(self, step: int) -> None:
+        """An interrupt stops the stage after ``step`` steps, of which a checkpoint is written."""
+
     def stage_finished(self, name: str) -> None:
         """The stage's result is on disk."""
 
 
 Display = Callable[[], AbstractContextManager[Reporter]]
-"""Shows the progress of one run, from when it is entered: :func:`silent`, :func:`srframework.run.progress.reporter`."""
+"""Shows the progress of one run, from when it is entered: :func:`silent`, or a method of a screen."""
 
 
 @contextmanager

@@ -146,7 +146,7 @@ class StageTraining:
             if step:
                 self.reporter.resumed(step)
 
-        return Events(evaluate, on_step, on_evaluation, on_start)
+        return Events(evaluate, on_step, on_evaluation, on_start, self.reporter.stopped)
 
 
 def _save(checkpoint: KeptModel, network: Network, place: Path, sums: Sums) -> None:

@@ -97,14 +97,24 @@ class StageResults:
         """The steps, and those that an entry has; what the first process finds counts for all."""
         return self.processes.agree(kept | steps_kept(entry.files) if entry is not None else kept)
 
-    def train(self, stage: Stage, number: int) -> tuple[Entry, bool]:
-        """What comes of training a stage, number ``number`` of the recipe's, and whether it was there."""
+    def pending(self) -> dict[str, int]:
+        """Stage -> optimizer steps, of the stages that are not in the store; all processes ask together."""
+        keys: dict[str, str] = {}
+        for stage in self.recipe.stages:
+            keys[stage.name] = digest(self._identity(stage, keys))
+        missing = [name for name, key in keys.items() if not self.store.place(key).is_dir()]
+        return {name: steps_of(self.plan[name]) for name in missing}
+
+    def _identity(self, stage: Stage, keys: Mapping[str, str]) -> dict[str, Any]:
         task = self.materials.task
         chosen_on = [task.dev.name, task.dev.labels, task.dev.collapse] if stage.training.keep == "best" else None
         of_data = {"labels": task.labels, "chosen_on": chosen_on}
         works_on = {**self.materials.identity(stage), **of_data, "versions": versions.computing_versions()}
-        keys = {name: entry.key for name, entry in self._trained.items()}
-        identity = stage_identity(self.recipe, stage, keys, works_on, self.components)
+        return stage_identity(self.recipe, stage, keys, works_on, self.components)
+
+    def train(self, stage: Stage, number: int) -> tuple[Entry, bool]:
+        """What comes of training a stage, number ``number`` of the recipe's, and whether it was there."""
+        identity = self._identity(stage, {name: entry.key for name, entry in self._trained.items()})
         points = self.points(stage, self._steps_kept(stage))
 
         def compute(draft: Path) -> Sums | None:
@@ -146,11 +156,16 @@ class StageResults:
             "reported": self.materials.reported.name,
         }
         points = self.points(stage, self._with_those_in(self._steps_kept(stage), trained))
+
+        def compute(draft: Path) -> Sums | None:
+            self.reporter.doing(f"evaluating {stage.name}")
+            return measure(stage, trained.files, points, self.materials, self.accelerator, draft)
+
         return self.get_or_compute(
             stage,
             "measured",
             identity,
-            lambda draft: measure(stage, trained.files, points, self.materials, self.accelerator, draft),
+            compute,
             lambda files: (files / FIGURES).is_file() and set(points) <= set(Measured.read(files).points),
         )
 

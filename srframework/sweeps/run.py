@@ -49,6 +49,9 @@ class SweepEvents:
     def begun(self, cells: Sequence[Cell], in_process: bool) -> None:
         """The sweep of these cells begins; with ``in_process`` this process runs them, and shows their progress."""
 
+    def counted(self, done: int, total: int) -> None:
+        """Of the jobs of the sweep, so many are done: before the first, and after each."""
+
     def looked_at(self, number: int) -> None:
         """A run was finished before; check that the store still has its results."""
 
@@ -158,7 +161,8 @@ def run_sweep(
         finished = directory.finished()
         scheduler.run([tasks.stored(number) for number in finished], here, run.of_finished(finished))
         rest = [number for number in range(len(cells)) if number not in run.reports]
-        scheduler.run(tasks.all(rest, every_stage=not alone), launcher, run.of_rest(rest))
+        todo = tasks.all(rest, every_stage=not alone)
+        scheduler.run(todo, launcher, run.of_rest(rest, len(todo)))
     return run.result(time.monotonic() - begun)
 
 
@@ -174,6 +178,7 @@ class _Run:
         self._computing = 0.0
         self._repeated: set[int] = set()
         self._warned: set[str] = set()
+        self._done = self._jobs = 0
 
     def of_finished(self, numbers: Sequence[int]) -> scheduler.Events:
         """For the runs that were finished before, whose results the store should have."""
@@ -182,9 +187,11 @@ class _Run:
             started=lambda task: self._events.looked_at(self._numbers[task.name]), ended=self._ended_stored
         )
 
-    def of_rest(self, numbers: Sequence[int]) -> scheduler.Events:
-        """For the others."""
+    def of_rest(self, numbers: Sequence[int], jobs: int) -> scheduler.Events:
+        """For the others, of which there are so many jobs."""
         self._users = self._tasks.users(numbers)
+        self._done, self._jobs = 0, jobs
+        self._events.counted(0, jobs)
         return scheduler.Events(
             started=lambda task: self._events.started(self._piece(task)),
             lost=lambda task, why: self._events.restarted(self._piece(task), why),
@@ -237,6 +244,8 @@ class _Run:
                 self._failed(piece.run, outcome.error, self._logs[task.name])
         elif piece.run is not None:
             self._succeeded(piece.run, outcome)
+        self._done += 1
+        self._events.counted(self._done, self._jobs)
 
     def _failed(self, number: int, error: str, log: str | None) -> None:
         place = self._directory.path / self._cells[number].slug

@@ -38,13 +38,15 @@ class Events:
         evaluate: Called with the model; gives ``(ID metric, {OOD split: metric})``.
         on_step: Called every ``log_every`` steps with (step, mean loss since the last call, learning rate).
         on_evaluation: Called with (step, ID metric, OOD metrics) after each evaluation.
-        on_start: Called once, with the step from which the training goes on; 0 at its beginning.
+        on_start: Called once, with the step from which the training resumes; 0 at its beginning.
+        on_stop: Called with the step of the checkpoint that is written, before an interrupt stops the training.
     """
 
     evaluate: Callable[[PreTrainedModel], tuple[float, dict[str, float]]]
     on_step: Callable[[int, float, float], None]
     on_evaluation: Callable[[int, float, dict[str, float]], None]
     on_start: Callable[[int], None] = lambda _step: None
+    on_stop: Callable[[int], None] = lambda _step: None
 
 
 @dataclass

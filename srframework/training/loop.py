@@ -106,6 +106,7 @@ class Training:
                     if self._is_due(at.step) or signals.held:
                         self._save(at, batches, optimizer, schedule)
                     if signals.held:
+                        events.on_stop(at.step)
                         signals.deliver()
                 if not phase.steps:
                     pruner.update_mask(at.step)  # else it was refreshed after the last of them

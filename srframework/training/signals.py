@@ -83,7 +83,7 @@ class DeferredSignals:
             self.deliver()
         else:
             with contextlib.suppress(RuntimeError):  # of a stream that is just being written to
-                self._note("stopping: a checkpoint is written after this step; once more stops at once")
+                self._note("Stopping after this step and saving a checkpoint. Press Ctrl-C again to stop now.")
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,9 @@ from small_sweep import RECIPE
 from srframework.cli import main
 from srframework.component import KINDS
 from srframework.sweeps.worker import _registry
+
+STAMP = r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d "
+"""The time at the start of a line of a log."""
 
 PAUSE = """
 import os
@@ -298,7 +302,8 @@ def sweep(perform, home):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("OMP_NUM_THREADS", "1")
             done = perform("sweep", "recipe.toml", *args, cwd=home)
-        return SimpleNamespace(code=done.code, out=done.out, err=done.err, lines=done.err.splitlines())
+        lines = re.sub(STAMP, "", done.err).splitlines()
+        return SimpleNamespace(code=done.code, out=done.out, err=done.err, lines=lines)
 
     return sweep
 

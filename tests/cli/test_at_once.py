@@ -132,8 +132,8 @@ def test_the_second_of_two_that_are_alike_takes_the_stages_from_the_store(perfor
     second = perform("run", "recipe.toml", "--out", "out", "--store", "s", "--json", cwd=home)
     assert (first[0].code, second.code) == (0, 0)
     assert json.loads(first[0].out) == json.loads(second.out)
-    assert "taken from the store" in second.err
-    assert "taken from the store" not in first[0].err
+    assert "reused cached result" in second.err
+    assert "reused cached result" not in first[0].err
 
 
 def test_who_waits_for_a_directory_that_becomes_another_s_does_not_wait_for_its_end(perform, home, hold, monkeypatch):

@@ -98,7 +98,9 @@ def test_a_command_of_the_documents_ends_well(command, place, perform):
         assert done.out
         return
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    ran = subprocess.run(command, shell=True, cwd=place, env=os.environ | {"PATH": path}, capture_output=True, text=True)
+    ran = subprocess.run(
+        command, shell=True, cwd=place, env=os.environ | {"PATH": path}, capture_output=True, text=True
+    )
     assert ran.returncode == 0, ran.stderr
 
 

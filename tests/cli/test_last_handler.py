@@ -85,7 +85,7 @@ def test_where_no_log_can_be_written_that_is_told(call, failing, monkeypatch):
 @pytest.mark.parametrize(
     ("error", "code", "told"),
     [
-        (KeyboardInterrupt(), 130, "interrupted"),
+        (KeyboardInterrupt(), 130, "Interrupted."),
         (MemoryError(), 1, "error: out of memory"),
         (OSError(errno.ENOSPC, "No space left on device", "f"), 1, "No space left on device"),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), 1, "error: out of memory"),
@@ -216,4 +216,4 @@ def test_an_interrupt_while_an_error_is_told_is_an_interrupt(call, failing, monk
 
     monkeypatch.setattr(cli, "sentence", interrupted)
     done = call("recipes")
-    assert (done.code, done.err) == (130, "interrupted\n")
+    assert (done.code, done.err) == (130, "Interrupted.\n")

@@ -118,13 +118,13 @@ SWEEP = BIASED + "\n[sweep]\nseed = [1, 2]\nstages.robust.learning_rate = [1e-3,
 def test_the_cells_of_one_seed_rest_on_one_full(run, home, jobs):
     first = run(SWEEP, "--out", "out", "--jobs", jobs, command="sweep")
     assert "4 runs: 6 stages computed in " in first.err
-    assert ", 2 taken from the store; " in first.err
+    assert ", 2 reused; " in first.err
     cells = sorted(path.parent.name for path in home.glob("out/*/run.json"))
     assert len({key(home, f"out/{cell}") for cell in cells if cell.startswith("seed=1,")}) == 1
     assert len({key(home, f"out/{cell}") for cell in cells}) == 2
     assert len(trained(home)) == 6
     again = run(SWEEP, "--out", "out", "--jobs", jobs, command="sweep")
-    assert "4 runs: 0 stages computed in 0 s, 8 taken from the store; " in again.err
+    assert "4 runs: 0 stages computed in 0 s, 8 reused; " in again.err
     assert "warning" not in again.err
     assert len(trained(home)) == 6
 
@@ -135,10 +135,10 @@ def test_a_finished_run_whose_entry_is_gone_is_counted(run, home):
     gone = key(home, f"out/{cell}", "robust")
     shutil.rmtree(home / "store/entries" / gone[:2] / gone)
     again = run(SWEEP, "--out", "out", command="sweep")
-    assert "warning: run 1 of 4: seed=1, learning_rate=0.001: finished before, and done again: " in again.err
+    assert "warning: run 1 of 4: seed=1, learning_rate=0.001: finished before, and computed again: " in again.err
     summary = next(line for line in again.err.splitlines() if line.startswith("4 runs: "))
     assert summary.startswith("4 runs: 1 stage computed in ")
-    assert ", 7 taken from the store; " in summary
+    assert ", 7 reused; " in summary
     assert summary.endswith("; 1 finished run done again")
     assert key(home, f"out/{cell}", "robust") == gone
 
@@ -148,7 +148,7 @@ def test_what_a_run_that_fails_has_computed_is_counted(run, home):
     done = run(failing, "--out", "out", command="sweep", code=1)
     assert len(trained(home)) == 2
     assert "2 runs: 2 stages computed in " in done.err
-    assert ", 0 taken from the store; " in done.err
+    assert ", 0 reused; " in done.err
 
 
 def test_weights_that_are_replaced_during_a_run_change_no_stage(run, home, monkeypatch):

@@ -247,8 +247,8 @@ def test_a_second_launch_takes_every_stage_from_the_store(both, home):
     report = json.loads(done.stdout)
     assert {**report, "run": "both"} == both.report
     lines = [line for line in done.stderr.splitlines() if line.startswith("[")]
-    assert [line.count(", taken from the store") for line in lines] == [1] * len(STAGES)
-    assert "step" not in done.stderr.replace("taken from the store", "")
+    assert [line.count(": reused cached result") for line in lines] == [1] * len(STAGES)
+    assert "step" not in done.stderr.replace("reused cached result", "")
     assert content(home / "second") == content(both.out)
 
 
@@ -269,8 +269,8 @@ def test_killed_in_the_middle_of_a_stage_they_go_on_from_the_checkpoint_to_the_s
     assert json.loads((home / "killed" / "run.json").read_text())["state"] == "running"
     done = together(*command, cwd=home)
     assert done.returncode == 0, done.stderr
-    assert "[1/7] full: A_std(f(θ_pt)), taken from the store" in done.stderr
-    assert "[2/7] srnet: goes on from the checkpoint at step " in done.stderr
+    assert "[1/7] full: reused cached result" in done.stderr
+    assert "[2/7] srnet: resumes from the checkpoint at step " in done.stderr
     assert {**json.loads(done.stdout), "run": "both"} == both.report
     assert content(home / "killed") == content(both.out)
 

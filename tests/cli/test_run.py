@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -206,7 +207,7 @@ def test_progress_goes_to_stderr_as_plain_lines(finished):
 def test_the_resolved_recipe_runs_again_to_the_same_bits(finished):
     done = run("run", "out/recipe.toml", "--out", "again", "--store", "another", cwd=finished.home)
     assert done.returncode == 0, done.stderr
-    assert "taken from the store" not in done.stderr
+    assert "reused cached result" not in done.stderr
     files = {path.relative_to(finished.out) for path in finished.out.rglob("*.safetensors")}
     ends, points, masks, splits = 4, 3, 5, 2
     assert len(files) == ends + points + masks + splits * (ends + points)  # models, masks, predictions
@@ -233,18 +234,18 @@ def test_another_seed_gives_another_model(finished, perform):
 
 
 def test_the_same_command_again_computes_nothing_and_says_the_same(finished, perform):
-    files = {path: path.read_bytes() for path in finished.out.rglob("*.*") if path.is_file()}
+    files = {path: path.read_bytes() for path in finished.out.rglob("*.*") if path.is_file() and path.name != "run.log"}
     done = perform("run", "recipe.toml", "--out", "out", "--json", cwd=finished.home)
     assert done.code == 0, done.err
     assert json.loads(done.out) == finished.report
-    told = [line.partition(", where it had taken")[0] for line in done.err.splitlines()]
+    told = [found[0] for found in re.finditer(r"\[\d/4\] \w+: reused cached result", done.err)]
     assert told == [
-        "[1/4] full: A_std(f(θ_pt)), taken from the store",
-        "[2/4] srnet: P_poe^mask(f(full@6)), taken from the store",
-        "[3/4] imp: P_poe^imp(f(full)), taken from the store",
-        "[4/4] ticket: A_std(f(M(imp@0.2) ⊙ θ_pt)), taken from the store",
+        "[1/4] full: reused cached result",
+        "[2/4] srnet: reused cached result",
+        "[3/4] imp: reused cached result",
+        "[4/4] ticket: reused cached result",
     ]
-    assert {path: path.read_bytes() for path in finished.out.rglob("*.*") if path.is_file()} == files
+    assert {path: path.read_bytes() for path in files} == files
 
 
 @pytest.mark.parametrize(
@@ -329,7 +330,7 @@ def test_an_interrupt_ends_with_130_and_keeps_what_was_finished(finished, tmp_pa
     finally:
         process.kill()
     assert process.returncode == 130
-    assert "interrupted" in stderr
+    assert "Run the same command to resume (x)." in stderr
     assert "Traceback" not in stderr
     assert json.loads((tmp_path / "x" / "run.json").read_text())["state"] == "interrupted"
     assert json.loads(result.read_text())["final"]["id"] >= 0
@@ -350,7 +351,7 @@ def test_a_terminal_gets_a_live_display(finished, tmp_path):
         shown += chunk
     assert process.wait() == 0
     text = shown.decode()
-    for part in ("[1/4] full", "8/8", "steps/s", "loss", "ID 0.", "reversed 0."):
+    for part in ("[1/4] full", "8/8", "steps/s", "loss", "all stages", " left", "ID ", "OOD reversed "):
         assert part in text
 
 

@@ -54,19 +54,14 @@ def home(perform, tmp_path_factory):
 
 @pytest.fixture
 def run(perform, home):
-    """Run a recipe; give its report, and for each stage whether it was taken from the store."""
+    """Run a recipe; give its report, and for each stage whether it was cached."""
 
     def run(out, dataset=DATA, more="", *arguments):
         (home / "recipe.toml").write_text(TEMPLATE.format(dataset=dataset, more=more))
         done = perform("run", "recipe.toml", "--out", out, "--json", *arguments, cwd=home)
         assert done.code == 0, done.err
         report = json.loads(done.out)
-        taken = {
-            stage["name"]: any(
-                f" {stage['name']}: A_" in line and "taken from the store" in line for line in done.err.splitlines()
-            )
-            for stage in report["stages"]
-        }
+        taken = {stage["name"]: f" {stage['name']}: reused cached result" in done.err for stage in report["stages"]}
         return SimpleNamespace(report=report, taken=taken, err=done.err, out=home / out)
 
     return run
@@ -128,7 +123,7 @@ def test_a_killed_run_is_taken_up_by_a_recipe_that_wants_an_earlier_step(run, pe
         with pytest.raises(AssertionError, match="internal error: Killed"):
             run("dies", DATA, "", *store)
     third = run("goes-on", DATA, MORE.format(name="more", at="@5"), *store)
-    assert "full: goes on from the checkpoint at step 4" in third.err
+    assert "full: resumes from the checkpoint at step 4" in third.err
     afresh = run("afresh", DATA, MORE.format(name="more", at="@5"), "--store", "afresh")
     assert third.report["stages"] == afresh.report["stages"]
     model = "stages/full/model/model.safetensors"

@@ -70,7 +70,7 @@ def test_a_run_that_is_ended_by_a_signal_says_so(perform, home, sent_at, number,
     finally:
         signal.signal(number, before)
     assert done.code == 130, done.err
-    assert done.err.splitlines()[-1] == "interrupted"
+    assert done.err.splitlines()[-1].startswith("Interrupted")
     said = home / "out" / "run.json"
     if moment == "loading the data":
         assert not said.exists()  # nor is there anything else

@@ -43,7 +43,7 @@ loss = "std"
 """
 STAGES = ("full", "srnet", "imp")
 SRFRAMEWORK = [str(Path(sys.executable).parent / "srframework")]
-TAKEN = "taken from the store"
+TAKEN = "reused cached result"
 
 
 def environment() -> dict[str, str]:
@@ -171,7 +171,7 @@ def test_a_store_on_a_disk_that_fills_up_goes_on_when_there_is_space(go, good, d
     disk("size=64m")
     second = go("out", "disk/store")
     assert second.code == 0, second.err
-    assert has_checkpoint == bool(re.search(r": goes on from the checkpoint at step [2468]\n", second.err))
+    assert has_checkpoint == bool(re.search(r": resumes from the checkpoint at step [2468]\n", second.err))
     assert "damaged" not in second.err
     assert len(second.taken) == len(whole & trained(good.store))
     assert json.loads((here / "out" / "run.json").read_text())["state"] == "finished"
@@ -328,7 +328,7 @@ def test_a_run_waits_for_another_one_s_stage_and_goes_on_with_it_when_that_is_ki
         first.kill()
         first.communicate()
     assert second.returncode == 0, err
-    went_on = re.search(r"full: goes on from the checkpoint at step (\d+)", err)
+    went_on = re.search(r"full: resumes from the checkpoint at step (\d+)", err)
     assert went_on, err
     assert 5 <= int(went_on[1]) < 60
     assert taken(err) == []

@@ -56,9 +56,9 @@ def test_one_process_goes_from_run_to_run_and_writes_no_logs(alone):
 def test_a_stage_that_several_runs_share_is_computed_once(request, how):
     done = request.getfixturevalue(how)
     assert len(entries(done.store)) == 6  # 2 full, 4 srnet
-    said = r"4 runs: 6 stages computed in \d+ s, 2 taken from the store; wall time \d+ s, "
+    said = r"4 runs: 6 stages computed in [^,]+, 2 reused; wall time [^,]+, "
     assert re.fullmatch(said + r"\d+\.\d\d × the time of the stages", done.lines[-2])
-    assert done.lines[-1] == f"`srframework results {how}` tabulates them"
+    assert done.lines[-1] == f"Next: srframework results {how}"
 
 
 def test_several_processes_come_to_the_same_bits_as_one(alone, parallel):
@@ -101,7 +101,7 @@ def test_the_same_command_again_computes_nothing_and_says_the_same(sweep, parall
     again = sweep(*GRID, "--out", "parallel", "--store", "parallel-store", "--jobs", "2", "--json")
     assert (again.code, again.out) == (0, parallel.out)
     assert (entries(parallel.store), (parallel.place / "sweep.json").read_text()) == before
-    assert again.lines[-2].startswith("4 runs: 0 stages computed in 0 s, 8 taken from the store; wall time ")
+    assert again.lines[-2].startswith("4 runs: 0 stages computed in 0 s, 8 reused; wall time ")
 
 
 def test_another_directory_takes_everything_from_the_store(sweep, alone):
@@ -109,21 +109,21 @@ def test_another_directory_takes_everything_from_the_store(sweep, alone):
     done = sweep(*GRID, "--out", "other", "--store", "alone-store", "--json")
     assert (done.code, figures(json.loads(done.out))) == (0, figures(reports(alone.place)))
     assert entries(alone.store) == before
-    assert done.lines[-2].startswith("4 runs: 0 stages computed in 0 s, 8 taken from the store")
+    assert done.lines[-2].startswith("4 runs: 0 stages computed in 0 s, 8 reused")
 
 
 @pytest.mark.long
 def test_several_processes_say_of_each_stage_whether_it_was_in_the_store(sweep, alone, parallel):
     done = sweep("--grid", "seed=1,5", *GRID[2:], "--out", "an other", "--store", "alone-store", "--jobs", "2")
-    told = [line.rpartition(" in ")[0] or line for line in done.lines if line.startswith(("done ", "taken "))]
-    names = [re.sub("-[0-9a-f]{8}$", "", line) for line in told]
+    told = [line.rpartition(" in ")[0] or line for line in done.lines if line.startswith("done ") or "reused c" in line]
+    names = [re.sub("-[0-9a-f]{8}(?=:|$)", "", line) for line in told]
     assert sorted(name for name in names if not name.startswith("done run ")) == [
         *["done full", "done srnet", "done srnet"],
-        *[f"taken from the store: {name}" for name in ("full", "srnet", "srnet")],
+        *[f"{name}: reused cached result" for name in ("full", "srnet", "srnet")],
     ]
     assert sum(name.startswith("done run ") for name in names) == 4
-    assert done.lines[-1] == "`srframework results 'an other'` tabulates them"
-    assert "taken from the store: " not in parallel.err
+    assert done.lines[-1] == "Next: srframework results 'an other'"
+    assert "reused cached result" not in parallel.err
 
 
 def test_the_help_has_an_example_that_works(perform, home):
@@ -153,7 +153,7 @@ def test_what_was_damaged_in_a_finished_run_is_computed_again(sweep, home, alone
         file.write_bytes(content)
     done = sweep(*again)
     assert (done.code, done.out) == (0, first.out)
-    assert "warning: run 1 of 1: seed=4: finished before, and done again: " in done.err
+    assert "warning: run 1 of 1: seed=4: finished before, and computed again: " in done.err
     assert done.lines[-2].startswith("1 run: 1 stage computed in ")
 
 
@@ -251,7 +251,7 @@ def test_a_directory_that_is_something_else_is_refused(sweep, home, tmp_path, ma
 def test_a_dry_run_says_how_many_stages_there_are_and_writes_nothing(sweep, home):
     done = sweep(*GRID, "--dry-run", "--out", "dry")
     assert (done.code, done.err) == (0, "")
-    assert done.out.splitlines()[0] == "# 4 runs, 6 distinct stages instead of 8:"
-    assert tomli.loads(done.out)["seed"] == 1
+    assert done.out.splitlines()[0] == "4 runs, 6 distinct stages instead of 8:"
+    assert tomli.loads(sweep(*GRID, "--dry-run", "--full").out)["seed"] == 1
     assert len(json.loads(sweep(*GRID, "--dry-run", "--json").out)["runs"]) == 4
     assert not (home / "dry").exists()

@@ -132,7 +132,7 @@ def test_a_worker_that_is_killed_is_replaced_and_nothing_is_missing(home, start,
     assert "Traceback" not in err
     assert "resource_tracker" not in err
     logs = [path.read_text() for path in (home / "killed/logs").iterdir()]
-    assert any("goes on from the checkpoint at step " in log for log in logs)
+    assert any("resumes from the checkpoint at step " in log for log in logs)
 
 
 @pytest.mark.long
@@ -151,7 +151,7 @@ def test_a_sweep_that_is_stopped_leaves_no_process_and_goes_on_where_it_was(
     assert out == ""
     if sign == signal.SIGINT:
         assert process.returncode == 130
-        assert err.splitlines()[-1] == "interrupted"
+        assert err.splitlines()[-1] == f"Interrupted. Run the same command to resume ({name})."
         assert "Traceback" not in err
     while any(Path(f"/proc/{worker}").exists() for worker in left):
         time.sleep(0.05)

@@ -156,25 +156,53 @@ def recipe(work):
     return "small.toml"
 
 
-def test_a_dry_run_prints_a_recipe_that_resolves_to_itself_and_the_plan(call, recipe):
-    done = call("run", recipe, "--dry-run", "--set", "stages.srnet.pruner.sparsity=0.7", "--set", "seed=9")
+PLAN = [
+    "The plan, in order:",
+    "1. full: A_std(f(θ_pt)), 7 steps",
+    "2. srnet: P_poe^imp(f(full)), 7 steps",
+    "3. ticket: A_std(f(M(srnet@0.5) ⊙ θ_pt)), 7 steps",
+    "Total: 21 steps.",
+    "In the store: not known before the first run of this recipe.",
+]
+SET = ("--set", "stages.srnet.pruner.sparsity=0.7", "--set", "seed=9")
+
+
+def test_a_dry_run_prints_the_plan_alone(call, recipe):
+    done = call("run", recipe, "--dry-run", *SET)
+    assert (done.code, done.err, done.out.splitlines()) == (0, "", PLAN)
+
+
+def test_in_full_it_prints_a_recipe_that_resolves_to_itself_and_last_the_plan(call, recipe):
+    done = call("run", recipe, "--dry-run", "--full", *SET)
     assert (done.code, done.err) == (0, "")
     table = tomli.loads(done.out)
     assert table["seed"] == 9
     assert table["stages"][1]["pruner"]["sparsity"] == 0.7
+    assert done.out.splitlines()[0] == "# The recipe, with every option:"
+    assert done.out.splitlines()[-len(PLAN) :] == [f"# {line}" for line in PLAN]
 
     Path("resolved.toml").write_text(done.out, encoding="utf-8")
-    again = call("run", "resolved.toml", "--dry-run")
-    assert again.out == done.out
+    assert call("run", "resolved.toml", "--dry-run", "--full").out == done.out
 
-    head, *plan, total, _, title = done.out.splitlines()[:7]
-    assert (head, title) == ("# The plan, in order:", "# The recipe, with every option:")
-    assert plan == [
-        "# 1. full: A_std(f(θ_pt)), 7 steps",
-        "# 2. srnet: P_poe^imp(f(full)), 7 steps",
-        "# 3. ticket: A_std(f(M(srnet@0.5) ⊙ θ_pt)), 7 steps",
-    ]
-    assert total == "# In all 21 steps."
+
+def test_a_dry_run_says_which_stages_the_store_has_by_the_last_run(call, recipe):
+    keys = {"full": {"trained": "ab" * 32, "measured": "cd" * 32}, "srnet": {"trained": "ef" * 32}}
+    for key in ("ab" * 32, "cd" * 32):
+        (Path("store/entries") / key[:2] / key).mkdir(parents=True)
+    Path("out").mkdir()
+    Path("out/run.json").write_text(json.dumps({"state": "interrupted", "stages": keys}))
+    lines = call("run", recipe, "--dry-run", "--out", "out", "--store", "store").out.splitlines()
+    assert [line.endswith(" (cached)") for line in lines[1:4]] == [True, False, False]
+    assert lines[-1].startswith("In the store, as of the last run: 1 of 3 stages; they are reused unless ")
+
+
+def test_a_dry_run_says_which_files_are_missing(call, recipe):
+    data = 'dataset={ use = "nli", path = "data/MNLI" }'
+    done = call("run", recipe, "--dry-run", "--set", data)
+    assert done.code == 0
+    missing = [line for line in done.out.splitlines() if line.startswith("Missing: ")]
+    assert missing
+    assert all(line.startswith("Missing: dataset.") and "data/MNLI" in line for line in missing)
 
 
 def test_a_dry_run_in_json_has_the_recipe_and_the_plan(call, recipe):
@@ -197,16 +225,15 @@ def test_the_length_of_a_stage_without_max_steps_is_in_epochs(call, work):
 
 def test_a_dry_run_of_a_sweep_names_each_stage_that_is_computed_once_and_shows_the_first_recipe(call, recipe):
     sweep = "sweep={ seed = [4, 5], stages.srnet.max_steps = [7, 1400] }"
-    out = call("run", recipe, "--dry-run", "--set", sweep).out
-    assert out.splitlines()[:8] == [
+    out = call("run", recipe, "--dry-run", "--full", "--set", sweep).out
+    assert out.splitlines()[-7:] == [
         "# 4 runs, 10 distinct stages instead of 12:",
         "# 1. full: A_std(f(θ_pt)), 7 steps, 2 times",
         "# 2. srnet: P_poe^imp(f(full)), 7 steps: 5 steps, 2 times",
         "# 3. ticket: A_std(f(M(srnet@0.5) ⊙ θ_pt)), 7 steps, 4 times",
         "# 4. srnet: P_poe^imp(f(full)), 1400 steps: 700 steps, 2 times",
-        "# In all 1,452 steps.",
-        "",
-        "# The recipe, of the first run, with every option:",
+        "# Total: 1,452 steps.",
+        "# In the store: not known before the first run of this recipe.",
     ]
     assert tomli.loads(out)["seed"] == 4
 
@@ -233,10 +260,22 @@ FROM_THE_HUB = """dataset={ use = "pairs", labels = ["a", "b"], train.hub = "x/y
 def test_what_is_not_known_before_the_data_are_read_is_said_to_be_unknown(call, recipe, overrides, extent, steps):
     setting = [word for each in [FROM_THE_HUB, *overrides] for word in ("--set", each)]
     lines = call("run", recipe, "--dry-run", *setting).out.splitlines()
-    assert lines[1] == f"# 1. full: A_std(f(θ_pt)), {extent}"
-    assert lines[4] == f"# In all {'7 steps' if steps else 'an unknown number of steps'}."
+    assert lines[1] == f"1. full: A_std(f(θ_pt)), {extent}"
+    assert lines[4] == f"Total: {'7 steps' if steps else 'an unknown number of steps'}."
     row = json.loads(call("run", recipe, "--dry-run", "--json", *setting).out)["plan"][0]
     assert row["steps"] == steps
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--full"], "--full only works with --dry-run."),
+        (["--quiet", "--verbose"], "--quiet and --verbose exclude each other."),
+    ],
+)
+def test_options_that_make_no_sense_together_are_refused(call, recipe, option, message):
+    done = call("run", recipe, *option)
+    assert (done.code, done.out, message in done.err) == (2, "", True)
 
 
 def test_a_dry_run_makes_no_run_directory(call, recipe):

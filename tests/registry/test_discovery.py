@@ -228,7 +228,7 @@ def test_a_plugin_that_registers_what_is_none_of_ours_is_one_line(install, srfra
         (["plugins"], "SystemExit: goodbye"),
         (["recipes"], "quickstart"),
         (["validate", "quickstart"], "quickstart: valid"),
-        (["run", "quickstart", "--dry-run"], 'use = "srframework/mask"'),
+        (["run", "quickstart", "--dry-run", "--full"], 'use = "srframework/mask"'),
         (["--help"], "Usage: "),
     ],
     ids=" ".join,

@@ -26,49 +26,70 @@ def printed():
     return printed
 
 
-def test_the_table_is_stage_by_sparsity_and_metrics_in_percent(printed):
+def test_the_table_is_stage_by_sparsity_and_metrics_in_per_cent_with_the_change_against_the_full_model(printed):
     full = Measured(figures(0.0, 0.9, reversed=0.5667)).of_stage("full", "train", "accuracy")
-    pruned = Measured(figures(0.7, 1.0, reversed=0.98765)).of_stage("srnet", "prune", "accuracy")
+    pruned = Measured(figures(0.7, 1.0, reversed=0.48765)).of_stage("srnet", "prune", "accuracy")
     assert printed(full, pruned) == [
-        ["stage", "op", "sparsity", "ID accuracy", "OOD reversed accuracy"],
-        ["full", "train", "0.00", "90.00", "56.67"],
-        ["srnet", "prune", "70.00", "100.00", "98.77"],
+        ["stage", "sparsity %", "ID accuracy %", "OOD reversed accuracy %"],
+        ["full", "0.0", "90.0", "56.7"],
+        ["srnet", "70.0", "100.0 (+10.0)", "48.8 (-7.9)"],
     ]
 
 
-def test_the_levels_inside_a_stage_come_before_its_end(printed):
+def test_without_a_full_model_there_is_no_change(printed):
+    ticket = Measured(figures(0.7, 0.9)).of_stage("ticket", "train", "accuracy")
+    pruned = Measured(figures(0.7, 1.0)).of_stage("srnet", "prune", "accuracy")
+    assert printed(ticket, pruned)[1:] == [["ticket", "70.0", "90.0"], ["srnet", "70.0", "100.0"]]
+
+
+def test_the_levels_inside_a_stage_come_before_its_end_and_the_last_once(printed):
     levels = {"0.1": figures(0.1, 0.8), "0.2": figures(0.2, 0.7)}
     assert printed(Measured(figures(0.2, 0.7), levels).of_stage("imp", "prune", "f1")) == [
-        ["stage", "op", "sparsity", "ID f1"],
-        ["imp@0.1", "prune", "10.00", "80.00"],
-        ["imp@0.2", "prune", "20.00", "70.00"],
-        ["imp", "prune", "20.00", "70.00"],
+        ["stage", "sparsity %", "ID f1 %"],
+        ["imp@0.1", "10.0", "80.0"],
+        ["imp", "20.0", "70.0"],
     ]
+
+
+def test_a_last_level_with_other_figures_than_the_end_has_a_row(printed):
+    found = printed(Measured(figures(0.2, 0.75), {"0.2": figures(0.2, 0.7)}).of_stage("imp", "prune", "f1"))
+    assert found[1:] == [["imp@0.2", "20.0", "70.0"], ["imp", "20.0", "75.0"]]
 
 
 def test_every_ood_split_has_a_column_and_a_missing_figure_is_blank():
     first = Measured(figures(0.0, 0.5, hans=0.25)).of_stage("a", "train", "accuracy")
     second = Measured(figures(0.0, 0.5, paws=0.75)).of_stage("b", "train", "accuracy")
     table = results_table([first.to_json(), second.to_json()])
-    assert [column.header for column in table.columns][4:] == ["OOD hans accuracy", "OOD paws accuracy"]
-    assert [list(column.cells) for column in table.columns][4:] == [["25.00", ""], ["", "75.00"]]
+    assert [column.header for column in table.columns][3:] == ["OOD hans accuracy %", "OOD paws accuracy %"]
+    assert [list(column.cells) for column in table.columns][3:] == [["25.0", ""], ["", "75.0"]]
 
 
 def test_a_further_split_stands_between_id_and_ood():
     both = Figures(0.0, 0.5, {"hans": 0.25}, {"mismatched": 0.4}, {})
     table = results_table([Measured(both).of_stage("a", "train", "accuracy").to_json()])
-    assert [column.header for column in table.columns][3:] == [
-        "ID accuracy",
-        "mismatched accuracy",
-        "OOD hans accuracy",
+    assert [column.header for column in table.columns][2:] == [
+        "ID accuracy %",
+        "mismatched accuracy %",
+        "OOD hans accuracy %",
     ]
-    assert [list(column.cells) for column in table.columns][3:] == [["50.00"], ["40.00"], ["25.00"]]
+    assert [list(column.cells) for column in table.columns][2:] == [["50.0"], ["40.0"], ["25.0"]]
+
+
+def test_at_80_columns_no_name_or_figure_is_cut():
+    splits = {"paws-qqp-with-a-long-name": 0.25, "paws-wiki-with-a-long-name": 0.5}
+    names = ("a-fine-tuned-network-with-a-rather-long-name", "subnetwork-found-by-mask-training")
+    full, pruned = (Measured(figures(0.0, 0.5, **splits)).of_stage(name, "train", "accuracy") for name in names)
+    text = io.StringIO()
+    Console(file=text, width=80).print(results_table([full.to_json(), pruned.to_json()]))
+    assert max(map(len, text.getvalue().splitlines())) <= 80
+    assert "…" not in text.getvalue()
+    assert "25.0 (+0.0)" in text.getvalue()
 
 
 def test_the_bias_model_is_told_in_a_sentence():
     splits = {"train": {"accuracy": 0.625, "confidently_right": 0.25, "confidently_wrong": 0.0}}
     assert bias_line({"use": "bias-file", "confident_from": 0.8, "splits": splits}) == (
-        "bias model bias-file, in percent, confident from p = 0.8: train: accuracy 62.5, confidently right 25.0"
+        "bias model bias-file, in %, confident from p = 0.8: train: accuracy 62.5, confidently right 25.0"
     )
 
 
@@ -79,7 +100,7 @@ def test_the_bias_model_is_told_of_merged_labels_where_there_are_such():
         "hans": {"accuracy": 1 / 3, "confidently_right": 1.0, "confidently_wrong": 0.0},
     }
     assert bias_line({"use": "bias-logistic", "confident_from": 0.8, "splits": splits}) == (
-        "bias model bias-logistic, in percent, confident from p = 0.8: "
+        "bias model bias-logistic, in %, confident from p = 0.8: "
         "train: accuracy 50.0, confidently right 0.0 (labels merged: accuracy 75.0, confidently right 50.0); "
         "hans: accuracy 33.3, confidently right 100.0"
     )

@@ -1,16 +1,23 @@
 from __future__ import annotations
 
-import io
+import re
+from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from srframework.run.progress import LineReporter, LiveReporter, _display, reporter
-from srframework.run.reporter import Reporter
+from srframework.run.progress import LineReporter, RunLog
+from srframework.run.reporter import Reporter, RunStart
+
+STAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ")
+
+
+def start(directory: Path | None = None, **pending: int) -> RunStart:
+    """A run of four stages on two threads."""
+    return RunStart("small", 1, "cpu", 1, 2, 400, 4, pending, directory)
 
 
 class Clock:
-    """Stands still until it is told to go on."""
+    """Stands still until it is moved."""
 
     now = 1000.0
 
@@ -25,29 +32,38 @@ def clock(monkeypatch):
     return clock
 
 
+def unstamped(text: str) -> list[str]:
+    """The lines of a log without the time, which each of them has."""
+    lines = text.splitlines()
+    assert all(STAMP.match(line) for line in lines)
+    return [STAMP.sub("", line) for line in lines]
+
+
 @pytest.fixture
 def lines(clock, capsys):
-    """A line reporter in a stage of 100 steps, and what it has said since the last look."""
+    """A line reporter in a stage of 100 steps, and its lines since the last look."""
     reports = LineReporter()
     reports.stage_started("full", "A_std(f(θ_pt))", 1, 4, 100)
 
     def said() -> list[str]:
         captured = capsys.readouterr()
         assert captured.out == ""
-        return captured.err.splitlines()
+        return unstamped(captured.err)
 
     assert said() == ["[1/4] full: A_std(f(θ_pt)), 100 steps"]
     return reports, said
 
 
-def test_where_stderr_is_no_terminal_progress_is_lines(capsys):
-    with reporter() as reports:
-        reports.note("3 rows were skipped")
-    assert isinstance(reports, LineReporter)
-    assert capsys.readouterr().err == "3 rows were skipped\n"
+def test_the_start_says_what_is_run_on_what_and_where(clock, capsys):
+    LineReporter().run_started(start(Path("runs/small-1"), srnet=30, imp=20))
+    assert unstamped(capsys.readouterr().err) == [
+        "small, seed 1: 4 stages (2 cached), 50 steps, 400 training examples",
+        "device: cpu, 2 threads",
+        "run directory: runs/small-1",
+    ]
 
 
-def test_steps_are_said_at_most_every_ten_seconds(clock, lines):
+def test_steps_have_a_line_at_most_every_ten_seconds(clock, lines):
     reports, said = lines
     clock.now += 9.9
     reports.step(10, 0.5, 1e-3)
@@ -59,60 +75,128 @@ def test_steps_are_said_at_most_every_ten_seconds(clock, lines):
     assert said() == []
 
 
-def test_every_evaluation_is_said_with_its_figures(clock, lines):
+def test_with_verbose_each_reported_step_has_a_line(clock, capsys):
+    reports = LineReporter(verbose=True)
+    reports.doing("reading the data and the model")
+    reports.stage_started("full", "A", 1, 1, 100)
+    clock.now += 1
+    reports.step(10, 0.5, 1e-3)
+    assert unstamped(capsys.readouterr().err) == [
+        "reading the data and the model",
+        "[1/1] full: A, 100 steps",
+        "[1/1] full: step 10/100, loss 0.500, 10.0 steps/s, 0:00:09 left",
+    ]
+
+
+def test_every_evaluation_has_a_line_with_its_figures_in_per_cent(clock, lines):
     reports, said = lines
     clock.now += 5
     reports.step(50, 0.125, 1e-3)
     reports.evaluated(50, 0.9, {"hans": 0.5})
-    assert said() == ["[1/4] full: step 50/100, loss 0.125, 10.0 steps/s, 0:00:05 left, ID 0.900, hans 0.500"]
+    assert said() == ["[1/4] full: step 50/100, loss 0.125, 10.0 steps/s, 0:00:05 left, ID 90.0 %, OOD hans 50.0 %"]
 
 
 def test_an_evaluation_may_come_before_the_first_loss(clock, lines):
     reports, said = lines
     clock.now += 1
     reports.evaluated(5, 0.5, {})
-    assert said() == ["[1/4] full: step 5/100, 5.0 steps/s, 0:00:19 left, ID 0.500"]
+    assert said() == ["[1/4] full: step 5/100, 5.0 steps/s, 0:00:19 left, ID 50.0 %"]
 
 
-def test_the_loss_of_one_stage_is_not_said_of_the_next(clock, lines):
+def test_the_loss_of_one_stage_is_not_that_of_the_next(clock, lines):
     reports, said = lines
     reports.step(100, 0.125, 1e-3)
+    clock.now += 61
     reports.stage_finished("full")
     reports.stage_started("srnet", "P", 2, 4, 10)
-    said()
+    assert said() == ["[1/4] full: done in 1 min 1 s", "[2/4] srnet: P, 10 steps"]
     reports.evaluated(1, 0.5, {})
     assert "0.125" not in said()[0]
 
 
-def test_more_than_a_day_is_not_said_as_less(clock, lines):
+def test_more_than_a_day_has_all_its_hours(clock, lines):
     reports, said = lines
     clock.now += 100_000
     reports.step(50, 0.5, 1e-3)
     (line,) = said()
-    assert line.endswith(", 1 day, 3:46:40 left")
+    assert line.endswith(", 27:46:40 left")
 
 
-def test_a_live_display_shows_stage_loss_speed_and_figures():
-    text = io.StringIO()
-    with _display(Console(file=text, force_terminal=True, width=160, color_system=None)) as progress:
-        reports = LiveReporter(progress)
-        reports.step(1, 0.5, 1e-3)
-        reports.evaluated(1, 0.5, {})
-        reports.stage_started("full", "A", 1, 4, 100)
-        reports.note("[3] rows were skipped")
-        reports.step(20, 0.25, 1e-3)
-        reports.evaluated(20, 0.9, {"hans": 0.5})
-    last = next(line for line in reversed(text.getvalue().splitlines()) if "full" in line)
-    assert "[3] rows were skipped" in text.getvalue()
-    for part in ("[1/4] full", "20/100", "steps/s", "loss 0.250", "ID 0.900, hans 0.500"):
-        assert part in last
+def test_the_time_left_in_all_stages_is_that_of_the_stage_and_of_those_to_come(clock, lines):
+    reports, said = lines
+    reports.run_started(start(full=100, srnet=50))
+    said()
+    clock.now += 10
+    reports.step(20, 0.5, 1e-3)
+    assert said() == ["[1/4] full: step 20/100, loss 0.500, 2.0 steps/s, 0:00:40 left, 0:01:05 left in all stages"]
+    clock.now += 40
+    reports.step(100, 0.5, 1e-3)
+    reports.stage_finished("full")
+    reports.stage_started("srnet", "P", 2, 4, 50)
+    said()
+    clock.now += 10
+    reports.resumed(30)
+    clock.now += 10
+    reports.step(40, 0.5, 1e-3)
+    assert said() == [
+        "[2/4] srnet: resumes from the checkpoint at step 30",
+        "[2/4] srnet: step 40/50, loss 0.500, 1.0 steps/s, 0:00:10 left, 0:00:10 left in all stages",
+    ]
+    assert (reports.done, reports.total) == (140, 150)
 
 
-def test_the_base_reporter_says_nothing(capsys):
+def test_a_cached_stage_says_what_it_took(clock, capsys):
+    LineReporter().stage_reused("full", "A", 1, 4, 61.2)
+    assert unstamped(capsys.readouterr().err) == ["[1/4] full: reused cached result (1 min 1 s when computed)"]
+
+
+def test_the_log_of_a_run_has_its_lines_from_the_first_on_and_is_added_to(clock, tmp_path):
+    for end in ("Interrupted.", "finished"):
+        log = RunLog()
+        log.note("3 rows were skipped")
+        log.run_started(start(tmp_path, full=100))
+        log.stage_started("full", "A", 1, 4, 100)
+        log.close(end)
+    once = [
+        "3 rows were skipped",
+        "small, seed 1: 4 stages (3 cached), 100 steps, 400 training examples",
+        "device: cpu, 2 threads",
+        f"run directory: {tmp_path}",
+        "[1/4] full: A, 100 steps",
+    ]
+    written = unstamped((tmp_path / "run.log").read_text(encoding="utf-8"))
+    assert written == [*once, "Interrupted.", *once, "finished"]
+
+
+def test_a_log_without_a_directory_is_not_written(clock, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    log = RunLog()
+    log.run_started(start(None, full=100))
+    log.close("finished")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_says_where_it_was_and_how_to_resume(clock):
+    reports = LineReporter()
+    assert reports.interrupted() == "Interrupted."
+    reports.run_started(start(Path("runs/small-1"), full=1500))
+    assert reports.interrupted() == "Interrupted. Run the same command to resume (runs/small-1)."
+    reports.stage_started("full", "A", 1, 4, 1500)
+    assert reports.interrupted() == "Interrupted in 'full'. Run the same command to resume (runs/small-1)."
+    reports.stopped(580)
+    assert reports.interrupted() == (
+        "Interrupted at step 580/1500 of 'full'. Run the same command to resume (runs/small-1)."
+    )
+
+
+def test_the_base_reporter_shows_nothing(capsys):
     reports = Reporter()
     reports.note("x")
+    reports.doing("x")
+    reports.run_started(start(full=1))
     reports.stage_started("a", "A", 1, 1, 1)
     reports.step(1, 0.0, 0.0)
     reports.evaluated(1, 0.0, {})
+    reports.stopped(1)
     reports.stage_finished("a")
     assert capsys.readouterr() == ("", "")

@@ -51,7 +51,7 @@ class Attempt:
     @property
     def goes_on(self) -> bool:
         """Whether a training went on from a checkpoint."""
-        return "goes on from the checkpoint" in self.said
+        return "resumes from the checkpoint" in self.said
 
     @property
     def tells_of_damage(self) -> bool:
