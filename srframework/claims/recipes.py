@@ -55,7 +55,7 @@ def load_claims(
     """Read and check the recipes of some claims.
 
     Args:
-        names: Paths, or names of shipped recipes, also without ``claims/``; each counts once.
+        names: Paths, or names of shipped recipes, also without ``claims/``, or the start of one; each counts once.
         seeds: Of the runs of each claim.
         registry: The components.
         overrides: ``key=value``, of every recipe; a seed among them has no effect.
@@ -96,6 +96,11 @@ def _resolved(name: str) -> str:
     if FOLDER + name in known:
         return FOLDER + name
     choices = shipped_claims()
+    starting = [each for each in choices if name and each.removeprefix(FOLDER).startswith(name.removeprefix(FOLDER))]
+    if len(starting) == 1:
+        return starting[0]
+    if starting:
+        raise UsageError(f"several claims start with {name!r}: {', '.join(starting)}")
     near = nearest(FOLDER + name.removeprefix(FOLDER), choices)
     hint = f"; did you mean {near!r}?" if near else ""
     raise UsageError(f"expected a file, or one of: {', '.join(choices)}; got {name!r}{hint}")

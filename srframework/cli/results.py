@@ -33,7 +33,7 @@ def results(
     as_latex: bool,
     as_json: bool,
 ) -> None:
-    """Tabulate the finished runs at any depth under each DIR (default: runs).
+    """Print a table of the runs under each DIR (default: runs).
 
     One row for each stage and each combination of what varies among the runs, the seed excepted:
     mean ± standard deviation over the seeds. A setting of one stage divides only the rows of

@@ -28,15 +28,18 @@ _SIZES |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 @click.group("store")
 def store_group() -> None:
-    """What is kept of earlier runs, so that no stage is computed twice."""
+    """List, check and clean up the cached results of stages."""
 
 
 @store_group.command("list")
 @store_option
 @json_option
 def list_entries(store: Path, as_json: bool) -> None:
-    """List the results in the store, with what each took and which runs use it; then drafts and damaged ones, and
-    what another version of srframework keeps there."""
+    """List the cached results and the runs that use them.
+
+    Each entry is listed with its stage, recipe and settings, its size, age and computing time. Drafts, damaged
+    entries and those of other versions of srframework follow.
+    """
     if not store.exists():
         click.echo("[]" if as_json else f"{store}: nothing is kept there yet")
         return
@@ -105,17 +108,18 @@ def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
     "--recompute",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Also compute N of the results once more, in a temporary store, and compare all bits.",
+    help="Also compute N entries again, in a temporary store, and compare all bits.",
 )
 @json_option
 @click.pass_obj
 def verify(app: App, store: Path, recompute: int | None, as_json: bool) -> None:
-    """Read every file in the store. What is not as it was written is set aside; exit code 1 if anything is.
+    """Check every file in the store.
 
-    With --recompute N, N results are computed once more and compared bit by bit; exit code 1 if one differs. The
-    choice is the same for the same store: results of existing runs first, in turn one of each kind and of each stage,
-    the smallest key first. What a result builds on comes from the store. Run it in the directory in which the runs
-    were started.
+    Entries whose files have changed are moved aside; the exit code is then 1.
+
+    With --recompute N, N entries are computed again and compared bit by bit; the exit code is 1 if one differs.
+    The same store gives the same choice: first entries that existing runs use, one of each kind and stage in turn,
+    by key. Inputs of an entry come from the store. Run this in the directory in which the runs were started.
     """
     if recompute is not None:
         from srframework.run.api import one_process_only
@@ -172,15 +176,17 @@ def _again_line(again: Sequence[Recomputed]) -> str:
 
 @store_group.command("gc")
 @store_option
-@click.option("--older-than", metavar="AGE", help="Remove what is older: 12h, 30d, 4w.")
-@click.option("--max-size", metavar="SIZE", help="Remove the oldest until all of it is no larger: 500MB, 20GB.")
-@click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
+@click.option("--older-than", metavar="AGE", help="Remove entries older than AGE: 12h, 30d, 4w.")
+@click.option(
+    "--max-size", metavar="SIZE", help="Remove the oldest entries until the store has at most SIZE: 500MB, 20GB."
+)
+@click.option("--dry-run", is_flag=True, help="Print what would be removed; remove nothing.")
 @json_option
 def collect(store: Path, older_than: str | None, max_size: str | None, dry_run: bool, as_json: bool) -> None:
-    """Garbage collection: remove old results, drafts and damaged ones. What an existing run refers to stays, and what
-    is being computed.
+    """Remove old results (garbage collection).
 
-    A run directory keeps its own files, whatever is removed here.
+    Removes old entries, drafts and damaged entries. Entries that an existing run uses, or that are being computed,
+    stay. Run directories keep their own files.
     """
     from srframework.store.gc import collect_garbage
 
