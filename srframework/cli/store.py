@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.console import Console
+from rich.text import Text
 
-from srframework.cli.context import App, json_option, print_json, print_rows, store_option
+from srframework.cli.context import App, json_option, output, print_json, print_rows, print_text, store_option
+from srframework.cli.entry_settings import parents, settings_of
 from srframework.errors import UsageError
 from srframework.text import did_you_mean, nearest, shorten
 
@@ -45,14 +48,17 @@ def list_entries(store: Path, as_json: bool) -> None:
         return
     kept = _open(store)
     entries = sorted(kept.entries(), key=lambda entry: entry.created)
-    seeds = _seeds(entries)
+    trained, settings = parents(entries), settings_of(entries)
     rows: list[dict[str, Any]] = [
         {
             "state": "entry",
             "key": each.key,
             "kind": each.kind,
             "what": each.what,
-            "seed": seeds.get(each.key),
+            "recipe": each.about.get("recipe"),
+            "stage": each.about.get("stage"),
+            "seed": trained[each.key].identity["seed"] if each.key in trained else None,
+            "settings": settings[each.key],
             "bytes": each.bytes,
             "created": each.created.isoformat(),
             "seconds": each.seconds,
@@ -68,7 +74,10 @@ def list_entries(store: Path, as_json: bool) -> None:
                 "key": each.key,
                 "kind": each.kind,
                 "what": each.what,
+                "recipe": None,
+                "stage": None,
                 "seed": None,
+                "settings": {},
                 "bytes": each.bytes,
                 "created": each.changed.isoformat(),
                 "seconds": each.seconds,
@@ -80,26 +89,26 @@ def list_entries(store: Path, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    shown = [_shown(row) for row in rows]
-    if rows:
-        print_rows(shown, False, ("key", "state", "kind", "what", "seed", "size", "age", "took", "runs"))
+    console = output()
+    for row in rows:
+        _print_entry(console, row)
     total = f"{size_text(sum(row['bytes'] for row in rows))}, computed in {time_text(sum(r['seconds'] for r in rows))}"
-    click.echo(f"{kept.root}: {_count(len(entries), 'entry', 'entries')}, {total}" if rows else f"{kept.root}: empty")
+    summary = f"{_count(len(entries), 'entry', 'entries')}, {total}" if rows else "empty"
+    print_text(console, f"{kept.root}: {summary}", hanging=4)
 
 
-def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of the list, for people."""
-    return {
-        "key": row["key"][:12],
-        "state": row["state"],
-        "kind": row["kind"],
-        "what": row["what"],
-        "seed": row["seed"],
-        "size": size_text(row["bytes"]),
-        "age": _age(row["created"]),
-        "took": time_text(row["seconds"]),
-        "runs": ", ".join(map(_from_here, row["runs"])),
-    }
+def _print_entry(console: Console, row: Mapping[str, Any]) -> None:
+    """Print a card: the key and the stage; what tells it apart, size, age and time; and its runs."""
+    state = "" if row["state"] == "entry" else f"{row['state']}  "
+    stage = f"{row['recipe']}: {row['stage']}  " if row["stage"] else ""
+    seed = "" if row["seed"] is None else f"  seed {row['seed']}"
+    head = (row["key"][:12], "bold cyan"), f"  {state}{row['kind']}  {stage}{row['what']}{seed}"
+    print_text(console, Text.assemble(*head), hanging=4)
+    facts = [f"{key} {value}" for key, value in row["settings"].items()]
+    facts += [size_text(row["bytes"]), f"{_age(row['created'])} old", f"computed in {time_text(row['seconds'])}"]
+    print_text(console, ", ".join(facts), indent=4)
+    for run in row["runs"]:
+        print_text(console, _from_here(run), indent=4)
 
 
 @store_group.command()
@@ -226,17 +235,6 @@ def _open(root: Path) -> Store:
             "name another with --store or $SRFRAMEWORK_STORE"
         )
     return Store(root, note=lambda text: click.echo(f"warning: {text}", err=True))
-
-
-def _seeds(entries: Sequence[Entry]) -> dict[str, int]:
-    """Key -> seed of what was trained, and of what was computed of that."""
-    found = {each.key: each.identity["seed"] for each in entries if "seed" in each.identity}
-    for each in entries:
-        of = each.identity.get("trained", each.identity.get("teacher"))
-        of = of[0] if isinstance(of, list) and of else of
-        if isinstance(of, str) and of in found:
-            found[each.key] = found[of]
-    return found
 
 
 def _from_here(run: str) -> str:
