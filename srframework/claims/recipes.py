@@ -62,7 +62,8 @@ def load_claims(
     """Read and check the recipes of some claims.
 
     Args:
-        names: Paths, or names of shipped recipes, with or without ``claims/``; repeated names count once.
+        names: Paths, or names of shipped recipes, with or without ``claims/``, or the start of such a name; repeated
+            names count once.
         seeds: Seeds of the runs of each claim.
         registry: The components.
         overrides: ``key=value`` for every recipe; an override of the seed has no effect.
@@ -103,6 +104,11 @@ def _resolved(name: str) -> str:
     if FOLDER + name in known:
         return FOLDER + name
     choices = shipped_claims()
+    starting = [each for each in choices if name and each.removeprefix(FOLDER).startswith(name.removeprefix(FOLDER))]
+    if len(starting) == 1:
+        return starting[0]
+    if starting:
+        raise UsageError(f"several claims start with {name!r}: {', '.join(starting)}")
     near = nearest(FOLDER + name.removeprefix(FOLDER), choices)
     hint = f"; did you mean {near!r}?" if near else ""
     raise UsageError(f"expected a file, or one of: {', '.join(choices)}; got {name!r}{hint}")

@@ -39,8 +39,8 @@ from srframework.training.signals import terminable
 def cli(context: click.Context, block: tuple[str, ...], debug: bool) -> None:  # noqa: ARG001 -- Commands.app reads it
     """Find subnetworks of pre-trained language models that are sparse and robust.
 
-    A recipe (TOML) names a backbone, a data set and stages that train or prune; every noun in
-    it is a plugin.
+    A recipe (TOML) names a backbone, a data set and stages that train or prune. Start with
+    `srframework run quickstart`.
 
     Exit codes: 0 done, 1 the run failed, 2 bad usage or recipe, 3 a plugin is missing or
     broken, 130 interrupted.

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 from rich.table import Table
+from rich.text import Text
 
 from srframework.claims.recipes import (
     FOLDER,
@@ -17,7 +18,17 @@ from srframework.claims.recipes import (
     load_claims,
     shipped_claims,
 )
-from srframework.cli.context import App, Folder, json_option, print_json, print_table, set_option, store_option
+from srframework.cli.context import (
+    App,
+    Folder,
+    json_option,
+    output,
+    print_json,
+    print_table,
+    print_text,
+    set_option,
+    store_option,
+)
 from srframework.cli.launching import launched, worker_options
 from srframework.cli.plan import full_option, print_plan
 from srframework.cli.screen import LOADING, resumable, screen, verbosity_options
@@ -39,18 +50,20 @@ class _Seeds(click.ParamType[tuple[int, ...]]):
 
 @click.command()
 @click.argument("names", metavar="[CLAIM]...", nargs=-1)
-@click.option("--seeds", type=_Seeds(), default="1,2,3", show_default=True, help="Seeds, one run of a claim for each.")
+@click.option(
+    "--seeds", type=_Seeds(), default="1,2,3", show_default=True, help="Seeds; each claim runs once per seed."
+)
 @set_option
 @worker_options
 @click.option("--list", "listing", is_flag=True, help="List the claims and their checks; run nothing.")
 @click.option(
     "--out",
     type=Folder(),
-    help="Directory for the runs: new, empty, or of the same claims, which are resumed. Default: runs/claims-<hash>.",
+    help="Directory for the runs: new, empty, or of the same claims, to resume them. Default: runs/claims-<hash>.",
 )
 @store_option
 @click.option(
-    "--dry-run", is_flag=True, is_eager=True, help="Print what would run, and what it would cost; run nothing."
+    "--dry-run", is_flag=True, is_eager=True, help="Print the stages that would run, with their steps; run nothing."
 )
 @full_option
 @verbosity_options
@@ -74,12 +87,15 @@ def claims(
     verbose: bool,
     as_json: bool,
 ) -> None:
-    """Run the recipes of the paper's claims over several seeds, and say which claims hold here.
+    """Test the paper's claims over several seeds.
 
-    CLAIM: a recipe with a [claim] table, a path or one of `srframework recipes`; without any, all that come
-    with srframework. A check holds where its margin is clear of 0 over the seeds (Student's t, 5 % a
-    side), does not hold where it is clear of it the other way, and is undecided in between, and with
-    fewer than three seeds. A claim holds where all its checks do, and does not where one does not (5 % in all).
+    CLAIM is a shipped claim, such as 03-robust-subnetworks or the start of its name, 03; or the path of a recipe
+    with a [claim] table. Default: all shipped claims.
+
+    Each claim has checks, and each check a margin. A check holds if its margin is significantly above 0 over the
+    seeds (Student's t, 5 % a side), does not hold if it is significantly below 0, and is undecided otherwise or
+    with fewer than three seeds. A claim holds if all its checks hold, and does not hold if one of them does not
+    (5 % in all).
     """
     registry = app.found if quiet else app.registry
     place = launched(registry, launcher, launcher_options, jobs, threads)
@@ -115,7 +131,9 @@ def claims(
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> Table:
-    table = Table("claim", "measured (%): mean ± sd", "check", "verdict", show_lines=True)
+    table = Table(show_lines=True)
+    for heading in ("claim", "measured (%): mean ± sd", "check", "verdict"):
+        table.add_column(heading, overflow="fold")
     for row in rows:
         measured = "\n".join(f"{text} {_spread(each)}" for text, each in row["figures"].items())
         checks = "\n".join(f"{text}: {verdict}" for text, verdict in row["checks"].items())
@@ -133,7 +151,9 @@ def _print_list(claims: Sequence[ClaimRecipe], as_json: bool) -> None:
     if as_json:
         print_json([{"claim": each.name, **each.claim.model_dump(mode="json")} for each in claims])
         return
-    table = Table("claim", "statement", "checks", box=None, header_style="bold", pad_edge=False)
+    console = output()
     for each in claims:
-        table.add_row(each.name, each.claim.statement, "\n".join(each.claim.checks))
-    print_table(table)
+        print_text(console, Text(each.name, "bold cyan"))
+        print_text(console, each.claim.statement, indent=2)
+        for check in each.claim.checks:
+            print_text(console, check, indent=4, hanging=8)

@@ -15,7 +15,7 @@ from srframework.text import shorten
 if TYPE_CHECKING:
     from srframework.report.comparison import Compared, Difference
 
-_WHERE = "Only the runs of {} with that setting, recipe or seed, as `results --where`. Repeatable."
+_WHERE = "Use only the runs of {} with this setting, recipe or seed; see `results --where`. Repeatable."
 
 
 @click.command()
@@ -31,17 +31,19 @@ _WHERE = "Only the runs of {} with that setting, recipe or seed, as `results --w
 def compare(
     app: App, a: str, b: str, resamples: int, of_a: tuple[str, ...], of_b: tuple[str, ...], as_json: bool
 ) -> None:
-    """Compare A with B: run directories, or directories of runs that differ in their seed alone.
+    """Compare two runs, or two groups of runs.
 
-    Of other directories --a and --b choose the runs. For example, two cells of a sweep over their seeds:
+    A and B are run directories, or directories of runs that differ only in their seed. With --a and --b, choose
+    such runs from other directories. For example, two cells of a sweep, each over its seeds:
 
-    `srframework compare runs/sweep runs/sweep --a sparsity=0.5 --b sparsity=0.7`
+    \b
+    srframework compare runs/sweep runs/sweep --a sparsity=0.5 --b sparsity=0.7
 
-    Says what differs in the resolved recipes, versions and data; and, of every stage and level that both
-    have, the figures, their difference B − A, and its 95 % interval by the paired bootstrap: over
-    examples, and, with two or more common seeds, over seeds. Figures are means over the common seeds, or, where there
-    is none, over all.
-    """
+    Prints the differences between the resolved recipes, versions and data. For every stage and sparsity level that
+    both have, it prints the figures, the difference B − A, and the 95 % interval of the difference by the paired
+    bootstrap: over examples and, with two or more common seeds, over seeds. Figures are means over the common
+    seeds; without a common seed, over all seeds.
+    """  # noqa: D301 -- click reads \b
     from srframework.report import comparison
     from srframework.report.comparison_side import Side
 
@@ -77,7 +79,9 @@ def _print_differences(name: str, found: Sequence[Difference]) -> None:
     if not found:
         click.echo(f"{name}: the same")
         return
-    table = Table(name, "A", "B", box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in (name, "A", "B"):
+        table.add_column(heading, overflow="fold")
     for each in found:
         table.add_row(each.key, *("(none)" if value is None else _shown(value) for value in (each.a, each.b)))
     print_table(table)
@@ -86,17 +90,22 @@ def _print_differences(name: str, found: Sequence[Difference]) -> None:
 def _print_figures(rows: Sequence[Compared]) -> None:
     over_seeds = any(row.seeds_interval is not None for row in rows)
     notes = list(dict.fromkeys(row.note for row in rows if row.note))
-    table = Table("stage", "figure", "A", "B", "B − A", "over examples", *(["over seeds"] if over_seeds else []))
-    table.caption, table.caption_justify = "in percent and points; intervals: 95 %, paired bootstrap", "left"
-    for column in table.columns[2:]:
-        column.justify = "right"
+    metrics = list(dict.fromkeys(row.metric for row in rows))
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("stage", metrics[0] if len(metrics) == 1 else "figure"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("A", "B", "B − A", "over examples", *(["over seeds"] if over_seeds else [])):
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         name = row.stage if row.level is None else f"{row.stage}@{row.level:g}"
         kind = {"id": "ID ", "also": "", "ood": "OOD "}[row.kind]
         cells = [f"{100 * row.a:.2f}", f"{100 * row.b:.2f}", f"{100 * row.difference:+.2f}"]
         cells.append(_interval(row.interval) if row.note is None else f"({notes.index(row.note) + 1})")
-        table.add_row(name, f"{kind}{row.split} {row.metric}", *cells, *([_interval(row.seeds_interval)] * over_seeds))
+        figure = f"{kind}{row.split}{f' {row.metric}' if len(metrics) > 1 else ''}"
+        table.add_row(name, figure, *cells, *([_interval(row.seeds_interval)] * over_seeds))
+    click.echo()
     print_table(table)
+    click.echo("In percent, differences in points; intervals: 95 %, paired bootstrap.")
     for number, note in enumerate(notes, 1):
         click.echo(f"({number}) no interval: {note}")
 

@@ -65,7 +65,7 @@ store_option = click.option(
     envvar="SRFRAMEWORK_STORE",
     default=Path("runs/.store"),
     show_default=True,
-    help="Where the results of stages are kept; also $SRFRAMEWORK_STORE.",
+    help="The store, with the cached results of stages; also $SRFRAMEWORK_STORE.",
 )
 
 
@@ -174,18 +174,53 @@ def print_rows(rows: Sequence[Mapping[str, Any]], as_json: bool, columns: Sequen
     if as_json:
         print_json(list(rows))
         return
-    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(_text(row[column]) for column in columns))
     print_table(table)
 
 
-def print_table(table: Table | Text) -> None:
-    """Print on stdout; into a pipe or file, as wide as it wants to be."""
+def output() -> Console:
+    """The console on stdout: of a terminal its width, and colour where it has it; of a pipe or file neither."""
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
         console.width = 1000
-    console.print(table)
+    return console
+
+
+def print_table(table: Table | Text) -> None:
+    """Print on stdout; into a pipe or file, as wide as it wants to be."""
+    output().print(table)
+
+
+def print_text(console: Console, text: str | Text, indent: int = 0, hanging: int | None = None) -> None:
+    """Print a paragraph, wrapped between words; only a word that is wider than the console is broken.
+
+    Args:
+        console: Where to.
+        text: The paragraph, without line ends.
+        indent: Columns that every line is indented by.
+        hanging: Columns for the lines after the first, where that is another number.
+    """
+    rest = text.copy() if isinstance(text, Text) else Text(text)
+    hanging = indent if hanging is None else hanging
+    first, *_ = rest.wrap(console, console.width - indent)
+    console.print(Text(" " * indent) + first, soft_wrap=True)
+    rest = rest[len(first) :]
+    rest = rest[len(rest.plain) - len(rest.plain.lstrip()) :]
+    if rest:
+        for line in rest.wrap(console, console.width - hanging):
+            console.print(Text(" " * hanging) + line, soft_wrap=True)
+
+
+def print_described(console: Console, rows: Sequence[tuple[str, str]]) -> None:
+    """Print names, indented, and beside each its description."""
+    width = max((len(name) for name, _ in rows), default=0) + 4
+    for name, description in rows:
+        line = Text.assemble((f"  {name}".ljust(width), "bold cyan"), description)
+        print_text(console, line, hanging=width)
 
 
 def print_report(report: Mapping[str, Any], as_json: bool) -> None:

@@ -14,25 +14,24 @@ from srframework.sweeps.launchers import choose_launcher, running_launcher
 
 _OPTIONS = (
     click.option(
-        "--jobs", type=click.IntRange(1, 1024), help="Jobs at a time. Default: 1; a launcher may choose another number."
+        "--jobs", type=click.IntRange(1, 1024), help="Jobs that run at a time. Default: 1, or as the launcher chooses."
     ),
     click.option(
         "--threads",
         type=click.IntRange(1, 1024),
-        help="Threads of each job. Default: $OMP_NUM_THREADS, or the CPUs divided by the jobs.",
+        help="Threads of each job. Default: $OMP_NUM_THREADS, or the number of CPUs divided by --jobs.",
     ),
     click.option(
         "--launcher",
         metavar="NAME",
-        help="Where jobs run; `srframework list launchers` shows the choices. Default: serial, or local with --jobs 2 "
-        "or more.",
+        help="Where jobs run (see `srframework list launchers`). Default: serial; local with --jobs 2 or more.",
     ),
     click.option(
         "--launcher-option",
         "launcher_options",
         multiple=True,
         metavar="KEY=VALUE",
-        help="Set an option of the launcher; `srframework show launcher/NAME` shows them. Repeatable.",
+        help="Set an option of the launcher (see `srframework show launcher/NAME`). Repeatable.",
     ),
 )
 

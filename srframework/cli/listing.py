@@ -1,37 +1,53 @@
-"""``list``, ``plugins``, ``recipes``: what there is."""
+"""``list``, ``plugins``, ``recipes``: the components, the plugins and the shipped recipes."""
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import click
 import tomli
+from rich.text import Text
 
-from srframework.cli.context import App, component_row, json_option, print_rows
+from srframework.cli.context import App, component_row, json_option, output, print_described, print_json, print_text
 from srframework.component import KINDS
 from srframework.recipe.model import shipped
 
 _PLURALS = {f"{title.replace(' ', '-')}s": kind for kind, title in KINDS.items()}
+_FIRST_RECIPE = "quickstart"
 
 
 @click.command("list")
 @click.argument("kind", type=click.Choice([*KINDS, *_PLURALS]), metavar="[KIND]", required=False)
+@click.option("-v", "--verbose", is_flag=True, help="Show the distribution, version and source of each component too.")
 @json_option
 @click.pass_obj
-def list_components(app: App, kind: str | None, as_json: bool) -> None:
+def list_components(app: App, kind: str | None, verbose: bool, as_json: bool) -> None:
     """List the components: all, or those of one KIND.
 
-    KIND is backbone, pruner, debiaser, bias, dataset, evaluator or launcher.
+    KIND is backbone, pruner, debiaser, bias, dataset, evaluator or launcher. `srframework show NAME` prints the
+    options of one component.
     """
     components = app.registry.of_kind(_PLURALS.get(kind, kind)) if kind else list(app.registry)
-    print_rows([component_row(each) for each in components], as_json, ("kind", "name", "summary", "dist", "version"))
+    rows = [component_row(each) for each in components]
+    if as_json:
+        print_json(rows)
+        return
+    console = output()
+    for number, (group, members) in enumerate(itertools.groupby(rows, key=lambda row: str(row["kind"]))):
+        print_text(console, Text(f"{chr(10) if number else ''}{group}", "bold"))
+        described = []
+        for row in members:
+            origin = f" [{row['dist']} {row['version']}; source: {row['source']}]" if verbose else ""
+            described.append((row["name"], f"{row['summary']}{origin}"))
+        print_described(console, described)
 
 
 @click.command("plugins")
 @json_option
 @click.pass_obj
 def list_plugins(app: App, as_json: bool) -> None:
-    """List the plugins: where each comes from, and what became of it."""
+    """List the plugins, and whether each is loaded."""
     rows = [
         {
             "plugin": plugin.name,
@@ -44,17 +60,41 @@ def list_plugins(app: App, as_json: bool) -> None:
         }
         for plugin in app.registry.plugins
     ]
-    print_rows(rows, as_json, ("plugin", "dist", "version", "entry point", "state", "components", "failure"))
+    if as_json:
+        print_json(rows)
+        return
+    described = []
+    for plugin in app.registry.plugins:
+        count = len(plugin.components)
+        became = (
+            f"{plugin.state}, {count} component{'s' if count != 1 else ''}"
+            if plugin.state == "loaded"
+            else plugin.state
+        )
+        failure = f": {plugin.failure}" if plugin.failure else ""
+        described.append((plugin.name, f"{plugin.dist} {plugin.version} ({plugin.value})  {became}{failure}"))
+    print_described(output(), described)
 
 
 @click.command("recipes")
 @json_option
 def list_recipes(as_json: bool) -> None:
-    """List the recipes that come with srframework; `run` takes them by name."""
+    """List the recipes that come with srframework.
+
+    Start one with `srframework run NAME`. Beside each name: the data and model that it needs, and how long it takes.
+    """
     rows = []
-    for name, path in shipped().items():
+    for name, path in sorted(shipped().items(), key=lambda item: ("/" in item[0], item[0] != _FIRST_RECIPE)):
         text = path.read_text(encoding="utf-8")
         comment = re.match(r"#\s*(.*)", text)
+        needs = re.search(r"^# Needs: (.*)", text, re.MULTILINE)
         summary = comment[1] if comment else tomli.loads(text).get("name", "")
-        rows.append({"recipe": name, "summary": summary, "path": str(path)})
-    print_rows(rows, as_json, ("recipe", "summary"))
+        rows.append({"recipe": name, "needs": needs[1] if needs else "", "summary": summary, "path": str(path)})
+    if as_json:
+        print_json(rows)
+        return
+    console = output()
+    width = max(len(row["recipe"]) for row in rows) + 2
+    for row in rows:
+        print_text(console, Text.assemble((row["recipe"].ljust(width), "bold cyan"), row["needs"]), hanging=width)
+        print_text(console, row["summary"], indent=2)

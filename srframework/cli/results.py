@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import click
 
-from srframework.cli.context import json_option, print_json, print_table
+from srframework.cli.context import json_option, output, print_json
 from srframework.errors import UsageError
 
 
 @click.command()
 @click.argument("directories", metavar="[DIR]...", nargs=-1)
-@click.option("--levels", is_flag=True, help="A row for each sparsity level inside a stage too: imp@0.3.")
+@click.option("--levels", is_flag=True, help="Also print a row for each sparsity level of a stage: imp@0.3.")
 @click.option(
     "--where",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Only runs with that setting, recipe or seed, or that stage or level (imp@0.3); KEY=A,B for any of them, != "
-    "for all others. A heading of the table will do for a KEY; training.KEY means every stage. Repeatable.",
+    help="Only runs with this setting, recipe, seed, stage or level (stage=imp@0.3). KEY=A,B: any of these values; "
+    "KEY!=A: all others. KEY may be a heading of the table; training.KEY means every stage. Repeatable.",
 )
-@click.option("--sort", metavar="COLUMN", help="Sort by a column, such as ID or OOD; -COLUMN for the highest first.")
+@click.option("--sort", metavar="COLUMN", help="Sort by a column, such as ID or OOD; -COLUMN: highest first.")
+@click.option("--settings", "all_settings", is_flag=True, help="Show all settings that differ between the runs.")
 @click.option("--runs", is_flag=True, help="Show the run directories of each row.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, figures as shares.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, with figures as fractions.")
 @click.option("--latex", "as_latex", is_flag=True, help="Print a LaTeX table, for the package booktabs.")
 @json_option
 def results(
@@ -28,21 +29,25 @@ def results(
     levels: bool,
     where: tuple[str, ...],
     sort: str | None,
+    all_settings: bool,
     runs: bool,
     as_csv: bool,
     as_latex: bool,
     as_json: bool,
 ) -> None:
-    """Tabulate the finished runs at any depth under each DIR (default: runs).
+    """Print a table of the finished runs under each DIR (default: runs).
 
-    One row for each stage and each combination of what varies among the runs, the seed excepted:
-    mean ± standard deviation over the seeds. A setting of one stage divides only the rows of
-    the stages that build on it; runs that share a stage's settings and seed count as one.
-    With --json, every row names its runs, their resolved recipes and the versions of all plugins.
+    Each row is a stage with one combination of settings: mean ± standard deviation over the seeds. A setting of
+    one stage divides only the rows of the stages that build on it. Runs that share a stage's settings and seed count
+    as one.
+
+    The table shows the recipe and the settings that differ between runs of one recipe, as far as they fit on the
+    screen, and those that --where or --sort name; --settings shows all that differ. With --json, each row has
+    its runs, their resolved recipes and the versions of all plugins; --csv and --latex have all settings that differ.
     """
     from srframework.report import formats
-    from srframework.report.columns import columns, ordered
-    from srframework.report.result_rows import summarise
+    from srframework.report.columns import columns, ordered, sort_key
+    from srframework.report.result_rows import summarise, varying_within_recipes
     from srframework.report.runs import find_runs
     from srframework.report.selection import conditions, select_rows, select_runs, wants_levels
 
@@ -72,7 +77,9 @@ def results(
     elif as_latex:
         click.echo(formats.as_latex(rows, table), nl=False)
     else:
-        print_table(formats.text_table(rows, table, runs))
+        named = {key for condition in chosen for key in condition.keys} | sort_key(sort, table)
+        wanted = None if all_settings else named | varying_within_recipes(found.runs)
+        formats.print_rows(output(), rows, table, wanted, named, runs)
 
 
 def _tell_unfinished(paths: list[str]) -> None:

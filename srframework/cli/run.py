@@ -30,7 +30,7 @@ from srframework.recipe.sweep import load_cells
 @click.option(
     "--out",
     type=Folder(),
-    help="Run directory: new, empty, or of the same recipe, which is resumed. Default: runs/<recipe>-<seed>-<hash>.",
+    help="Run directory: new, empty, or of the same recipe, to resume it. Default: runs/<recipe>-<seed>-<hash>.",
 )
 @store_option
 @verbosity_options
@@ -48,14 +48,15 @@ def run(
     verbose: bool,
     as_json: bool,
 ) -> None:
-    """Run RECIPE: a path, or the name of a shipped recipe (see `srframework recipes`).
+    """Run a recipe.
 
-    The same command resumes a run that was stopped, whatever stopped it; stages that are in the store
-    already are reused. Under `accelerate launch -m srframework run …` several processes share the work.
+    RECIPE is a path, or the name of a shipped recipe (see `srframework recipes`).
 
-    A recipe with a [sweep] runs once for each combination of its values, each in a folder of its
-    own, as `srframework sweep` does; an override of a swept key takes it out of the sweep, and 'sweep={}'
-    leaves one run.
+    Stages that are in the store are reused. Run the same command again to resume an interrupted run. Under
+    `accelerate launch -m srframework run …` several processes share the work.
+
+    A recipe with a [sweep] runs once for each combination of its values, each in its own directory, as with
+    `srframework sweep`. To fix a swept key, set it with --set; to ignore the sweep, use --set 'sweep={}'.
     """
     # A plan may be made before the data are here.
     files = None if dry_run else FileChecks()

@@ -1,4 +1,4 @@
-"""``show``: one component, and what may be said in its table."""
+"""``show``: one component and its options."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import click
 import tomli_w
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, to_jsonable_python
+from rich.text import Text
 
-from srframework.cli.context import App, component_row, json_option, print_json, print_rows
-from srframework.component import KINDS, Options
+from srframework.cli.context import App, component_row, json_option, output, print_json, print_text
+from srframework.component import Options
 from srframework.errors import UsageError
 from srframework.faults import calling
 from srframework.registry.registry import Registered
-from srframework.text import did_you_mean, nearest
 from srframework.training.options import TrainingOptions
 
 _HEADERS = {
@@ -27,28 +27,31 @@ _HEADERS = {
 }
 """Where a component's table stands in a recipe, if not under its kind."""
 
+_REQUIRED, _UNSET = "(required)", "(unset)"
+_TRAINING_SOURCE = "App. B.3"
+
 _NAMES = {str: "string", int: "integer", float: "number", bool: "boolean", dict: "table", tuple: "array"}
 
 
 @click.command()
-@click.argument("component", metavar="KIND/NAME")
+@click.argument("component", metavar="NAME")
 @click.option("--toml", "as_toml", is_flag=True, help="Print a table to paste into a recipe.")
 @json_option
 @click.pass_obj
 def show(app: App, component: str, as_toml: bool, as_json: bool) -> None:
-    """Show one component and its options, such as pruner/mask; or `training`, the options of [training]."""
+    """Show one component and its options.
+
+    NAME is the name of a component, such as mask, or KIND/NAME, such as pruner/mask, where several kinds have
+    that name. `srframework show training` shows the options of the table [training].
+    """
     if component == "training":
         _show_training(as_json)
         return
-    kind, slash, name = component.partition("/")
-    if not slash or kind not in KINDS:
-        near = nearest(kind, KINDS) if kind not in KINDS else None
+    registered = app.registry.find(component)
+    if as_toml and registered.kind == "launcher":
         raise UsageError(
-            f"expected KIND/NAME with KIND one of {', '.join(KINDS)}; got {component!r}{did_you_mean(near)}"
+            f"--toml: no recipe has a table for a launcher; use `srframework sweep --launcher {registered.name}`"
         )
-    registered = app.registry.get(kind, name)
-    if as_toml and kind == "launcher":
-        raise UsageError(f"--toml: no recipe has a table for a launcher; use `srframework sweep --launcher {name}`")
     with calling(registered.owner, "options"):
         options = list(_options(registered.component.options, registered.component.source))
         json.dumps(options)
@@ -57,28 +60,43 @@ def show(app: App, component: str, as_toml: bool, as_json: bool) -> None:
     if as_json:
         print_json({**component_row(registered), "options": options})
     elif as_toml:
-        click.echo("\n".join(_toml(registered, name, options)))
+        click.echo("\n".join(_toml(registered, component.rpartition(f"{registered.kind}/")[2], options)))
     else:
-        click.echo(f"{registered.kind}/{registered.name}: {registered.component.summary}")
-        click.echo(f"source: {registered.component.source}")
-        click.echo(f"from: {registered.plugin.dist} {registered.plugin.version} ({registered.plugin.value})\n")
-        if options:
-            _print_options(options)
-        else:
-            click.echo("It has no options.")
+        _print_component(registered, options)
 
 
 def _show_training(as_json: bool) -> None:
-    options = list(_options(TrainingOptions, "App. B.3"))
+    options = list(_options(TrainingOptions, _TRAINING_SOURCE))
     if as_json:
         print_json(options)
     else:
-        _print_options(options)
+        _print_options(options, _TRAINING_SOURCE)
 
 
-def _print_options(options: list[dict[str, Any]]) -> None:
-    rows = [{**option, "default": _default(option)} for option in options]
-    print_rows(rows, False, ("option", "type", "range", "default", "source", "description"))
+def _print_component(registered: Registered, options: list[dict[str, Any]]) -> None:
+    console, component, plugin = output(), registered.component, registered.plugin
+    name = f"{registered.kind}/{registered.name}"
+    print_text(console, Text.assemble((name, "bold"), f": {component.summary}"), hanging=2)
+    print_text(console, f"source: {component.source}", hanging=2)
+    print_text(console, f"from: {plugin.dist} {plugin.version} ({plugin.value})", hanging=2)
+    if options:
+        console.print()
+        _print_options(options, component.source)
+    else:
+        console.print("\nIt has no options.")
+
+
+def _print_options(options: list[dict[str, Any]], source: str) -> None:
+    """Print a card for each option; with the source of those that have another one than the component."""
+    console = output()
+    for option in options:
+        allowed = f" in {option['range']}" if option["range"] else ""
+        default = _default(option)
+        default = default if default in (_REQUIRED, _UNSET) else f"default: {default}"
+        head = Text.assemble((option["option"], "bold cyan"), f"  {option['type']}{allowed}  {default}")
+        print_text(console, head, hanging=6)
+        cited = f" [{option['source']}]" if option["source"] != source else ""
+        print_text(console, f"{option['description']}{cited}", indent=4)
 
 
 def _options(model: type[Options], source: str, prefix: str = "") -> Iterator[dict[str, Any]]:
@@ -115,9 +133,9 @@ def _table_in(annotation: Any) -> tuple[type[Options] | None, str]:
 def _default(option: dict[str, Any]) -> str:
     """The default as TOML has it."""
     if option["required"]:
-        return "(required)"
+        return _REQUIRED
     if option["default"] is None:
-        return "(unset)"
+        return _UNSET
     return tomli_w.dumps({"x": option["default"]}).partition("= ")[2].strip() or "{}"
 
 
@@ -161,7 +179,7 @@ def _toml(registered: Registered, name: str, options: list[dict[str, Any]]) -> I
     for option in options:
         value = _default(option)
         yield f"# {option['description']}"
-        if value in ("(required)", "(unset)", "{}"):
+        if value in (_REQUIRED, _UNSET, "{}"):
             yield f"# {option['option']} = {value}  # {option['type']}"
         else:
             yield f"{'# ' if '.' in option['option'] else ''}{option['option']} = {value}"

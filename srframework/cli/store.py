@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.console import Console
+from rich.text import Text
 
-from srframework.cli.context import App, json_option, print_json, print_rows, store_option
+from srframework.cli.context import App, json_option, output, print_json, print_rows, print_text, store_option
+from srframework.cli.entry_settings import parents, settings_of
 from srframework.errors import UsageError
 from srframework.text import did_you_mean, nearest, shorten
 
@@ -28,28 +31,34 @@ _SIZES |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 @click.group("store")
 def store_group() -> None:
-    """What is kept of earlier runs, so that no stage is computed twice."""
+    """List, check and clean up the cached results of stages."""
 
 
 @store_group.command("list")
 @store_option
 @json_option
 def list_entries(store: Path, as_json: bool) -> None:
-    """List the results in the store, with what each took and which runs use it; then drafts and damaged ones, and
-    what another version of srframework keeps there."""
+    """List the cached results and the runs that use them.
+
+    Each entry is listed with its stage, recipe and settings, its size, age and computing time. Drafts, damaged
+    entries and those of other versions of srframework follow.
+    """
     if not store.exists():
         click.echo("[]" if as_json else f"{store}: nothing is kept there yet")
         return
     kept = _open(store)
     entries = sorted(kept.entries(), key=lambda entry: entry.created)
-    seeds = _seeds(entries)
+    trained, settings = parents(entries), settings_of(entries)
     rows: list[dict[str, Any]] = [
         {
             "state": "entry",
             "key": each.key,
             "kind": each.kind,
             "what": each.what,
-            "seed": seeds.get(each.key),
+            "recipe": each.about.get("recipe"),
+            "stage": each.about.get("stage"),
+            "seed": trained[each.key].identity["seed"] if each.key in trained else None,
+            "settings": settings[each.key],
             "bytes": each.bytes,
             "created": each.created.isoformat(),
             "seconds": each.seconds,
@@ -65,7 +74,10 @@ def list_entries(store: Path, as_json: bool) -> None:
                 "key": each.key,
                 "kind": each.kind,
                 "what": each.what,
+                "recipe": None,
+                "stage": None,
                 "seed": None,
+                "settings": {},
                 "bytes": each.bytes,
                 "created": each.changed.isoformat(),
                 "seconds": each.seconds,
@@ -77,26 +89,26 @@ def list_entries(store: Path, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    shown = [_shown(row) for row in rows]
-    if rows:
-        print_rows(shown, False, ("key", "state", "kind", "what", "seed", "size", "age", "took", "runs"))
+    console = output()
+    for row in rows:
+        _print_entry(console, row)
     total = f"{size_text(sum(row['bytes'] for row in rows))}, computed in {time_text(sum(r['seconds'] for r in rows))}"
-    click.echo(f"{kept.root}: {_count(len(entries), 'entry', 'entries')}, {total}" if rows else f"{kept.root}: empty")
+    summary = f"{_count(len(entries), 'entry', 'entries')}, {total}" if rows else "empty"
+    print_text(console, f"{kept.root}: {summary}", hanging=4)
 
 
-def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of the list, for people."""
-    return {
-        "key": row["key"][:12],
-        "state": row["state"],
-        "kind": row["kind"],
-        "what": row["what"],
-        "seed": row["seed"],
-        "size": size_text(row["bytes"]),
-        "age": _age(row["created"]),
-        "took": time_text(row["seconds"]),
-        "runs": ", ".join(map(_from_here, row["runs"])),
-    }
+def _print_entry(console: Console, row: Mapping[str, Any]) -> None:
+    """Print a card: the key and the stage; what tells it apart, size, age and time; and its runs."""
+    state = "" if row["state"] == "entry" else f"{row['state']}  "
+    stage = f"{row['recipe']}: {row['stage']}  " if row["stage"] else ""
+    seed = "" if row["seed"] is None else f"  seed {row['seed']}"
+    head = (row["key"][:12], "bold cyan"), f"  {state}{row['kind']}  {stage}{row['what']}{seed}"
+    print_text(console, Text.assemble(*head), hanging=4)
+    facts = [f"{key} {value}" for key, value in row["settings"].items()]
+    facts += [size_text(row["bytes"]), f"{_age(row['created'])} old", f"computed in {time_text(row['seconds'])}"]
+    print_text(console, ", ".join(facts), indent=4)
+    for run in row["runs"]:
+        print_text(console, _from_here(run), indent=4)
 
 
 @store_group.command()
@@ -105,17 +117,18 @@ def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
     "--recompute",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Also compute N of the results once more, in a temporary store, and compare all bits.",
+    help="Also compute N entries again, in a temporary store, and compare all bits.",
 )
 @json_option
 @click.pass_obj
 def verify(app: App, store: Path, recompute: int | None, as_json: bool) -> None:
-    """Read every file in the store. What is not as it was written is set aside; exit code 1 if anything is.
+    """Check every file in the store.
 
-    With --recompute N, N results are computed once more and compared bit by bit; exit code 1 if one differs. The
-    choice is the same for the same store: results of existing runs first, in turn one of each kind and of each stage,
-    the smallest key first. What a result builds on comes from the store. Run it in the directory in which the runs
-    were started.
+    Entries whose files have changed are moved aside; the exit code is then 1.
+
+    With --recompute N, N entries are computed again and compared bit by bit; the exit code is 1 if one differs.
+    The same store gives the same choice: first entries that existing runs use, one of each kind and stage in turn,
+    by key. Inputs of an entry come from the store. Run this in the directory in which the runs were started.
     """
     if recompute is not None:
         from srframework.run.api import one_process_only
@@ -172,15 +185,17 @@ def _again_line(again: Sequence[Recomputed]) -> str:
 
 @store_group.command("gc")
 @store_option
-@click.option("--older-than", metavar="AGE", help="Remove what is older: 12h, 30d, 4w.")
-@click.option("--max-size", metavar="SIZE", help="Remove the oldest until all of it is no larger: 500MB, 20GB.")
-@click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
+@click.option("--older-than", metavar="AGE", help="Remove entries older than AGE: 12h, 30d, 4w.")
+@click.option(
+    "--max-size", metavar="SIZE", help="Remove the oldest entries until the store has at most SIZE: 500MB, 20GB."
+)
+@click.option("--dry-run", is_flag=True, help="Print what would be removed; remove nothing.")
 @json_option
 def collect(store: Path, older_than: str | None, max_size: str | None, dry_run: bool, as_json: bool) -> None:
-    """Garbage collection: remove old results, drafts and damaged ones. What an existing run refers to stays, and what
-    is being computed.
+    """Remove old results (garbage collection).
 
-    A run directory keeps its own files, whatever is removed here.
+    Removes old entries, drafts and damaged entries. Entries that an existing run uses, or that are being computed,
+    stay. Run directories keep their own files.
     """
     from srframework.store.gc import collect_garbage
 
@@ -220,17 +235,6 @@ def _open(root: Path) -> Store:
             "name another with --store or $SRFRAMEWORK_STORE"
         )
     return Store(root, note=lambda text: click.echo(f"warning: {text}", err=True))
-
-
-def _seeds(entries: Sequence[Entry]) -> dict[str, int]:
-    """Key -> seed of what was trained, and of what was computed of that."""
-    found = {each.key: each.identity["seed"] for each in entries if "seed" in each.identity}
-    for each in entries:
-        of = each.identity.get("trained", each.identity.get("teacher"))
-        of = of[0] if isinstance(of, list) and of else of
-        if isinstance(of, str) and of in found:
-            found[each.key] = found[of]
-    return found
 
 
 def _from_here(run: str) -> str:

@@ -27,8 +27,8 @@ from srframework.recipe.sweep import Cell, load_cells
     "--grid",
     multiple=True,
     metavar="KEY=A,B",
-    help="Sweep a key: seed=1,2,3. Values as in TOML; a bare word is a string. Repeatable: the sweep is the product. "
-    "Of a key that the recipe sweeps too, these values count.",
+    help="Sweep a key: seed=1,2,3. Values are TOML; a bare word is a string. Repeatable: all combinations run. "
+    "Replaces the values that the recipe has for the key.",
 )
 @click.option(
     "--zip",
@@ -42,14 +42,11 @@ from srframework.recipe.sweep import Cell, load_cells
 @click.option(
     "--out",
     type=Folder(),
-    help="Directory: new, empty, or of the same sweep, which is resumed. Default: runs/<recipe>-<hash>.",
+    help="Directory: new, empty, or of the same sweep, to resume it. Default: runs/<recipe>-<hash>.",
 )
 @store_option
 @click.option(
-    "--dry-run",
-    is_flag=True,
-    is_eager=True,
-    help="Print the stages that would be computed, with their steps; compute nothing.",
+    "--dry-run", is_flag=True, is_eager=True, help="Print the stages that would run, with their steps; run nothing."
 )
 @full_option
 @verbosity_options
@@ -73,17 +70,20 @@ def sweep(
     verbose: bool,
     as_json: bool,
 ) -> None:
-    """Run every combination of what is swept: RECIPE's [sweep], --grid and --zip.
+    """Run a recipe with every combination of some values.
 
-    Each stage is computed once, however many runs have it, and is kept in the store. The same command
-    resumes a sweep that was stopped, whatever stopped it; a run that fails stops no other.
+    The values are those of [sweep] in RECIPE, --grid and --zip.
 
-    For example: `srframework sweep quickstart --grid seed=1,2,3 --grid stages.srnet.pruner.sparsity=0.5,0.7 --jobs 2`.
+    \b
+    srframework sweep quickstart --jobs 2 --grid seed=1,2,3 \\
+        --grid stages.srnet.pruner.sparsity=0.5,0.7
 
-    Several processes share the CPUs; of several GPUs each process has one. On a cluster, --out, --store
-    and the data must be on a file system that all machines see under the same path. The progress of
-    each stage is then in OUT/logs.
-    """
+    A stage that several runs share is computed once and cached in the store. Run the same command again to resume
+    an interrupted sweep. If one run fails, the others continue.
+
+    Several processes share the CPUs; each process uses one of the GPUs. On a cluster, --out, --store and the data
+    must have the same path on all machines. The logs of the stages are then in OUT/logs.
+    """  # noqa: D301 -- click reads \b
     flags = [*(f"--grid {each}" for each in grid), *(f"--zip {each}" for each in zips)]
     registry = app.found if quiet else app.registry
     cells = load_cells(recipe, registry, overrides, flags, None if dry_run else FileChecks(), TABLES)

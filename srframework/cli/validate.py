@@ -20,9 +20,10 @@ from srframework.text import one_line
 @json_option
 @click.pass_context
 def validate(context: click.Context, recipes: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) -> None:
-    """Check recipes, their variants and every cell of their sweeps too: paths, or names of shipped ones.
+    """Check recipes without running them.
 
-    All problems are found, and the first of them printed; --json has them all. Nothing runs.
+    RECIPE is a path, or the name of a shipped recipe. Its variants and all combinations of its sweep are checked
+    too. Prints the first problems; --json prints all of them.
     """
     app: App = context.obj
     report: list[dict[str, Any]] = []

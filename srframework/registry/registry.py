@@ -17,7 +17,7 @@ from srframework.component import KINDS, Component, Needs, Options
 from srframework.errors import AmbiguousComponent, MissingComponent, PluginError, SRFrameworkError, UnknownComponent
 from srframework.faults import calling, describe, expect, is_of_the_machine, kind_of, where
 from srframework.registry.discovery import Plugin
-from srframework.text import did_you_mean, nearest
+from srframework.text import did_you_mean, nearest, shorten
 
 if TYPE_CHECKING:
     import click
@@ -171,11 +171,41 @@ class Registry:
         other = f", which is of kind {others[0]}" if others else ""
         message = f"no {KINDS[kind]} is named {name!r}{other}; expected one of: {', '.join(names) or 'none'}{hint}"
         self._refuse_missing(kind, name)
+        raise self._unknown(message, is_near=near is not None)
+
+    def find(self, name: str) -> Registered:
+        """The component that a user names: ``mask``, ``pruner/mask``, or either with the distribution before the name.
+
+        Raises:
+            UnknownComponent: There is none; suggests the nearest.
+            MissingComponent: As :meth:`get`.
+            AmbiguousComponent: Several components have the name; lists names that tell them apart.
+        """
+        kind, slash, rest = name.partition("/")
+        if slash and kind in KINDS:
+            return self.get(kind, rest)
+        matches = [each for each in self._all if name in (each.name, each.full_name)]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            full = ", ".join(f"{each.kind}/{each.full_name if _is_twice(each, matches) else name}" for each in matches)
+            raise AmbiguousComponent(f"several components are named {name!r}; expected one of: {full}")
+        for each in KINDS:
+            self._refuse_missing(each, name)
+        if name in KINDS:
+            raise UnknownComponent(f"{name} is a kind; expected NAME or KIND/NAME (see `srframework list {name}`)")
+        near = nearest(name, [each.name for each in self._all])
+        near = near or nearest(name, [f"{each.kind}/{each.name}" for each in self._all])
+        message = f"no component is named {shorten(name)} (see `srframework list`){did_you_mean(near)}"
+        raise self._unknown(message, is_near=near is not None)
+
+    def _unknown(self, message: str, is_near: bool) -> UnknownComponent:
+        """The error for a name that no loaded plugin has, with the plugins that are not loaded."""
         failed = [plugin for plugin in self.plugins if plugin.state == "failed"]
         blocked = [plugin for plugin in self.plugins if plugin.state == "blocked"]
         aside = "".join(f"; {_title(each)} is not loaded, because of --block" for each in blocked)
         aside += "".join(f"; {_failed(each)}" for each in failed)
-        raise UnknownComponent(message, aside, may_be_missing=bool(failed) and near is None)
+        return UnknownComponent(message, aside, may_be_missing=bool(failed) and not is_near)
 
     def _refuse_missing(self, kind: str, name: str) -> None:
         """Refuse an unknown name in the name of the plugin that has it, and failed."""
@@ -218,6 +248,11 @@ class Registry:
                 if len(full) > 1
             ]
         return lines
+
+
+def _is_twice(one: Registered, among: Iterable[Registered]) -> bool:
+    """Whether two components have its kind and name."""
+    return sum((each.kind, each.name) == (one.kind, one.name) for each in among) > 1
 
 
 def _title(plugin: Plugin) -> str:

@@ -80,14 +80,8 @@ def ordered(rows: Sequence[Row], by: str, among: Sequence[Column]) -> list[Row]:
     Raises:
         UsageError: There is no such column; lists the columns and the nearest one.
     """
-    descending, name = by.startswith("-"), by.removeprefix("-")
-    called = [(column, words(column, among)) for column in among]
-    names = {name.lower(): column for column, every in reversed(called) for name in every}
-    column = names.get(name.lower()) if name else None
-    if column is None:
-        usual = ", ".join(every[0] for _, every in called)
-        near = nearest(name.lower(), names)
-        raise UsageError(f"--sort {by}: expected one of: {usual}; got {name!r}{did_you_mean(near)}")
+    descending = by.startswith("-")
+    column = _sorted_by(by, among)
 
     def place(row: Row) -> tuple[Any, ...]:
         value = column.value(row)
@@ -95,6 +89,23 @@ def ordered(rows: Sequence[Row], by: str, among: Sequence[Column]) -> list[Row]:
 
     there = [row for row in rows if column.value(row) is not None]
     return sorted(there, key=place, reverse=descending) + [row for row in rows if column.value(row) is None]
+
+
+def sort_key(by: str | None, among: Sequence[Column]) -> set[str]:
+    """The key of the column that a user sorts by, as a set; empty for None."""
+    return set() if by is None else {_sorted_by(by, among).key}
+
+
+def _sorted_by(by: str, among: Sequence[Column]) -> Column:
+    name = by.removeprefix("-")
+    called = [(column, words(column, among)) for column in among]
+    names = {word.lower(): column for column, every in reversed(called) for word in every}
+    column = names.get(name.lower()) if name else None
+    if column is None:
+        usual = ", ".join(every[0] for _, every in called)
+        near = nearest(name.lower(), names)
+        raise UsageError(f"--sort {by}: expected one of: {usual}; got {name!r}{did_you_mean(near)}")
+    return column
 
 
 def _heading(key: str, keys: Sequence[str], used: set[str]) -> str:

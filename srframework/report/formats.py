@@ -5,32 +5,94 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
+from rich.cells import cell_len
+from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from srframework.contracts import SPARSITY
 from srframework.report.columns import NUMERIC, Column
-from srframework.report.result_rows import Row, Statistic
+from srframework.report.result_rows import RECIPE, Row, Statistic
 
 _ESCAPED = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _ESCAPED |= {character: f"\\{character}" for character in "&%$#_{}"}
 
 
-def text_table(rows: Sequence[Row], columns: Sequence[Column], runs: bool = False) -> Table:
-    """The table for a terminal; ``runs`` adds the run directories."""
-    caption = f"in percent: mean ± standard deviation over n seeds; sparsity: {SPARSITY}"
-    table = Table(caption=caption, caption_justify="left")
+def print_rows(
+    console: Console,
+    rows: Sequence[Row],
+    columns: Sequence[Column],
+    wanted: Collection[str] | None = None,
+    named: Collection[str] = (),
+    runs: bool = False,
+) -> None:
+    """Print the rows on a terminal: as a table where that fits, else as paragraphs.
+
+    Args:
+        console: Where to.
+        rows: The rows.
+        columns: All their columns.
+        wanted: Keys of the settings to show, as far as they fit in a table; None for all, whether they fit or not.
+        named: Keys of the settings to show in any case.
+        runs: Whether to show the directories of the runs of each row.
+    """
+    shown = [each for each in columns if wanted is None or each.kind != "setting" or each.key in wanted]
+    last_first = [each for each in reversed(shown) if each.kind == "setting" and each.key not in (*named, RECIPE)]
+    table = list(shown)
+    while wanted is not None and last_first and _width(table, rows, runs) > console.width:
+        table.remove(last_first.pop(0))
+    if _width(table, rows, runs) <= console.width:
+        shown = table
+        console.print(_table(rows, table, runs))
+    else:
+        for row in rows:
+            _print_row(console, row, shown, runs)
+    hidden = sum(each.kind == "setting" for each in columns) - sum(each.kind == "setting" for each in shown)
+    count = f"{hidden} more settings differ" if hidden > 1 else "1 more setting differs"
+    more = f" {count}; --settings shows them." if hidden else ""
+    note = f"In percent: mean ± standard deviation over n seeds; sparsity: {SPARSITY}.{more}"
+    for line in Text(note).wrap(console, console.width):
+        console.print(line, soft_wrap=True)
+
+
+def _width(columns: Sequence[Column], rows: Sequence[Row], runs: bool) -> int:
+    """How wide a table is in which headings are broken between words, and nothing else is."""
+    cells = [
+        max(cell_len(text) for text in (*column.heading.split(), *(column.text(row) for row in rows)))
+        for column in columns
+    ]
+    cells += [max(cell_len(run.path) for row in rows for run in row.runs)] if runs else []
+    return sum(cells) + 3 * len(cells) + 1
+
+
+def _table(rows: Sequence[Row], columns: Sequence[Column], runs: bool) -> Table:
+    table = Table()
     for column in columns:
-        table.add_column(column.heading, justify="right" if column.kind in NUMERIC else "left", overflow="fold")
+        width = max(cell_len(column.text(row)) for row in rows)
+        table.add_column(
+            column.heading, justify="right" if column.kind in NUMERIC else "left", min_width=width, overflow="fold"
+        )
     if runs:
-        table.add_column("runs", overflow="fold")
+        table.add_column("runs", no_wrap=True)
         table.show_lines = True
     for row in rows:
         paths = ["\n".join(run.path for run in row.runs)] if runs else []
         table.add_row(*(column.text(row) for column in columns), *paths)
     return table
+
+
+def _print_row(console: Console, row: Row, columns: Sequence[Column], runs: bool) -> None:
+    console.print(Text(row.name, "bold cyan"), soft_wrap=True)
+    for kinds in (("setting",), ("metric", *NUMERIC)):
+        of_kind = [column for column in columns if column.kind in kinds and column.text(row)]
+        text = ", ".join(f"{column.heading} {column.text(row)}" for column in of_kind)
+        for line in Text(text).wrap(console, console.width - 4) if text else ():
+            console.print(Text("    ") + line, soft_wrap=True)
+    for run in row.runs if runs else ():
+        console.print(f"    {run.path}", soft_wrap=True)
 
 
 def as_json(row: Row) -> dict[str, Any]:

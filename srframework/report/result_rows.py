@@ -134,6 +134,14 @@ def varying(settings: Iterable[Settings]) -> list[str]:
     return found
 
 
+def varying_within_recipes(runs: Iterable[Run]) -> set[str]:
+    """The keys that vary among the runs of some recipe, and the recipe's name."""
+    recipes: dict[str, dict[Settings, None]] = {}
+    for run in runs:
+        recipes.setdefault(run.settings.recipe, {})[run.settings] = None
+    return {RECIPE, *(key for settings in recipes.values() for key in varying(settings))}
+
+
 def comparable(value: Any) -> str:
     """A text that is equal for equal values; 1 and 1.0 are equal."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= sys.float_info.max:

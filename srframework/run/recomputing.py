@@ -227,6 +227,7 @@ class _Beside(Store):
         compute: Callable[[Path], object],
         enough: Callable[[Path], bool] = lambda _: True,
         users: Sequence[Path] = (),
+        about: Mapping[str, str] | None = None,
     ) -> tuple[Entry, bool]:
         """As that of a store; ends with :class:`_Done` when the wanted entry is computed."""
         if key == self._wanted.key:

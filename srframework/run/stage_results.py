@@ -252,8 +252,9 @@ class StageResults:
                 self.accelerator.wait_for_everyone()
                 return sums
 
+            about = {"recipe": self.recipe.name, "stage": stage.name}
             found, was_there = self.store.get_or_compute(
-                key, kind, stage.formula(), identity, with_the_others, enough, self.users
+                key, kind, stage.formula(), identity, with_the_others, enough, self.users, about
             )
             self.processes.tell(False)
         return found, was_there

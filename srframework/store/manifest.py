@@ -3,8 +3,8 @@
 ::
 
     ENTRY/
-      manifest.json   {"key", "kind", "what", "created", "seconds", "identity", "files": {path: {"bytes", "sha256"}},
-                       "digest"}
+      manifest.json   {"key", "kind", "what", "created", "seconds", "about", "identity",
+                       "files": {path: {"bytes", "sha256"}}, "digest"}
       files/          the content
 
 ``digest`` is the SHA-256 of the rest of the manifest, as JSON with sorted keys and no spaces. A manifest with
@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ class Entry:
         identity: What the key was made of.
         path: The directory with the manifest.
         bytes: Of the content.
+        about: The recipe and stage that it was first computed for; for people only, and no part of the key.
     """
 
     key: str
@@ -63,6 +64,7 @@ class Entry:
     identity: Mapping[str, Any]
     path: Path
     bytes: int
+    about: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def files(self) -> Path:
@@ -82,6 +84,7 @@ def write(
     seconds: float,
     identity: Mapping[str, Any],
     sums: Mapping[str, Sum] | None = None,
+    about: Mapping[str, str] | None = None,
 ) -> None:
     """Bring the content of ``place`` to the disk, then write its manifest; scratch is left out.
 
@@ -93,6 +96,7 @@ def write(
         seconds: What it took.
         identity: What the key was made of.
         sums: Of every file of it, as it was written; None where that was not kept: of what is there now.
+        about: See :class:`Entry`.
 
     Raises:
         ValueError: There is something that is neither a file nor a directory, and nobody says what was written.
@@ -112,6 +116,7 @@ def write(
         "what": what,
         "created": datetime.now(UTC).isoformat(),
         "seconds": seconds,
+        "about": dict(about or {}),
         "identity": dict(identity),
         "files": {
             name: {"bytes": each.bytes, "sha256": each.sha256}
@@ -140,6 +145,7 @@ def read(place: Path) -> Entry | None:
             identity=dict(manifest["identity"].items()),
             path=place,
             bytes=sum(each.bytes for each in _sums(manifest).values()),
+            about={name: _text(value) for name, value in manifest.get("about", {}).items()},
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Damaged(f"{place / NAME}: expected the manifest of an entry, got another JSON object") from error

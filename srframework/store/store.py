@@ -82,6 +82,7 @@ class Store(StorePaths):
         compute: Callable[[Path], object],
         enough: Callable[[Path], bool] = lambda _: True,
         users: Sequence[Path] = (),
+        about: Mapping[str, str] | None = None,
     ) -> tuple[Entry, bool]:
         """The entry, and whether it was there already; computed where it was not, by one process at a time.
 
@@ -97,6 +98,7 @@ class Store(StorePaths):
             enough: Whether an entry's files hold what is wanted. One that does not is computed again,
                 and stays until the new one takes its place.
             users: The directories of the runs that ask for it; from here on it stays for them.
+            about: The recipe and stage that ask for it, for people.
 
         Raises:
             StoreError: The store cannot be written, or does not keep what is written. What was computed stays, and
@@ -125,7 +127,7 @@ class Store(StorePaths):
                 )
             for _ in range(_ATTEMPTS):
                 try:
-                    return self._computed(key, kind, what, identity, compute), False
+                    return self._computed(key, kind, what, identity, compute, about), False
                 except Damaged as damage:
                     said = damage
                     self.note(f"store {self.root}: {said}; it is computed again")
@@ -135,7 +137,13 @@ class Store(StorePaths):
             )
 
     def _computed(
-        self, key: str, kind: str, what: str, identity: Mapping[str, Any], compute: Callable[[Path], object]
+        self,
+        key: str,
+        kind: str,
+        what: str,
+        identity: Mapping[str, Any],
+        compute: Callable[[Path], object],
+        about: Mapping[str, str] | None,
     ) -> Entry:
         """A new entry; the caller holds the lock.
 
@@ -155,7 +163,8 @@ class Store(StorePaths):
         with self._sentences():
             spent = seconds + time.monotonic() - started
             drafts.end(draft, kind, what, spent)
-            manifest.write(draft, key, kind, what, spent, identity, sums.all() if isinstance(sums, Sums) else None)
+            written = sums.all() if isinstance(sums, Sums) else None
+            manifest.write(draft, key, kind, what, spent, identity, written, about)
             try:
                 with self._sentences("read"):
                     manifest.check(draft, key, again=True, seen=sums.seen if isinstance(sums, Sums) else None)
