@@ -299,6 +299,8 @@ class _Times(ProgressColumn):
         left = None if end is None else end - time.monotonic()
         if task.fields["by_mean"] and done and task.total:
             left = elapsed * (task.total - done) / done
+        if done == task.total:
+            left = 0.0
         shown = "-:--:--" if left is None or left < 0 else clock_text(left)
         return Text(f"{clock_text(elapsed)}, {shown} left")
 

@@ -7,6 +7,7 @@
       run.json                  state, versions, plugins, data fingerprints, machine; the key of each stage in the store
       results.json              what `run --json` prints; only of a finished run
       summary.json              its figures and its resolved recipe, for `srframework results`
+      run.log                   the lines of its progress, of each attempt; of a single run
       bias.json                 how good the bias model is by itself; only where a loss has one
       stages/NAME/              its files; see :mod:`srframework.run.stage_files`
 

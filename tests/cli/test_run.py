@@ -199,7 +199,7 @@ def test_the_run_directory_explains_itself(finished):
 def test_progress_goes_to_stderr_as_plain_lines(finished):
     assert "[2/4] srnet: P_poe^mask(f(full@6)), 12 steps" in finished.stderr
     assert "step 12/12" in finished.stderr
-    assert "reversed 0." in finished.stderr
+    assert "OOD reversed " in finished.stderr
     assert "\x1b" not in finished.stderr
 
 

@@ -26,7 +26,7 @@ def leavings(place: Path) -> dict[str, str]:
             elif "users" in path.parts:  # its name is a hash of where the run directory is
                 said = path.read_text(encoding="utf-8").replace(str(place), "PLACE").strip()
                 found[f"{path.parent.relative_to(place)}/{'.' * path.name.startswith('.')}{said}"] = ""
-            elif not re.fullmatch(r"store/locks/.*|run/\.lock", name):
+            elif not re.fullmatch(r"store/locks/.*|run/(\.lock|run\.log)", name):
                 found[name] = _content(path, place) + (", linked" if path.stat().st_nlink > 1 else "")
     return found
 

@@ -121,7 +121,7 @@ def test_a_signal_waits_for_a_checkpoint_after_the_step(run, tmp_path, monkeypat
         assert signal.getsignal(number) is stopped
     finally:
         signal.signal(number, before)
-    assert told == ["stopping: a checkpoint is written after this step; once more stops at once"]
+    assert told == ["Stopping after this step and saving a checkpoint. Press Ctrl-C again to stop now."]
     went_on = run(PRUNERS["imp"](), checkpoints=checkpoints(tmp_path))
     assert went_on.started == [8]
     assert_same(went_on.final, whole.final)
