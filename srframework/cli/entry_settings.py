@@ -80,6 +80,5 @@ def _short(key: str, among: Sequence[str]) -> str:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value[:12] if _HASH.fullmatch(value) else value
-    return shorten(_HASH.sub(lambda found: found[0][:12], str(value)) if _is_hash(value) else value)
+    text = value if isinstance(value, str) else shorten(value, 400)
+    return _HASH.sub(lambda found: found[0][:12], text)

@@ -7,6 +7,9 @@ import click
 from srframework.cli.context import json_option, output, print_json
 from srframework.errors import UsageError
 
+_MOST_UNFINISHED = 3
+"""Unfinished runs that are named; of very many, the others are only counted."""
+
 
 @click.command()
 @click.argument("directories", metavar="[DIR]...", nargs=-1)
@@ -39,7 +42,7 @@ def results(
 
     Each row is a stage with one combination of settings: mean ± standard deviation over the seeds. A setting of
     one stage divides only the rows of the stages that build on it. Runs that share a stage's settings and seed count
-    as one.
+    as one. The figures of the finished stages of unfinished runs are printed above the table, on stderr.
 
     The table shows the recipe and the settings that differ between runs of one recipe, as far as they fit on the
     screen, and those that --where or --sort name; --settings shows all that differ. With --json, each row has
@@ -83,11 +86,20 @@ def results(
 
 
 def _tell_unfinished(paths: list[str]) -> None:
-    from srframework.report.runs import state_of_unfinished
+    """Print the unfinished runs; of the first of them, with the figures of their finished stages."""
+    from srframework.report.runs import finished_stages, state_of_unfinished
 
     if paths:
-        shown = ", ".join(f"{path} ({state_of_unfinished(path)})" for path in paths[:3])
-        click.echo(f"{len(paths)} unfinished: {shown}{', …' if paths[3:] else ''}", err=True)
+        shown = ", ".join(f"{path} ({state_of_unfinished(path)})" for path in paths[:_MOST_UNFINISHED])
+        click.echo(f"{len(paths)} unfinished: {shown}{', …' if paths[_MOST_UNFINISHED:] else ''}", err=True)
+    for path in paths[:_MOST_UNFINISHED]:
+        stages = finished_stages(path)
+        if stages:
+            click.echo(f"finished stages of {path}, in percent:", err=True)
+        for name, figures in stages.items():
+            splits = {"ID": figures.id, **figures.also, **{f"OOD {name}": each for name, each in figures.ood.items()}}
+            text = ", ".join(f"{split} {100 * figure:.2f}" for split, figure in splits.items())
+            click.echo(f"    {name}: {text}; sparsity {100 * figures.sparsity:.2f}", err=True)
 
 
 def _tell_conflicts(pairs: list[tuple[str, str]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from srframework.errors import UsageError
 from srframework.files import read_json
 from srframework.report.run_settings import Settings
 from srframework.report.summary_files import read
-from srframework.run.results import StageFigures
+from srframework.run.results import FIGURES, Figures, Measured, StageFigures
 from srframework.run.state import read_state
 from srframework.text import shorten
 
@@ -89,6 +89,16 @@ def find_runs(directories: Sequence[str | os.PathLike[str]], levels: bool = Fals
 def state_of_unfinished(path: str) -> str:
     """The state of an unfinished run in run.json; ``killed`` if its process no longer exists."""
     return read_state(Path(path)) or "run.json cannot be read"
+
+
+def finished_stages(path: str) -> dict[str, Figures]:
+    """Stage -> figures of its end, of the stages of an unfinished run that are done, the earliest first."""
+    found = []
+    for file in Path(path).glob(f"stages/*/{FIGURES}"):
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # nothing in it need be right
+            final = msgspec.convert(msgspec.to_builtins(Measured.read(file.parent).final), Figures)
+            found.append((file.stat().st_mtime_ns, file.parent.name, final))
+    return {name: figures for _, name, figures in sorted(found, key=lambda each: each[:2])}
 
 
 def _roots(directories: Sequence[str | os.PathLike[str]]) -> list[str]:

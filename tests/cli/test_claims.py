@@ -260,6 +260,16 @@ def test_a_dry_run_says_how_many_stages_the_claims_share_and_writes_nothing(perf
     assert not (home / "dry").exists()
 
 
+def test_a_claim_is_named_by_the_start_of_its_name_where_no_other_has_it(call):
+    for name in ("03", "claims/03", "03-rob"):
+        (row,) = json.loads(call("claims", name, "--list", "--json").out)
+        assert row["claim"] == "claims/03-robust-subnetworks"
+    assert json.loads(call("claims", "1", "--list", "--json").out)[0]["claim"] == "claims/10-high-sparsity"
+    done = call("claims", "0", "--list")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("error: several claims start with '0': claims/01-biased, claims/02-keeps-id, ")
+
+
 def test_an_unknown_claim_is_refused_with_the_nearest(call):
     done = call("claims", "01-baised")
     assert (done.code, done.out) == (2, "")

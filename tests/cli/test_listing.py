@@ -9,13 +9,20 @@ from srframework.component import KINDS
 from srframework.recipe.model import shipped
 
 
-def test_list_prints_a_row_for_each_component(call):
+def test_list_prints_a_line_for_each_component_under_its_kind(call):
     done = call("list")
     assert (done.code, done.err) == (0, "")
-    header, *rows = [line.split() for line in done.out.splitlines()]
-    assert header == ["kind", "name", "summary", "dist", "version"]
-    assert ("pruner", "mask", "srframework", version("srframework")) in {(*row[:2], *row[-2:]) for row in rows}
-    assert len(rows) == len(json.loads(call("list", "--json").out))
+    groups = [group.splitlines() for group in done.out.split("\n\n")]
+    assert [lines[0] for lines in groups] == list(KINDS)
+    pruners = next(lines for lines in groups if lines[0] == "pruner")
+    assert "  mask    Mask training: weights frozen, a score for each of them trained." in pruners
+    assert sum(len(lines) - 1 for lines in groups) == len(json.loads(call("list", "--json").out))
+    assert version("srframework") not in done.out
+
+
+def test_the_verbose_list_has_distribution_version_and_source(call):
+    lines = call("list", "debiaser", "--verbose").out.splitlines()
+    assert f"  std            Cross-entropy. [srframework {version('srframework')}; source: §3.3]" in lines
 
 
 def test_list_json_has_the_agreed_keys(call):
@@ -57,8 +64,9 @@ def test_a_table_in_a_pipe_is_as_wide_as_it_needs_to_be(start):
 def test_plugins_prints_a_row_for_each_entry_point(call):
     done = call("plugins")
     assert (done.code, done.err) == (0, "")
-    rows = {line.split()[0]: line.split() for line in done.out.splitlines()[1:]}
-    assert rows["pruners"] == ["pruners", "srframework", version("srframework"), "srf_pruners", "loaded", "5"]
+    rows = {line.split()[0]: line.split() for line in done.out.splitlines()}
+    expected = ["pruners", "srframework", version("srframework"), "(srf_pruners)", "loaded,", "5", "components"]
+    assert rows["pruners"] == expected
 
 
 def test_recipes_are_those_that_are_shipped(call):
@@ -66,6 +74,12 @@ def test_recipes_are_those_that_are_shipped(call):
     assert {row["recipe"]: row["path"] for row in rows} == {name: str(path) for name, path in shipped().items()}
     table = call("recipes")
     assert (table.code, table.err) == (0, "")
+    lines = table.out.splitlines()
+    assert rows[0]["recipe"] == "quickstart"
     for row in rows:
         assert row["summary"]
-        assert any(line.split() == [row["recipe"], *row["summary"].split()] for line in table.out.splitlines())
+        assert 0 < len(row["needs"]) <= 80 - 31, "it stands on one line with the longest name"
+        place = next(
+            number for number, line in enumerate(lines) if line.split() == [row["recipe"], *row["needs"].split()]
+        )
+        assert lines[place + 1].strip() == row["summary"]

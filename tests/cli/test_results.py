@@ -250,6 +250,27 @@ def test_unfinished_runs_are_counted_and_hidden_directories_left_out(make_run, w
     assert done.err == "1 unfinished: runs/stopped (interrupted)\n"
 
 
+def test_the_finished_stages_of_an_unfinished_run_are_printed_apart(make_run, work, call):
+    make_run("runs/good")
+    stopped = make_run("runs/stopped", seed=2)
+    (stopped / "summary.json").unlink()
+    (stopped / "run.json").write_text('{"state": "interrupted"}')
+    for name, content in (
+        ("full", {"final": {"sparsity": 0.0, "id": 0.846, "ood": {"hans": 0.188}, "also": {}}, "points": {}}),
+        ("srnet", {"final": {"sparsity": "none"}, "points": {}}),
+        ("imp", ["no figures"]),
+    ):
+        (stopped / "stages" / name).mkdir(parents=True, exist_ok=True)
+        (stopped / "stages" / name / "figures.json").write_text(json.dumps(content))
+    done = call("results")
+    assert done.err.splitlines() == [
+        "1 unfinished: runs/stopped (interrupted)",
+        "finished stages of runs/stopped, in percent:",
+        "    full: ID 84.60, OOD hans 18.80; sparsity 0.00",
+    ]
+    assert "84.60" not in done.out
+
+
 def test_a_run_named_twice_counts_once_and_a_run_is_a_directory_of_runs(make_run, rows):
     make_run("runs/a")
     assert len(rows("runs", "runs/a", "runs/../runs")["full",]["runs"]) == 1

@@ -19,16 +19,21 @@ COMPONENTS = [f"{each.kind}/{each.name}" for each in Registry(discover())]
 def test_show_prints_where_a_component_comes_from_and_its_options(call):
     done = call("show", "pruner/mask")
     assert (done.code, done.err) == (0, "")
-    head, source, origin, _, columns, *rows = done.out.splitlines()
+    head, source, origin, _, *cards = done.out.splitlines()
     assert head == "pruner/mask: Mask training: weights frozen, a score for each of them trained."
     assert source == "source: §3.2.2, App. A.1.2; schedule: §5.2"
     assert origin.startswith("from: srframework ")
     assert origin.endswith(" (srf_pruners)")
-    assert columns.split() == ["option", "type", "range", "default", "source", "description"]
-    sparsity = next(row for row in rows if row.startswith("sparsity "))
-    assert sparsity.split()[:4] == ["sparsity", "number", "[0,", "1)"]
-    assert "0.7 " in sparsity
-    assert "Fraction of the entries to prune, in [0, 1)" in sparsity
+    place = cards.index("sparsity  number in [0, 1)  default: 0.7")
+    assert cards[place + 1] == "    Fraction of the entries to prune, in [0, 1); the schedule ends at it."
+    assert "refresh_every  integer in [1, ∞)  (unset)" in cards
+    assert "    Prune the classifier's matrices too. [§3.1]" in cards
+
+
+def test_a_component_is_shown_by_its_name_alone_where_only_one_kind_has_it(call):
+    assert call("show", "mask") == call("show", "pruner/mask")
+    assert call("show", "srframework/mask").out == call("show", "pruner/mask").out
+    assert call("show", "mask", "--toml").out == call("show", "pruner/mask", "--toml").out
 
 
 def test_show_json_gives_type_range_default_and_source_of_each_option(call):
@@ -123,16 +128,10 @@ def test_the_toml_of_an_option_without_a_default_is_a_comment(call):
         ("pruner/msk", f"error: no pruner is named 'msk'; expected one of: {PRUNERS}; did you mean 'mask'?"),
         (
             "prunner/mask",
-            "error: expected KIND/NAME with KIND one of backbone, pruner, debiaser, bias, dataset, evaluator, "
-            "launcher; "
-            "got 'prunner/mask'; did you mean 'pruner'?",
+            "error: no component is named 'prunner/mask' (see `srframework list`); did you mean 'pruner/mask'?",
         ),
-        (
-            "pruner",
-            "error: expected KIND/NAME with KIND one of backbone, pruner, debiaser, bias, dataset, evaluator, "
-            "launcher; "
-            "got 'pruner'",
-        ),
+        ("msk", "error: no component is named 'msk' (see `srframework list`); did you mean 'mask'?"),
+        ("pruner", "error: pruner is a kind; expected NAME or KIND/NAME (see `srframework list pruner`)"),
         ("pruner/", f"error: no pruner is named ''; expected one of: {PRUNERS}"),
     ],
 )

@@ -44,13 +44,48 @@ def _damage(home: Path, key: str = OTHER) -> Path:
 def test_list_says_what_there_is_who_uses_it_and_how_much_it_is(perform, home):
     done = perform("store", "list", cwd=home)
     assert (done.code, done.err) == (0, "")
-    head, *rows, total = (re.split(r"\s{2,}", line.strip()) for line in done.out.splitlines())
-    assert head == ["key", "state", "kind", "what", "seed", "size", "age", "took", "runs"]
-    assert [[row[0], *row[1:6], *row[8:]] for row in rows] == [
-        ["abababababab", "entry", "trained", "SRNet", "7", "4.0 KB", "runs/a"],
-        ["cdcdcdcdcdcd", "entry", "measured", "SRNet", "7", "1.5 KB"],
+    assert re.fullmatch(
+        r"""abababababab  trained  SRNet  seed 7
+    4\.0 KB, [\d.]+ s old, computed in [\d.]+ s
+    runs/a
+cdcdcdcdcdcd  measured  SRNet  seed 7
+    1\.5 KB, [\d.]+ s old, computed in [\d.]+ s
+runs/\.store: 2 entries, 5\.5 KB, computed in [\d.]+ s
+""",
+        done.out,
+    )
+
+
+def test_list_has_recipe_and_stage_and_the_settings_that_tell_entries_apart(perform, tmp_path):
+    store = Store(tmp_path / "runs" / ".store")
+    about = {"recipe": "quickstart", "stage": "srnet"}
+    for number, (sparsity, rate) in enumerate([(0.5, 1e-3), (0.7, 1e-3), (0.7, 2e-3)]):
+        pruner = {"use": "srframework/mask", "options": {"sparsity": sparsity, "phi": 0.01}}
+        identity = {"seed": 1, "pruner": pruner, "training": {"learning_rate": rate}, "code": f"{number}" * 64}
+        store.get_or_compute(
+            f"{number}" * 64, "trained", "SRNet", identity, lambda draft: _write(draft, 1), about=about
+        )
+    out = perform("store", "list", cwd=tmp_path).out
+    assert out.count("  trained  quickstart: srnet  SRNet  seed 1\n") == 3
+    facts = re.findall(r"^    (.*), 1 B, ", out, re.MULTILINE)
+    assert facts == [
+        "sparsity 0.5, learning_rate 0.001",
+        "sparsity 0.7, learning_rate 0.001",
+        "sparsity 0.7, learning_rate 0.002",
     ]
-    assert re.fullmatch(r"runs/\.store: 2 entries, 5\.5 KB, computed in \d\.\d s", total[0])
+    row = json.loads(perform("store", "list", "--json", cwd=tmp_path).out)[0]
+    assert (row["recipe"], row["stage"]) == ("quickstart", "srnet")
+    assert row["settings"] == {"sparsity": "0.5", "learning_rate": "0.001"}
+
+
+def test_entries_that_differ_in_hashes_alone_show_them(perform, tmp_path):
+    store = Store(tmp_path / "runs" / ".store")
+    for letter in "ab":
+        identity = {"seed": 1, "works_on": {"train": [letter * 64]}}
+        store.get_or_compute(letter * 64, "trained", "SRNet", identity, lambda draft: _write(draft, 1))
+    out = perform("store", "list", cwd=tmp_path).out
+    assert "train ['aaaaaaaaaaaa']" in out
+    assert "train ['bbbbbbbbbbbb']" in out
 
 
 def test_list_json_has_everything(perform, home):
@@ -71,7 +106,7 @@ def test_a_run_elsewhere_has_its_whole_path_and_a_key_of_no_seed_has_none(perfor
         store.get_or_compute(key, "taught", "log p_t", identity, lambda draft: _write(draft, 1))
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     done = perform("store", "list", "--store", str(store.root), cwd=elsewhere)
-    assert re.search(rf"^abababababab .* {home / 'runs' / 'a'}$", done.out.replace("  \n", "\n"), re.MULTILINE)
+    assert f"    {home / 'runs' / 'a'}\n" in done.out
     rows = json.loads(perform("store", "list", "--json", cwd=home).out)
     assert {row["key"][:2]: row["seed"] for row in rows} == {"ab": 7, "cd": 7, "ef": 7, "01": None, "23": None}
 

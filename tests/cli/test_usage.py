@@ -67,7 +67,7 @@ def test_without_a_command_the_help_is_shown_and_the_exit_code_is_2(start):
     [
         (["lst"], "No such command 'lst'"),
         (["list", "--jsn"], "No such option"),
-        (["show"], "Missing argument 'KIND/NAME'"),
+        (["show"], "Missing argument 'NAME'"),
         (["run"], "Missing argument 'RECIPE'"),
         (["run", "quickstart", "--set"], "Option '--set' requires an argument"),
         (["run", "quickstart", "extra"], "unexpected extra argument (extra)"),

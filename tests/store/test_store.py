@@ -35,7 +35,7 @@ def test_the_layout_on_the_disk(store):
     entry, _ = obtain(store)
     assert entry.path == store.root / "entries" / "ab" / KEY
     said = json.loads((entry.path / "manifest.json").read_text())
-    assert list(said) == ["key", "kind", "what", "created", "seconds", "identity", "files", "digest"]
+    assert list(said) == ["key", "kind", "what", "created", "seconds", "about", "identity", "files", "digest"]
     # sha256sum of "{}" and of "the weights"
     assert said["files"]["result.json"] == {
         "bytes": 2,
