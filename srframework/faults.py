@@ -80,7 +80,7 @@ def at(stage: str | None = None, doing: str | None = None, model: str | None = N
     except BaseException as error:
         if is_out_of_memory(error):
             raise out_of_memory(error) from error
-        if not is_of_the_machine(error) and (owner := _culprit(error)):
+        if not is_of_the_machine(error) and (owner := _owner_in_traceback(error)):
             raise PluginError(f"{where()}{owner} fails: {describe(error)}") from error
         raise
     finally:
@@ -91,14 +91,14 @@ _owners: dict[str, str] = {}
 """Module or its top-level package -> the owner of the last component that was built from it."""
 
 
-def built(made: object, owner: str) -> None:
+def record_owner(made: object, owner: str) -> None:
     """Record the module of a component, so that errors of its code can be attributed to it."""
     module = type(made).__module__
     if (package := module.partition(".")[0]) != __name__.partition(".")[0]:
         _owners[module] = _owners[package] = owner
 
 
-def _culprit(error: BaseException) -> str:
+def _owner_in_traceback(error: BaseException) -> str:
     """Return the component whose code raised an error; empty if none did."""
     frames = [str(frame.f_globals.get("__name__", "")) for frame, _ in tracebacks.walk_tb(error.__traceback__)]
     for module in reversed(frames):
@@ -200,7 +200,7 @@ class calling_model(calling):  # noqa: N801 -- as above
         super().__init__(_place.get().model, operation)
 
     def _owner_of(self, error: BaseException) -> str:
-        return _culprit(error) or self._owner
+        return _owner_in_traceback(error) or self._owner
 
 
 def expect(is_valid: bool, owner: str, method: str, expected: str, got: object) -> None:

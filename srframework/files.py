@@ -145,7 +145,7 @@ def atomic_file(path: Path, written: Callable[[Path], None] = lambda _: None) ->
     temporary = Path(name)
     try:
         yield temporary
-        _permit(temporary)
+        _set_usual_mode(temporary)
         sync(temporary)
         written(temporary)
         os.replace(temporary, path)
@@ -163,7 +163,7 @@ def atomic_directory(path: Path, written: Callable[[Path], None] = lambda _: Non
         yield temporary
         for folder, _, names in os.walk(temporary):
             for each in (folder, *(os.path.join(folder, name) for name in names)):
-                _permit(Path(each))
+                _set_usual_mode(Path(each))
         sync_tree(temporary)
         written(temporary)
         os.rename(temporary, path)
@@ -266,7 +266,7 @@ def _prefix(path: Path) -> str:
     return f"{_TEMPORARY}{os.fsdecode(os.fsencode(path.name)[:100])}."
 
 
-def _permit(path: Path) -> None:
+def _set_usual_mode(path: Path) -> None:
     """Set the usual mode of a new file or directory: ``tempfile``, and libraries that write temporary files, deny
     access to other users."""
     mode = os.lstat(path).st_mode

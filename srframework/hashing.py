@@ -50,14 +50,14 @@ def file_digest(path: str | Path) -> str:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
             raise OSError(f"expected a regular file, got another kind: {path}")
-        look = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-        if (before := _cached.get(place)) is not None and before[0] == look:
+        stats = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        if (before := _cached.get(place)) is not None and before[0] == stats:
             return before[1]
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         after = os.fstat(handle)
-    unchanged = look == (after.st_dev, after.st_ino, after.st_size, after.st_mtime_ns, after.st_ctime_ns)
-    if unchanged and time.time_ns() - max(look[3], look[4]) > _SETTLED:
-        _cached[place] = look, digest
+    unchanged = stats == (after.st_dev, after.st_ino, after.st_size, after.st_mtime_ns, after.st_ctime_ns)
+    if unchanged and time.time_ns() - max(stats[3], stats[4]) > _SETTLED:
+        _cached[place] = stats, digest
     return digest
 
 

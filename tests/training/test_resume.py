@@ -121,7 +121,7 @@ def test_a_signal_waits_for_a_checkpoint_after_the_step(run, tmp_path, monkeypat
         assert signal.getsignal(number) is stopped
     finally:
         signal.signal(number, before)
-    assert told == ["stopping: a checkpoint is written after this step; once more stops at once"]
+    assert told == ["Stopping after this step and saving a checkpoint. Press Ctrl-C again to stop now."]
     went_on = run(PRUNERS["imp"](), checkpoints=checkpoints(tmp_path))
     assert went_on.started == [8]
     assert_same(went_on.final, whole.final)
@@ -231,7 +231,7 @@ def test_a_damaged_one_is_left_out_with_a_sentence_and_the_one_before_it_serves(
     assert saved.latest().part("model.")["w"].tolist() == [1.0] * 3
     (said,) = told
     assert said.startswith(f"checkpoint {tmp_path / 'c' / '2'}: expected ")
-    assert said.endswith("; left out")
+    assert said.endswith("; ignored")
 
 
 def test_one_that_was_half_written_is_not_taken_for_one(tmp_path):
