@@ -233,7 +233,7 @@ class BiasModel(ABC):
             features: Computes the spurious features of any split of the task; None if the task has none.
 
         Raises:
-            DataError: The data cannot be fitted.
+            DataError: The data are not sufficient to fit the model.
         """
 
     @abstractmethod
