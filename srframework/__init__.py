@@ -1,6 +1,6 @@
 """srframework: sparse and robust subnetworks in pre-trained language models.
 
-What plugins import is exported here; what needs torch is imported when it is first used.
+This module exports everything that plugins import. Names that need torch are imported on first use.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-# First: pydantic reads the metadata of all distributions as soon as a class is made.
+# This import must be first: pydantic reads the metadata of all distributions when a class is defined.
 from srframework.registry import distributions as _distributions  # noqa: F401 -- imported for its effect
 
 # isort: split

@@ -1,4 +1,4 @@
-"""What a plugin registers: a component, its options, and nothing that runs."""
+"""Components, which plugins register, and their options. Nothing here runs anything."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 from srframework.locations import FileProblem
 
 API = 1
-"""Number of the plugin contract. A component made for another number is refused."""
+"""Version of the plugin contract. A component for another version is refused."""
 
 KINDS = {
     "backbone": "backbone",
@@ -26,103 +26,106 @@ KINDS = {
     "evaluator": "evaluator",
     "launcher": "launcher",
 }
-"""The kinds of component, in the order in which they are listed, and what messages call each."""
+"""Kind of component -> its name in messages, in the order of lists."""
 
 NEEDS_BIAS = "bias"
-"""What a debiaser requires that is given the log-probabilities of the recipe's bias model."""
+"""Requirement of a debiaser that needs the log-probabilities of the recipe's bias model."""
 
 _NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 
 
 class Options(BaseModel):
-    """Base of every component's options: the TOML table, checked.
+    """Base class of every component's options: the TOML table, validated.
 
-    Strict (``"3"`` is no integer), frozen, unknown keys refused, NaN and infinity refused.
-    Give every field a description with its unit and its range::
+    Strict (``"3"`` is not an integer) and frozen; refuses unknown keys, NaN and infinity.
+    Every field needs a description with its unit and its range::
 
         class MyOptions(Options):
             sparsity: float = Field(0.5, ge=0, lt=1, description="Fraction of entries to prune, in [0, 1).")
 
-    A sequence is a ``tuple`` with ``Field(strict=False)``, since TOML gives lists.
+    For a sequence, use a ``tuple`` with ``Field(strict=False)``, because TOML gives lists.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
     def check_files(self) -> Iterable[FileProblem]:
-        """Look at the files and directories that the options name, as far as that is quick: at their first rows, at
-        most. Called before any work, by ``validate`` too; import nothing heavy."""
+        """Check the files and directories that the options name. Must be quick: read the first rows at most.
+
+        Called before any work, also by ``validate``. Must not import heavy libraries.
+        """
         return ()
 
     def default_best_after(self, fine_tuned: bool) -> float:
-        """Of a pruner: the default of ``training.best_after`` in a stage with these options.
+        """Return the default of ``training.best_after`` for a stage that prunes with these options.
 
         Args:
             fine_tuned: Whether the stage starts from the weights of another stage, not from the pre-trained ones.
 
         Returns:
-            Share of the stage's steps, in [0, 1], before which no checkpoint is the best.
+            Fraction of the stage's steps, in [0, 1]; earlier checkpoints cannot become the best one.
         """
         return 0.0
 
 
 class FilePath(str):
-    """The path of a file to read, wherever in the options it stands: its content counts, not where it is."""
+    """The path of an input file, anywhere in the options. Its content determines the result, its path does not."""
 
 
 class DirectoryPath(str):
-    """The path of a directory to read; the names and the content of the files in it count."""
+    """The path of an input directory. The names and the content of its files determine the result."""
 
 
 def _existing_file(path: str) -> FilePath:
     if not os.path.isfile(path):
-        what = "a directory" if os.path.isdir(path) else "no such file"
-        raise ValueError(f"a file that exists, seen from {os.getcwd()} ({what})")
+        found = "a directory" if os.path.isdir(path) else "no such file"
+        raise ValueError(f"a file that exists, relative to {os.getcwd()} ({found})")
     return FilePath(path)
 
 
 def _existing_directory(path: str) -> DirectoryPath:
     if not os.path.isdir(path):
-        what = "a file" if os.path.isfile(path) else "no such directory"
-        raise ValueError(f"a directory that exists, relative to {os.getcwd()} ({what})")
+        found = "a file" if os.path.isfile(path) else "no such directory"
+        raise ValueError(f"a directory that exists, relative to {os.getcwd()} ({found})")
     return DirectoryPath(path)
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Marks a type of option by how its value counts in the key of a result.
+    """Marks an option type: how its value enters the key of a result.
 
     Attributes:
-        as_: ``"file"`` or ``"directory"``: by the content of what it names; ``"location"``: not at all.
+        as_: ``"file"`` or ``"directory"``: by the content of that file or directory; ``"location"``: not at all.
     """
 
     as_: str
 
 
 InputFile = Annotated[str, AfterValidator(_existing_file), Counts("file")]
-"""Type of an option that names a file to read; checked when the recipe is, before any work. It may stand anywhere in
-the options, as in ``tuple[InputFile, ...]``. Its content determines the result, its path does not."""
+"""Type of an option that names an input file. The recipe check requires that the file exists. It may be nested in the
+options, as in ``tuple[InputFile, ...]``. Its content determines the result, its path does not."""
 
 InputDirectory = Annotated[str, AfterValidator(_existing_directory), Counts("directory")]
-"""Type of an option that names a directory to read; as :data:`InputFile`, with all files in it."""
+"""Type of an option that names an input directory: as :data:`InputFile`, for all files in the directory."""
 
 Location = Annotated[str, Counts("location")]
-"""Type of an option of a backbone that only names where the model is loaded from: a directory, a name on a hub, a
-revision. Its value does not count in the key of a result, since what is loaded from there counts: the weights, the
-configuration and the tokenizer of the :class:`srframework.Network`. Use it for nothing that has another effect. It is
-for backbones and data sets (whose rows count); the value of such an option of another kind of component counts."""
+"""Type of an option that only names a source: a directory, a name on a hub, or a revision.
+
+For backbones and data sets. The value is not part of the key of a result; the loaded content is: the weights, the
+configuration and the tokenizer of a :class:`srframework.Network`, or the rows of a data set. Do not use it for an
+option that has another effect. In other kinds of component, its value is part of the key."""
 
 
 class _NamesStage:
-    """Marks an option whose value is a reference to a stage of the recipe."""
+    """Marks an option that refers to a stage of the recipe."""
 
 
 StageReference = Annotated[str, _NamesStage()]
-"""Type of an option that names a stage, or a point inside one: ``"full"``, ``"full@1000"``. The stage runs
-first; a debiaser that has such an option is given that stage's probabilities, those of its teacher."""
+"""Type of an option that names a stage or a point of a stage: ``"full"``, ``"full@1000"``. That stage runs first.
+A debiaser with such an option gets the predictions of that stage, its teacher."""
 
 
 def stage_references(options: type[Options]) -> list[str]:
-    """The options of a component that name stages."""
+    """Return the names of the options that refer to stages."""
     fields = options.model_fields.items()
     return [name for name, field in fields if any(isinstance(each, _NamesStage) for each in field.metadata)]
 
@@ -132,24 +135,24 @@ Needs = Iterable[str] | Callable[[Any], Iterable[str]]
 
 @dataclass(frozen=True)
 class Component:
-    """One named thing that a recipe can ``use``.
+    """A named building block that a recipe can ``use``.
 
     Attributes:
         name: Lower case letters and digits, joined by ``-``, ``_`` or ``.``.
-        options: Its options; every field described.
-        factory: Called with the options, gives what its kind's contract says. A class, or
+        options: Class of its options; every field has a description.
+        factory: Called with the options; returns an instance of the contract of its kind. A class, or
             ``"module:Class"``, which is imported only when a run needs it.
         summary: One line.
-        source: Where it comes from: a paper and section, or a URL.
-        api: The contract it is written for, :data:`API`.
-        requires: What must be in the recipe for it to work: ``"bias"`` (a debiaser that needs
+        source: Its origin: a paper and section, or a URL.
+        api: Version of the contract that it implements, :data:`API`.
+        requires: Requirements that the recipe must fulfil: ``"bias"`` (a debiaser that needs
             a bias model), ``"spurious-features"``, or a component, ``"evaluator/hans"``.
-            Either names, or a function from the options to names.
-        provides: What a data set offers to others, in the same words; ``"ood-train"`` where it has OOD
+            Either names, or a function that maps the options to names.
+        provides: Requirements that a data set fulfils, by the same names; ``"ood-train"`` if it has OOD
             training examples.
 
     Raises:
-        ValueError: A field is not of that form; says which, and what was given.
+        ValueError: A field has the wrong form; shows the field and the value.
     """
 
     name: str
@@ -164,15 +167,15 @@ class Component:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise ValueError(f"component name: expected lower case letters and digits joined by '-', got {self.name!r}")
-        for what in ("summary", "source"):
-            if not isinstance(getattr(self, what), str):
-                raise ValueError(f"component {self.name!r}: {what}: expected a string, got {getattr(self, what)!r}")
-        for what in ("requires", "provides"):
-            needs = getattr(self, what)
+        for key in ("summary", "source"):
+            if not isinstance(getattr(self, key), str):
+                raise ValueError(f"component {self.name!r}: {key}: expected a string, got {getattr(self, key)!r}")
+        for key in ("requires", "provides"):
+            needs = getattr(self, key)
             if isinstance(needs, str) or not (callable(needs) or isinstance(needs, Iterable)):
-                raise ValueError(f"component {self.name!r}: {what}: expected a list of names, got {needs!r}")
+                raise ValueError(f"component {self.name!r}: {key}: expected a list of names, got {needs!r}")
             if not callable(needs):
-                object.__setattr__(self, what, tuple(itertools.islice(needs, 1000)))  # an iterator gives its items once
+                object.__setattr__(self, key, tuple(itertools.islice(needs, 1000)))  # an iterator yields its items once
         if not (isinstance(self.options, type) and issubclass(self.options, Options)):
             raise ValueError(f"component {self.name!r}: options: expected a subclass of Options, got {self.options!r}")
         undescribed = [key for key, field in self.options.model_fields.items() if not field.description]
@@ -182,18 +185,18 @@ class Component:
             raise ValueError(f"component {self.name!r}: factory: expected 'module:Class', got {self.factory!r}")
 
     def required(self, options: Options) -> tuple[str, ...]:
-        """What the component requires, with these options."""
+        """Return what the component requires with these options."""
         return tuple(self.requires(options) if callable(self.requires) else self.requires)
 
     def provided(self, options: Options) -> tuple[str, ...]:
-        """What the component provides, with these options."""
+        """Return what the component provides with these options."""
         return tuple(self.provides(options) if callable(self.provides) else self.provides)
 
     def build(self, options: Options) -> Any:
-        """Import the factory where it is a string, and call it with ``options``.
+        """Import the factory if it is a string, and call it with ``options``.
 
         Raises:
-            ImportError, AttributeError: The factory is not where the string says.
+            ImportError, AttributeError: The module or the factory does not exist.
         """
         factory = self.factory
         if isinstance(factory, str):

@@ -1,8 +1,8 @@
-"""The kinds of component: what each is given, and what it must give back.
+"""The contracts of the kinds of component: the arguments and the results of their methods.
 
 Shapes: N examples of a split, B examples of a batch, C labels.
 
-Nothing here imports torch; the types that need it are for the type checker alone.
+Nothing here imports torch; only the type checker needs its types.
 """
 
 from __future__ import annotations
@@ -22,21 +22,20 @@ if TYPE_CHECKING:
     from srframework.masks import Mask
 
     WordVectors = Callable[[Sequence[str]], np.ndarray]
-    """n words -> ``(n, d)``, float32; a row of zeros for a word without a vector."""
+    """n words -> ``(n, d)``, float32; a word without a vector gets a row of zeros."""
 
     Features = Callable[["Split"], np.ndarray]
     """A split of N examples -> its spurious features, ``(N, F)``."""
 
 
 PARTS = ("encoder", "pooler", "classifier")
-"""The parts of a model whose matrices may be pruned: the Transformer layers, the pooler, and what
-is on top."""
+"""The parts of a model whose matrices may be pruned: the Transformer layers, the pooler, and the layers above it."""
 
 COUNTED_PARTS = ("encoder", "classifier")
-"""The parts whose matrices are the denominator of a model's sparsity (section 3.1): never the pooler, pruned or not."""
+"""The parts that a model's sparsity counts (section 3.1). The pooler never counts, whether or not it is pruned."""
 
 SPARSITY = "zeros among the entries of the encoder's and the classifier's matrices"
-"""What the figure ``sparsity`` of a model means, everywhere."""
+"""Meaning of the metric ``sparsity`` of a model."""
 
 
 # -- backbone ------------------------------------------------------------------------------------
@@ -44,12 +43,12 @@ SPARSITY = "zeros among the entries of the encoder's and the classifier's matric
 
 @dataclass(frozen=True)
 class Network:
-    """A model, its tokenizer, and which of its matrices may be pruned.
+    """A model, its tokenizer, and the matrices that may be pruned.
 
     Attributes:
         model: A Hugging Face sequence classifier with C outputs.
-        tokenizer: Takes one or two texts.
-        prunable: Qualified name of a linear module -> the part of the model it belongs to:
+        tokenizer: Accepts one or two texts.
+        prunable: Qualified name of a linear module -> its part of the model,
             one of :data:`PARTS` (section 3.1 of the paper).
     """
 
@@ -58,12 +57,12 @@ class Network:
     prunable: Mapping[str, str]
 
     def matrices(self, parts: Collection[str] = PARTS) -> dict[str, nn.Parameter]:
-        """The weights of the prunable modules of these parts, by the name of the module."""
+        """Return the weights of the prunable modules of these parts, by the name of the module."""
         chosen = [name for name, part in self.prunable.items() if part in parts]
         return {name: cast("nn.Parameter", self.model.get_submodule(name).weight) for name in chosen}
 
     def counted(self) -> dict[str, nn.Parameter]:
-        """The matrices over whose entries the sparsity of the model is counted: those of :data:`COUNTED_PARTS`."""
+        """Return the matrices that the model's sparsity counts: those of :data:`COUNTED_PARTS`."""
         return self.matrices(COUNTED_PARTS)
 
 
@@ -77,10 +76,10 @@ class Backbone(ABC):
     def load(self, labels: Sequence[str], seed: int) -> Network:
         """Load the model with one output for each of ``labels``, in that order.
 
-        The same seed gives the same new weights.
+        New weights depend only on ``seed``.
 
         Raises:
-            BackboneError: There is no such model, or it cannot be pruned.
+            BackboneError: The model does not exist or cannot be pruned.
         """
 
 
@@ -93,12 +92,12 @@ class Split:
 
     Attributes:
         name: ``"train"``, ``"dev"``, ``"hans"``; unique in its task.
-        examples: Columns ``text_a`` (string), ``label`` (index into ``labels``), where there are
-            two texts ``text_b``, and whatever evaluators want.
+        examples: Columns ``text_a`` (string), ``label`` (index into ``labels``), ``text_b`` if an example has
+            two texts, and any columns that evaluators need.
         labels: The names of this split's labels.
-        collapse: For each label of the model, the index of the label of this split for which
-            it counts; None where the two are the same. HANS: contradiction, entailment, neutral
-            -> 0, 1, 0, since its labels are non-entailment, entailment.
+        collapse: For each label of the model, the index of the corresponding label of this split;
+            None if the labels are the same. HANS: contradiction, entailment, neutral
+            -> 0, 1, 0, because its labels are non-entailment, entailment.
     """
 
     name: str
@@ -109,23 +108,23 @@ class Split:
 
 @dataclass(frozen=True)
 class TaskData:
-    """Everything that a dataset gives to a run.
+    """The data of a task.
 
     Attributes:
         labels: The model's labels, in the order of its outputs.
-        metric: The figure by which splits are compared and checkpoints chosen, as an evaluator
-            names it: ``"accuracy"``.
+        metric: The metric that compares splits and chooses checkpoints, by its name in an evaluator:
+            ``"accuracy"``.
         train: Training examples, in distribution (ID).
-        dev: ID examples that choose the checkpoint, and give the ID figure where there is no ``test``.
-        test: ID examples that give the ID figure, if there are such.
-        ood: Splits in which the spurious feature no longer helps.
-        also: Further splits that are reported, and choose nothing: MNLI's mismatched dev set.
-        ood_train: OOD *training* examples, which a stage may add to its training set (section 4.5);
-            labelled as ``train`` is. None where the task has none.
-        spurious_features: Gives the ``(N, F)`` features of any split, float, on which a bias model
-            is fitted; what it may use of the words is the second argument. None where the task has none.
-        merged_labels: Labels that the spurious features cannot tell apart: a bias model fits them as
-            one, whose probability it divides evenly (App. B.3.1: contradiction and neutral).
+        dev: ID examples that choose the checkpoint. They also give the ID metric if ``test`` is None.
+        test: ID examples that give the ID metric, if any.
+        ood: Splits in which the spurious feature does not help.
+        also: Additional splits, which are reported but choose nothing: MNLI's mismatched dev set.
+        ood_train: OOD *training* examples, which a stage may add to its training set (section 4.5), with the labels
+            of ``train``. None if the task has none.
+        spurious_features: Computes the features of a split, ``(N, F)``, float, on which a bias model
+            is fitted; its second argument gives word vectors. None if the task has none.
+        merged_labels: Labels that the spurious features cannot distinguish: a bias model fits them as
+            one label and divides its probability evenly (App. B.3.1: contradiction and neutral).
         notes: Sentences for the user: rows that were skipped, and why.
     """
 
@@ -143,28 +142,30 @@ class TaskData:
 
     @property
     def evaluated(self) -> tuple[Split, ...]:
-        """Every split that is not trained on, ID first."""
+        """All splits except the training sets, ID first."""
         return (self.dev, *([self.test] if self.test else []), *self.also, *self.ood)
 
 
 class Dataset(ABC):
-    """A task: where its examples are, and how they are read."""
+    """A task: the source of its examples, and how to read them."""
 
     def __init__(self, options: Any) -> None:
         self.options = options
 
     @abstractmethod
     def load(self, seed: int) -> TaskData:
-        """Read the examples; ``seed`` is the recipe's, for what is drawn at random.
+        """Read the examples.
+
+        Args:
+            seed: The recipe's seed, for random choices.
 
         Raises:
-            DataError: A file is not what the options say; names file and row.
+            DataError: A file does not match the options; names file and row.
         """
 
     def sizes(self) -> Mapping[str, int]:
-        """How many examples each split has, where that can be told without reading them: from what
-        is published, or by counting lines. By the split's name; ``"ood_train"`` for the OOD training
-        examples. The steps that a plan shows follow from these."""
+        """Return the number of examples of each split, if known without reading them: published numbers, or a count
+        of lines. Keys are names of splits, and ``"ood_train"``. A plan computes its steps from these."""
         return {}
 
 
@@ -173,7 +174,7 @@ class Dataset(ABC):
 
 @dataclass(frozen=True)
 class LossInputs:
-    """One batch, as a loss sees it.
+    """The inputs of a loss, for one batch.
 
     Attributes:
         logits: ``(B, C)``, of the main model.
@@ -181,8 +182,8 @@ class LossInputs:
         bias_log_probs: ``(B, C)``, log p_b, normalised; None unless the debiaser requires ``"bias"``.
         teacher_log_probs: ``(B, C)``, log p_t, normalised; None unless an option of the debiaser
             is a :data:`srframework.StageReference`, which names the teacher.
-        hidden: ``(B, H)``, what the last layer of the classifier is given; part of the graph.
-        progress: Share of the stage's steps that are done, in [0, 1).
+        hidden: ``(B, H)``, the input of the classifier's last layer; part of the graph.
+        progress: Fraction of the stage's steps that are done, in [0, 1).
     """
 
     logits: Tensor
@@ -194,7 +195,7 @@ class LossInputs:
 
 
 class Debiaser(ABC):
-    """L: a training loss that may discount what a bias model already knows.
+    """L: a training loss that can discount the knowledge of a bias model.
 
     One instance serves one stage.
     """
@@ -203,38 +204,42 @@ class Debiaser(ABC):
         self.options = options
 
     def attach(self, hidden_size: int) -> None:
-        """A stage begins; H is ``hidden_size``. Make the parameters here, if the loss has any."""
+        """Prepare for a stage whose H is ``hidden_size``. Create the loss's own parameters here, if any."""
 
     def parameters(self) -> Sequence[nn.Parameter]:
-        """What is trained along with the model: the loss's own parameters."""
+        """Return the loss's own parameters, which are trained with the model."""
         return ()
 
     @abstractmethod
     def loss(self, inputs: LossInputs) -> Tensor:
-        """The scalar to minimise: the mean over the batch."""
+        """Return the scalar to minimise: the mean over the batch."""
 
 
 # -- bias model ----------------------------------------------------------------------------------
 
 
 class BiasModel(ABC):
-    """p_b: what can be told of the label from the spurious features alone."""
+    """p_b: predicts the label from the spurious features alone."""
 
     def __init__(self, options: Any) -> None:
         self.options = options
 
     @abstractmethod
     def fit(self, task: TaskData, features: Features | None) -> None:
-        """Learn from ``task.train``; ``features`` are the task's, of any of its splits, None where it has none.
+        """Fit the model to ``task.train``.
+
+        Args:
+            task: The task.
+            features: Computes the spurious features of any split of the task; None if the task has none.
 
         Raises:
-            DataError: There is nothing to learn from.
+            DataError: The data are not sufficient to fit the model.
         """
 
     @abstractmethod
     def log_probs(self, split: Split) -> np.ndarray | None:
-        """Log p_b of every example of a split, ``(N, C)``, finite, normalised, in the order of the
-        task's labels; None where nothing is known of that split, which the training set never is."""
+        """Return log p_b of every example of a split, ``(N, C)``, finite, normalised, in the order of the
+        task's labels; None if it is unknown for this split. It is never None for the training set."""
 
 
 # -- pruner --------------------------------------------------------------------------------------
@@ -242,12 +247,12 @@ class BiasModel(ABC):
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of training with an optimizer and a schedule of its own.
+    """A part of training with its own optimizer and schedule.
 
     Attributes:
-        steps: Optimizer steps; 0 where something is only to be pruned and kept.
-        level: The sparsity that stands at its end and is kept as a point of the stage
-            (``imp@0.5``); None where nothing is to be kept.
+        steps: Optimizer steps; 0 to prune and save a point without training.
+        level: The sparsity at the end of the phase, which is saved as a point of the stage
+            (``imp@0.5``); None to save no point.
         warmup: Whether the recipe's warmup steps apply.
     """
 
@@ -257,7 +262,7 @@ class Phase:
 
 
 class Pruner(ABC):
-    """P_L^p: decides what is optimised, and which weights are pruned.
+    """P_L^p: decides which parameters are optimised and which weights are pruned.
 
     One instance serves one stage. The training loop calls, in this order::
 
@@ -266,7 +271,7 @@ class Pruner(ABC):
                     at every evaluation and at the end of the phase: update_mask
         masks: at any time after an update of the mask
 
-    ``step`` counts the finished optimizer steps of the whole stage, all phases included.
+    ``step`` counts the finished optimizer steps of the stage, in all phases.
 
     Attributes:
         keeps_best: Whether the stage ends with the best checkpoint by the ID metric
@@ -280,51 +285,50 @@ class Pruner(ABC):
 
     @abstractmethod
     def attach(self, network: Network, total_steps: int) -> None:
-        """Take hold of the model. The values of ``module.weight`` must show the pruning
-        from here on, so that they are what an evaluation sees and what is saved."""
+        """Attach to the model. From now on, ``module.weight`` must show the pruned values, because evaluations use
+        them and checkpoints save them."""
 
     def phases(self, total_steps: int) -> Sequence[Phase]:
-        """How the steps are divided; one phase unless overridden."""
+        """Divide the steps into phases; one phase unless overridden."""
         return [Phase(total_steps)]
 
     @abstractmethod
     def parameters(self) -> Sequence[nn.Parameter]:
-        """What the optimizer of this phase optimises."""
+        """Return the parameters that the optimizer of this phase updates."""
 
     def begin(self, phase: Phase, step: int) -> None:
-        """A phase begins."""
+        """Called at the beginning of a phase."""
 
     def before_step(self, step: int) -> None:
-        """Gradients are there; the optimizer has not stepped."""
+        """Called after the backward pass, before the optimizer step."""
 
     def after_step(self, step: int) -> None:
-        """The optimizer has stepped, ``step`` times by now."""
+        """Called after the optimizer step; ``step`` includes it."""
 
     def update_mask(self, step: int) -> None:
-        """Make the sparsity exactly what the schedule wants after ``step`` steps."""
+        """Set the sparsity exactly to the schedule's value after ``step`` steps."""
 
     def complete(self, step: int) -> bool:
-        """Whether what stands after ``step`` steps may be the stage's result: not before the
-        sparsity that was asked for is reached."""
+        """Whether the model after ``step`` steps may be the stage's result: False until it has the
+        requested sparsity."""
         return True
 
     def changes_mask(self, step: int) -> bool:
-        """Whether :meth:`after_step` sets the mask after that step. Where several processes train,
-        they are then asked whether they have the same one, as they are after begin and update_mask."""
+        """Whether :meth:`after_step` changes the mask after this step. If several processes train, the loop then
+        checks that their masks are equal, as it does after begin and update_mask."""
         return False
 
     @abstractmethod
     def masks(self) -> Mask:
-        """The mask as of the last update."""
+        """Return the mask of the last update."""
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Copies of all that :meth:`restore` needs to go on from here; weights of the model excepted."""
+        """Return copies of everything that :meth:`restore` needs to resume here, except the model's weights."""
         return {}
 
     def restore(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Go back to a :meth:`state`: of this instance, or, where a run that was killed goes on, of the one
-        before, in which case :meth:`attach` came first, the model's weights are back, and the ``begin`` of the phase
-        is not repeated."""
+        """Restore a :meth:`state` of this instance or, in a resumed run, of an earlier one. A resumed run first calls
+        :meth:`attach` and loads the model's weights; it does not repeat the ``begin`` of the phase."""
 
 
 # -- evaluator -----------------------------------------------------------------------------------
@@ -332,7 +336,7 @@ class Pruner(ABC):
 
 @dataclass(frozen=True)
 class Predictions:
-    """What the model says of one split.
+    """The model's outputs for one split.
 
     Attributes:
         split: The split, with its columns.
@@ -344,7 +348,7 @@ class Predictions:
 
     @property
     def predicted(self) -> np.ndarray:
-        """``(N,)``, in the split's own labels: the most probable label, collapsed."""
+        """``(N,)``: the most probable label, collapsed to the split's own labels."""
         best: np.ndarray = self.logits.argmax(axis=1)
         collapsed = best.copy()
         for label, of_split in enumerate(self.split.collapse or ()):
@@ -353,13 +357,13 @@ class Predictions:
 
     @property
     def gold(self) -> np.ndarray:
-        """``(N,)``, the true labels, in the split's own labels."""
+        """``(N,)``: the true labels, as the split's own labels."""
         labels: np.ndarray = self.split.examples.with_format("numpy", columns=["label"])[:]["label"]
         return labels
 
 
 class Evaluator(ABC):
-    """E_d: named numbers. Override :meth:`evaluate`, or :meth:`measure`, or both."""
+    """E_d: computes named metrics. Override :meth:`evaluate`, :meth:`measure`, or both."""
 
     def __init__(self, options: Any) -> None:
         self.options = options
@@ -369,26 +373,30 @@ class Evaluator(ABC):
         return True
 
     def evaluate(self, predictions: Predictions) -> dict[str, float]:
-        """Figures of one split."""
+        """Compute metrics of one split."""
         return {}
 
     def of_confusion(self, confusion: np.ndarray) -> dict[str, np.ndarray]:
-        """Those figures of a split that follow from its confusion matrix, of R matrices at once.
+        """Compute the metrics that follow from the confusion matrix of a split, for R matrices at once.
 
-        ``srframework compare`` has confidence intervals of these figures: it computes them of resamples.
+        ``srframework compare`` computes them of resamples, for confidence intervals.
 
         Args:
             confusion: ``(R, C, C)``, float: the number of examples by true and predicted label, both the split's own;
-                each matrix has at least one example. Of the last labels, those that no example has may be left out.
+                each matrix has at least one example. The last labels may be absent if no example has them.
 
         Returns:
-            Name, as :meth:`evaluate` has it -> ``(R,)``, finite.
+            Name, as in :meth:`evaluate` -> ``(R,)``, finite.
         """
         return {}
 
     def measure(self, matrices: Mapping[str, Tensor]) -> dict[str, float]:
-        """Figures of the weights of a model: of the encoder's and the classifier's matrices, over which its sparsity
-        is counted, by the name of their module; the pooler's is not among them."""
+        """Compute metrics of a model's weights.
+
+        Args:
+            matrices: The matrices that the sparsity counts, by the name of their module: those of the encoder and the
+                classifier, without the pooler.
+        """
         return {}
 
 
@@ -397,23 +405,23 @@ class Evaluator(ABC):
 
 @dataclass(frozen=True)
 class Job:
-    """One stage of a sweep, or one run, for a worker process: :func:`srframework.run_job` does it.
+    """One stage of a sweep, or one run, for a worker process; :func:`srframework.run_job` runs it.
 
-    A launcher passes it on as it is. It consists of texts, numbers, booleans, tuples and mappings, so it can be written
-    as JSON, and read again by ``pydantic.TypeAdapter(Job)``.
+    A launcher passes it on unchanged. It consists of strings, numbers, booleans, tuples and mappings, so it can be
+    written as JSON and read by ``pydantic.TypeAdapter(Job)``.
 
     Attributes:
         recipe: The tables of the resolved recipe.
-        stage: Compute this stage and those that it builds on, in the store alone; None: the run, into ``out``.
+        stage: Compute this stage and the stages that it builds on, in the store only; None: the run, into ``out``.
         out: The run directory.
-        store: Where the results of stages are kept.
+        store: The stage store.
         blocked: Plugins not to load.
-        cwd: The directory that relative paths start from.
-        log: File to which the progress is added; None: stderr of the process.
-        stored_only: Compute nothing; what the store does not have is an error.
+        cwd: Paths are relative to this directory.
+        log: File that gets the progress appended; None: stderr of the process.
+        stored_only: Compute nothing; a result that is not in the store is an error.
         keep: Stage -> steps that other runs build on.
-        users: Run directories for which results stay in the store; of a stage at least one.
-        failures: The plugins that failed to load where the sweep was started, a line each.
+        users: Run directories that use the results in the store; at least one for a stage.
+        failures: The plugins that failed to load where the sweep was started, one line each.
     """
 
     recipe: Mapping[str, Any]
@@ -431,13 +439,13 @@ class Job:
 
 @dataclass(frozen=True)
 class JobResult:
-    """What :func:`srframework.run_job` returns; consists of values that JSON has.
+    """The result of :func:`srframework.run_job`; consists of JSON values.
 
     Attributes:
-        report: Of a run, as ``run --json`` prints it.
-        error: A sentence, where the job failed.
+        report: The output of ``run --json``, if the job is a run.
+        error: A sentence, if the job failed.
         computed: The stages that were computed, and their seconds.
-        warnings: The plugins that failed to load in the worker alone, a line each.
+        warnings: The plugins that failed to load only in the worker, one line each.
     """
 
     report: dict[str, Any] | None = None
@@ -448,23 +456,23 @@ class JobResult:
 
 @dataclass(frozen=True)
 class WorkerDied:
-    """The process of a job ended before the job did; ``why`` is a sentence. The scheduler submits the job again, twice
-    at most: a launcher repeats nothing itself."""
+    """The process of a job ended before the job; ``why`` is a sentence. The scheduler submits the job again, at most
+    twice; a launcher itself never retries."""
 
     why: str
 
 
 class Launcher(ABC):
-    """Where the jobs of a sweep run.
+    """Runs the jobs of a sweep.
 
     One instance serves one sweep, from one thread, in this order::
 
         start -> submit, submit, …, wait, submit, …, wait -> close
 
-    ``close`` comes last whatever happened, also where ``start`` failed.
+    ``close`` is always called last, also if ``start`` failed.
 
     Attributes:
-        slots: How many jobs it runs at once; no more are with it at a time. None: as many as are submitted.
+        slots: Maximum number of submitted jobs at a time. None: no limit.
             Read after :meth:`start`.
         in_process: Whether the jobs run in this process, which then shows their progress itself.
     """
@@ -477,23 +485,23 @@ class Launcher(ABC):
 
     @abstractmethod
     def start(self, jobs: int | None, threads: int | None) -> None:
-        """Get ready; nothing is written before.
+        """Prepare to run jobs. The sweep writes nothing before this call.
 
         Args:
-            jobs: How many jobs at once, at least 1; None: the user leaves it to the launcher.
-            threads: Threads of each job, at least 1; None: the user leaves it to the launcher.
+            jobs: Number of jobs at once, at least 1; None: the launcher decides.
+            threads: Threads of each job, at least 1; None: the launcher decides.
 
         Raises:
-            UsageError: The options do not fit; says what is expected.
+            UsageError: The options are not valid; says what is expected.
         """
 
     @abstractmethod
     def submit(self, name: str, job: Job) -> None:
-        """Run a job as soon as possible; no other that is with the launcher has its name."""
+        """Run a job as soon as possible. Its name is unique among the submitted jobs that have not ended."""
 
     @abstractmethod
     def wait(self) -> list[tuple[str, JobResult | WorkerDied]]:
-        """Wait until at least one job has ended; return those that have, by their names."""
+        """Wait until at least one job has ended; return all jobs that have ended, as (name, outcome)."""
 
     def close(self) -> None:
-        """Stop the jobs that still run, and release everything."""
+        """Stop the running jobs and release all resources."""

@@ -3,9 +3,9 @@
 ::
 
     SRFrameworkError            exit code 1: the run failed
-    ├── DataError               a data file is not what the options say it is
+    ├── DataError               a data file does not match the options
     ├── BackboneError           a model or tokenizer cannot be loaded or pruned
-    ├── RunDirectoryError       a run directory cannot be written, or what goes there not read
+    ├── RunDirectoryError       a run directory, or its source files, cannot be written or read
     ├── StoreError              the stage store cannot be written or read
     ├── UsageError              exit code 2: bad usage
     │   ├── RecipeError         one or more problems in a recipe
@@ -15,8 +15,8 @@
     │   └── MissingComponent    a component of a plugin that could not be loaded
     └── OutOfMemory             exit code 1: the machine has too little memory
 
-The message of each is a sentence for the user: what, where, expected, got,
-nearest valid choice. The command line prints it and nothing else.
+Each message is a sentence for the user: problem, place, expected, got,
+nearest valid choice. The command line prints only this sentence.
 """
 
 from __future__ import annotations
@@ -31,39 +31,39 @@ from srframework.text import did_you_mean, one_line
 
 
 class SRFrameworkError(Exception):
-    """Base of all; ``exit_code`` is what the command line ends with."""
+    """Base class of all errors; ``exit_code`` is the exit code of the command."""
 
     exit_code = 1
 
 
 class DataError(SRFrameworkError):
-    """A data file is not what the options say it is; names file and row."""
+    """A data file does not match the options; names file and row."""
 
 
 class BackboneError(SRFrameworkError):
-    """A model or tokenizer cannot be loaded, or has no structure that can be pruned."""
+    """A model or tokenizer cannot be loaded, or the model cannot be pruned."""
 
 
 class RunDirectoryError(SRFrameworkError):
-    """A run directory cannot be written; says why, and what to do about it."""
+    """A run directory cannot be written or read; gives the reason and a remedy."""
 
 
 class StoreError(SRFrameworkError):
-    """The stage store cannot be written or read; says why, and what to do about it."""
+    """The stage store cannot be written or read; gives the reason and a remedy."""
 
 
 class UsageError(SRFrameworkError):
-    """The caller asked for something that does not exist or does not fit."""
+    """The request is not valid, or names something that does not exist."""
 
     exit_code = 2
 
 
 class UnknownComponent(UsageError):
-    """No component of that name; the message lists the choices and the nearest.
+    """No component has this name; the message lists the choices and the nearest.
 
     Attributes:
-        aside: The plugins that are not loaded, which may have it, as a continuation of the message; empty for none.
-        exit_code: 3 where the name is like no other and a plugin that failed to load may have it.
+        aside: Continuation of the message: plugins that are not loaded and may have the component; may be empty.
+        exit_code: 3 if no other name is similar and a plugin that failed to load may have the component.
     """
 
     def __init__(self, message: str, aside: str = "", may_be_missing: bool = False) -> None:
@@ -83,25 +83,25 @@ class PluginError(SRFrameworkError):
 
 
 class MissingComponent(PluginError):
-    """A component of a plugin that failed to load; names the plugin, and why it failed."""
+    """The component belongs to a plugin that failed to load; names the plugin and the reason."""
 
 
 class OutOfMemory(SRFrameworkError):
-    """The machine or its GPU has too little memory; says what was being done, and what to try."""
+    """The machine or its GPU has too little memory; names the operation and a remedy."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with a recipe.
+    """One problem in a recipe.
 
     Attributes:
         where: File and line, ``quickstart.toml:12``, or the override, ``--set seed=x``.
         key: Dotted path of the key, with stages by name: ``stages.srnet.pruner.sparsity``;
-            empty for the file as a whole.
-        message: What was expected and what was given.
-        nearest: The nearest valid name, if one is near.
-        owner: The plugin that owns the option, if one does.
-        exit_code: What a recipe with this problem ends with: 2, or 3 where a plugin is missing or broken.
+            empty if the problem concerns the entire file.
+        message: The expected and the actual value.
+        nearest: The nearest valid name, if one is similar.
+        owner: The plugin that owns the option, if any.
+        exit_code: Exit code for this problem: 2, or 3 if a plugin is missing or broken.
     """
 
     where: str
@@ -120,21 +120,21 @@ class Problem:
 
 
 SHOWN = 20
-"""How many problems are printed; of the others, their number."""
+"""Maximum number of problems that are printed; the others are counted."""
 
 
 def lines_of(problems: Sequence[object]) -> list[str]:
-    """A line for each of the first problems, and one that counts the rest."""
+    """Return one line for each of the first problems, and a line that counts the others."""
     lines = [str(problem) for problem in problems[:SHOWN]]
     return lines if len(problems) <= SHOWN else [*lines, f"and {len(problems) - SHOWN:,} more problems"]
 
 
 class RecipeError(UsageError):
-    """Everything that is wrong with a recipe, all at once.
+    """All problems of a recipe.
 
     Attributes:
         problems: At least one, in the order of the file.
-        exit_code: 3 where one of them is a plugin's fault.
+        exit_code: 3 if a plugin causes one of them.
     """
 
     def __init__(self, problems: Sequence[Problem]) -> None:
@@ -144,7 +144,7 @@ class RecipeError(UsageError):
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-"""A disk has no room left."""
+"""The disk is full."""
 
 OF_THE_MACHINE = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, *FULL, errno.EFBIG, errno.EIO, errno.ESTALE, errno.EBUSY),
@@ -152,52 +152,52 @@ OF_THE_MACHINE = (
     *(errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENXIO),
     *(errno.ENODEV, errno.ETXTBSY, errno.EMLINK, errno.ENOTSUP, errno.EOVERFLOW),
 )
-"""What the file system refuses, and no code of ours can mend."""
+"""Errors of the file system that our code cannot repair."""
 
-_OF_WRITING = (*FULL, errno.EROFS, errno.EFBIG, errno.ETXTBSY, errno.EEXIST, errno.ENOTEMPTY, errno.EMLINK)
+_WRITE_ERRORS = (*FULL, errno.EROFS, errno.EFBIG, errno.ETXTBSY, errno.EEXIST, errno.ENOTEMPTY, errno.EMLINK)
 
 
 def error_of_rust(error: BaseException) -> OSError | None:
-    """The error of the system that safetensors or tokenizers report in the words of Rust.
+    """Return the system error that a Rust library (safetensors, tokenizers) reports as text; None if there is none.
 
-    The latter report it by a bare Exception.
+    tokenizers raises a plain Exception.
 
     >>> error_of_rust(Exception("No space left on device (os error 28)")).errno
     28
     """
-    code = re.search(r"\bOs \{ code: (\d+)|\(os error (\d+)\)", str(error)) if _is_of_rust(error) else None
+    code = re.search(r"\bOs \{ code: (\d+)|\(os error (\d+)\)", str(error)) if _is_from_rust(error) else None
     if code is None:
         return None
     number = int(code[1] or code[2])
     return OSError(number, os.strerror(number))
 
 
-def _is_of_rust(error: BaseException) -> bool:
+def _is_from_rust(error: BaseException) -> bool:
     return type(error) is Exception or type(error).__name__ == "SafetensorError"
 
 
 class NoFile(OSError):
-    """What is to be read is no regular file, or too large; ``strerror`` says which."""
+    """The input is not a regular file, or it is too large; ``strerror`` says which."""
 
-    def __init__(self, what: str, path: str | os.PathLike[str]) -> None:
-        super().__init__(errno.ENOTSUP, what, os.fspath(path))
+    def __init__(self, reason: str, path: str | os.PathLike[str]) -> None:
+        super().__init__(errno.ENOTSUP, reason, os.fspath(path))
 
 
 def refused(error: OSError) -> str:
-    """A sentence for an error that is one of :data:`OF_THE_MACHINE`."""
+    """Return a sentence for an error of :data:`OF_THE_MACHINE`."""
     return f"{os.fsdecode(error.filename) if _is_path(error) else 'a file'}: cannot be {deed(error)}: {error.strerror}"
 
 
 def deed(error: OSError, unknown: str = "read or written") -> str:
-    """``"read"`` or ``"written"``: which of the two an error of the file system is about.
+    """Return the operation that failed with an error of the file system, ``"read"`` or ``"written"``.
 
     Args:
         error: The error.
-        unknown: What to give where neither the error nor the file that it names says it.
+        unknown: Result if neither the error nor its file shows the operation.
     """
     if isinstance(error, NoFile):
         return "read"
-    if error.errno in _OF_WRITING:
+    if error.errno in _WRITE_ERRORS:
         return "written"
     if error.errno in (errno.EACCES, errno.EPERM) and _is_path(error) and os.path.exists(error.filename):
         needed = os.R_OK | (os.X_OK if os.path.isdir(error.filename) else 0)

@@ -1,8 +1,8 @@
-"""Whose fault an error is: a plugin's, the machine's, or ours.
+"""The cause of an error: a plugin, the machine, or the core.
 
-The core calls plugins inside :class:`calling`, which turns whatever they raise into a sentence that names the plugin,
-the component and the stage. Errors of our own tree pass, since a component raises them for a user's mistake; so do
-errors of the machine, such as a full disk.
+The core calls plugins inside :class:`calling`, which turns their exceptions into a sentence that names the plugin,
+the component and the stage. Two kinds of error pass unchanged: errors of :mod:`srframework.errors`, which components
+raise for a user's mistake, and errors of the machine, such as a full disk.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import contextlib
 import errno
 import sys
 import traceback as tracebacks
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -28,8 +28,8 @@ _MACHINE = frozenset(
     {*OF_THE_MACHINE, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EPIPE, errno.ESTALE, errno.EFBIG}
 )
 
-_LONGEST = 400
-"""Characters of an error's own text that are shown."""
+_MAX_SHOWN = 400
+"""Maximum number of characters of an error's own text that a message shows."""
 
 _NO_MEMORY = (
     "DefaultCPUAllocator",
@@ -41,17 +41,17 @@ _NO_MEMORY = (
     "CUBLAS_STATUS_ALLOC_FAILED",
     "can't start new thread",
 )
-"""How the RuntimeErrors of torch and of the standard library say that there is no memory left."""
+"""Texts in RuntimeErrors of torch and of the standard library that mean out of memory."""
 
 
 @dataclass(frozen=True)
 class _Place:
-    """What this process is doing.
+    """The current activity of this process, for messages.
 
     Attributes:
-        stage: Name of the stage that is checked or runs; empty for none.
-        doing: For a sentence: ``"training"``.
-        model: The owner of the model that is in use, for messages.
+        stage: Name of the current stage; may be empty.
+        doing: The activity, as a participle: ``"training"``.
+        model: The owner of the current model.
     """
 
     stage: str = ""
@@ -59,17 +59,17 @@ class _Place:
     model: str = ""
 
 
-_place: ContextVar[_Place] = ContextVar("place", default=_Place())  # noqa: B039 -- it is frozen
+_place: ContextVar[_Place] = ContextVar("place", default=_Place())  # noqa: B039 -- the class is frozen
 
 
 @contextlib.contextmanager
 def at(stage: str | None = None, doing: str | None = None, model: str | None = None) -> Iterator[None]:
-    """Say, for messages, in which stage the block is, what it does, and with whose model; None: as around it.
+    """Set the stage, the activity and the model of the block, for messages; None keeps the outer value.
 
     Raises:
         OutOfMemory: The block ran out of memory.
-        PluginError: It failed in the code of a plugin, outside :class:`calling`: in a hook of a model, or as a data set
-            was read.
+        PluginError: A plugin's code failed outside :class:`calling`: in a hook of a model, or while a data set was
+            read.
     """
     given = {"stage": stage, "doing": doing, "model": model}
     token = _place.set(replace(_place.get(), **{key: value for key, value in given.items() if value is not None}))
@@ -80,7 +80,7 @@ def at(stage: str | None = None, doing: str | None = None, model: str | None = N
     except BaseException as error:
         if is_out_of_memory(error):
             raise out_of_memory(error) from error
-        if not is_of_the_machine(error) and (owner := _culprit(error)):
+        if not is_of_the_machine(error) and (owner := _owner_in_traceback(error)):
             raise PluginError(f"{where()}{owner} fails: {describe(error)}") from error
         raise
     finally:
@@ -88,18 +88,18 @@ def at(stage: str | None = None, doing: str | None = None, model: str | None = N
 
 
 _owners: dict[str, str] = {}
-"""Module, or the package that it is in -> the component that was built from it last."""
+"""Module or its top-level package -> the owner of the last component that was built from it."""
 
 
-def built(made: object, owner: str) -> None:
-    """Remember from which module a component comes, so that errors of its code can be told from ours."""
+def record_owner(made: object, owner: str) -> None:
+    """Record the module of a component, so that errors of its code can be attributed to it."""
     module = type(made).__module__
     if (package := module.partition(".")[0]) != __name__.partition(".")[0]:
         _owners[module] = _owners[package] = owner
 
 
-def _culprit(error: BaseException) -> str:
-    """The component in whose code an error was raised; empty where it was in none."""
+def _owner_in_traceback(error: BaseException) -> str:
+    """Return the component whose code raised an error; empty if none did."""
     frames = [str(frame.f_globals.get("__name__", "")) for frame, _ in tracebacks.walk_tb(error.__traceback__)]
     for module in reversed(frames):
         if owner := _owners.get(module) or _owners.get(module.partition(".")[0]):
@@ -108,13 +108,13 @@ def _culprit(error: BaseException) -> str:
 
 
 def where() -> str:
-    """The stage that is checked or runs, as the beginning of a message; empty for none."""
+    """Return the current stage as the beginning of a message; may be empty."""
     stage = _place.get().stage
     return f"stages.{stage}: " if stage else ""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of Python, NumPy, Arrow or torch says that there is no memory left."""
+    """Whether an error of Python, NumPy, Arrow or torch means out of memory."""
     if isinstance(error, MemoryError):  # NumPy's and Arrow's are subclasses
         return True
     if isinstance(error, OSError):
@@ -124,23 +124,23 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def out_of_memory(error: BaseException) -> OutOfMemory:
-    """A sentence for it: what was being done, and what to try."""
+    """Return the error that names the current activity and a remedy."""
     place = _place.get()
-    what = f" while {place.doing}" if place.doing else ""
+    activity = f" while {place.doing}" if place.doing else ""
     return OutOfMemory(
-        f"{where()}out of memory{what} ({describe(error)}); try a smaller training.batch_size, "
+        f"{where()}out of memory{activity} ({describe(error)}); try a smaller training.batch_size, "
         "training.eval_batch_size or training.max_length, fewer --jobs, or a machine with more memory"
     )
 
 
 def is_of_the_machine(error: BaseException) -> bool:
-    """Whether the machine refuses something that no code can mend: a full disk, too little memory."""
-    refused = error if isinstance(error, OSError) else error_of_rust(error)
-    return (refused is not None and refused.errno in _MACHINE) or is_out_of_memory(error)
+    """Whether the machine caused the error: a full disk, too little memory."""
+    system = error if isinstance(error, OSError) else error_of_rust(error)
+    return (system is not None and system.errno in _MACHINE) or is_out_of_memory(error)
 
 
 def describe(error: BaseException) -> str:
-    """Type and text of any error, in one line of bounded length."""
+    """Return the type and the text of an error, in one line of limited length."""
     text = _text(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
@@ -148,25 +148,26 @@ def describe(error: BaseException) -> str:
 def _text(error: BaseException) -> str:
     try:
         text = " ".join(str(error).encode("utf-8", "backslashreplace").decode().split())
-    except Exception:  # noqa: BLE001 -- a stranger's exception may be broken too
+    except Exception:  # noqa: BLE001 -- a plugin's exception may be broken too
         return ""
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 class calling:  # noqa: N801 -- used as a keyword: with calling(owner, "loss()"):
-    """A block in which a plugin's code runs; what that prints goes to stderr.
+    """A block that runs a plugin's code; the plugin's stdout goes to stderr.
 
     Args:
         owner: The component, as :attr:`srframework.registry.registry.Registered.owner`; empty: nothing changes.
-        what: What of it is called: ``"loss()"``.
-        passing: Further exceptions that are the caller's to handle.
+        method: The method or the operation: ``"loss()"``.
+        passing: Additional exceptions that the caller handles.
 
     Raises:
-        PluginError: The block raised anything but an error of our tree, an interrupt, or an error of the machine.
+        PluginError: The block raised an exception that is not an error of srframework, an interrupt, an error of the
+            machine, or one of ``passing``.
     """
 
-    def __init__(self, owner: str, what: str, passing: tuple[type[BaseException], ...] = ()) -> None:
-        self._owner, self._what, self._passing = owner, what, passing
+    def __init__(self, owner: str, method: str, passing: tuple[type[BaseException], ...] = ()) -> None:
+        self._owner, self._method, self._passing = owner, method, passing
 
     def __enter__(self) -> None:
         if self._owner:
@@ -182,48 +183,48 @@ class calling:  # noqa: N801 -- used as a keyword: with calling(owner, "loss()")
             return
         if not is_of_the_machine(error):
             owner = self._owner_of(error)
-            raise PluginError(f"{where()}{owner}: its {self._what} fails: {describe(error)}") from error
+            raise PluginError(f"{where()}{owner}: its {self._method} fails: {describe(error)}") from error
 
     def _owner_of(self, _error: BaseException) -> str:
         return self._owner
 
 
 class calling_model(calling):  # noqa: N801 -- as above
-    """A block in which a model or tokenizer runs: a backbone made it, and a pruner may have changed it.
+    """A block that runs a model or a tokenizer. A backbone created it, and a pruner may have changed it.
 
     Args:
-        what: What of it is called: ``"forward pass"``.
+        operation: The operation: ``"forward pass"``.
     """
 
-    def __init__(self, what: str) -> None:
-        super().__init__(_place.get().model, what)
+    def __init__(self, operation: str) -> None:
+        super().__init__(_place.get().model, operation)
 
     def _owner_of(self, error: BaseException) -> str:
-        return _culprit(error) or self._owner
+        return _owner_in_traceback(error) or self._owner
 
 
-def expect(holds: bool, owner: str, what: str, expected: str, got: object) -> None:
-    """Refuse what a plugin's code gave back.
+def expect(is_valid: bool, owner: str, method: str, expected: str, got: object) -> None:
+    """Refuse an invalid result of a plugin's method.
 
     Raises:
-        PluginError: It does not hold.
+        PluginError: ``is_valid`` is False.
     """
-    if not holds:
+    if not is_valid:
         shown = got if isinstance(got, str) else kind_of(got)
-        raise PluginError(f"{where()}{owner}: its {what} must return {expected} (got {shown})")
+        raise PluginError(f"{where()}{owner}: its {method} must return {expected} (got {shown})")
 
 
 def kind_of(value: object) -> str:
-    """The type of a value, for messages."""
+    """Describe the type of a value, for messages."""
     return "None" if value is None else f"a value of type {type(value).__name__}"
 
 
 def validated(model: type[OptionsT], table: Any, owner: str | None) -> OptionsT:
-    """A table as options, which belong to the component ``owner``, or to us where that is None.
+    """Convert a table to options of the component ``owner``; None: options of the core.
 
     Raises:
-        ValidationError: The table is wrong.
-        PluginError: The options are: a validator raises what it should not, or a default is not valid.
+        ValidationError: The table is not valid.
+        PluginError: The options class is wrong: a validator raises another exception, or a default is not valid.
     """
     with calling(owner or "", "check of its options", passing=(ValidationError,)):
         try:
@@ -237,10 +238,6 @@ def validated(model: type[OptionsT], table: Any, owner: str | None) -> OptionsT:
             raise
 
 
-Check = Callable[[Any, str, str], Any]
-"""Checks what a method gave: takes it, the owner, and the method's name for messages; gives it back."""
-
-
 def owner_of(component: object) -> str:
-    """The owner of a guarded component, for messages; empty for any other object."""
+    """Return the owner of a guarded component, for messages; empty for any other object."""
     return str(getattr(component, "guarded_owner", ""))

@@ -1,6 +1,6 @@
-"""Files that are whole or not there: written under a temporary name, brought to the disk, then renamed.
+"""Atomic files: complete or absent. Each is written under a temporary name, synced to the disk, then renamed.
 
-Reading never waits and is bounded: what stands where a file is expected may be a pipe, a device, or far too large.
+Reading never blocks and has a size limit: a path may name a pipe, a device, or a file that is far too large.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from typing import Any
 from srframework.errors import NoFile
 
 _NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES)
-"""What a file system says that cannot link: another device, none of its kind, too many of one file."""
+"""Errors of a file system that cannot link: other device, links not supported, too many links."""
 
 
 _TEMPORARY = ".srframework-"
-"""How the names of all temporary files and directories begin."""
+"""Prefix of the names of all temporary files and directories."""
 
 MOST = 64 << 20
-"""Bytes of the largest JSON or text file that is read."""
+"""Maximum size of a JSON or text file that is read, in bytes."""
 
 _KINDS = {
     stat.S_IFDIR: "a directory",
@@ -40,13 +40,13 @@ _KINDS = {
 
 
 def open_file(path: Path | str) -> BufferedReader:
-    """Open a regular file to read its bytes; never waits.
+    """Open a regular file to read its bytes; never blocks.
 
     Raises:
-        OSError: It cannot be read, or is no regular file; ``strerror`` says which.
+        OSError: The file cannot be read, or is not a regular file; ``strerror`` says which.
     """
-    _require_regular(os.stat(path), path)  # a device may act on being opened
-    file = open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb")  # noqa: SIM115 -- the caller's
+    _require_regular(os.stat(path), path)  # opening a device may have an effect
+    file = open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb")  # noqa: SIM115 -- the caller closes it
     try:
         _require_regular(os.fstat(file.fileno()), path)
     except OSError:
@@ -62,10 +62,10 @@ def _require_regular(found: os.stat_result, path: Path | str) -> None:
 
 
 def read_bytes(path: Path | str, most: int | None = MOST) -> bytes:
-    """What is in a regular file of at most so many bytes; None for any.
+    """Read a regular file of at most ``most`` bytes; None: of any size.
 
     Raises:
-        OSError: It cannot be read, is no regular file, or is larger; ``strerror`` says which.
+        OSError: The file cannot be read, is not a regular file, or is larger; ``strerror`` says which.
     """
     with open_file(path) as file:
         if most is not None and os.fstat(file.fileno()).st_size > most:
@@ -74,30 +74,30 @@ def read_bytes(path: Path | str, most: int | None = MOST) -> bytes:
 
 
 def read_text(path: Path | str, most: int = MOST) -> str:
-    """What is in a UTF-8 file; as :func:`read_bytes`.
+    """Read a UTF-8 file; see :func:`read_bytes`.
 
     Raises:
-        OSError: It cannot be read.
-        UnicodeDecodeError: It is not UTF-8.
+        OSError: The file cannot be read.
+        UnicodeDecodeError: The file is not UTF-8.
     """
     return read_bytes(path, most).decode("utf-8")
 
 
 def read_json(path: Path | str, most: int = MOST) -> Any:
-    """The value in a JSON file.
+    """Read the value in a JSON file.
 
     Raises:
-        OSError: It cannot be read; see :func:`read_bytes`.
-        ValueError: It is no JSON, has NaN or infinity in it, or is nested too deeply.
+        OSError: The file cannot be read; see :func:`read_bytes`.
+        ValueError: It is not JSON, contains NaN or infinity, or is nested too deeply.
     """
     return parse_json(read_text(path, most))
 
 
 def parse_json(text: str) -> Any:
-    """The value that a text is in JSON.
+    """Parse a JSON text.
 
     Raises:
-        ValueError: It is no JSON, has NaN or infinity in it, or is nested too deeply.
+        ValueError: It is not JSON, contains NaN or infinity, or is nested too deeply.
     """
     try:
         return json.loads(text, parse_constant=_no_number)
@@ -106,10 +106,10 @@ def parse_json(text: str) -> Any:
 
 
 def append(path: Path) -> int:
-    """Open a file to add to its end, made where there is none, and give its descriptor; never waits.
+    """Open a file for appending, create it if it does not exist, and return its descriptor; never blocks.
 
     Raises:
-        OSError: It cannot be written, or is a pipe that nobody reads.
+        OSError: The file cannot be written, or is a pipe without a reader.
     """
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0), 0o666)
 
@@ -119,7 +119,7 @@ def _no_number(word: str) -> Any:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link, or a directory with all that is in it; nothing where there is none."""
+    """Remove a file, a link, or a directory with its content; do nothing if the path does not exist."""
     with contextlib.suppress(FileNotFoundError):
         if stat.S_ISDIR(os.lstat(path).st_mode):
             shutil.rmtree(path)
@@ -128,24 +128,24 @@ def remove(path: Path) -> None:
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether it is something that a process has not brought to its name, or never will, since it was killed."""
+    """Whether it is a temporary file or directory of a process that is writing it or was killed."""
     return path.name.startswith(_TEMPORARY)
 
 
 @contextmanager
 def atomic_file(path: Path, written: Callable[[Path], None] = lambda _: None) -> Iterator[Path]:
-    """A temporary path beside ``path``, which becomes ``path`` if the block ends well; power may fail at any time.
+    """Yield a temporary path beside ``path`` and rename it to ``path`` if the block succeeds; safe at a power failure.
 
     Args:
-        path: Of the file.
-        written: Called with the temporary path once all of it is on the disk, before it has its name.
+        path: Path of the file.
+        written: Called with the temporary path after the sync to the disk, before the rename.
     """
     handle, name = tempfile.mkstemp(prefix=_prefix(path), dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        _permit(temporary)
+        _set_usual_mode(temporary)
         sync(temporary)
         written(temporary)
         os.replace(temporary, path)
@@ -156,14 +156,14 @@ def atomic_file(path: Path, written: Callable[[Path], None] = lambda _: None) ->
 
 @contextmanager
 def atomic_directory(path: Path, written: Callable[[Path], None] = lambda _: None) -> Iterator[Path]:
-    """A temporary directory beside ``path``, which becomes ``path`` if the block ends well; power may fail at any
-    time. ``written``: as for :func:`atomic_file`."""
+    """Yield a temporary directory beside ``path`` and rename it to ``path`` if the block succeeds; safe at a power
+    failure. ``written``: as for :func:`atomic_file`."""
     temporary = Path(tempfile.mkdtemp(prefix=_prefix(path), dir=path.parent))
     try:
         yield temporary
         for folder, _, names in os.walk(temporary):
             for each in (folder, *(os.path.join(folder, name) for name in names)):
-                _permit(Path(each))
+                _set_usual_mode(Path(each))
         sync_tree(temporary)
         written(temporary)
         os.rename(temporary, path)
@@ -173,7 +173,7 @@ def atomic_directory(path: Path, written: Callable[[Path], None] = lambda _: Non
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8, atomically; a file that says so already is left as it is."""
+    """Write ``text`` as UTF-8, atomically; a file that already has this content stays unchanged."""
     with contextlib.suppress(OSError):
         if read_bytes(path, len(text.encode())) == text.encode():
             return
@@ -182,29 +182,29 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as indented JSON, atomically; NaN and infinity are refused."""
+    """Write ``value`` as indented JSON, atomically; refuse NaN and infinity."""
     write_text(path, json_text(value))
 
 
 def json_text(value: Any) -> str:
-    """``value`` as indented JSON; NaN and infinity are refused."""
+    """Return ``value`` as indented JSON; refuse NaN and infinity."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def sync(path: Path) -> None:
-    """Bring a file, or the names in a directory, to the disk."""
+    """Sync a file, or the names in a directory, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that knows no fsync of directories
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # no fsync of directories
             raise
     finally:
         os.close(handle)
 
 
 def sync_tree(path: Path) -> None:
-    """Bring a directory and everything in it to the disk."""
+    """Sync a directory and its content to the disk."""
     for folder, _, names in os.walk(path):
         for name in names:
             file = Path(folder, name)
@@ -214,11 +214,11 @@ def sync_tree(path: Path) -> None:
 
 
 def link_tree(source: Path, target: Path) -> None:
-    """Have every file of ``source`` in ``target`` too; see :func:`link_file`.
+    """Link every file of ``source`` into ``target``; see :func:`link_file`.
 
     Args:
         source: A directory.
-        target: Made where it is not there; files in it that ``source`` does not have stay.
+        target: Created if it does not exist; its other files stay.
     """
     for folder, _, names in os.walk(source):
         place = target / Path(folder).relative_to(source)
@@ -228,9 +228,9 @@ def link_tree(source: Path, target: Path) -> None:
 
 
 def link_file(source: Path, target: Path) -> None:
-    """Have one file at two paths: hard-linked, or copied where links are impossible; never half of it.
+    """Hard-link a file to a second path, atomically; copy it if links are not possible.
 
-    A ``target`` that is the same file already is left as it is; any other is replaced.
+    A ``target`` that already is the same file stays; any other is replaced.
     """
     if _same(source, target):
         return
@@ -266,21 +266,21 @@ def _prefix(path: Path) -> str:
     return f"{_TEMPORARY}{os.fsdecode(os.fsencode(path.name)[:100])}."
 
 
-def _permit(path: Path) -> None:
-    """Give a file or directory the mode that any program gives it: libraries that write temporary files, and
-    ``tempfile`` itself, keep others out."""
+def _set_usual_mode(path: Path) -> None:
+    """Set the usual mode of a new file or directory: ``tempfile``, and libraries that write temporary files, deny
+    access to other users."""
     mode = os.lstat(path).st_mode
     if stat.S_ISDIR(mode):
-        os.chmod(path, mode & 0o7000 | 0o777 & ~umask())  # what a shared directory hands on to those in it stays
+        os.chmod(path, mode & 0o7000 | 0o777 & ~umask())  # keep setgid and sticky bits
     elif stat.S_ISREG(mode):
         os.chmod(path, 0o666 & ~umask())
 
 
 def umask() -> int:
-    """The umask of this process."""
+    """Return the umask of this process."""
     with contextlib.suppress(OSError, ValueError, StopIteration):
         lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
         return int(next(line for line in lines if line.startswith("Umask:")).split()[1], 8)
-    mask = os.umask(0)  # for a moment another thread sees it
+    mask = os.umask(0)  # other threads see 0 for a moment, so this is the second choice
     os.umask(mask)
     return mask

@@ -1,6 +1,6 @@
-"""Training with a mask that stays as it is: what a train stage does, and what pruners do that score, prune and train.
+"""Training with a fixed mask: for train stages, and for pruners that score, prune and train.
 
-A pruner that only says how it scores the entries is a :class:`ScoringPruner`.
+A pruner that only defines scores of the entries is a :class:`ScoringPruner`.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from srframework.masks import Mask, Scope, keep_highest, weight_of
 class FixedMask(Pruner):
     """A_L(f(m ⊙ θ)): every weight is trained, and pruned entries stay exactly 0.
 
-    The gradient of a pruned entry is 0, as it is where the forward pass multiplies by m;
-    and whatever the optimizer makes of that, the entry is 0 again after the step.
+    The gradient of a pruned entry is set to 0, as if the forward pass multiplied by m, and the entry itself is set
+    to 0 after each optimizer step.
 
     Args:
-        options: Of the pruner that builds on this, if one does.
+        options: Options of the pruner that derives from this class, if any.
         mask: m; None for a dense model.
     """
 
     def __init__(self, options: Any = None, mask: Mask | None = None) -> None:
         super().__init__(options)
         self._mask = mask if mask is not None else Mask({})
-        self._held: list[tuple[Tensor, Tensor]] = []
+        self._pruned: list[tuple[Tensor, Tensor]] = []
         self._model: nn.Module | None = None
 
     def attach(self, network: Network, total_steps: int) -> None:
@@ -42,48 +42,48 @@ class FixedMask(Pruner):
         self.hold(self._mask)
 
     def hold(self, mask: Mask) -> None:
-        """Prune to ``mask``, and keep it from here on."""
+        """Prune to ``mask``, and use it from now on."""
         assert self._model is not None, "attach comes first"
         mask.apply_(self._model)
         self._mask = mask
         weights = {name: weight_of(self._model, name) for name in mask}
-        self._held = [(weight, ~mask[name].to(weight.device)) for name, weight in weights.items()]
+        self._pruned = [(weight, ~mask[name].to(weight.device)) for name, weight in weights.items()]
 
     def parameters(self) -> list[nn.Parameter]:
-        """All parameters of the model that want a gradient."""
+        """All parameters of the model that require a gradient."""
         assert self._model is not None, "attach comes first"
         return [parameter for parameter in self._model.parameters() if parameter.requires_grad]
 
     def before_step(self, step: int) -> None:
         """Set the gradients of pruned entries to 0."""
-        for weight, pruned in self._held:
+        for weight, pruned in self._pruned:
             if weight.grad is not None:
                 weight.grad.masked_fill_(pruned, 0.0)
 
     def after_step(self, step: int) -> None:
         """Set the pruned entries to 0."""
-        for weight, pruned in self._held:
+        for weight, pruned in self._pruned:
             weight.data.masked_fill_(pruned, 0.0)
 
     def masks(self) -> Mask:
-        """The mask that is held."""
+        """The current mask."""
         return self._mask
 
 
 class ScoringPruner(FixedMask):
-    """Prune the entries with the lowest scores, and train the others. A subclass says how it scores::
+    """Prune the entries with the lowest scores, and train the others. A subclass defines the scores::
 
         class Mine(ScoringPruner):
             def scores(self, weights):
                 return {name: weight.abs() for name, weight in weights.items()}
 
-    The model is pruned once, before any training, to the ``sparsity`` of the options; or, where :meth:`phases` gives
-    phases with levels, at the beginning of each of these. Entries that are pruned stay pruned.
+    The model is pruned once, before any training, to the ``sparsity`` of the options. If :meth:`phases` returns
+    phases with levels, it is pruned at the beginning of each of them instead. Pruned entries stay pruned.
 
     Args:
-        options: Of the pruner; with ``sparsity``, a fraction in [0, 1), where no phase has a level.
-        parts: Which matrices are pruned: those of these parts, of :data:`srframework.contracts.PARTS`.
-        scope: Over what a sparsity is counted.
+        options: Options of the pruner; with ``sparsity``, a fraction in [0, 1), unless a phase has a level.
+        parts: The parts of the model whose matrices are pruned, from :data:`srframework.contracts.PARTS`.
+        scope: Whether each matrix has the sparsity, or all of them together.
     """
 
     def __init__(self, options: Any, parts: Collection[str] = COUNTED_PARTS, scope: Scope = "local") -> None:
@@ -92,32 +92,32 @@ class ScoringPruner(FixedMask):
 
     @abstractmethod
     def scores(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """How much each entry is worth; the lowest are pruned.
+        """Score each entry; the lowest scores are pruned.
 
         Args:
-            weights: The matrices as they are now, by the name of their module, ``(d_out, d_in)``. Read only.
+            weights: The current matrices, by the name of their module, ``(d_out, d_in)``. Read only.
 
         Returns:
             Tensors of the same names and shapes, floating, all on one device.
         """
 
     def attach(self, network: Network, total_steps: int) -> None:
-        """Take the matrices; prune them, where no phase does."""
+        """Attach to the matrices; prune them, unless a phase does."""
         super().attach(network, total_steps)
         self._matrices = network.matrices(self._parts)
         if all(phase.level is None for phase in self.phases(total_steps)):
             self.hold(self.pruned_to(self.options.sparsity))
 
     def begin(self, phase: Phase, step: int) -> None:
-        """Prune to the level of the phase, if it has one."""
+        """Prune to the level of the phase, if any."""
         if phase.level is not None:
             self.hold(self.pruned_to(phase.level))
 
     def pruned_to(self, level: float) -> Mask:
-        """What a prune of the weights as they are now leaves of the entries that remain; changes nothing.
+        """Return the mask that pruning the current weights to ``level`` would give; changes nothing.
 
         Raises:
-            ValueError: The scores are not of the names and shapes of the weights; says which.
+            ValueError: The scores lack a matrix or have another shape; names the matrix.
         """
         scores = self.scores(self._matrices)
         for name, weight in self._matrices.items():
@@ -133,5 +133,5 @@ class ScoringPruner(FixedMask):
         return {f"{name}.mask": kept.clone() for name, kept in self.masks().items()}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Hold the mask of the state; entries that are pruned are 0 again."""
+        """Use the mask of the state, and set its pruned entries to 0."""
         self.hold(Mask({name: state[f"{name}.mask"] for name in self._matrices if f"{name}.mask" in state}))

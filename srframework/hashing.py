@@ -15,56 +15,57 @@ from srframework.files import open_file
 
 
 def digest(document: Any) -> str:
-    """SHA-256 of a JSON value; the order of keys does not count."""
+    """Return the SHA-256 of a JSON value, independent of the order of its keys."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def sha256(path: Path) -> str:
-    """The hash of what is in a file now.
+    """Return the hash of the current content of a file.
 
     Raises:
-        OSError: It cannot be read, or is no regular file.
+        OSError: The file cannot be read, or is not a regular file.
     """
     with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 _SETTLED = 2 * 10**9
-"""Nanoseconds after which a file that is written again has another time, on every file system."""
+"""Nanoseconds after which a second write changes the time of a file on every file system."""
 
-_known: dict[str, tuple[tuple[int, ...], str]] = {}
-"""Path -> how the file looked, and its hash; a file is not read again while it looks so."""
+_cached: dict[str, tuple[tuple[int, ...], str]] = {}
+"""Path -> stat fields and hash of the file; it is not read again while the stat fields stay the same."""
 
 
 def file_digest(path: str | Path) -> str:
-    """The hash of an input file, which is read again only if its size or times changed; for damage, see :func:`sha256`.
+    """Return the hash of an input file. The file is read again only if its size or times changed, so this does not
+    detect damage; :func:`sha256` does.
 
     Raises:
-        OSError: It cannot be read, or is no regular file.
+        OSError: The file cannot be read, or is not a regular file.
     """
     place = os.path.realpath(path)
-    handle = os.open(place, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a FIFO is not waited for
+    handle = os.open(place, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # do not wait for a FIFO
     with os.fdopen(handle, "rb") as file:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
             raise OSError(f"expected a regular file, got another kind: {path}")
-        look = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-        if (before := _known.get(place)) is not None and before[0] == look:
+        stats = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        if (before := _cached.get(place)) is not None and before[0] == stats:
             return before[1]
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         after = os.fstat(handle)
-    unchanged = look == (after.st_dev, after.st_ino, after.st_size, after.st_mtime_ns, after.st_ctime_ns)
-    if unchanged and time.time_ns() - max(look[3], look[4]) > _SETTLED:
-        _known[place] = look, digest
+    unchanged = stats == (after.st_dev, after.st_ino, after.st_size, after.st_mtime_ns, after.st_ctime_ns)
+    if unchanged and time.time_ns() - max(stats[3], stats[4]) > _SETTLED:
+        _cached[place] = stats, digest
     return digest
 
 
 def directory_digest(path: str | Path) -> str:
-    """The hash of the names and the content of all files in a directory.
+    """Return the hash of the names and the content of all files in a directory.
 
     Raises:
-        OSError: One of them cannot be read.
+        OSError: A file cannot be read.
     """
 
     def refuse(error: OSError) -> None:

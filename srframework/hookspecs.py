@@ -1,4 +1,4 @@
-"""The hooks. Implement any of them in a module, and name the module in an entry point.
+"""The hooks for plugins. Implement any of them in a module, and name the module in an entry point.
 
 ::
 
@@ -13,10 +13,10 @@
     def srframework_pruners():
         return [Component(name="mine", options=MyOptions, factory="my_plugin.pruner:Mine", summary="...", source="...")]
 
-A hook returns what exists, and builds nothing: it is called by every command, so a
-plugin's module must import without torch. A hook that raises disables its plugin alone.
+A hook only lists components and builds nothing. Every command calls it, so a
+plugin's module must not import torch. A hook that raises disables only its own plugin.
 
-Commands are registered by :func:`srframework_register_commands`, all other things as components.
+:func:`srframework_register_commands` registers commands; the other hooks register components.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def srframework_launchers() -> Iterable[Component]:
 def srframework_register_commands(cli: click.Group) -> None:
     """Add commands to the command line: ``@cli.command()``, ``@cli.group()`` or ``cli.add_command(...)``.
 
-    ``cli`` has no other commands in it. A command that has the name of a built-in one disables the plugin. What a
-    command needs beyond click, it imports when it runs. It prints results on stdout, everything else on stderr, and
+    ``cli`` contains no other commands. A command with the name of a built-in one disables the plugin. A command
+    imports everything except click when it runs. It prints results on stdout and everything else on stderr, and
     raises an error of :mod:`srframework.errors`, or ``click.UsageError``, for a mistake of the user.
     """

@@ -1,4 +1,4 @@
-"""Names that options give to what is read: a local directory, or something on the hub; light, for `validate`."""
+"""Sources that options name: a local directory or a name on the hub. Imports nothing heavy, for `validate`."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ _FILES = (
     *(".tsv", ".txt", ".csv", ".jsonl", ".json", ".toml", ".parquet", ".arrow", ".xlsx", ".xls", ".zip", ".gz", ".tgz"),
     *(".tar", ".bz2", ".xz", ".zst", ".7z", ".npy", ".npz", ".safetensors", ".bin", ".pt", ".ckpt", ".vec"),
 )
-"""Endings of files, which no data set and no model on the hub has."""
+"""Extensions of files; no name of a data set or model on the hub ends with one."""
 
 _FOLDERS = frozenset(
     "cache checkpoint checkpoints corpora corpus data dataset datasets download downloads experiments files home input "
     "inputs local mnt model models output outputs pretrained results root runs scratch shared store tmp usr var "
     "weights work workspace".split()
 )
-"""Usual names of local folders. The hub reserves some of them, and no data set or model that we know of has one of
-them as its owner."""
+"""Usual names of local folders. The hub reserves some of them, and no owner of a known data set or model has such a
+name."""
 
 
 @dataclass(frozen=True)
 class FileProblem:
-    """One thing that is wrong with a file or a directory that an option names.
+    """One problem with a file or a directory that an option names.
 
     Attributes:
-        key: The option, from the top of the component's table: ``("train", "path")``.
-        message: What was expected, where, and what was found.
-        nearest: The nearest valid name, if one is near.
+        key: The option, relative to the component's table: ``("train", "path")``.
+        message: A sentence: expected, place, found.
+        nearest: The nearest valid name, if one is similar.
     """
 
     key: tuple[str | int, ...]
@@ -43,11 +43,11 @@ class FileProblem:
 
 
 def is_path_like(name: str) -> bool:
-    r"""Whether an option that takes a directory or a name on the hub means a path, whether or not it exists.
+    r"""Whether an option that accepts a directory or a name on the hub means a path; the path need not exist.
 
-    The hub knows ``name`` and ``owner/name``, of letters, digits, ``-``, ``_`` and ``.``. A path is everything that
-    has another form (absolute; beginning with ``.`` or ``~``; with ``\``, spaces, or more than one ``/``), what ends
-    as a file does, and ``first/second`` where ``first`` is a directory here or has the usual name of a local folder,
+    Names on the hub are ``name`` and ``owner/name``, of letters, digits, ``-``, ``_`` and ``.``. These are paths: any
+    other form (absolute; beginning with ``.`` or ``~``; with ``\``, spaces, or more than one ``/``), a name with the
+    extension of a file, and ``first/second`` if ``first`` is a local directory or a usual name of a local folder,
     such as ``data`` or ``models``.
 
     >>> is_path_like("./mnli"), is_path_like("data/MNLI"), is_path_like("glue/mnli"), is_path_like("bert-base-uncased")
@@ -61,21 +61,21 @@ def is_path_like(name: str) -> bool:
     return len(parts) == 2 and (parts[0].lower() in _FOLDERS or os.path.isdir(parts[0]))
 
 
-def directory_problem(name: str, what: str, key: tuple[str | int, ...] = ()) -> FileProblem | None:
-    """What is wrong with the value of an option that takes a local directory or a name on the hub.
+def directory_problem(name: str, expected: str, key: tuple[str | int, ...] = ()) -> FileProblem | None:
+    """Check the value of an option that accepts a local directory or a name on the hub.
 
     Args:
         name: The value.
-        what: What should be there, for the message: ``"Data set"``, ``"Model"``.
+        expected: The expected content, for the message: ``"Data set"``, ``"Model"``.
         key: The option.
 
     Returns:
-        None for a directory that can be read, and for a name that may be on the hub. A path that is not there is a
+        None for a readable directory, and for a name that may be on the hub. A path that does not exist is a
         problem: it is not looked up on the hub.
     """
 
     def problem(reason: str, near: str | None = None) -> FileProblem:
-        return FileProblem(key, f"{what} not found: {shorten(name, 200)} {reason}", near)
+        return FileProblem(key, f"{expected} not found: {shorten(name, 200)} {reason}", near)
 
     try:
         if os.path.isdir(name):
@@ -86,18 +86,18 @@ def directory_problem(name: str, what: str, key: tuple[str | int, ...] = ()) -> 
             return problem(f"is {kind} (relative to {os.getcwd()}).")
         if not is_path_like(name):
             return None
-    except (OSError, ValueError) as error:  # a name that no file can have
+    except (OSError, ValueError) as error:  # no file can have this name
         return problem(f"is not the name of a directory: {getattr(error, 'strerror', None) or error}.")
     if not name.strip():
         return problem("is empty; expected a local directory or a name on the hub.")
     if name.startswith("~"):
-        return problem("is not a local directory: '~' has no special meaning here; write the whole path.")
+        return problem("is not a local directory: '~' has no special meaning here; write the complete path.")
     where = "" if os.path.isabs(name) else f" (relative to {os.getcwd()})"
     return problem(f"is not a local directory{where}, and a path is not looked up on the hub.", _beside(name))
 
 
 def _beside(name: str) -> str | None:
-    """The directory that is there, and has most nearly this path."""
+    """Return the existing directory with the most similar name."""
     path = Path(name)
     try:
         with os.scandir(path.parent) as entries:

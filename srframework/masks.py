@@ -1,4 +1,4 @@
-"""m: a mask as a value. Make it from scores, pack it, save it, compare it, lay it over a model.
+"""m: a mask as a value. Compute it from scores, save it, compare it, apply it to a model.
 
 Shapes: a matrix is ``(d_out, d_in)``, the weight of one linear module.
 """
@@ -23,14 +23,13 @@ from srframework.files import atomic_file
 _FORMAT = "srframework-mask-1"
 
 Scope = Literal["local", "global"]
-"""Over what a sparsity is counted: each matrix by itself, or all of them together."""
+"""Whether each matrix has the sparsity (``"local"``), or all matrices together have it (``"global"``)."""
 
 
 class Mask(Mapping[str, Tensor]):
-    """Which entries of each matrix are kept: module name -> bool tensor, ``True`` keeps.
+    """The entries of each matrix that are kept: module name -> bool tensor, ``True`` keeps.
 
-    A value: immutable by convention, on the CPU, ordered by name. Matrices that it does not
-    name are not pruned.
+    Immutable by convention, on the CPU, ordered by name. Other matrices are not pruned.
 
     Raises:
         TypeError: A tensor is not bool; names the matrix.
@@ -62,25 +61,25 @@ class Mask(Mapping[str, Tensor]):
 
     @property
     def entries(self) -> int:
-        """Entries of all its matrices: the denominator of :attr:`sparsity`."""
+        """Number of entries of all its matrices: the denominator of :attr:`sparsity`."""
         return sum(matrix.numel() for matrix in self.values())
 
     @property
     def pruned(self) -> int:
-        """Entries that it prunes."""
+        """Number of pruned entries."""
         return sum(int((~matrix).sum()) for matrix in self.values())
 
     @property
     def sparsity(self) -> float:
-        """Share of the entries of its own matrices that it prunes, in [0, 1]; 0 if it has none. A model's sparsity
-        has another denominator, :meth:`srframework.Network.counted`, whatever matrices a mask is over."""
+        """Fraction of the entries of its own matrices that are pruned, in [0, 1]; 0 if it has none. A model's sparsity
+        has another denominator, :meth:`srframework.Network.counted`, for every mask."""
         return self.pruned / self.entries if self.entries else 0.0
 
     def agreement(self, other: Mask) -> float:
-        """Jaccard index of what two masks keep, in [0, 1]: kept by both / kept by either.
+        """Return the Jaccard index of the kept entries of two masks, in [0, 1]: kept by both / kept by either.
 
         Raises:
-            ValueError: They are not over the same matrices; names the first that differs.
+            ValueError: The masks have different matrices; names the first that differs.
         """
         _require_same_matrices(self, other)
         both = sum(int((self[name] & other[name]).sum()) for name in self)
@@ -91,7 +90,7 @@ class Mask(Mapping[str, Tensor]):
         """Set the pruned weights of ``model`` to exactly 0, in place.
 
         Raises:
-            ValueError: The model has no such matrix, or one of another shape; names it.
+            ValueError: The model lacks a matrix, or its matrix has another shape; names the matrix.
         """
         for name, matrix in self.items():
             weight = weight_of(model, name)
@@ -101,7 +100,7 @@ class Mask(Mapping[str, Tensor]):
                 weight.masked_fill_(~matrix.to(weight.device), 0.0)
 
     def digest(self) -> str:
-        """SHA-256 of names, shapes and bits, in hexadecimal: equal masks have equal digests."""
+        """Return the SHA-256 of names, shapes and bits, in hexadecimal: equal masks have equal digests."""
         sha = hashlib.sha256()
         for name, matrix in self.items():
             sha.update(f"{name}:{tuple(matrix.shape)};".encode())
@@ -109,19 +108,19 @@ class Mask(Mapping[str, Tensor]):
         return sha.hexdigest()
 
     def save(self, path: Path) -> None:
-        """Write the mask, one bit an entry, as safetensors; atomically."""
+        """Write the mask as safetensors, one bit per entry, atomically."""
         shapes = json.dumps({name: list(matrix.shape) for name, matrix in self.items()})
         with atomic_file(path) as temporary:
             packed = {name: _pack(matrix) for name, matrix in self.items()}
-            # One key: safetensors writes several in an order that changes from call to call.
+            # Only one key: safetensors writes several in an order that changes with each call.
             save_file(packed, temporary, metadata={_FORMAT: shapes})
 
     @classmethod
     def load(cls, path: Path) -> Mask:
-        """Read what :meth:`save` wrote.
+        """Read a mask that :meth:`save` wrote.
 
         Raises:
-            DataError: The file is missing, damaged, or no mask.
+            DataError: The file is missing, damaged, or not a mask.
         """
         try:
             with safe_open(path, framework="pt") as file:
@@ -133,17 +132,17 @@ class Mask(Mapping[str, Tensor]):
                 return cls({name: _unpack(file.get_tensor(name), shape) for name, shape in shapes.items()})
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: expected a mask, which cannot be read: {error}") from error
-        except Exception as error:  # safetensors raises its own class, which is a plain Exception
+        except Exception as error:  # safetensors' own class derives from Exception
             if isinstance(error, DataError):
                 raise
             raise DataError(f"{path}: expected a mask, got a damaged file: {error}") from error
 
 
 def weight_of(model: nn.Module, name: str) -> Tensor:
-    """The weight matrix of the module ``name``; as the forward pass sees it, where it is parametrised.
+    """Return the weight matrix of the module ``name``. If it is parametrised, return the value of the forward pass.
 
     Raises:
-        ValueError: The model has no such module, or it has no weight; names it.
+        ValueError: The module does not exist or has no weight; names it.
     """
     try:
         weight = model.get_submodule(name).weight
@@ -154,13 +153,13 @@ def weight_of(model: nn.Module, name: str) -> Tensor:
 
 
 def sparsity(matrices: Mapping[str, Tensor]) -> float:
-    """Share of the entries of all ``matrices`` that are exactly 0, in [0, 1]; 0 if there are none."""
+    """Return the fraction of the entries of all ``matrices`` that are exactly 0, in [0, 1]; 0 without entries."""
     entries = sum(matrix.numel() for matrix in matrices.values())
     return sum(int((matrix == 0).sum()) for matrix in matrices.values()) / entries if entries else 0.0
 
 
 def pruned_count(sparsity: float, entries: int) -> int:
-    """How many of ``entries`` a sparsity in [0, 1) prunes: the nearest whole number, half to even.
+    """Return the number of ``entries`` that a sparsity in [0, 1) prunes: rounded to an integer, half to even.
 
     Raises:
         ValueError: ``sparsity`` outside [0, 1); shows the value.
@@ -179,8 +178,8 @@ def mark_lowest(values: Tensor, count: int, tie_break: Tensor | None = None) -> 
     Args:
         values: Any shape. Read only.
         count: In [0, entries].
-        tie_break: Of the same shape: among equal values, the entries with the lower ``tie_break``
-            are marked; among equals in both, those with the higher flat index.
+        tie_break: Of the same shape. Among equal values, the entries with the lower ``tie_break``
+            are marked; if these are equal too, those with the higher flat index.
 
     Returns:
         Bool tensor of the same shape and device; exactly ``count`` entries are ``True``.
@@ -197,7 +196,7 @@ def mark_lowest(values: Tensor, count: int, tie_break: Tensor | None = None) -> 
     marked = flat < threshold
     ties = (flat == threshold).nonzero().squeeze(1)
     wanted = count - int(marked.sum())
-    # Selecting among the ties, again by the k-th value, is cheap where sorting them is not.
+    # kthvalue again: sorting the ties would be slow.
     chosen = ties[-wanted:] if tie_break is None else ties[mark_lowest(tie_break.reshape(-1)[ties], wanted)]
     marked[chosen] = True
     return marked.reshape(values.shape)
@@ -209,15 +208,15 @@ def keep_highest(
     scope: Scope = "local",
     remaining: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
-    """Keep the entries with the highest scores, of each matrix or of all together.
+    """Keep the entries with the highest scores, in each matrix or in all matrices together.
 
     Args:
-        scores: Any shapes, floating, on one device; such as the magnitudes of the weights. Read only.
-        sparsity: Fraction to prune of the entries of each matrix, or of the N of all, in [0, 1).
-        scope: ``"local"``: each matrix has the sparsity; ``"global"``: all of them together have it and are ranked as
-            one, in the order in which they are given.
-        remaining: Bool, of the same names and shapes: what earlier prunes have left. The other entries are pruned
-            first, whatever their scores; None: there was no prune.
+        scores: Any shapes, floating, on one device, e.g. the magnitudes of the weights. Read only.
+        sparsity: Fraction to prune of the n entries of each matrix, or of the N entries of all, in [0, 1).
+        scope: ``"local"``: each matrix has the sparsity; ``"global"``: all matrices together have it and are ranked
+            as one, in their order in ``scores``.
+        remaining: Bool, of the same names and shapes: the entries that are not pruned yet. The other entries are
+            pruned first, whatever their scores; None: nothing is pruned yet.
 
     Returns:
         Bool tensors of the same shapes and device, in the order of ``scores``; ``True`` keeps. Exactly

@@ -1,4 +1,4 @@
-"""Values and names in messages: as in TOML, on one line, shortened; and the nearest valid choice."""
+"""Values and names for messages: in TOML form, on one line, shortened; and the nearest valid choice."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from collections.abc import Iterable, Iterator, Mapping
 
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:
-    """The choice most like ``word``, or None where none is near; nothing is near a word of hundreds of letters."""
-    return _nearest(word, tuple(choices)) if len(word) <= _LONGEST_WORD else None
+    """Return the choice most similar to ``word``; None if none is similar or ``word`` is longer than 200 characters."""
+    return _nearest(word, tuple(choices)) if len(word) <= _MAX_WORD else None
 
 
 def did_you_mean(near: str | None) -> str:
-    """The end of a message that offers what :func:`nearest` found; empty where it found nothing."""
+    """Return the end of a message that offers the result of :func:`nearest`; empty for None."""
     return f"; did you mean {shorten(near, 200)}?" if near else ""
 
 
-_LONGEST_WORD = 200
+_MAX_WORD = 200
 
 
 @functools.lru_cache(maxsize=1024)
 def _nearest(word: str, choices: tuple[str, ...]) -> str | None:
-    near = (choice for choice in choices if len(choice) <= _LONGEST_WORD)
+    near = (choice for choice in choices if len(choice) <= _MAX_WORD)
     close = difflib.get_close_matches(word, near, n=1, cutoff=0.6)
     return close[0] if close else None
 
 
 def listed(names: Iterable[object], most: int = 40) -> str:
-    """Names in a message, with commas between; of very many the first, and how many more there are."""
+    """Join names with commas for a message; after ``most`` names, give only the number of the others."""
     every = list(names)
     more = f" and {len(every) - most:,} more" if len(every) > most else ""
     return ", ".join(one_line(str(name), 100) for name in every[:most]) + more
 
 
 def one_line(text: str, limit: int = 2000) -> str:
-    """``text`` as it may stand in a message: in one line, without control characters, cut to ``limit`` characters."""
+    """Return ``text`` for a message: one line, without control characters, cut to ``limit`` characters."""
     shown = text[: limit + 1]
     shown = shown if shown.isprintable() else "".join(map(_printable, shown))
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
@@ -58,23 +58,23 @@ _MANY_DIGITS = 10**40
 
 
 def key_text(key: object, limit: int = 60) -> str:
-    """A key in a dotted key of a message: as it is where it is plain, else in quotes; cut to ``limit`` characters."""
+    """Return a part of a dotted key for a message, in quotes if it is not a plain key; cut to ``limit`` characters."""
     text = str(key)
     return text if _PLAIN_KEY.fullmatch(text) and len(text) <= limit else shorten(text, limit)
 
 
-_LONGEST_SHOWN = 400
+_MAX_SHOWN = 400
 
 
 def shorten_words(text: str) -> str:
-    """A message whose words, such as paths, are cut in the middle where they have thousands of characters."""
-    return re.sub(rf"\S{{{_LONGEST_SHOWN + 1},}}", lambda word: f"{word[0][:200]}…{word[0][-100:]}", text)
+    """Cut very long words of a message, such as paths, in the middle."""
+    return re.sub(rf"\S{{{_MAX_SHOWN + 1},}}", lambda word: f"{word[0][:200]}…{word[0][-100:]}", text)
 
 
 def shorten(value: object, limit: int = 60) -> str:
-    """``value`` as it is shown in a message: as in TOML, in one line, cut to ``limit`` characters.
+    """Return ``value`` for a message: in TOML form, in one line, cut to ``limit`` characters.
 
-    Strings are in single quotes, as TOML's literal strings, or in double quotes where only those can show them.
+    Strings are in single quotes, as TOML's literal strings, or in double quotes if single quotes are not possible.
     """
     text = ""
     for part in _toml(value, limit):
@@ -119,7 +119,7 @@ def _quoted(text: str) -> str:
 
 
 def count_text(count: int) -> str:
-    """A count for people: ``1,000,000``, or the power of ten where that has very many digits."""
+    """Format a count: ``1,000,000``, or a power of ten if it has very many digits."""
     return f"{count:,}" if count < _MANY_DIGITS else f"about 10^{int((count.bit_length() - 1) * math.log10(2))}"
 
 

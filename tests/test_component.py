@@ -110,7 +110,7 @@ def test_an_input_file_exists_when_the_options_are_made(tmp_path):
     there = tmp_path / "there"
     there.touch()
     assert Reads(path=str(there)).path == str(there)
-    with pytest.raises(ValidationError, match=r"a file that exists, seen from .* \(no such file\)"):
+    with pytest.raises(ValidationError, match=r"a file that exists, relative to .* \(no such file\)"):
         Reads(path=str(tmp_path / "gone"))
-    with pytest.raises(ValidationError, match=r"a file that exists, seen from .* \(a directory\)"):
+    with pytest.raises(ValidationError, match=r"a file that exists, relative to .* \(a directory\)"):
         Reads(path=str(tmp_path))

@@ -1,1 +1,1 @@
-"""Finding plugins, and name -> component. Imported by every room above; imports the contracts and what they rest on."""
+"""Discovery of plugins, and lookup of components by name. Imports only the contracts and the layers below them."""

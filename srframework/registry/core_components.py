@@ -1,4 +1,4 @@
-"""The components of the core itself, which no entry point names."""
+"""The components of the core itself, which has no entry point."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ LAUNCHERS = (
         name="local",
         options=Options,
         factory="srframework.sweeps.launchers.local:LocalLauncher",
-        summary="Jobs in processes of their own, on this machine.",
+        summary="Runs each job in its own process on this machine.",
         source="srframework",
     ),
     Component(
         name="serial",
         options=Options,
         factory="srframework.sweeps.launchers.serial:SerialLauncher",
-        summary="Jobs in this process, one after the other.",
+        summary="Runs jobs in this process, one after the other.",
         source="srframework",
     ),
 )

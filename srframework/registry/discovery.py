@@ -1,7 +1,7 @@
-"""Finding plugins, and keeping the broken ones from breaking anything else.
+"""Discovery of plugins. A broken plugin affects nothing else.
 
-pluggy's own loader stops at the first entry point that raises; here each is loaded by
-itself, in a manager of its own, and what goes wrong becomes one line.
+pluggy's own loader stops at the first entry point that raises. Here each entry point is loaded
+separately, with its own manager, and a failure becomes one line.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ GROUP = "srframework"
 
 @dataclass(frozen=True)
 class Plugin:
-    """One entry point, or the core itself, and what became of it.
+    """One entry point, or the core itself, and the result of loading it.
 
     Attributes:
         dist: Name of the distribution that registers it.
         version: Version of that distribution.
         name: Name of the entry point.
-        value: What the entry point names: ``"srf_pruners"``; of the core, ``"srframework"``.
+        value: Value of the entry point: ``"srf_pruners"``; ``"srframework"`` for the core.
         state: ``"loaded"``, ``"failed"`` or ``"blocked"``.
-        failure: Why it failed, in one line; empty otherwise.
+        failure: The reason of the failure, in one line; empty otherwise.
         components: ``(kind, component)`` pairs; empty unless loaded.
-        commands: Those that it adds to the command line; empty unless loaded.
-        code: The files of its code, as they were when it was loaded; None unless loaded.
-        lost: ``(kind, name)`` of the components that it had registered before it failed.
+        commands: Its commands for the command line; empty unless loaded.
+        code: The files of its code when it was loaded; None unless loaded.
+        lost: ``(kind, name)`` of the components that it registered before it failed.
     """
 
     dist: str
@@ -63,32 +63,32 @@ class Plugin:
     lost: frozenset[tuple[str, str]] = frozenset()
 
     def has(self, kind: str, name: str) -> bool:
-        """Whether a plugin that is not loaded would have a component of this bare name: it had registered it before it
-        failed, or its source files have the name between quotes."""
+        """Whether a plugin that is not loaded probably has a component of this bare name: it registered the component
+        before it failed, or its source files contain the name in quotes."""
         return (kind, name) in self.lost or any(_mentions(file, name) for file in _sources(self.value))
 
 
-_MOST_SOURCES, _MOST_BYTES = 200, 1_000_000
-"""Files, and bytes of each, that are searched for a name."""
+_MAX_SOURCES, _MAX_BYTES = 200, 1_000_000
+"""Maximum number of files, and of bytes in each, that are searched for a name."""
 
 
 def _sources(value: str) -> list[Path]:
-    """The Python files of what an entry point names, which is not imported."""
+    """Return the Python files of an entry point's top-level package or module, without importing it."""
     top = value.partition(":")[0].strip().partition(".")[0]
     try:
         spec = importlib.util.find_spec(top)
-    except Exception:  # noqa: BLE001  (a stranger's finder, or a module that is half imported)
+    except Exception:  # noqa: BLE001  (another package's finder, or a partly imported module)
         return []
     places = [Path(place) for place in (spec.submodule_search_locations or ())] if spec is not None else []
     alone = [Path(spec.origin)] if spec is not None and spec.origin and not places else []
     found = (file for place in places for file in sorted(place.rglob("*.py")))
-    return [file for file in (*alone, *itertools.islice(found, _MOST_SOURCES)) if file.is_file()]
+    return [file for file in (*alone, *itertools.islice(found, _MAX_SOURCES)) if file.is_file()]
 
 
 def _mentions(file: Path, name: str) -> bool:
     try:
         with file.open("rb") as opened:
-            text = opened.read(_MOST_BYTES)
+            text = opened.read(_MAX_BYTES)
     except OSError:
         return False
     return any(f"{quote}{name}{quote}".encode(errors="replace") in text for quote in "\"'")
@@ -100,31 +100,31 @@ _ALL_HOOKS = ", ".join([*_HOOKS, _COMMANDS])
 
 
 class _Refused(Exception):
-    """What a plugin registers is not what the hooks ask for."""
+    """A plugin does not follow the specification of the hooks."""
 
 
 def discover(blocked: Collection[str] = (), reserved: Collection[str] = ()) -> list[Plugin]:
-    """Load every installed plugin that is not blocked; in order of distribution and name.
+    """Load every installed plugin that is not blocked; sort them by distribution and name.
 
-    A distribution whose metadata cannot be read is one that failed, under the name of the file.
+    A distribution whose metadata cannot be read appears as a failed plugin with the name of the file.
 
     Args:
-        blocked: Distributions or entry points not to load, by name.
-        reserved: Names of the commands that no plugin may have.
+        blocked: Names of distributions or entry points that must not be loaded.
+        reserved: Names of commands that plugins must not add.
 
-    Never raises for a plugin's fault: see :attr:`Plugin.failure`.
+    Never raises for a broken plugin: see :attr:`Plugin.failure`.
     """
     plugins = [_core(blocked)]
     plugins += [_load(entry, blocked, reserved) for entry in dict.fromkeys(distributions.entry_points_of(GROUP))]
-    for (place, file), what in sorted(distributions.DAMAGED.items()):
+    for (place, file), damage in sorted(distributions.DAMAGED.items()):
         if file in (distributions.ENTRY_POINTS, distributions.METADATA):
             dist, version = distributions.named_by_folder(place)
-            plugins.append(Plugin(dist, version, file, place, "failed", f"{os.path.join(place, file)} {what}"))
-    return list(_own_names(sorted(plugins, key=lambda each: (each.dist, each.version, each.name, each.value))))
+            plugins.append(Plugin(dist, version, file, place, "failed", f"{os.path.join(place, file)} {damage}"))
+    return list(_without_duplicates(sorted(plugins, key=lambda each: (each.dist, each.version, each.name, each.value))))
 
 
 def _core(blocked: Collection[str]) -> Plugin:
-    """The components that come without an entry point."""
+    """Return the core's own components as a plugin."""
     from srframework import __version__
 
     components = tuple(("launcher", each) for each in core_components.LAUNCHERS)
@@ -142,7 +142,7 @@ def _load(entry: EntryPoint, blocked: Collection[str], reserved: Collection[str]
     if dist in blocked or entry.name in blocked:
         return Plugin(dist, version, entry.name, entry.value, "blocked")
     try:
-        with _contained():
+        with _isolated():
             _collect(_imported(entry), components, commands, reserved)
             code = of_plugin(f"{dist} {version}", entry.value, [each for _, each in components], entry.dist)
     except KeyboardInterrupt:
@@ -151,7 +151,7 @@ def _load(entry: EntryPoint, blocked: Collection[str], reserved: Collection[str]
         state, failure = "failed", f"exits when it is imported (SystemExit: {error.code})"
     except _Refused as error:
         state, failure = "failed", str(error)
-    except BaseException as error:  # noqa: BLE001  (whatever a stranger's module raises is a line, not a crash)
+    except BaseException as error:  # noqa: BLE001  (no exception of a plugin's module may crash the command)
         state, failure = "failed", describe(error)
     if state == "failed":
         lost = frozenset((kind, component.name) for kind, component in components)
@@ -160,10 +160,11 @@ def _load(entry: EntryPoint, blocked: Collection[str], reserved: Collection[str]
 
 
 @contextlib.contextmanager
-def _contained() -> Iterator[None]:
-    """Undo what the import of a plugin would change for all others: stdout, the filters of warnings, the directory."""
+def _isolated() -> Iterator[None]:
+    """Undo changes that the import of a plugin makes to the process: warning filters, working directory. Send its
+    output to stderr."""
     before = os.getcwd()
-    # A plugin that prints while it is imported must not spoil the JSON on stdout.
+    # Output of a plugin's import must not mix with the JSON on stdout.
     with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
         try:
             yield
@@ -178,22 +179,23 @@ def _imported(entry: EntryPoint) -> Any:
     return entry.load()
 
 
-def _own_names(plugins: Iterable[Plugin]) -> Iterator[Plugin]:
-    """Refuse, of two plugins of one distribution with the same component, the later: no name would tell them apart."""
-    taken: dict[tuple[str, str, str], str] = {}
+def _without_duplicates(plugins: Iterable[Plugin]) -> Iterator[Plugin]:
+    """If two plugins of one distribution have a component of the same name, refuse the second: no full name could
+    distinguish them."""
+    owners: dict[tuple[str, str, str], str] = {}
     for plugin in plugins:
         names = [(plugin.dist, kind, component.name) for kind, component in plugin.components]
         repeated = [
-            f"{kind}/{name}, which {taken[dist, kind, name]!r} has"
+            f"{kind}/{name}, which {owners[dist, kind, name]!r} has"
             for dist, kind, name in names
-            if (dist, kind, name) in taken
+            if (dist, kind, name) in owners
         ]
         if repeated:
             failure = f"registers a name of another plugin of {plugin.dist}: {'; '.join(repeated)}"
             lost = frozenset((kind, name) for _, kind, name in names)
             yield replace(plugin, state="failed", failure=failure, components=(), commands=(), lost=lost)
         else:
-            taken |= dict.fromkeys(names, plugin.name)
+            owners |= dict.fromkeys(names, plugin.name)
             yield plugin
 
 
@@ -203,7 +205,7 @@ def _collect(
     commands: list[click.Command],
     reserved: Collection[str],
 ) -> None:
-    """Add the components and commands of a module to lists, which have those before the fault where there is one."""
+    """Append the components and commands of a module to the lists. After an error, the lists keep earlier ones."""
     manager = pluggy.PluginManager("srframework")
     manager.add_hookspecs(hookspecs)
     try:
@@ -217,11 +219,11 @@ def _collect(
     implemented = {caller.name for caller in callers}
     for hook, kind in _HOOKS.items():
         results = getattr(manager.hook, hook)()
-        if hook in implemented and not results:  # pluggy leaves out None
+        if hook in implemented and not results:  # pluggy drops None
             raise _Refused(f"{hook} returned None; expected an iterable of Component")
         for returned in results:
             for component in _checked(hook, returned):
-                components.append((kind, component))  # noqa: PERF401 -- extend would lose those before a fault
+                components.append((kind, component))  # noqa: PERF401 -- extend would lose components before an error
     _refuse_other_api(components)
     _refuse_repeats(components)
     if _COMMANDS in implemented:
@@ -229,7 +231,7 @@ def _collect(
 
 
 def _commands(manager: pluggy.PluginManager, reserved: Collection[str]) -> Iterator[click.Command]:
-    """What a plugin adds to a group of its own, where it can change no other command."""
+    """Yield the commands that a plugin adds. It gets an empty group, so it cannot change other commands."""
     import click
 
     group = click.Group()
@@ -238,21 +240,21 @@ def _commands(manager: pluggy.PluginManager, reserved: Collection[str]) -> Itera
         if not isinstance(command, click.Command):
             raise _Refused(f"registers as the command {name!r} a value of type {type(command).__name__}")
         if name in reserved:
-            raise _Refused(f"registers the command {name!r}, which srframework has itself; expected another name")
+            raise _Refused(f"registers the command {name!r}, which is a built-in command; expected another name")
         command.name = name
         yield command
 
 
-_MOST_COMPONENTS = 10_000
-"""Of one hook; more come from an iterator without end."""
+_MAX_COMPONENTS = 10_000
+"""Maximum number of components of one hook; guards against an endless iterator."""
 
 
 def _checked(hook: str, returned: Iterable[Component]) -> Iterator[Component]:
     if isinstance(returned, Component) or not isinstance(returned, Iterable):
         raise _Refused(f"{hook} returned {type(returned).__name__}; expected an iterable of Component")
     for number, component in enumerate(returned):
-        if number >= _MOST_COMPONENTS:
-            raise _Refused(f"{hook} returned more than {_MOST_COMPONENTS:,} components")
+        if number >= _MAX_COMPONENTS:
+            raise _Refused(f"{hook} returned more than {_MAX_COMPONENTS:,} components")
         if not isinstance(component, Component):
             raise _Refused(f"{hook} returned an item of type {type(component).__name__}; expected Component")
         yield component

@@ -1,8 +1,8 @@
-"""Metadata of installed distributions: a damaged file counts as absent, for every library of this process.
+"""Metadata of installed distributions. In this process, every library sees a damaged file as absent.
 
-pydantic, torch and fsspec read the entry points of *every* installed distribution when they are imported, and fail at
-the first that they cannot read. One damaged distribution would so break every command; hence :func:`tolerate`, which
-is called when this module is imported.
+pydantic, torch and fsspec read the entry points of *every* installed distribution when they are imported, and fail if
+one cannot be read. Without :func:`tolerate`, which runs when this module is imported, one damaged distribution would
+break every command.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import Any
 ENTRY_POINTS, METADATA = "entry_points.txt", "METADATA"
 
 _FILES = (ENTRY_POINTS, METADATA, "PKG-INFO", "RECORD", "top_level.txt")
-"""What is read of a distribution that is not asked for by its name."""
+"""The files that libraries read from every distribution."""
 
 DAMAGED: dict[tuple[str, str], str] = {}
-"""(Directory of the metadata, file) -> what is wrong with the file; as far as files have been read."""
+"""(Directory of the metadata, file) -> the damage, as the end of a sentence; only for files that were read."""
 
 
 def tolerate() -> None:
-    """Make :mod:`importlib.metadata` pass over damaged files, and remember them in :data:`DAMAGED`."""
+    """Make :mod:`importlib.metadata` skip damaged files, and record them in :data:`DAMAGED`."""
     if PathDistribution.read_text is not _read_text:
         PathDistribution.read_text = _read_text  # type: ignore[method-assign, assignment]  # replaced on purpose
         setattr(PathDistribution, "_normalized_name", property(_normalized_name))  # noqa: B010 -- it is private
@@ -47,10 +47,10 @@ def _read_text(self: PathDistribution, filename: str) -> str | None:
     try:
         mode = os.stat(os.path.join(place, filename)).st_mode
         if not stat.S_ISREG(mode) and not (filename in ("PKG-INFO", METADATA) and stat.S_ISDIR(mode)):
-            DAMAGED[place, filename] = "is not a regular file"  # a FIFO would never end
+            DAMAGED[place, filename] = "is not a regular file"  # reading a FIFO would block
             return None
     except (OSError, ValueError):
-        pass  # not there, or inside an archive: the reader below knows
+        pass  # absent, or inside an archive: the call below handles both
     try:
         text = _strict(self, filename)
         if filename == ENTRY_POINTS and text is not None:
@@ -67,7 +67,7 @@ def _read_text(self: PathDistribution, filename: str) -> str | None:
 
 
 class _Malformed(Exception):
-    """Entry points that the standard library would stumble over."""
+    """Entry points that the standard library cannot parse."""
 
 
 def _check_lines(text: str) -> None:
@@ -84,13 +84,13 @@ def _path(dist: Distribution) -> Any:
 
 
 def described(dist: Distribution) -> tuple[str, str]:
-    """Name and version of a distribution: by its METADATA, or else ``unknown`` and ``0``."""
+    """Return name and version of a distribution, from its METADATA; otherwise ``unknown`` and ``0``."""
     metadata: Any = dist.metadata
     return _line(metadata.get("Name")) or "unknown", _line(metadata.get("Version")) or "0"
 
 
 def named_by_folder(place: str) -> tuple[str, str]:
-    """The same by the name of the folder, ``foo-1.0.dist-info``, where there is no better."""
+    """Return name and version from the name of the folder, ``foo-1.0.dist-info``; for damaged metadata."""
     name, _, version = os.path.splitext(os.path.basename(place))[0].partition("-")
     return _line(name) or "unknown", _line(version) or "0"
 
@@ -100,9 +100,9 @@ def _line(value: object) -> str:
 
 
 def entry_points_of(group: str) -> Iterator[EntryPoint]:
-    """The entry points of a group, of all installed distributions; of two of one name, of the first on the path.
+    """Yield the entry points of a group in all installed distributions; a name counts once, as first on the path.
 
-    Every METADATA is read too, so that :data:`DAMAGED` is complete afterwards.
+    Also reads every METADATA, so that :data:`DAMAGED` is complete afterwards.
     """
     seen = set()
     for dist in distributions():

@@ -1,7 +1,7 @@
-"""Components as the core uses them: each call inside :class:`srframework.faults.calling`, each result checked.
+"""Guarded components: each call runs inside :class:`srframework.faults.calling`, and each result is checked.
 
-:meth:`srframework.registry.registry.Registered.build` gives nothing else, so that no call can be forgotten: what a
-contract class has is forwarded, whatever its name.
+:meth:`srframework.registry.registry.Registered.build` returns only guarded components. They forward every attribute of
+the contract class, so no call can be forgotten.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from srframework.contracts import Backbone, BiasModel, Dataset, Debiaser, Evaluator, Launcher, Pruner
 from srframework.errors import PluginError
-from srframework.faults import built, calling, expect, kind_of, where
+from srframework.faults import calling, expect, kind_of, record_owner, where
 from srframework.registry.return_checks import CHECKS
 
 CONTRACTS: dict[str, type] = {
@@ -24,33 +24,33 @@ CONTRACTS: dict[str, type] = {
     "evaluator": Evaluator,
     "launcher": Launcher,
 }
-"""What a factory must make, by the kind of the component."""
+"""Kind of component -> the class whose instances its factory must return."""
 
 
 def guarded(kind: str, made: object, owner: str, options: object) -> Any:
-    """A component that a factory made, behind the boundary.
+    """Wrap a component that a factory returned.
 
     Args:
-        kind: Of the component.
-        made: What the factory gave.
-        owner: For messages.
-        options: Those of the component.
+        kind: Kind of the component.
+        made: The object that the factory returned.
+        owner: Owner, for messages.
+        options: Options of the component.
 
     Raises:
-        PluginError: It is no instance of its kind's contract.
+        PluginError: The object is not an instance of its kind's contract.
     """
     contract = CONTRACTS[kind]
-    a = "an" if contract.__name__[0] in "AEIO" else "a"
+    expected = f"{'an' if contract.__name__[0] in 'AEIO' else 'a'} srframework.{contract.__name__}"
     if not isinstance(made, contract):
         got = f"the class {made.__name__}" if isinstance(made, type) else kind_of(made)
-        raise PluginError(f"{where()}{owner}: its factory must make {a} srframework.{contract.__name__} (got {got})")
-    built(made, owner)
+        raise PluginError(f"{where()}{owner}: its factory must make {expected} (got {got})")
+    record_owner(made, owner)
     return _proxy(contract)(made, owner, options)
 
 
 @functools.cache
 def _proxy(contract: type) -> Callable[[object, str, object], Any]:
-    """A subclass of a contract that forwards everything that the contract has."""
+    """Create a subclass of a contract that forwards every public attribute of the contract."""
 
     def init(self: Any, made: object, owner: str, options: object) -> None:
         self.guarded, self.guarded_owner, self.options = made, owner, options
@@ -64,16 +64,16 @@ def _proxy(contract: type) -> Callable[[object, str, object], Any]:
 
 
 def _method(contract: type, name: str) -> Callable[..., Any]:
-    what, check = f"{name}()", CHECKS.get((contract, name))
+    method, check = f"{name}()", CHECKS.get((contract, name))
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         owner = self.guarded_owner
-        with calling(owner, what):
+        with calling(owner, method):
             given = getattr(self.guarded, name)(*args, **kwargs)
             if check is None:
                 return given
-            # Inside the block: what is checked runs the plugin's code too, such as that of a generator.
-            return check(given, owner, what, *args)
+            # Inside the block, because a check can run the plugin's code, such as a generator.
+            return check(given, owner, method, *args)
 
     call.__name__ = name
     return call
@@ -94,7 +94,7 @@ def _attribute(contract: type, name: str) -> Callable[[Any], Any]:
 
 
 def _other(self: Any, name: str) -> Any:
-    """What the contract does not have is the component's own affair."""
+    """Forward attributes that the contract does not have without a check."""
     if name in ("guarded", "guarded_owner", "options") or name.startswith("__"):
         raise AttributeError(name)
     return getattr(self.guarded, name)

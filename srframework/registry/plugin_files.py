@@ -1,4 +1,4 @@
-"""Modules -> the files that they consist of, and the modules that those import."""
+"""The files of modules, and the modules that these files import."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ TESTS = ("test", "tests")
 
 
 plugin_packages: set[str] = set()
-"""Top-level packages of plugins that this process has loaded: those are followed wherever they are imported."""
+"""Top-level packages of the plugins that this process has loaded; imports of them are always followed."""
 
 
 def files_of(modules: Iterable[str]) -> Iterator[tuple[str, Path]]:
-    """The files of the packages in which modules are, each by a name that does not depend on where it is installed."""
+    """Yield the files of the packages of modules, each with a name that does not depend on the installation."""
     packages = {name for name in map(package_of, modules) if name is not None}
     for package in sorted(packages):
         spec = _spec(package)
@@ -46,7 +46,7 @@ def _walk(root: Path) -> Iterator[Path]:
     seen: set[str] = set()
     for folder, folders, names in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
-        if real in seen:  # links in a circle
+        if real in seen:  # a cycle of links
             folders.clear()
             continue
         seen.add(real)
@@ -61,14 +61,14 @@ def _walk(root: Path) -> Iterator[Path]:
 
 
 def is_code(name: str) -> bool:
-    """Whether a file of that name has code in it, compiled or not."""
+    """Whether a file of this name is code, compiled or not."""
     return name.endswith((*_CODE, *BYTECODE_SUFFIXES))
 
 
 def package_of(module: str) -> str | None:
-    """The outermost package, or the module, in which a module is; namespace packages, which many share, apart.
+    """Return the outermost package of a module, or the module itself; skip namespace packages, which are shared.
 
-    None where it is none of a plugin's, or cannot be found.
+    None if it cannot be found or never counts as a plugin's.
     """
     parts = module.split(".")
     if parts[0] in NOT_HASHED:
@@ -90,34 +90,34 @@ def _has_files(spec: ModuleSpec) -> bool:
 
 
 def _spec(name: str) -> ModuleSpec | None:
-    """Where a module is; only the packages around it are imported for it."""
+    """Find the spec of a module; this imports only its parent packages."""
     module = sys.modules.get(name)
     spec = getattr(module, "__spec__", None)
     if spec is not None:
         return spec if isinstance(spec, ModuleSpec) else None
-    if module is not None:  # __main__, or made by hand
+    if module is not None:  # __main__, or created by code
         file = file_of(module)
         return importlib.util.spec_from_file_location(name, file) if file else None
     try:
         return importlib.util.find_spec(name)
-    except Exception:  # noqa: BLE001 -- a stranger's finder, or a stranger's package around it
+    except Exception:  # noqa: BLE001 -- another package's finder or parent package may raise anything
         return None
 
 
 def file_of(module: Any) -> str | None:
-    """The file that a module in memory comes from, as it names it itself."""
+    """Return the ``__file__`` of a loaded module."""
     file = getattr(module, "__file__", None)
     return file if isinstance(file, str) else None
 
 
 def imports_of(path: Path) -> Iterator[str]:
-    """The modules that a file imports by their absolute names, also inside functions, and by a name as a text.
+    """Yield the modules that a file imports by absolute names, also inside functions and by literal strings.
 
-    A name that is only known when the code runs is not seen.
+    Names that are computed at run time are not found.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a stranger's text, such as an invalid escape
+            warnings.simplefilter("ignore")  # about the plugin's source, such as an invalid escape
             tree = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return  # Python cannot import it either
@@ -139,7 +139,7 @@ def _library_places() -> tuple[str, ...]:
 
 
 def is_followed(module: str) -> bool:
-    """Whether the content of what is imported counts: of another plugin, or of code that is in no library."""
+    """Whether the files of an imported module count: it belongs to a plugin, or is not in an installed library."""
     top = module.partition(".")[0]
     if top in NOT_HASHED:
         return False

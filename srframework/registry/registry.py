@@ -1,4 +1,4 @@
-"""Name -> component, over all plugins."""
+"""Lookup of components by name, in all plugins."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Registered:
-    """A component, with the plugin that it came from."""
+    """A component and its plugin."""
 
     kind: str
     component: Component
@@ -38,7 +38,7 @@ class Registered:
 
     @property
     def full_name(self) -> str:
-        """``dist/name``: reaches the component also where another has the same name."""
+        """``dist/name``: unique, also if another component has the same bare name."""
         return f"{self.plugin.dist}/{self.name}"
 
     @property
@@ -47,91 +47,91 @@ class Registered:
         return f"{KINDS[self.kind]} {self.name!r} of {self.plugin.dist} {self.plugin.version}"
 
     def required(self, options: Options) -> tuple[str, ...]:
-        """What the component requires, with these options; see :class:`srframework.Component`.
+        """Return what the component requires with these options; see :class:`srframework.Component`.
 
         Raises:
-            PluginError: The plugin's own function fails, or gives no names; names the plugin.
+            PluginError: The plugin's function fails or does not return names; names the plugin.
         """
-        return self._asked("requires", self.component.requires, options)
+        return self._names_of("requires", self.component.requires, options)
 
     def provided(self, options: Options) -> tuple[str, ...]:
-        """What the component provides, with these options; raises as :meth:`required` does."""
-        return self._asked("provides", self.component.provides, options)
+        """Return what the component provides with these options; raises as :meth:`required` does."""
+        return self._names_of("provides", self.component.provides, options)
 
     def best_after(self, options: Options, fine_tuned: bool) -> float:
-        """What a pruner has as :meth:`srframework.Options.default_best_after`.
+        """Return the pruner's :meth:`srframework.Options.default_best_after`.
 
         Raises:
-            PluginError: The plugin's own method fails, or gives no share; names the plugin.
+            PluginError: The plugin's method fails or does not return a fraction; names the plugin.
         """
-        what = "default_best_after()"
-        with calling(self.owner, what):
+        method = "default_best_after()"
+        with calling(self.owner, method):
             given = options.default_best_after(fine_tuned)
             is_number = isinstance(given, int | float) and not isinstance(given, bool)
             got = repr(given)[:200] if is_number else kind_of(given)
-            expect(is_number and 0 <= given <= 1, self.owner, what, "a number in [0, 1]", got)
+            expect(is_number and 0 <= given <= 1, self.owner, method, "a number in [0, 1]", got)
         return float(given)
 
-    def _asked(self, what: str, needs: Needs, options: Options) -> tuple[str, ...]:
-        with calling(self.owner, what):
+    def _names_of(self, key: str, needs: Needs, options: Options) -> tuple[str, ...]:
+        with calling(self.owner, key):
             given = needs(options) if callable(needs) else needs
-            several = isinstance(given, Iterable) and not isinstance(given, str)
-            expect(several, self.owner, what, "a list of names", given)
-            names = tuple(itertools.islice(given, _MOST_NAMES + 1))
-        expect(len(names) <= _MOST_NAMES, self.owner, what, f"at most {_MOST_NAMES} names", "more")
+            is_several = isinstance(given, Iterable) and not isinstance(given, str)
+            expect(is_several, self.owner, key, "a list of names", given)
+            names = tuple(itertools.islice(given, _MAX_NAMES + 1))
+        expect(len(names) <= _MAX_NAMES, self.owner, key, f"at most {_MAX_NAMES} names", "more")
         for name in names:
-            expect(isinstance(name, str), self.owner, what, "a list of names", f"one with {kind_of(name)} in it")
+            expect(isinstance(name, str), self.owner, key, "a list of names", f"one with {kind_of(name)} in it")
         return names
 
     def build(self, options: Options) -> Any:
-        """Make the thing itself, behind the boundary of :mod:`srframework.registry.guarded`.
+        """Build the component and wrap it; see :mod:`srframework.registry.guarded`.
 
         Raises:
-            PluginError: The factory cannot be imported or fails, or makes something else than its kind's contract asks
-                for; names the plugin.
+            PluginError: The factory cannot be imported, fails, or returns an object that does not match its kind's
+                contract; names the plugin.
         """
         factory = self._factory()
-        # By name: the boundary knows tensors and data sets, and commands that only list build nothing.
-        boundary = importlib.import_module("srframework.registry.guarded")
+        # Imported here, because it needs heavy libraries and commands that only list build nothing.
+        wrapper = importlib.import_module("srframework.registry.guarded")
         with calling(self.owner, "factory"):
-            return boundary.guarded(self.kind, factory(options), self.owner, options)
+            return wrapper.guarded(self.kind, factory(options), self.owner, options)
 
     def _factory(self) -> Callable[[Any], Any]:
         factory = self.component.factory
         if not isinstance(factory, str):
             return factory
         module, _, name = factory.partition(":")
-        said = f"{where()}{self.owner}: {factory} cannot be imported"
+        failure = f"{where()}{self.owner}: {factory} cannot be imported"
         try:
-            # A plugin that changes the filters of warnings would change what every other module does.
+            # A plugin must not change the warning filters of other modules.
             with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
                 found: Callable[[Any], Any] = getattr(importlib.import_module(module), name)
         except (KeyboardInterrupt, SRFrameworkError):
             raise
         except ModuleNotFoundError as error:
             if error.name is not None and f"{module}.".startswith(f"{error.name}."):
-                raise PluginError(f"{said}: {error}") from None
-            raise PluginError(f"{said}: {describe(error)}") from error
+                raise PluginError(f"{failure}: {error}") from None
+            raise PluginError(f"{failure}: {describe(error)}") from error
         except BaseException as error:
             if is_of_the_machine(error):
                 raise
             if isinstance(error, AttributeError) and module in sys.modules and not hasattr(sys.modules[module], name):
-                raise PluginError(f"{said}: {error}") from None
-            raise PluginError(f"{said}: {describe(error)}") from error
+                raise PluginError(f"{failure}: {error}") from None
+            raise PluginError(f"{failure}: {describe(error)}") from error
         if not callable(found):
-            raise PluginError(f"{said}: expected a class or a function (got {kind_of(found)})")
+            raise PluginError(f"{failure}: expected a class or a function (got {kind_of(found)})")
         return found
 
 
-_MOST_NAMES = 1000
-"""Names that a component may require or provide; more come from an iterator without end."""
+_MAX_NAMES = 1000
+"""Maximum number of names that a component requires or provides; guards against an endless iterator."""
 
 
 class Registry:
     """All components of the loaded plugins.
 
-    Two plugins may use one name: both stay, each under its full name, and the bare name is
-    refused. The order is that of the kinds, then of the names.
+    If two plugins use one name, both components stay available by their full names, and the bare name is
+    refused. The order is by kind, then by name.
     """
 
     def __init__(self, plugins: Iterable[Plugin]) -> None:
@@ -144,15 +144,15 @@ class Registry:
         return iter(self._all)
 
     def of_kind(self, kind: str) -> list[Registered]:
-        """Every component of one kind."""
+        """Return all components of one kind."""
         return [each for each in self._all if each.kind == kind]
 
     def get(self, kind: str, name: str) -> Registered:
-        """The component of that kind and name, bare or full.
+        """Return the component of a kind by its bare or full name.
 
         Raises:
-            UnknownComponent: There is none; lists the choices.
-            MissingComponent: It is one of a plugin that failed to load; says why it failed.
+            UnknownComponent: It does not exist; lists the choices.
+            MissingComponent: It belongs to a plugin that failed to load; gives the reason.
             AmbiguousComponent: Several plugins have the bare name; lists the full names.
         """
         choices = self.of_kind(kind)
@@ -208,7 +208,7 @@ class Registry:
         return UnknownComponent(message, aside, may_be_missing=bool(failed) and not is_near)
 
     def _refuse_missing(self, kind: str, name: str) -> None:
-        """Refuse an unknown name in the name of the plugin that has it, and failed."""
+        """Raise an error if a plugin that failed to load has the component."""
         dist, _, bare = name.rpartition("/")
         failed = [plugin for plugin in self.plugins if plugin.state == "failed"]
         of_dist = [plugin for plugin in failed if not dist or _plain(plugin.dist) == _plain(dist)]
@@ -217,12 +217,12 @@ class Registry:
             raise MissingComponent(f"{KINDS[kind]} {name!r} is missing: {'; '.join(map(_failed, having))}")
 
     def commands(self) -> list[str]:
-        """The names of the commands that plugins add to the command line; none that several plugins add."""
+        """Return the names of the commands that plugins add, except names that several plugins use."""
         names = Counter(str(command.name) for plugin in self.plugins for command in plugin.commands)
         return sorted(name for name, count in names.items() if count == 1)
 
     def command(self, name: str) -> tuple[click.Command, str] | None:
-        """A command that a plugin adds, and its owner, for messages; None where there is none of that name.
+        """Return a plugin's command and its owner, for messages; None if no plugin adds it.
 
         Raises:
             AmbiguousComponent: Several plugins add it; lists them.
@@ -230,11 +230,11 @@ class Registry:
         found = [(each, plugin) for plugin in self.plugins for each in plugin.commands if each.name == name]
         if len(found) > 1:
             owners = " and ".join(_title(plugin) for _, plugin in found)
-            raise AmbiguousComponent(f"{owners} have a command {name!r} each; leave one of them out with --block NAME")
+            raise AmbiguousComponent(f"{owners} add the command {name!r}; disable one of them with --block NAME")
         return next(((each, f"command {name!r} of {p.dist} {p.version}") for each, p in found), None)
 
     def failures(self) -> list[str]:
-        """One line for each plugin that failed, and for each name that two plugins claim."""
+        """Return one line for each plugin that failed, and for each name that several plugins use."""
         lines = [
             f"{_title(plugin)} is disabled: {plugin.failure}" for plugin in self.plugins if plugin.state == "failed"
         ]
@@ -264,5 +264,5 @@ def _failed(plugin: Plugin) -> str:
 
 
 def _plain(dist: str) -> str:
-    """A distribution's name, as far as names are told apart."""
+    """Return the normalized name of a distribution."""
     return re.sub(r"[-_.]+", "-", dist).lower()

@@ -1,4 +1,4 @@
-"""What the methods of components give back, checked: types, shapes, ranges."""
+"""Checks of the results of components' methods: types, shapes, ranges."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from srframework.contracts import (
 from srframework.faults import calling, expect, kind_of
 
 
-def _network(given: Any, owner: str, what: str, *_: Any) -> Any:
+def _network(given: Any, owner: str, method: str, *_: Any) -> Any:
     from torch import nn
 
-    def must(holds: bool, expected: str, got: object) -> None:
-        expect(holds, owner, what, expected, got)
+    def must(is_valid: bool, expected: str, got: object) -> None:
+        expect(is_valid, owner, method, expected, got)
 
     must(isinstance(given, Network), "a srframework.Network", given)
     must(isinstance(given.model, nn.Module), "a Network whose model is a torch module", given.model)
@@ -46,11 +46,11 @@ def _network(given: Any, owner: str, what: str, *_: Any) -> Any:
     return given
 
 
-def _counts(given: Any, owner: str, what: str, *_: Any) -> dict[str, int]:
-    expect(isinstance(given, Mapping), owner, what, "a mapping from names of splits to numbers of examples", given)
+def _counts(given: Any, owner: str, method: str, *_: Any) -> dict[str, int]:
+    expect(isinstance(given, Mapping), owner, method, "a mapping from names of splits to numbers of examples", given)
     for name, size in given.items():
         is_right = isinstance(name, str) and _is_count(size)
-        expect(is_right, owner, what, "numbers of examples by the name of the split", f"{name!r}: {_shown(size)}")
+        expect(is_right, owner, method, "numbers of examples by the name of the split", f"{name!r}: {_shown(size)}")
     return {name: int(size) for name, size in given.items()}
 
 
@@ -62,9 +62,9 @@ def _shown(value: object) -> str:
     return str(value) if isinstance(value, Real) else kind_of(value)
 
 
-def _task(given: Any, owner: str, what: str, *_: Any) -> Any:
-    def must(holds: bool, expected: str, got: object) -> None:
-        expect(holds, owner, what, expected, got)
+def _task(given: Any, owner: str, method: str, *_: Any) -> Any:
+    def must(is_valid: bool, expected: str, got: object) -> None:
+        expect(is_valid, owner, method, expected, got)
 
     must(isinstance(given, TaskData), "a srframework.TaskData", given)
     _must_be_names(given.labels, must, "labels")
@@ -93,9 +93,9 @@ def _task(given: Any, owner: str, what: str, *_: Any) -> Any:
     return dataclasses.replace(given, spurious_features=_guarded_features(features, owner))
 
 
-def _must_be_names(given: Any, must: Callable[[bool, str, object], None], what: str) -> None:
+def _must_be_names(given: Any, must: Callable[[bool, str, object], None], field: str) -> None:
     is_several = isinstance(given, Sequence) and not isinstance(given, str)
-    must(is_several and all(isinstance(each, str) for each in given), f"{what} as a tuple of strings", given)
+    must(is_several and all(isinstance(each, str) for each in given), f"{field} as a tuple of strings", given)
 
 
 def _check_split(where: str, split: Any, task: TaskData, must: Callable[[bool, str, object], None]) -> None:
@@ -137,133 +137,135 @@ def _guarded_features(features: Callable[..., Any], owner: str) -> Callable[...,
     return call
 
 
-def _parameters(given: Any, owner: str, what: str, *_: Any) -> list[Any]:
+def _parameters(given: Any, owner: str, method: str, *_: Any) -> list[Any]:
     from torch import Tensor
 
-    expect(given is not None and not isinstance(given, Tensor), owner, what, "a list of parameters", given)
+    expect(given is not None and not isinstance(given, Tensor), owner, method, "a list of parameters", given)
     listed = list(given)
     for each in listed:
-        expect(isinstance(each, Tensor), owner, what, "a list of parameters", f"one with {kind_of(each)} in it")
-        expect(each.is_leaf, owner, what, "parameters that are leaves of the graph", "one that was computed")
-    expect(len({id(each) for each in listed}) == len(listed), owner, what, "each parameter once", "one twice")
+        expect(isinstance(each, Tensor), owner, method, "a list of parameters", f"one with {kind_of(each)} in it")
+        expect(each.is_leaf, owner, method, "parameters that are leaves of the graph", "one that was computed")
+    expect(len({id(each) for each in listed}) == len(listed), owner, method, "each parameter once", "one twice")
     return listed
 
 
-def _some_parameters(given: Any, owner: str, what: str, *_: Any) -> list[Any]:
-    listed = _parameters(given, owner, what)
-    expect(bool(listed), owner, what, "at least one parameter", "none")
+def _some_parameters(given: Any, owner: str, method: str, *_: Any) -> list[Any]:
+    listed = _parameters(given, owner, method)
+    expect(bool(listed), owner, method, "at least one parameter", "none")
     return listed
 
 
-def _loss(given: Any, owner: str, what: str, inputs: Any, *_: Any) -> Any:
+def _loss(given: Any, owner: str, method: str, inputs: Any, *_: Any) -> Any:
     from torch import Tensor
 
     expected = "a scalar tensor, the mean loss of the batch"
-    expect(isinstance(given, Tensor), owner, what, expected, given)
-    expect(given.dim() == 0, owner, what, expected, f"a tensor of shape {tuple(given.shape)}")
-    expect(given.is_floating_point(), owner, what, expected, f"a tensor of {given.dtype}")
+    expect(isinstance(given, Tensor), owner, method, expected, given)
+    expect(given.dim() == 0, owner, method, expected, f"a tensor of shape {tuple(given.shape)}")
+    expect(given.is_floating_point(), owner, method, expected, f"a tensor of {given.dtype}")
     if inputs.logits.requires_grad:
-        expect(given.requires_grad, owner, what, "a tensor that depends on the logits", "one without a gradient")
-    if given.device.type == "cpu" and math.isnan(given.item()):  # elsewhere, to ask at each step costs time
+        expect(given.requires_grad, owner, method, "a tensor that depends on the logits", "one without a gradient")
+    if given.device.type == "cpu" and math.isnan(given.item()):  # on a GPU, item() at each step would be slow
         sound = bool((inputs.logits.detach().abs() < _HUGE).all())
-        expect(not sound, owner, what, "a number where all logits are finite", "NaN")
+        expect(not sound, owner, method, "a number where all logits are finite", "NaN")
     return given
 
 
 _HUGE = 1e30
-"""From which on a correct loss may overflow in single precision."""
+"""From this magnitude of the logits on, a correct loss may overflow in single precision."""
 
 
-def _phases(given: Any, owner: str, what: str, *_: Any) -> list[Phase]:
-    expect(isinstance(given, Sequence) and not isinstance(given, str), owner, what, "a list of Phase", given)
-    expect(bool(given), owner, what, "at least one Phase", "none")
+def _phases(given: Any, owner: str, method: str, *_: Any) -> list[Phase]:
+    expect(isinstance(given, Sequence) and not isinstance(given, str), owner, method, "a list of Phase", given)
+    expect(bool(given), owner, method, "at least one Phase", "none")
     for phase in given:
-        expect(isinstance(phase, Phase), owner, what, "a list of Phase", f"one with {kind_of(phase)} in it")
-        expect(_is_count(phase.steps), owner, what, "phases of 0 steps or more", f"steps = {_shown(phase.steps)}")
+        expect(isinstance(phase, Phase), owner, method, "a list of Phase", f"one with {kind_of(phase)} in it")
+        expect(_is_count(phase.steps), owner, method, "phases of 0 steps or more", f"steps = {_shown(phase.steps)}")
         is_level = phase.level is None or (isinstance(phase.level, Real) and 0 <= float(phase.level) < 1)
-        expect(is_level, owner, what, "phases with a level in [0, 1), or None", f"level = {_shown(phase.level)}")
+        expect(is_level, owner, method, "phases with a level in [0, 1), or None", f"level = {_shown(phase.level)}")
     return list(given)
 
 
-def _bool(given: Any, owner: str, what: str, *_: Any) -> bool:
+def _bool(given: Any, owner: str, method: str, *_: Any) -> bool:
     import numpy as np
 
-    expect(isinstance(given, bool | np.bool_), owner, what, "True or False", given)
+    expect(isinstance(given, bool | np.bool_), owner, method, "True or False", given)
     return bool(given)
 
 
-def _mask(given: Any, owner: str, what: str, *_: Any) -> Any:
+def _mask(given: Any, owner: str, method: str, *_: Any) -> Any:
     from srframework.masks import Mask
 
-    expect(isinstance(given, Mask), owner, what, "a srframework.Mask", given)
+    expect(isinstance(given, Mask), owner, method, "a srframework.Mask", given)
     return given
 
 
-def _state(given: Any, owner: str, what: str, *_: Any) -> dict[str, Any]:
+def _state(given: Any, owner: str, method: str, *_: Any) -> dict[str, Any]:
     from torch import Tensor
 
-    expect(isinstance(given, Mapping), owner, what, "a mapping from names to tensors", given)
+    expect(isinstance(given, Mapping), owner, method, "a mapping from names to tensors", given)
     for name, value in given.items():
         is_right = isinstance(name, str) and isinstance(value, Tensor)
-        expect(is_right, owner, what, "a mapping from names to tensors", f"{name!r}: {kind_of(value)}")
+        expect(is_right, owner, method, "a mapping from names to tensors", f"{name!r}: {kind_of(value)}")
     return dict(given)
 
 
-def _figures(given: Any, owner: str, what: str, *_: Any) -> dict[str, float]:
+def _figures(given: Any, owner: str, method: str, *_: Any) -> dict[str, float]:
     import numpy as np
 
-    expect(isinstance(given, Mapping), owner, what, "a mapping from names to numbers", given)
+    expect(isinstance(given, Mapping), owner, method, "a mapping from names to numbers", given)
     figures = {}
     for name, value in given.items():
-        expect(isinstance(name, str), owner, what, "figures under names", f"{name!r} as a name"[:200])
+        expect(isinstance(name, str), owner, method, "figures under names", f"{name!r} as a name"[:200])
         number = value.item() if hasattr(value, "item") and np.size(value) == 1 else value
         is_number = isinstance(number, Real) and not isinstance(number, bool)
-        expect(is_number, owner, what, f"a number as {name!r}", value)
-        expect(math.isfinite(number), owner, what, f"a finite number as {name!r}", str(number))
+        expect(is_number, owner, method, f"a number as {name!r}", value)
+        expect(math.isfinite(number), owner, method, f"a finite number as {name!r}", str(number))
         figures[name] = float(number)
     return figures
 
 
-def _of_confusion(given: Any, owner: str, what: str, confusion: Any) -> dict[str, Any]:
+def _of_confusion(given: Any, owner: str, method: str, confusion: Any) -> dict[str, Any]:
     import numpy as np
 
-    expect(isinstance(given, Mapping), owner, what, "a mapping from names to arrays", given)
+    expect(isinstance(given, Mapping), owner, method, "a mapping from names to arrays", given)
     figures = {}
     for name, value in given.items():
-        expect(isinstance(name, str), owner, what, "figures under names", f"{name!r} as a name"[:200])
+        expect(isinstance(name, str), owner, method, "figures under names", f"{name!r} as a name"[:200])
         numbers = np.asarray(value)
         fits = numbers.shape == (len(confusion),) and numbers.dtype.kind in "iufb" and bool(np.isfinite(numbers).all())
         got = f"{numbers.dtype} of shape {numbers.shape}"
-        expect(fits, owner, what, f"finite numbers of shape ({len(confusion)},) as {name!r}", got)
+        expect(fits, owner, method, f"finite numbers of shape ({len(confusion)},) as {name!r}", got)
         figures[name] = numbers.astype(np.float64)
     return figures
 
 
-def _log_probs(given: Any, owner: str, what: str, *_: Any) -> Any:
+def _log_probs(given: Any, owner: str, method: str, *_: Any) -> Any:
     import numpy as np
 
     if given is None:
         return None
     rows = np.asarray(given)
-    expect(rows.dtype.kind == "f", owner, what, "an array of floating-point numbers, or None", f"{rows.dtype}")
+    expect(rows.dtype.kind == "f", owner, method, "an array of floating-point numbers, or None", f"{rows.dtype}")
     return rows
 
 
-def _slots(given: Any, owner: str, what: str, *_: Any) -> int | None:
+def _slots(given: Any, owner: str, method: str, *_: Any) -> int | None:
     if given is None:
         return None
-    expect(_is_count(given) and given > 0, owner, what, "a number of jobs, 1 or more, or None", _shown(given))
+    expect(_is_count(given) and given > 0, owner, method, "a number of jobs, 1 or more, or None", _shown(given))
     return int(given)
 
 
-def _ended(given: Any, owner: str, what: str, *_: Any) -> list[tuple[str, JobResult | WorkerDied]]:
+def _ended(given: Any, owner: str, method: str, *_: Any) -> list[tuple[str, JobResult | WorkerDied]]:
     expected = "a list of (name, JobResult or WorkerDied), at least one"
     is_several = isinstance(given, Sequence) and not isinstance(given, str)
-    expect(is_several and bool(given), owner, what, expected, "an empty list" if is_several else given)
+    expect(is_several and bool(given), owner, method, expected, "an empty list" if is_several else given)
     for each in given:
         is_pair = isinstance(each, tuple) and len(each) == 2 and isinstance(each[0], str)
-        expect(is_pair, owner, what, expected, f"a list with {kind_of(each)} in it")
-        expect(isinstance(each[1], JobResult | WorkerDied), owner, what, expected, f"{kind_of(each[1])} of {each[0]!r}")
+        expect(is_pair, owner, method, expected, f"a list with {kind_of(each)} in it")
+        expect(
+            isinstance(each[1], JobResult | WorkerDied), owner, method, expected, f"{kind_of(each[1])} of {each[0]!r}"
+        )
     return list(given)
 
 
@@ -287,5 +289,5 @@ CHECKS: dict[tuple[type, str], Callable[..., Any]] = {
     (Launcher, "slots"): _slots,
     (Launcher, "wait"): _ended,
 }
-"""Contract and name of a method or an attribute -> checks its value: takes that, the owner, the name for messages, and
-the arguments of the method; returns the value, or raises PluginError."""
+"""(Contract, name of a method or an attribute) -> check of its value. A check gets the value, the owner, the name for
+messages and the arguments of the method; it returns the value or raises PluginError."""

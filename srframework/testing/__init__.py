@@ -1,4 +1,4 @@
-"""The conformance kit: does a component keep its contract? For the tests of plugin authors.
+"""The conformance kit: checks, for the tests of plugin authors, that a component fulfils its contract.
 
 ::
 
@@ -9,8 +9,8 @@
         [component] = srframework_pruners()
         check_pruner(component, sparsity=0.5)
 
-Each check builds the component with the options that are given, uses it as a run would, on a model
-and data that it makes itself, and raises AssertionError with a sentence where a promise is broken.
+Each check builds the component with the given options, uses it as a run does, with a small model and
+small data of its own, and raises AssertionError with a sentence if the component violates its contract.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ __all__ = [
 
 
 def check_backbone(component: Component, **options: Any) -> None:
-    """A model with one output a label, whose prunable modules are linear; the same for the same seed."""
+    """Check a backbone: one output per label, prunable modules that are linear, same weights for the same seed."""
     backbone = _build(component, Backbone, options)
     first, again = backbone.load(LABELS, 1), backbone.load(LABELS, 1)
-    assert first.prunable, f"{component.name}: expected modules that may be pruned, got none"
+    assert first.prunable, f"{component.name}: expected prunable modules, got none"
     for name, part in first.prunable.items():
         assert part in PARTS, f"{component.name}: {name}: expected a part among {', '.join(PARTS)}, got {part!r}"
         assert first.matrices()[name].dim() == 2, f"{component.name}: {name}: expected a matrix"
@@ -80,7 +80,7 @@ def check_backbone(component: Component, **options: Any) -> None:
 
 
 def check_dataset(component: Component, **options: Any) -> None:
-    """Splits with the columns and labels of the contract, features a row each; the same for the same seed."""
+    """Check a data set: columns and labels of its splits, its spurious features, same data for the same seed."""
     dataset = _build(component, Dataset, options)
     data, again = dataset.load(1), dataset.load(1)
     splits: tuple[Split, ...] = (data.train, *data.evaluated)
@@ -88,11 +88,11 @@ def check_dataset(component: Component, **options: Any) -> None:
     if data.ood_train is not None:
         splits = (*splits, data.ood_train)
     assert ("ood-train" in given) == (data.ood_train is not None), (
-        f"{component.name}: provides ood-train, and has none, or the reverse"
+        f"{component.name}: must provide ood-train exactly if ood_train is not None"
     )
     names = [split.name for split in splits]
-    assert len(set(names)) == len(names), f"{component.name}: two splits have one name: {', '.join(names)}"
-    assert "model" not in names, f"{component.name}: the name 'model' is taken by the figures of the weights"
+    assert len(set(names)) == len(names), f"{component.name}: two splits have the same name: {', '.join(names)}"
+    assert "model" not in names, f"{component.name}: the split name 'model' is reserved for the metrics of weights"
     others = (again.train, *again.evaluated, *([again.ood_train] if again.ood_train is not None else []))
     for split, other in zip(splits, others, strict=True):
         where, columns = f"{component.name}: split {split.name!r}", split.examples.column_names
@@ -100,13 +100,13 @@ def check_dataset(component: Component, **options: Any) -> None:
         labels = set(split.examples["label"])
         assert labels <= set(range(len(split.labels))), f"{where}: labels outside 0..{len(split.labels) - 1}: {labels}"
         if split.collapse is None:
-            assert split.labels == data.labels, f"{where}: labels of its own, and no collapse"
+            assert split.labels == data.labels, f"{where}: expected the task's labels, or a collapse"
         else:
-            assert len(split.collapse) == len(data.labels), f"{where}: collapse: expected one index a label"
-            assert set(split.collapse) <= set(range(len(split.labels))), f"{where}: collapse: no such label"
+            assert len(split.collapse) == len(data.labels), f"{where}: collapse: expected one index per label"
+            assert set(split.collapse) <= set(range(len(split.labels))), f"{where}: collapse: index out of range"
         assert split.examples.to_dict() == other.examples.to_dict(), f"{where}: differs between two loads with one seed"
     assert ("spurious-features" in given) == (data.spurious_features is not None), (
-        f"{component.name}: provides spurious-features, and has none, or the reverse"
+        f"{component.name}: must provide spurious-features exactly if spurious_features is not None"
     )
     if data.spurious_features is not None:
         for split in splits:
@@ -115,20 +115,20 @@ def check_dataset(component: Component, **options: Any) -> None:
                 data.spurious_features(split, word_vectors),
             )
             assert rows.ndim == 2, f"{where}: expected (N, F), got {rows.shape}"
-            assert len(rows) == len(split.examples), f"{where}: expected a row an example"
-            assert np.isfinite(rows).all(), f"{where}: not finite"
+            assert len(rows) == len(split.examples), f"{where}: expected one row per example"
+            assert np.isfinite(rows).all(), f"{where}: expected finite numbers"
     known = set(data.labels)
     assert set(data.merged_labels) <= known, f"{component.name}: merged_labels: expected labels among {sorted(known)}"
     sizes = dataset.sizes()
     for split in splits:
         name = "ood_train" if split is data.ood_train else split.name
         assert sizes.get(name, len(split.examples)) >= len(split.examples), (
-            f"{component.name}: sizes: {name}: too small"
+            f"{component.name}: sizes: {name}: expected at least {len(split.examples)}, got {sizes.get(name)}"
         )
 
 
 def check_debiaser(component: Component, **options: Any) -> None:
-    """A finite scalar with a finite gradient."""
+    """Check a debiaser: a finite scalar loss with a finite gradient."""
     logits = torch.randn(4, len(LABELS), generator=torch.Generator().manual_seed(1)).requires_grad_()
     uniform = torch.full((4, len(LABELS)), -math.log(len(LABELS)))
     debiaser = _build(component, Debiaser, options)
@@ -152,10 +152,10 @@ def check_debiaser(component: Component, **options: Any) -> None:
 
 
 def check_bias(component: Component, **options: Any) -> None:
-    """A distribution for each training example; for each example of another split, or nothing."""
+    """Check a bias model: a distribution for each training example; for each example of another split, or None."""
     bias_model, data = _build(component, BiasModel, options), task()
     features = data.spurious_features
-    assert features is not None, "the task above has some"
+    assert features is not None, "the small task has spurious features"
     bias_model.fit(data, lambda split: features(split, word_vectors))
     for split in (data.train, *data.evaluated):
         where, log_probs = f"{component.name}: split {split.name!r}", bias_model.log_probs(split)
@@ -169,8 +169,8 @@ def check_bias(component: Component, **options: Any) -> None:
 
 
 def check_pruner(component: Component, total_steps: int = 20, **options: Any) -> None:
-    """Under AdamW with weight decay, what is pruned is 0 after every update of the mask; a state can be restored, and a
-    training that was killed goes on from it to the same bits."""
+    """Check a pruner: with AdamW and weight decay, pruned weights are 0 after every update of the mask; its state can
+    be restored; a killed training resumes with the same bits."""
     pruner, net = _build(component, Pruner, options), network()
     pruner.attach(net, total_steps)
     step = 0
@@ -193,22 +193,22 @@ def check_pruner(component: Component, total_steps: int = 20, **options: Any) ->
             assert abs(pruned - phase.level) < 0.05, f"{component.name}: level {phase.level} has sparsity {pruned}"
     before, state = pruner.masks(), pruner.state()
     pruner.restore(state)
-    assert pruner.masks() == before, f"{component.name}: restoring the state that stands changes the mask"
-    whole = _train(_build(component, Pruner, options), total_steps)
+    assert pruner.masks() == before, f"{component.name}: restoring the current state changes the mask"
+    uninterrupted = _train(_build(component, Pruner, options), total_steps)
     for stopped_at in sorted({2, step // 2, step - 1} & set(range(2, step))):
         with tempfile.TemporaryDirectory() as place:
             with contextlib.suppress(_Stopped):
                 _train(_build(component, Pruner, options), total_steps, Path(place), stopped_at)
-            went_on = _train(_build(component, Pruner, options), total_steps, Path(place))
-        where = f"{component.name}: stopped at step {stopped_at} and taken up again, it ends with"
-        assert went_on.mask == whole.mask, f"{where} another mask: its state() is to have all that restore() needs"
-        for name, value in whole.weights.items():
-            assert torch.equal(value, went_on.weights[name]), f"{where} another {name}"
+            resumed = _train(_build(component, Pruner, options), total_steps, Path(place))
+        where = f"{component.name}: a training that is stopped at step {stopped_at} and resumed"
+        assert resumed.mask == uninterrupted.mask, f"{where} has another mask: state() must return all of the state"
+        for name, value in uninterrupted.weights.items():
+            assert torch.equal(value, resumed.weights[name]), f"{where} has other weights in {name}"
 
 
 def check_evaluator(component: Component, **options: Any) -> None:
-    """Finite numbers under names, for every split that it applies to and for the weights; of the confusion matrix of a
-    split the same numbers."""
+    """Check an evaluator: named finite numbers for every split that it applies to and for the weights; the same numbers
+    from the confusion matrix of a split."""
     evaluator, data = _build(component, Evaluator, options), task()
     logits = np.random.default_rng(1).normal(size=(6, len(LABELS))).astype(np.float32)
     heuristics = data.dev.examples.add_column("heuristic", ["x", "y"] * 3)
@@ -216,7 +216,7 @@ def check_evaluator(component: Component, **options: Any) -> None:
     predictions = Predictions(data.dev, logits)
     figures = [evaluator.evaluate(Predictions(split, logits)) for split in splits if evaluator.applies_to(split)]
     figures.append(evaluator.measure(network().matrices()))
-    assert any(figures), f"{component.name}: gives no figure of predictions, nor of weights"
+    assert any(figures), f"{component.name}: computes no metric of predictions or of weights"
     for name, value in ((name, value) for each in figures for name, value in each.items()):
         assert math.isfinite(value), f"{component.name}: {name} is {value}"
     confusion = np.zeros((len(LABELS), len(LABELS)))
@@ -226,13 +226,13 @@ def check_evaluator(component: Component, **options: Any) -> None:
         where = f"{component.name}: {name} of confusion matrices"
         assert np.shape(values) == (2,), f"{where}: expected shape (2,), got {np.shape(values)}"
         expected = evaluator.evaluate(predictions).get(name)
-        assert expected is not None, f"{where}: evaluate() has no such figure"
-        assert abs(values[0] - expected) < 1e-9, f"{where} is {values[0]}, evaluate() has {expected}"
+        assert expected is not None, f"{where}: evaluate() has no such metric"
+        assert abs(values[0] - expected) < 1e-9, f"{where} is {values[0]}, but evaluate() returns {expected}"
         assert abs(padded[name][0] - expected) < 1e-9, f"{where} changes with a label that no example has"
 
 
 def check_launcher(component: Component, **options: Any) -> None:
-    """Two jobs, one after the other; each ends with a result, which says why the job failed."""
+    """Check a launcher: of two jobs, one after the other, each ends with a result that has the job's error."""
     launcher: Launcher = _build(component, Launcher, options)
     with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):
         job = Job({}, None, "missing", "store", (), place, str(Path(place, "job.log")))
@@ -254,11 +254,11 @@ def check_launcher(component: Component, **options: Any) -> None:
 
 
 class _Stopped(Exception):
-    """Stands for whatever stops a run."""
+    """Simulates the end of a killed run."""
 
 
 def _train(pruner: Pruner, total_steps: int, place: Path | None = None, stopped_at: int = 0) -> KeptModel:
-    """What the training loop makes of the network above; with a checkpoint after each step in ``place``."""
+    """Train the small network, with a checkpoint after each step in ``place``; return the result."""
     net, accelerator = network(), Accelerator()
     tokens = net.tokenizer(["a b c", "d e f", "g h i", "j a b"])
     columns = {**tokens, "length": [5] * 4, "labels": [0, 1, 2, 0]}
@@ -293,6 +293,6 @@ def _build(component: Component, contract: type, options: Mapping[str, Any]) -> 
 def _assert_pruned(name: str, pruner: Pruner, net: Network) -> None:
     matrices = net.matrices()
     for module, kept in pruner.masks().items():
-        assert module in matrices, f"{name}: masks {module}, which may not be pruned"
+        assert module in matrices, f"{name}: masks {module}, which is not prunable"
         zeros = matrices[module].detach()[~kept]
         assert bool((zeros == 0).all()), f"{name}: {module}: pruned weights are not 0 after an update of the mask"

@@ -1,4 +1,4 @@
-"""A small model and a small task, on which the conformance kit tries components."""
+"""A small model and a small task, for the checks of the conformance kit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LABELS = ("no", "yes", "maybe")
 
 
 def network(seed: int = 0) -> Network:
-    """A BERT of two layers, eight wide, with random weights and three labels; its tokenizer knows ten letters."""
+    """Create a BERT with two layers of width eight, random weights and three labels; its vocabulary has ten letters."""
     words = {word: index for index, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghij"])}
     tokenizer = BertTokenizer(vocab=words)
     config = BertConfig(
@@ -41,7 +41,7 @@ def network(seed: int = 0) -> Network:
 
 
 def task() -> TaskData:
-    """Twelve examples to train on and six to evaluate, with one spurious feature."""
+    """Create a task with twelve training examples, six to evaluate, and one spurious feature."""
 
     def split(name: str, size: int) -> Split:
         labels = [index % len(LABELS) for index in range(size)]
@@ -57,13 +57,13 @@ def task() -> TaskData:
 
 
 def word_vectors(words: Sequence[str]) -> np.ndarray:
-    """A vector of four numbers for each word, ``(n, 4)``, the same each time; zeros for "?"."""
+    """Return a fixed vector of four numbers for each word, ``(n, 4)``; zeros for "?"."""
     rows = [[0.0] * 4 if word == "?" else [math.sin(1 + k + sum(map(ord, word))) for k in range(4)] for word in words]
     return np.array(rows, dtype=np.float32).reshape(len(rows), 4)
 
 
 class CrossEntropy(Debiaser):
-    """The loss with which the kit tries pruners."""
+    """The loss of the pruner checks."""
 
     def loss(self, inputs: LossInputs) -> torch.Tensor:
         return torch.nn.functional.cross_entropy(inputs.logits, inputs.labels)

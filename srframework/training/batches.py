@@ -1,4 +1,4 @@
-"""The training examples in batches, in an order that can be taken up anywhere."""
+"""The training examples in batches, in an order that can be resumed at any batch."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from srframework.training.tokenization import padding
 
 
 class Batches:
-    """Batches without end; the order of an epoch is a function of the seed and its number.
+    """An endless iterable of batches. The order of an epoch depends only on the seed and the number of the epoch.
 
     Args:
-        examples: Tokenised, with their ``length``.
-        tokenizer: Which pads them.
-        options: Size of a batch, and whether examples of like length come together.
-        seed: Of the order.
-        accelerator: The processes: each batch goes to one of them, in turn.
+        examples: Tokenised examples, with the column ``length``.
+        tokenizer: Pads the examples.
+        options: Batch size, and whether examples of similar length are grouped.
+        seed: Seed of the order.
+        accelerator: The processes; each batch goes to one of them, in turn.
 
     Attributes:
-        taken: How many were taken in this process, over all epochs; set it before the first is taken.
+        consumed: Number of batches that this process has used, over all epochs; to resume, set it before iterating.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Batches:
         seed: int,
         accelerator: Accelerator,
     ) -> None:
-        self.taken = 0
+        self.consumed = 0
         self._seed, self._generator = seed, torch.Generator()
         sampler: Sampler[int]
         if options.group_by_length:
@@ -52,15 +52,15 @@ class Batches:
                 batch_size=options.batch_size,
                 sampler=sampler,
                 collate_fn=padding(tokenizer),
-                generator=torch.Generator(),  # else the loader draws a seed from the global stream of the training
+                generator=torch.Generator(),  # otherwise the loader draws a seed from the global generator
             )
         )
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        epoch, done = divmod(self.taken, len(self._loader))
+        epoch, done = divmod(self.consumed, len(self._loader))
         while True:
             self._generator.manual_seed(self._seed * 1_000_003 + epoch)
             for batch in skip_first_batches(self._loader, done) if done else self._loader:
-                self.taken += 1
+                self.consumed += 1
                 yield batch
             epoch, done = epoch + 1, 0

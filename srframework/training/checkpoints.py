@@ -1,13 +1,13 @@
-"""Checkpoints: all that a training needs to go on as if it had never stopped.
+"""Checkpoints: everything that is needed to resume a training with the same result.
 
 ::
 
     DIRECTORY/
       <step>/
-        state.safetensors     weights, what pruner, loss and optimizer hold, the best so far; counters in the metadata
-        rng-<rank>.safetensors  the random streams of one process
-        log                   what the stage's log said by then
-        sums.json             SHA-256 of the files, by which a damaged checkpoint is known
+        state.safetensors       weights, state of pruner, loss and optimizer, best model; counters in the metadata
+        rng-<rank>.safetensors  states of the random generators of one process
+        log                     the stage's log up to this step
+        sums.json               SHA-256 of the other files, to detect damage
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from srframework.files import atomic_directory, read_bytes, read_json, remove, w
 from srframework.hashing import sha256
 
 KEPT = 2
-"""How many stay: should the newest be damaged, there is the one before it."""
+"""Number of checkpoints that are kept: if the newest is damaged, the one before it is used."""
 
 _SUMS = "sums.json"
 _STATE = "state.safetensors"
@@ -43,23 +43,23 @@ _STREAMS = "rng-"
 
 @dataclass(frozen=True)
 class TrainingState:
-    """What a checkpoint holds, the random streams apart.
+    """The content of a checkpoint, without the states of the random generators.
 
     Attributes:
-        tensors: By name, of any device.
-        facts: Whatever else, as JSON.
+        tensors: Name -> tensor, on any device.
+        facts: Everything else, as JSON values.
     """
 
     tensors: Mapping[str, Tensor]
     facts: Mapping[str, Any]
 
     def part(self, prefix: str) -> dict[str, Tensor]:
-        """The tensors whose names begin with ``prefix``, by the rest of their names."""
+        """Return the tensors whose names begin with ``prefix``, by the names without it."""
         return {name[len(prefix) :]: value for name, value in self.tensors.items() if name.startswith(prefix)}
 
 
 def optimizer_state(optimizer: Any, schedule: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What an optimizer and its schedule hold: tensors, and whatever else, as a snapshot has them."""
+    """Return the state of an optimizer and its schedule: tensors, and other values as JSON."""
     state = optimizer.state_dict()
     tensors = {f"moments.{i}.{key}": value for i, each in state["state"].items() for key, value in each.items()}
     groups = [{key: group[key] for key in ("lr", "initial_lr", "eps")} for group in state["param_groups"]]
@@ -70,7 +70,7 @@ def optimizer_state(optimizer: Any, schedule: Any) -> tuple[dict[str, Tensor], d
 
 
 def restore_optimizer(snapshot: TrainingState, optimizer: Any, schedule: Any) -> None:
-    """Set an optimizer of the same parameters, and its schedule, to what they were."""
+    """Restore the state of an optimizer of the same parameters, and of its schedule."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in snapshot.part("moments.").items():
         index, _, key = name.partition(".")
@@ -86,13 +86,13 @@ class Checkpoints:
     """The checkpoints of one stage.
 
     Args:
-        directory: Where they are; made when there is something to write. All processes see it.
-        accelerator: The processes; the first of them writes what they share, each its own random streams.
-        note: Told of a checkpoint that is damaged.
-        has: Whether a point that is to be kept is there, by its name; see :meth:`require`.
+        directory: Their directory, shared by all processes; created at the first write.
+        accelerator: The processes; the first one writes the shared state, each one the states of its generators.
+        note: Called with a sentence for each damaged checkpoint.
+        has: Whether a point of the stage has been saved, by its name; see :meth:`require`.
 
     Attributes:
-        log: What the stage's log says so far; saved with each checkpoint, and set by :meth:`latest`.
+        log: The stage's log so far; saved with each checkpoint, and restored by :meth:`latest`.
     """
 
     def __init__(
@@ -103,22 +103,22 @@ class Checkpoints:
         has: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._directory, self._accelerator, self.note, self._has = directory, accelerator, note, has
-        self._before: int | None = None
+        self._first_unusable: int | None = None
         self.log = bytearray()
 
     def require(self, points: Mapping[str, int]) -> None:
-        """Say which points a training is to keep: what comes after one that is not there is of no use.
+        """Set the points that the training must save. A checkpoint after a missing point is not usable.
 
         Args:
-            points: Name -> the first step after which a checkpoint does not lead to it any more.
+            points: Name -> first step whose checkpoint is too late to reach the point.
         """
-        self._before = min((step for name, step in points.items() if not self._has(name)), default=None)
+        self._first_unusable = min((step for name, step in points.items() if not self._has(name)), default=None)
 
     def save(self, step: int, snapshot: Callable[[], TrainingState]) -> None:
-        """Write a checkpoint, then remove the oldest. ``snapshot`` is called in the first process alone."""
+        """Write a checkpoint, then remove the oldest. ``snapshot`` is called only in the first process."""
         accelerator = self._accelerator
         streams = self._directory / f".rng-{step}"
-        if accelerator.num_processes > 1:  # the others leave theirs where the first one finds them
+        if accelerator.num_processes > 1:  # the first process collects these files
             streams.mkdir(parents=True, exist_ok=True)
             _save_streams(streams / _streams_name(accelerator.process_index))
             accelerator.wait_for_everyone()
@@ -130,9 +130,9 @@ class Checkpoints:
         self._directory.mkdir(parents=True, exist_ok=True)
         place = self._directory / str(step)
         if place.exists():
-            remove(place)  # left by an attempt that went on from an older one
+            remove(place)  # from an attempt that was then resumed at an older checkpoint
         with atomic_directory(place) as temporary:
-            # Copies: of tensors that share memory safetensors takes none.
+            # Copies, because safetensors refuses tensors that share memory.
             tensors = {
                 name: value.detach().to("cpu", copy=True).contiguous() for name, value in snapshot.tensors.items()
             }
@@ -150,9 +150,9 @@ class Checkpoints:
             remove(self._directory / str(old))
 
     def latest(self) -> TrainingState | None:
-        """The newest that is whole, of use, and made by as many processes; None where there is none.
+        """Return the newest checkpoint that is complete, usable, and from as many processes; None if none is.
 
-        Those that are newer are removed. The random streams are kept back until :meth:`restore_streams`.
+        Newer checkpoints are removed. :meth:`restore_streams` restores the random generators later.
         """
         accelerator = self._accelerator
         if accelerator.is_main_process and self._directory.is_dir():
@@ -160,7 +160,7 @@ class Checkpoints:
                 remove(unfinished)
         accelerator.wait_for_everyone()
         steps = self._steps()
-        chosen = next((step for step in reversed(steps) if self._is_of_use(step)), None)
+        chosen = next((step for step in reversed(steps) if self._is_usable(step)), None)
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
             for step in steps:
@@ -174,17 +174,17 @@ class Checkpoints:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- no mapping
             return TrainingState(tensors, json.loads(file.metadata()["facts"]))
 
-    def _is_of_use(self, step: int) -> bool:
-        if self._before is not None and step >= self._before:
+    def _is_usable(self, step: int) -> bool:
+        if self._first_unusable is not None and step >= self._first_unusable:
             return False
         place = self._directory / str(step)
         problem = self._problem(place)
         if problem is not None:
-            self.note(f"checkpoint {place}: {problem}; left out")
+            self.note(f"checkpoint {place}: {problem}; ignored")
         return problem is None
 
     def restore_streams(self) -> None:
-        """Set the random streams of this process to those of the checkpoint that :meth:`latest` gave."""
+        """Restore the random generators of this process from the checkpoint that :meth:`latest` returned."""
         _load_streams(self._found / _streams_name(self._accelerator.process_index))
 
     def _steps(self) -> list[int]:
@@ -198,11 +198,11 @@ class Checkpoints:
             sums = read_json(place / _SUMS)
             wrong = [name for name in {_STATE, _LOG, *sums} if sha256(place / name) != sums.get(name)]
         except (OSError, ValueError, AttributeError, TypeError) as error:
-            return f"expected a whole checkpoint, got one that cannot be read: {error}"
+            return f"expected a complete checkpoint, got one that cannot be read: {error}"
         if wrong:
-            return f"expected the {min(wrong)} that was written, got a damaged one"
-        made, here = sum(name.startswith(_STREAMS) for name in sums), self._accelerator.num_processes
-        return None if made == here else f"expected one of {here} process(es), got one of {made}"
+            return f"expected the {min(wrong)} of its sums.json, got a damaged one"
+        saved, here = sum(name.startswith(_STREAMS) for name in sums), self._accelerator.num_processes
+        return None if saved == here else f"expected a checkpoint of {here} process(es), got one of {saved}"
 
 
 def _streams_name(rank: int) -> str:
@@ -225,7 +225,7 @@ def _load_streams(path: Path) -> None:
         torch.set_rng_state(file.get_tensor("torch"))
         keys = file.get_tensor("numpy").numpy().astype(np.uint32)
         if torch.cuda.is_available():
-            with contextlib.suppress(SafetensorError):  # the stage began without a GPU
+            with contextlib.suppress(SafetensorError):  # absent if the stage began without a GPU
                 torch.cuda.set_rng_state(file.get_tensor("cuda"))
     np.random.set_state(("MT19937", keys, *facts["numpy"]))
     version, internal, gauss = facts["python"]

@@ -1,4 +1,4 @@
-"""Why a loss is no finite number: the first step where it is none, and which of its inputs are not finite there."""
+"""The cause of a loss that is not finite: the first such step, and its inputs that are not finite."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from srframework.training.options import TrainingOptions
 
 
 class LossWatch:
-    """Looks at each loss, on the device, without waiting for it.
+    """Checks each loss on its device, without waiting for the result.
 
     Args:
         debiaser: The loss.
-        options: The stage's, for the advice.
-        device: Where the losses are.
+        options: The stage's options, for the remedy.
+        device: Device of the losses.
     """
 
     def __init__(self, debiaser: Debiaser, options: TrainingOptions, device: torch.device) -> None:
         self._debiaser, self._options = debiaser, options
         self._first = torch.zeros(4, dtype=torch.int64, device=device)
 
-    def see(self, loss: Tensor, inputs: LossInputs, step: int) -> None:
-        """Remember the first step whose loss is not finite, and which of its inputs are not."""
+    def check(self, loss: Tensor, inputs: LossInputs, step: int) -> None:
+        """Record the first step whose loss is not finite, and which of its inputs are not finite."""
 
         def is_bad(tensor: Tensor | None) -> Tensor:
             finite = loss.new_ones((), dtype=torch.bool) if tensor is None else tensor.detach().isfinite().all()
@@ -34,19 +34,19 @@ class LossWatch:
         self._first = torch.where((self._first[0] == 0) & (now[0] > 0), now, self._first)
 
     def cause(self) -> str:
-        """Of a loss that is no finite number, by what came first."""
+        """Return the cause of the first loss that is not finite."""
         step, logits, bias, teacher = self._first.tolist()
-        is_first = step == 1  # before it no weight was changed, and all were finite
+        is_first = step == 1  # the weights are still the finite initial ones
         if logits and is_first:
-            return "at step 1 the model itself gives logits that are not finite, from finite weights"
+            return "at step 1 the model computes logits that are not finite from finite weights"
         if not logits and (bias or teacher):
             whose = "bias model" if bias else "teacher"
             return f"the {whose} gives log-probabilities that are not finite for the examples of step {step}"
         if not logits and is_first:
-            return f"at step 1 the loss, {type(self._debiaser).__name__}, makes it of finite logits"
+            return f"at step 1 the loss {type(self._debiaser).__name__} is not finite although the logits are finite"
         return self.remedy()
 
     def remedy(self) -> str:
-        """What to change where a training diverges."""
+        """Return the remedy for a training that diverges."""
         rate, norm = self._options.learning_rate, self._options.max_grad_norm
         return f"learning_rate is {rate:g}, max_grad_norm {norm:g}; a lower learning rate is the usual remedy"

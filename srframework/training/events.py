@@ -1,4 +1,4 @@
-"""What a training gives while it works: models at some steps, and calls; and how far it is."""
+"""Outputs of a training while it runs: models at some steps, and callbacks; and its position."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class KeptModel:
     """A model at one step, on the CPU.
 
     Attributes:
-        step: Optimizer steps of the stage until then.
-        point: By what others refer to it: ``"10000"`` (a step), ``"0.5"`` (a sparsity level);
+        step: Number of finished optimizer steps of the stage.
+        point: Its name in references: ``"10000"`` (a step), ``"0.5"`` (a sparsity level);
             None for the end of the stage.
         weights: The state dict; pruned entries are exactly 0.
-        mask: Which entries those are.
+        mask: The mask of the pruned entries.
     """
 
     step: int
@@ -32,14 +32,14 @@ class KeptModel:
 
 @dataclass(frozen=True)
 class Events:
-    """What the loop calls while it works.
+    """Callbacks of the loop.
 
     Attributes:
-        evaluate: Called with the model; gives ``(ID metric, {OOD split: metric})``.
+        evaluate: Called with the model; returns ``(ID metric, {OOD split: metric})``.
         on_step: Called every ``log_every`` steps with (step, mean loss since the last call, learning rate).
         on_evaluation: Called with (step, ID metric, OOD metrics) after each evaluation.
-        on_start: Called once, with the step from which the training resumes; 0 at its beginning.
-        on_stop: Called with the step of the checkpoint that is written, before an interrupt stops the training.
+        on_start: Called once, with the step at which the training starts or resumes; 0 for a new training.
+        on_stop: Called with the step of the checkpoint that is written before an interrupt stops the training.
     """
 
     evaluate: Callable[[PreTrainedModel], tuple[float, dict[str, float]]]
@@ -51,12 +51,12 @@ class Events:
 
 @dataclass
 class Position:
-    """How far a training is; the rest of its state is in the model, the pruner, the loss and the optimizer.
+    """The position of a training; the rest of its state is in the model, the pruner, the loss and the optimizer.
 
     Attributes:
-        step: Optimizer steps.
+        step: Number of finished optimizer steps.
         phase: Number of the phase, from 0.
-        losses: How many losses there were since one was told; ``loss_sum`` is their sum.
+        losses: Number of losses since the last log line; ``loss_sum`` is their sum.
     """
 
     step: int = 0

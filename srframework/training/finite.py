@@ -1,4 +1,4 @@
-"""NaN and infinities among weights."""
+"""Detection of NaN and infinities in weights."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor
 
 
 def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
-    """Which is the first that has NaN or an infinity among its entries, and how many; None where all are finite."""
+    """Describe the first tensor with NaN or infinite entries, and count them; None if all entries are finite."""
     for name, tensor in tensors.items():
         if not tensor.is_floating_point() or math.isfinite(tensor.sum().item()):
             continue
-        if count := int((~torch.isfinite(tensor)).sum()):  # of finite entries the sum may still be none
+        if count := int((~torch.isfinite(tensor)).sum()):  # the sum of finite entries may overflow
             kind = "NaN" if bool(tensor.isnan().any()) else "infinity"
             return f"{kind} in {name} ({count} of its {tensor.numel()} entries are not finite)"
     return None

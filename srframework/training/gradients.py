@@ -1,4 +1,4 @@
-"""The gradients of one optimizer step: forward pass, loss, backward pass, of as many batches as make a step."""
+"""The gradients of one optimizer step: forward pass, loss and backward pass of all batches of the step."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Gradients:
 
     Args:
         network: The model.
-        debiaser: The loss; it learns how wide the input of the classifier's last layer is.
-        options: The stage's.
+        debiaser: The loss; ``attach`` gets the width of the input of the classifier's last layer.
+        options: The stage's options.
         accelerator: Device and processes.
 
     Attributes:
-        watch: Knows why a loss is no finite number.
+        watch: Finds the cause of a loss that is not finite.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Gradients:
         debiaser.attach(self._watch_hidden(network))
 
     def _watch_hidden(self, network: Network) -> int:
-        """Keep what the last layer of the classifier is given; give its width; 0 where there is none."""
+        """Record the input of the classifier's last layer in each forward pass; return its width, 0 without one."""
         classifier = network.matrices(["classifier"])
         if not classifier:
             return 0
@@ -50,9 +50,9 @@ class Gradients:
         return weight.shape[1]
 
     def add_up(self, model: nn.Module, batches: Iterator[dict[str, Tensor]], step: int, progress: float) -> Tensor:
-        """Add up the gradients of an optimizer's ``step``-th step, from 1; give the mean loss."""
+        """Accumulate the gradients of the ``step``-th optimizer step, from 1; return the mean loss."""
         count = self._options.gradient_accumulation
-        # Accelerate fixes one precision for the process; stages of a recipe may differ in theirs.
+        # Accelerate's own setting is one per process, but stages of a recipe may differ in precision.
         precision = torch.autocast(
             self._accelerator.device.type, torch.bfloat16, enabled=self._options.precision == "bf16"
         )
@@ -68,11 +68,11 @@ class Gradients:
                 hidden = None if self._hidden is None else self._hidden.float()
                 inputs = LossInputs(logits.float(), labels, **known, hidden=hidden, progress=progress)
                 loss = self._debiaser.loss(inputs) / count
-                self.watch.see(loss, inputs, step)
+                self.watch.check(loss, inputs, step)
                 with calling(owner_of(self._debiaser), "gradient"):
                     self._accelerator.backward(loss)
             total += loss.detach()
-        for own in self._debiaser.parameters():  # which the model, and so DDP, does not know of
+        for own in self._debiaser.parameters():  # DDP does not know them
             if own.grad is not None and self._accelerator.num_processes > 1:
                 own.grad = self._accelerator.reduce(own.grad.to(self._accelerator.device), "mean").to(own.device)
         return total

@@ -1,4 +1,4 @@
-"""The one training loop: A_L and P_L^p are the same but for what the pruner optimises."""
+"""The training loop. A_L and P_L^p differ only in the parameters that the pruner optimises."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from srframework.training.signals import DeferredSignals
 
 @dataclass
 class Training:
-    """One stage's training.
+    """The training of one stage.
 
     Attributes:
         network: The model, which is trained in place.
         examples: Tokenised training examples; with columns ``bias_log_probs`` and ``teacher_log_probs``
-            if the loss wants them.
+            if the loss needs them.
         debiaser: L.
         pruner: p, or :class:`srframework.fixed_mask.FixedMask`.
-        options: The stage's.
-        seed: Of the data order and of dropout.
+        options: The stage's options.
+        seed: Seed of the data order and of dropout.
         accelerator: Device and processes.
-        steps_kept: Steps after which a checkpoint is yielded; those that it never reaches do not count.
-        checkpoints: Where it leaves, now and then, what it needs to go on, and from where it goes on; None for nowhere.
+        steps_kept: Steps after which the model is yielded; steps beyond the end are ignored.
+        checkpoints: Saves checkpoints to resume from; None: no checkpoints.
     """
 
     network: Network
@@ -57,14 +57,14 @@ class Training:
     _best: tuple[float, KeptModel] | None = field(default=None, init=False)
 
     def run(self, events: Events) -> Iterator[KeptModel]:
-        """Train; yield each point that is to be kept as it is reached, and last the result.
+        """Train. Yield each point that is kept when it is reached, and finally the result.
 
-        Where :attr:`checkpoints` has one, the training goes on from there, to the same bits on a CPU;
-        points that were reached before it are not yielded again.
+        If there is a usable checkpoint, the training resumes from it, with the same bits on a CPU.
+        Earlier points are not yielded again.
 
         Raises:
-            SRFrameworkError: The weights or the loss are no finite numbers, or the processes disagree on the mask; says
-                at which step, and what of it came first.
+            SRFrameworkError: The weights or the loss are not finite, or the processes disagree on the mask; names
+                the step and the first cause.
         """
         options, pruner, accelerator = self.options, self.pruner, self.accelerator
         total = optimizer_steps(options, len(self.examples), accelerator.num_processes)
@@ -73,7 +73,7 @@ class Training:
         planned = sum(phase.steps for phase in phases)
         snapshot = None
         if self.checkpoints is not None:
-            self.checkpoints.require(self._leading_to(phases))
+            self.checkpoints.require(self._first_too_late(phases))
             snapshot = self.checkpoints.latest()
         batches = Batches(self.examples, self.network.tokenizer, options, self.seed, accelerator)
         at = Position() if snapshot is None else self._restored(snapshot, batches)
@@ -94,29 +94,29 @@ class Training:
                 if snapshot is not None:
                     restore_optimizer(snapshot, optimizer, schedule)
                     if self.checkpoints is not None:
-                        self.checkpoints.restore_streams()  # last: what is made draws from them
+                        self.checkpoints.restore_streams()  # last, because creating objects draws random numbers
                     snapshot = None
                 while at.step < end:
                     at.loss_sum += self._gradients.add_up(model, stream, at.step + 1, at.step / planned)
                     at.losses += 1
                     rate = self._step(parameters, optimizer, schedule, at, start)
-                    self._tell(events, at, rate, at.step == end, planned)
+                    self._report(events, at, rate, at.step == end, planned)
                     if at.step in self.steps_kept:
                         yield self._checkpoint_between(at.step)
-                    if self._is_due(at.step) or signals.held:
+                    if self._is_due(at.step) or signals.pending:
                         self._save(at, batches, optimizer, schedule)
-                    if signals.held:
+                    if signals.pending:
                         events.on_stop(at.step)
                         signals.deliver()
                 if not phase.steps:
-                    pruner.update_mask(at.step)  # else it was refreshed after the last of them
+                    pruner.update_mask(at.step)  # with steps, the last one did this
                 if phase.level is not None:
                     yield self._checkpoint(at.step, f"{phase.level:g}")
-                accelerator.free_memory()  # else it keeps the optimizer of every phase, and the model of every stage
+                accelerator.free_memory()  # otherwise it keeps all optimizers and models
         yield self._best[1] if self._best is not None else self._checkpoint(at.step, None)
 
     def _attached(self, total: int) -> nn.Module:
-        """Have pruner and loss work on the model, for so many steps; give it as the processes train it."""
+        """Attach pruner and loss to the model for ``total`` steps; return the model wrapped for the processes."""
         accelerator = self.accelerator
         set_seed(self.seed)
         plain = self.network.model.to(accelerator.device)
@@ -125,27 +125,27 @@ class Training:
             raise SRFrameworkError(f"expected finite weights at the start of the stage, got {found}")
         self.pruner.attach(self.network, total)
         self._gradients = Gradients(self.network, self.debiaser, self.options, accelerator)
-        if accelerator.num_processes > 1:  # one draw for what all share; to drop out each has examples of its own
+        if accelerator.num_processes > 1:  # equal draws until here; dropout must differ between processes
             set_seed((self.seed + accelerator.process_index) % 2**32)
         model: nn.Module = accelerator.prepare_model(plain)
         model.train()
         return model
 
-    def _leading_to(self, phases: Sequence[Phase]) -> dict[str, int]:
-        """Point -> the first step after which a checkpoint does not lead to it any more."""
-        steps = {str(step): step for step in self.steps_kept}  # it is kept before a checkpoint of that step
+    def _first_too_late(self, phases: Sequence[Phase]) -> dict[str, int]:
+        """Point -> first step whose checkpoint is too late to reach the point."""
+        steps = {str(step): step for step in self.steps_kept}  # the point comes before a checkpoint of its step
         ends = itertools.accumulate(phase.steps for phase in phases)
         levels = {
             f"{phase.level:g}": end + 1 for phase, end in zip(phases, ends, strict=True) if phase.level is not None
         }
         return steps | levels
 
-    def _tell(self, events: Events, at: Position, rate: float, is_end: bool, planned: int) -> None:
-        """After a step: what is due of the log, and of evaluations."""
+    def _report(self, events: Events, at: Position, rate: float, is_end: bool, planned: int) -> None:
+        """After a step, log and evaluate if due."""
         options, step = self.options, at.step
         measured = step % options.eval_every == 0 or is_end
         if measured or step in self.steps_kept:
-            self._mean_loss(at)  # nothing that is no number is measured, or kept
+            self._mean_loss(at)  # raises before a model that is not finite is evaluated or kept
         if step % options.log_every == 0 or is_end:
             events.on_step(step, self._mean_loss(at), rate)
             at.loss_sum, at.losses = torch.zeros_like(at.loss_sum), 0
@@ -157,24 +157,24 @@ class Training:
             self._remember_best(id_metric, step, planned)
 
     def _signals(self) -> DeferredSignals:
-        """Of one process; several do not get theirs after the same step."""
-        keeps = self.checkpoints is not None and self.accelerator.num_processes == 1
-        return DeferredSignals(self.checkpoints.note if self.checkpoints is not None else print, holding=keeps)
+        """Defer signals only in a single process: several processes get a signal after different steps."""
+        defers = self.checkpoints is not None and self.accelerator.num_processes == 1
+        return DeferredSignals(self.checkpoints.note if self.checkpoints is not None else print, enabled=defers)
 
-    # -- going on ------------------------------------------------------------------------------
+    # -- checkpoints ---------------------------------------------------------------------------
 
     def _is_due(self, step: int) -> bool:
-        """Whether a checkpoint is to be written now; the same in every process."""
+        """Whether to write a checkpoint now; equal in all processes."""
         if self.checkpoints is None:
             return False
         every, seconds = self.options.checkpoint_steps, self.options.checkpoint_seconds
         due = bool(seconds) and time.monotonic() - self._saved >= seconds
-        if seconds and self.accelerator.num_processes > 1:  # one clock for all
+        if seconds and self.accelerator.num_processes > 1:  # use the clock of the first
             due = bool(broadcast(torch.tensor([due], dtype=torch.int32, device=self.accelerator.device)).item())
         return due or (every is not None and step % every == 0)
 
     def _save(self, at: Position, batches: Batches, optimizer: Any, schedule: Any) -> None:
-        assert self.checkpoints is not None, "it is only due where there are any"
+        assert self.checkpoints is not None, "saving requires checkpoints"
         self._mean_loss(at)
 
         def snapshot() -> TrainingState:
@@ -184,7 +184,7 @@ class Training:
             tensors |= {f"loss.{index}": value for index, value in enumerate(self.debiaser.parameters())}
             tensors["loss_sum"] = at.loss_sum
             counters = {"step": at.step, "phase": at.phase, "losses": at.losses}
-            facts |= {"at": counters, "batches": batches.taken, "best": None}
+            facts |= {"at": counters, "batches": batches.consumed, "best": None}
             if self._best is not None:
                 metric, best = self._best
                 facts["best"] = {"metric": metric, "step": best.step}
@@ -196,14 +196,14 @@ class Training:
         self._saved = time.monotonic()
 
     def _restored(self, snapshot: TrainingState, batches: Batches) -> Position:
-        """Set model, pruner, loss, data order and the best so far to what they were."""
+        """Restore model, pruner, loss, data order and the best model; return the position."""
         device = self.accelerator.device
         self._plain.load_state_dict(snapshot.part("model."))
         self.pruner.restore({name: value.to(device) for name, value in snapshot.part("pruner.").items()})
         with torch.no_grad():
             for index, own in enumerate(self.debiaser.parameters()):
                 own.copy_(snapshot.tensors[f"loss.{index}"])
-        batches.taken = snapshot.facts["batches"]
+        batches.consumed = snapshot.facts["batches"]
         if (best := snapshot.facts["best"]) is not None:
             weights = {name: snapshot.tensors[f"best.{name}"] for name in self._names}
             checkpoint = KeptModel(best["step"], None, weights, Mask(snapshot.part("best-mask.")))
@@ -211,19 +211,19 @@ class Training:
         return Position(**snapshot.facts["at"], loss_sum=snapshot.tensors["loss_sum"])
 
     def _agree(self, step: int) -> None:
-        """See to it that all processes have one mask.
+        """Check that all processes have the same mask.
 
         Raises:
-            SRFrameworkError: They have not.
+            SRFrameworkError: Their masks differ.
         """
         if self.accelerator.num_processes == 1:
             return
         mine = list(bytes.fromhex(self.pruner.masks().digest()))
         digests = self.accelerator.gather(torch.tensor([mine], device=self.accelerator.device)).tolist()
         if any(digest != digests[0] for digest in digests):
-            told = ", ".join(f"{rank}: {bytes(digest).hex()[:12]}" for rank, digest in enumerate(digests))
+            hashes = ", ".join(f"{rank}: {bytes(digest).hex()[:12]}" for rank, digest in enumerate(digests))
             raise SRFrameworkError(
-                f"the processes disagree on the mask after step {step}: expected one hash of it, got {told}"
+                f"the processes disagree on the mask after step {step}: expected equal hashes, got {hashes}"
             )
 
     # -- one step ------------------------------------------------------------------------------
@@ -231,7 +231,7 @@ class Training:
     def _step(
         self, parameters: Sequence[nn.Parameter], optimizer: Any, schedule: Any, at: Position, start: int
     ) -> float:
-        """One step of the optimizer, in a phase that began at step ``start``; give the learning rate that it had."""
+        """Do one optimizer step in a phase that began at step ``start``; return its learning rate."""
         self.pruner.before_step(at.step)
         clip(parameters, self.options, self.accelerator)
         rate: float = schedule.get_last_lr()[0]
@@ -246,10 +246,10 @@ class Training:
         return rate
 
     def _mean_loss(self, at: Position) -> float:
-        """Since it was told last, over all processes; 0 where that was just now.
+        """Return the mean loss since the last log line, over all processes; 0 if there is none.
 
         Raises:
-            SRFrameworkError: It is no finite number.
+            SRFrameworkError: The mean loss is not finite.
         """
         total = self.accelerator.reduce(at.loss_sum, "mean") if self.accelerator.num_processes > 1 else at.loss_sum
         loss: float = total.item() / max(at.losses, 1)
@@ -259,18 +259,18 @@ class Training:
         return loss
 
     def _remember_best(self, metric: float, step: int, total: int) -> None:
-        first = round((self.options.best_after or 0) * total, 6)  # 0.55 * 100 is a little more than 55
+        first = round((self.options.best_after or 0) * total, 6)  # 0.55 * 100 is slightly more than 55
         if not self.pruner.keeps_best or self.options.keep != "best" or step < first or not self.pruner.complete(step):
             return
         if self._best is None or metric > self._best[0]:
             self._best = metric, self._checkpoint(step, None)
 
     def _checkpoint(self, step: int, point: str | None) -> KeptModel:
-        """What stands now; just after an update of the mask."""
+        """Return the current model. The mask must be up to date."""
         mask = self.pruner.masks()
         weights = {name: _tensor(self._plain, name).detach().to("cpu", copy=True) for name in self._names}
         for name, matrix in mask.items():
-            weights[f"{name}.weight"].masked_fill_(~matrix, 0.0)  # a kept -0.0 apart, pruned is +0.0
+            weights[f"{name}.weight"].masked_fill_(~matrix, 0.0)  # turns -0.0 into +0.0
         if (found := not_finite(weights)) is not None:
             raise SRFrameworkError(
                 f"expected finite weights after step {step}, got {found} ({self._gradients.watch.remedy()})"
@@ -278,8 +278,8 @@ class Training:
         return KeptModel(step, point, weights, mask)
 
     def _checkpoint_between(self, step: int) -> KeptModel:
-        """What an update of the mask would give now, without its effect on what follows: that somebody
-        refers to a step must not change the stage."""
+        """Return the current model with an updated mask, then undo the update: a reference to a step must not change
+        the stage."""
         state = self.pruner.state()
         self.pruner.update_mask(step)
         self._agree(step)
@@ -289,8 +289,8 @@ class Training:
 
 
 def _tensor(model: nn.Module, name: str) -> Tensor:
-    """A parameter or buffer by its plain name; the value that the forward pass sees, where
-    the module is parametrised."""
+    """Return a parameter or buffer by its plain name. If the module is parametrised, return the value of the forward
+    pass."""
     module, _, attribute = name.rpartition(".")
     tensor = getattr(model.get_submodule(module), attribute)
     assert isinstance(tensor, Tensor), name

@@ -1,4 +1,4 @@
-"""AdamW with a linear schedule, as a stage's options want it."""
+"""AdamW with a linear schedule, from a stage's options."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from srframework.training.options import TrainingOptions
 def make_optimizer(
     parameters: Sequence[nn.Parameter], phase: Phase, options: TrainingOptions, accelerator: Accelerator
 ) -> tuple[Any, Any]:
-    """The optimizer and the schedule of one phase."""
+    """Create the optimizer and the schedule of one phase."""
     optimizer = torch.optim.AdamW(
         parameters,
         lr=options.learning_rate,
@@ -32,14 +32,14 @@ def make_optimizer(
 
 
 def set_epsilon(optimizer: Any, step: int, options: TrainingOptions) -> None:
-    """Before the ``step``-th step of an optimizer, from 1."""
+    """Set epsilon for the ``step``-th step of an optimizer, from 1."""
     if options.adam_epsilon_uncorrected:
         for group in optimizer.param_groups:
             group["eps"] = options.adam_epsilon / math.sqrt(1 - group["betas"][1] ** step)
 
 
 def clip(parameters: Sequence[nn.Parameter], options: TrainingOptions, accelerator: Accelerator) -> None:
-    """Clip the gradients to the norm that the options allow, of all together or of each tensor."""
+    """Clip the gradients to ``max_grad_norm``, all together or each tensor separately."""
     norm = options.max_grad_norm
     if not norm:
         return

@@ -1,4 +1,4 @@
-"""Signals that are to stop a process: it puts its things in order first; a training writes what it needs to go on."""
+"""Signals that stop a process. It cleans up before it ends, and a training saves a checkpoint."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from types import FrameType
 from typing import Any
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""Ctrl-C, what a cluster sends before it kills, and what a terminal sends that is closed."""
+"""Sent by Ctrl-C, by a cluster before it kills a process, and by a terminal that closes."""
 
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Have SIGTERM and SIGHUP interrupt this block as Ctrl-C does, where they would end the process at once."""
+    """Let SIGTERM and SIGHUP interrupt this block as Ctrl-C does; by default they end the process at once."""
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
         for number in ENDING:
@@ -36,53 +36,56 @@ def _terminate(_number: int, _frame: FrameType | None) -> None:
 
 @contextmanager
 def shielded() -> Iterator[None]:
-    """Keep signals that are to stop this process until the end of the block, which is short."""
-    with DeferredSignals(lambda _: None, hurry=False):
+    """Defer signals that stop this process to the end of the block, which must be short."""
+    with DeferredSignals(lambda _: None, repeat_stops=False):
         yield
 
 
 class DeferredSignals:
-    """The signals of :data:`ENDING`, while this is entered.
+    """Context manager that defers the signals of :data:`ENDING`.
 
-    The first is kept until :meth:`deliver`; a second is delivered at once, since somebody is in a hurry. Nothing is
-    held outside the main thread, where Python handles none.
+    The first signal is deferred until :meth:`deliver`; a second is delivered at once. Outside the main thread nothing
+    is deferred, because Python handles no signals there.
 
     Args:
-        note: Told when one is kept.
-        holding: Whether to hold any.
-        hurry: Whether a second one is delivered at once.
+        note: Called with a sentence when a signal is deferred.
+        enabled: Whether to defer any signal.
+        repeat_stops: Whether a second signal is delivered at once.
+
+    Attributes:
+        pending: Number of the deferred signal; None without one.
     """
 
-    def __init__(self, note: Callable[[str], None], holding: bool = True, hurry: bool = True) -> None:
-        self._note, self._holding, self._hurry = note, holding, hurry
+    def __init__(self, note: Callable[[str], None], enabled: bool = True, repeat_stops: bool = True) -> None:
+        self._note, self._enabled, self._repeat_stops = note, enabled, repeat_stops
         self._before: dict[int, Any] = {}
-        self.held: int | None = None
+        self.pending: int | None = None
 
     def __enter__(self) -> DeferredSignals:
-        if self._holding and threading.current_thread() is threading.main_thread():
+        if self._enabled and threading.current_thread() is threading.main_thread():
             for number in ENDING:
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):
-                    self._before[number] = signal.signal(number, self._hold)
+                    self._before[number] = signal.signal(number, self._defer)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._restore()
-        if self.held is not None:
+        if self.pending is not None:
             self.deliver()
 
     def deliver(self) -> None:
-        """Let the signal that is held have its effect, if there is one."""
-        number, self.held = self.held, None
+        """Deliver the deferred signal, if any."""
+        number, self.pending = self.pending, None
         self._restore()
         if number is not None:
             os.kill(os.getpid(), number)
 
-    def _hold(self, number: int, _frame: FrameType | None) -> None:
-        hurry, self.held = self._hurry and self.held is not None, number
-        if hurry:
+    def _defer(self, number: int, _frame: FrameType | None) -> None:
+        is_repeated, self.pending = self.pending is not None, number
+        if is_repeated and self._repeat_stops:
             self.deliver()
         else:
-            with contextlib.suppress(RuntimeError):  # of a stream that is just being written to
+            with contextlib.suppress(RuntimeError):  # the signal may interrupt a write to the same stream
                 self._note("Stopping after this step and saving a checkpoint. Press Ctrl-C again to stop now.")
 
     def _restore(self) -> None:

@@ -1,4 +1,4 @@
-"""A tokenizer as training uses it: texts to tokens, and tokens to padded batches."""
+"""Tokenization for training: texts to tokens, and tokens to padded batches."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[Sequence[str]], m
     Args:
         tokenizer: Its state does not change.
         texts: One or two columns of N texts each.
-        max_length: Tokens of an example, special tokens included; the longer text is cut first.
+        max_length: Maximum number of tokens of an example, with special tokens; the longer text is cut first.
 
     Returns:
-        The model's inputs by name, each a list of N lists.
+        Name of a model input -> list of N lists.
 
     Raises:
-        BackboneError: The backend in Rust fails, since its steps do not fit together.
+        BackboneError: The Rust backend fails, because the parts of the tokenizer are not consistent.
     """
     try:
         with unchanged(tokenizer):
             return dict(tokenizer(*texts, truncation=True, max_length=max_length))
     except BaseException as error:
-        # The backend raises a bare Exception, or, where it panics, what is no Exception at all.
+        # The backend raises a plain Exception or, if it panics, a BaseException.
         if type(error) is not Exception and type(error).__name__ != "PanicException":
             raise
         raise BackboneError(f"backbone: the tokenizer {type(tokenizer).__name__} fails on a text: {error}") from error
 
 
 def padding(tokenizer: PreTrainedTokenizerBase) -> DataCollatorWithPadding:
-    """Give the function that makes a batch of encoded examples."""
+    """Return the function that makes a padded batch of encoded examples."""
     return DataCollatorWithPadding(tokenizer)
 
 
 def backend_of(tokenizer: PreTrainedTokenizerBase) -> Any:
-    """The backend in Rust; None where a tokenizer is in Python."""
+    """Return the Rust backend; None if the tokenizer is implemented in Python."""
     return tokenizer.backend_tokenizer if isinstance(tokenizer, PreTrainedTokenizerFast) else None
 
 
@@ -49,7 +49,7 @@ def backend_of(tokenizer: PreTrainedTokenizerBase) -> Any:
 def unchanged(tokenizer: PreTrainedTokenizerBase) -> Iterator[None]:
     """Restore the state of a tokenizer at the end of the block.
 
-    The backend in Rust keeps the truncation and the padding of its last call, and saves them with the tokenizer.
+    The Rust backend keeps the truncation and the padding of its last call, and saves them with the tokenizer.
     """
     backend = backend_of(tokenizer)
     if backend is None:

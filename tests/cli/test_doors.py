@@ -210,7 +210,7 @@ def test_what_goes_wrong_in_a_command_of_a_plugin_is_a_sentence(install, command
     ("text", "failure"),
     [
         (code(before="raise RuntimeError('no luck')"), "RuntimeError: no luck"),
-        (code(name="run"), "registers the command 'run', which srframework has itself; expected another name"),
+        (code(name="run"), "registers the command 'run', which is a built-in command; expected another name"),
         (
             code(before="cli.commands['x'] = 3"),
             "registers as the command 'x' a value of type int",
@@ -239,8 +239,8 @@ def test_a_command_that_two_plugins_have_is_refused_with_their_names(install, co
     done = command("own")
     assert (done.code, done.out) == (2, "")
     assert done.err == (
-        "error: plugin 'mine' of other_commands 1.2 and plugin 'mine' of some_commands 1.2 have a command 'own' each; "
-        "leave one of them out with --block NAME\n"
+        "error: plugin 'mine' of other_commands 1.2 and plugin 'mine' of some_commands 1.2 add the command 'own'; "
+        "disable one of them with --block NAME\n"
     )
     assert command("--block", "other_commands", "own").out == "done\n"
     assert command("--help").code == 0

@@ -284,7 +284,7 @@ def test_processes_that_disagree_on_a_mask_stop_with_a_sentence(home, tmp_path):
     )
     assert done.returncode != 0
     assert done.stdout == ""
-    assert "error: the processes disagree on the mask after step 0: expected one hash of it, got 0: " in done.stderr
+    assert "error: the processes disagree on the mask after step 0: expected equal hashes, got 0: " in done.stderr
     facts = json.loads((tmp_path / "out" / "run.json").read_text())
     assert facts["state"] == "failed"
     assert facts["error"].startswith("the processes disagree on the mask after step 0")

@@ -149,7 +149,7 @@ class Forgetful(Pruner):
         ("check_debiaser", Unreduced, "x: expected a scalar loss, got shape (4,)"),
         ("check_bias", Unnormalised, "x: split 'train': probabilities sum to 3.0..3.0"),
         ("check_pruner", Forgetful, "pruned weights are not 0 after an update of the mask"),
-        ("check_evaluator", Unlike, "x: one of confusion matrices is 2.0, evaluate() has 1.0"),
+        ("check_evaluator", Unlike, "x: one of confusion matrices is 2.0, but evaluate() returns 1.0"),
         ("check_evaluator", Unreduced, "x: expected Evaluator, got Unreduced"),
     ],
 )

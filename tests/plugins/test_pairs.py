@@ -309,7 +309,7 @@ def test_a_word_may_mean_that_a_row_is_unlabelled(root, options):
 
 
 def test_a_file_of_word_vectors_that_is_not_there_is_a_problem(problem, root):
-    expected = f"word_vectors: a file that exists, seen from {Path.cwd()} (no such file)"
+    expected = f"word_vectors: a file that exists, relative to {Path.cwd()} (no such file)"
     assert problem(word_vectors=str(root / "words.vec")) == expected
 
 

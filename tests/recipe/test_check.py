@@ -229,7 +229,7 @@ CASES = {
     "bias file that is not there": (
         "[dataset]",
         '[bias]\nuse = "bias-file"\npath = "gone.npy"\n[dataset]',
-        "r.toml:9: bias.path: expected a file that exists, seen from {cwd} (no such file), got 'gone.npy' "
+        "r.toml:9: bias.path: expected a file that exists, relative to {cwd} (no such file), got 'gone.npy' "
         "(option of bias model 'bias-file' of srframework 0.1.0)",
     ),
     "loss that needs a bias model on data without spurious features": (

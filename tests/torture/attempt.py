@@ -56,7 +56,7 @@ class Attempt:
     @property
     def tells_of_damage(self) -> bool:
         """Whether something was found that is not what was written."""
-        return any(each in self.said for each in ("computed again", "left out"))
+        return any(each in self.said for each in ("computed again", "ignored"))
 
 
 def attempt(place: Path, arguments: Sequence[str], shared: Shared, kill: Kill | None, broken: str | None) -> Attempt:

@@ -105,14 +105,14 @@ class TestWhatIsNotFinite:
         message = told(debiaser=Broken(NoOptions()), gradient_accumulation=accumulated)
         assert message == (
             "the loss is nan at step 1; expected a finite number "
-            "(at step 1 the loss, Broken, makes it of finite logits)"
+            "(at step 1 the loss Broken is not finite although the logits are finite)"
         )
 
     def test_a_model_that_is_not_finite_at_once(self, told, make_network):
         network = make_network()
         network.model.bert.encoder.layer[0].output.LayerNorm.weight.data.fill_(3e38)
         assert told(network=network).endswith(
-            "(at step 1 the model itself gives logits that are not finite, from finite weights)"
+            "(at step 1 the model computes logits that are not finite from finite weights)"
         )
 
     def test_a_training_that_diverges(self, told):

@@ -231,7 +231,7 @@ def test_a_damaged_one_is_left_out_with_a_sentence_and_the_one_before_it_serves(
     assert saved.latest().part("model.")["w"].tolist() == [1.0] * 3
     (said,) = told
     assert said.startswith(f"checkpoint {tmp_path / 'c' / '2'}: expected ")
-    assert said.endswith("; left out")
+    assert said.endswith("; ignored")
 
 
 def test_one_that_was_half_written_is_not_taken_for_one(tmp_path):
