@@ -101,7 +101,7 @@ class LogisticBiasOptions(Options):
         None,
         strict=False,
         json_schema_extra={"source": "App. B.3.1; Clark et al. 2019"},
-        description="Labels to fit as one class, whose probability they share evenly: 2 or more, but not all; []: none; "
+        description="Labels to fit as one class, whose probability they share evenly: 2 or more, not all; []: none; "
         "unset: as in the data set, contradiction and neutral for NLI.",
     )
 
