@@ -49,22 +49,22 @@ class HuggingFaceEncoder(Backbone):
         settings: dict[str, Any] = {"id2label": names, "label2id": {label: index for index, label in names.items()}}
         if problem := directory_problem(self.options.path, "Model"):
             raise BackboneError(f"backbone.path: {problem.message}")
-        with self._named():
+        with self._path_in_errors():
             directory = model_directory(self.options.path, self.options.revision)
             stored = read_configuration(directory)
             old_labels = stored_labels(directory, stored)
             config = make_configuration(directory, stored, AutoConfig.for_model(stored["model_type"]), settings)
         self._set_dropout(config)
-        with self._named():
+        with self._path_in_errors():
             architecture = _architecture(directory, config)
             entries = sum(math.prod(shape) for shape in directory.weight_shapes().values())
             outline = _outline(directory, architecture, config, entries)
         prunable = prunable_modules(outline)
-        with self._named():
+        with self._path_in_errors():
             check_padding(directory, config)
             tokenizer = load_tokenizer(directory, config)
             weights = directory.weights()
-            with _of_transformers(str(directory.path)), torch.random.fork_rng():
+            with _convert_errors(str(directory.path)), torch.random.fork_rng():
                 torch.manual_seed(seed)
                 read: Any = architecture.from_pretrained(
                     None,  # with a path, it would look for further files and follow the files that they name
@@ -83,7 +83,7 @@ class HuggingFaceEncoder(Backbone):
         return network
 
     @contextmanager
-    def _named(self) -> Iterator[None]:
+    def _path_in_errors(self) -> Iterator[None]:
         """Add the path of the model to errors."""
         try:
             yield
@@ -116,7 +116,7 @@ class HuggingFaceEncoder(Backbone):
                 f"backbone.path: expected the weights of {type(network.model.base_model).__name__}, got {path!r}: "
                 f"{len(missing)} weights are missing or have another shape, such as {missing[0]}"
             )
-        with self._named():
+        with self._path_in_errors():
             check_tokens(network.tokenizer)
 
 
@@ -138,7 +138,7 @@ def _outline(
         BackboneError: The model cannot be built, or is far larger than ``entries``, the number of stored weights.
     """
     where = directory.path / CONFIG
-    with _of_transformers(str(where)), torch.device("meta"):
+    with _convert_errors(str(where)), torch.device("meta"):
         model = architecture(copy.deepcopy(config))
     claimed = sum(parameter.numel() for parameter in model.parameters())
     if claimed > 4 * entries + _SLACK:
@@ -148,7 +148,7 @@ def _outline(
 
 
 @contextmanager
-def _of_transformers(where: str) -> Iterator[None]:
+def _convert_errors(where: str) -> Iterator[None]:
     """Convert any error of transformers to ours; its errors have no common base class."""
     try:
         yield

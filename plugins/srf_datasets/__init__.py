@@ -13,7 +13,7 @@ def _metric(options: PairsOptions) -> list[str]:
 
 @hookimpl
 def srframework_datasets() -> list[Component]:
-    """nli, paraphrase, fact-verification, pairs, synthetic."""
+    """Register nli, paraphrase, fact-verification, pairs, synthetic."""
     return [
         Component(
             name="nli",

@@ -17,7 +17,7 @@ from srframework import Component, hookimpl
 
 @hookimpl
 def srframework_debiasers() -> list[Component]:
-    """std, poe, reweight, confreg, learned-mixin, focal."""
+    """Register std, poe, reweight, confreg, learned-mixin, focal."""
     return [
         Component(
             name="std",
@@ -70,7 +70,7 @@ def srframework_debiasers() -> list[Component]:
 
 @hookimpl
 def srframework_bias_models() -> list[Component]:
-    """bias-logistic, bias-file."""
+    """Register bias-logistic, bias-file."""
     return [
         Component(
             name="bias-logistic",

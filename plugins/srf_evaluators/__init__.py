@@ -11,7 +11,7 @@ class NoOptions(Options):
 
 @hookimpl
 def srframework_evaluators() -> list[Component]:
-    """accuracy, f1, hans, sparsity."""
+    """Register accuracy, f1, hans, sparsity."""
     return [
         Component(
             name="accuracy",

@@ -8,7 +8,7 @@ from srframework import Component, hookimpl
 
 @hookimpl
 def srframework_pruners() -> list[Component]:
-    """mask, imp, imp-rw, omp, random."""
+    """Register mask, imp, imp-rw, omp, random."""
     return [
         Component(
             name="mask",

@@ -8,7 +8,7 @@ from srframework import Component, hookimpl
 
 @hookimpl
 def srframework_launchers() -> list[Component]:
-    """Ray."""
+    """Register ray."""
     return [
         Component(
             name="ray",
