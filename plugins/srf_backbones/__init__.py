@@ -10,7 +10,7 @@ _FACTORY = "srf_backbones.encoder:HuggingFaceEncoder"
 
 @hookimpl
 def srframework_backbones() -> list[Component]:
-    """bert-base, bert-large, roberta-base, encoder, tiny."""
+    """Register bert-base, bert-large, roberta-base, encoder, tiny."""
     return [
         Component(
             name="bert-base",

@@ -1,4 +1,4 @@
-"""The classifier of a checkpoint that has one already: kept where its labels are ours, else drawn anew."""
+"""Keeps the classifier of a checkpoint if its labels are ours, else draws a new one."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from srframework import Network
 def settle_classifier(
     network: Network, stored: Sequence[str], labels: Sequence[str], absent: Set[str], seed: int
 ) -> None:
-    """See to it that output i of the model is label i.
+    """Make output i of the model stand for label i.
 
     Args:
-        network: As loaded; changed in place.
-        stored: The labels that the checkpoint's configuration names, in the order of its outputs.
-        labels: The labels that are wanted; names are compared without regard to case.
-        absent: Parameters that the checkpoint does not have, which are new already.
-        seed: Of a new classifier.
+        network: The loaded network; changed in place.
+        stored: The labels in the checkpoint's configuration, in the order of its outputs.
+        labels: The labels of the data set; upper and lower case are not distinguished.
+        absent: Parameters that are not in the checkpoint; a classifier among them is already new.
+        seed: Seed of a new classifier.
     """
     names = [f"{m}.{p}" for m, part in network.prunable.items() if part == "classifier" for p in ("weight", "bias")]
     parameters = {name: value for name, value in network.model.named_parameters() if name in names}

@@ -1,4 +1,4 @@
-"""config.json, as far as it is trusted: what it says of the shape of a model, never what it says to open or to run."""
+"""Reads the shape of a model from config.json. Keys that would open files or run code are refused or dropped."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _SIZES = {
     "num_hidden_groups": ("num_hidden_groups",),
     "inner_group_num": ("inner_group_num",),
 }
-"""Whole numbers that make the shape of a model, each by the names that architectures have for it."""
+"""Size -> its key in the configurations of different architectures; all are integers."""
 
 _MAY_BE_0 = {"type_vocab_size"}  # DeBERTa has none
 
 _MOST_LAYERS = 1000
-"""Layers are Python objects, made before any weight is looked at."""
+"""Limit, since layers are created as Python objects before the weights are checked."""
 
 _MODULES = ("num_hidden_layers", "num_hidden_groups", "inner_group_num")
 
@@ -45,7 +45,7 @@ _REFUSED = {
     "add_cross_attention": False,
     "is_encoder_decoder": False,
 }
-"""Keys by which other files would be read, or another model made, with the only value that is not refused."""
+"""Key that would read other files or build another model -> the only value that is accepted besides null."""
 
 _DROPPED = {
     *("auto_map", "custom_pipelines", "name_or_path", "kernel_config", "distributed_config", "device_map"),
@@ -54,23 +54,23 @@ _DROPPED = {
     *("chunk_size_feed_forward", "problem_type", "use_cache", "gguf_file", "id2label", "label2id", "num_labels"),
     *("pruned_heads", "tie_encoder_decoder", "quantization", "tp_plan", "base_model_tp_plan", "generation_config"),
 }
-"""Keys that are ours to set, or that name files, code and kernels; whatever begins with ``_`` is dropped too."""
+"""Ignored keys: those that we set, and those that name files, code or kernels. Keys that start with ``_`` too."""
 
 
 def read_configuration(directory: ModelDirectory) -> dict[str, Any]:
-    """What config.json of a model directory says, checked.
+    """Read and check config.json of a model directory.
 
     Raises:
-        BackboneError: There is none, or it describes no encoder that can be made; names file and key.
+        BackboneError: The file is missing, or does not describe a supported encoder; names file and key.
     """
     where = directory.path / CONFIG
     try:
-        said = directory.json(CONFIG)
+        stored = directory.json(CONFIG)
     except BackboneError as error:
         raise BackboneError(f"Unrecognized model: {error}") from error
-    if said is None:
+    if stored is None:
         raise BackboneError(f"Unrecognized model: expected a {CONFIG}, got a directory without one")
-    kind = said.get("model_type")
+    kind = stored.get("model_type")
     if not isinstance(kind, str):
         raise BackboneError(f"Unrecognized model: {where}: model_type: expected a string such as 'bert', {_got(kind)}")
     if kind not in CONFIG_MAPPING or kind not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
@@ -80,44 +80,46 @@ def read_configuration(directory: ModelDirectory) -> dict[str, Any]:
             f"got the model type `{kind[:60]}`{did_you_mean(near)}"
         )
     for key, allowed in _REFUSED.items():
-        if said.get(key) not in (None, allowed):
+        if stored.get(key) not in (None, allowed):
             expected = "no such key" if allowed is None else repr(allowed)
-            raise BackboneError(f"{where}: {key}: expected {expected}, {_got(said[key])}")
-    for key, number in _not_finite(said):
+            raise BackboneError(f"{where}: {key}: expected {expected}, {_got(stored[key])}")
+    for key, number in _not_finite(stored):
         raise BackboneError(f"{where}: {key}: expected a finite number, got {number}")
     if directory.file(_ADAPTER) is not None:
-        raise BackboneError(f"{directory.path / _ADAPTER}: expected no adapter, which would change the model; merge it")
-    _check_sizes(where, said)
-    _check_shares(where, said)
-    if said.get("pad_token_id") is not None:
-        _check_padding(where, said["pad_token_id"], said.get("vocab_size"))
-    return said
+        raise BackboneError(
+            f"{directory.path / _ADAPTER}: expected a model without an adapter; merge the adapter into the model"
+        )
+    _check_sizes(where, stored)
+    _check_shares(where, stored)
+    if stored.get("pad_token_id") is not None:
+        _check_padding(where, stored["pad_token_id"], stored.get("vocab_size"))
+    return stored
 
 
 def make_configuration(
-    directory: ModelDirectory, said: Mapping[str, Any], template: PreTrainedConfig, settings: Mapping[str, Any]
+    directory: ModelDirectory, stored: Mapping[str, Any], template: PreTrainedConfig, settings: Mapping[str, Any]
 ) -> PreTrainedConfig:
-    """The configuration of transformers, with ``settings`` in place of what the file says.
+    """Make the configuration of transformers from config.json; ``settings`` override its values.
 
     Args:
-        directory: The model's.
-        said: What :func:`read_configuration` gave.
-        template: A configuration of that type of model.
-        settings: Attributes of the configuration.
+        directory: The directory of the model.
+        stored: The content of config.json, from :func:`read_configuration`.
+        template: A default configuration of the same model type.
+        settings: Attributes of the configuration -> values.
 
     Raises:
-        BackboneError: transformers refuses a value; with its reason.
+        BackboneError: transformers refuses a value; gives its reason.
     """
     fields, renamed = set(vars(template)), set(getattr(type(template), "attribute_map", ()))
 
-    def counts(key: str) -> bool:
+    def is_used(key: str) -> bool:
         is_ours = key in _DROPPED or key in _REFUSED or key.startswith("_") or "_implementation" in key
         names_a_file = key.endswith(("_file", "_files", "_path", "_dir"))
-        # A key that is called like a method would take its place.
+        # A key with the name of a method would overwrite the method.
         is_free = key in fields or key in renamed or not hasattr(template, key)
         return not is_ours and not names_a_file and is_free and key != "model_type"
 
-    table = {key: value for key, value in said.items() if counts(key)} | dict(settings)
+    table = {key: value for key, value in stored.items() if is_used(key)} | dict(settings)
     if type(template).sub_configs:
         expected = "expected one encoder, got a model of several parts"
         raise BackboneError(f"{directory.path / CONFIG}: {expected} ({', '.join(type(template).sub_configs)})")
@@ -125,15 +127,15 @@ def make_configuration(
         return type(template).from_dict(table)
     except MemoryError:
         raise
-    except Exception as error:  # of transformers and of its validators, which share no base
+    except Exception as error:  # transformers and its validators have no common base class
         raise BackboneError(f"{directory.path / CONFIG}: {one_line(error)}") from error
 
 
 def check_padding(directory: ModelDirectory, config: PreTrainedConfig) -> None:
-    """Refuse a padding token that the embeddings have no row for.
+    """Refuse a padding token without a row in the embeddings.
 
     Raises:
-        BackboneError: It is out of range, or no number.
+        BackboneError: The token is not an integer, or is out of range.
     """
     words = getattr(config, "vocab_size", None)
     _check_padding(directory.path / CONFIG, getattr(config, "pad_token_id", None), words)
@@ -145,13 +147,13 @@ def _check_padding(where: Path, token: Any, words: int | None) -> None:
         raise BackboneError(f"{where}: pad_token_id: expected a token in [0, {most}], {_got(token)}")
 
 
-def stored_labels(directory: ModelDirectory, said: Mapping[str, Any]) -> list[str]:
-    """The labels that a configuration names, in the order of its outputs.
+def stored_labels(directory: ModelDirectory, stored: Mapping[str, Any]) -> list[str]:
+    """List the labels of config.json, in the order of the model's outputs; empty if it has none.
 
     Raises:
-        BackboneError: ``id2label`` is no table from numbers to names.
+        BackboneError: ``id2label`` is not a table from numbers to names.
     """
-    named = said.get("id2label")
+    named = stored.get("id2label")
     if named is None:
         return []
     where = f"{directory.path / CONFIG}: id2label"
@@ -167,16 +169,16 @@ def stored_labels(directory: ModelDirectory, said: Mapping[str, Any]) -> list[st
     return [numbered[index] for index in sorted(numbered)]
 
 
-def _check_sizes(where: Path, said: Mapping[str, Any]) -> None:
+def _check_sizes(where: Path, stored: Mapping[str, Any]) -> None:
     sizes: dict[str, tuple[str, int]] = {}
     for size, names in _SIZES.items():
         for name in names:
-            value = said.get(name)
+            value = stored.get(name)
             if value is None:
                 continue
             least = 0 if size in _MAY_BE_0 else 1
             if type(value) is not int or value < least:
-                raise BackboneError(f"{where}: {name}: expected a whole number of at least {least}, {_got(value)}")
+                raise BackboneError(f"{where}: {name}: expected an integer of at least {least}, {_got(value)}")
             if size in _MODULES and value > _MOST_LAYERS:
                 raise BackboneError(f"{where}: {name}: expected at most {_MOST_LAYERS}, {_got(value)}")
             if value > 2**40:
@@ -188,8 +190,8 @@ def _check_sizes(where: Path, said: Mapping[str, Any]) -> None:
             raise BackboneError(f"{where}: {many}: expected a number that divides {wide} ({width}), got {heads}")
 
 
-def _check_shares(where: Path, said: Mapping[str, Any]) -> None:
-    for name, value in said.items():
+def _check_shares(where: Path, stored: Mapping[str, Any]) -> None:
+    for name, value in stored.items():
         if "dropout" in name and not isinstance(value, bool) and isinstance(value, int | float) and not 0 <= value < 1:
             raise BackboneError(f"{where}: {name}: expected a share in [0, 1), {_got(value)}")
         if name in ("layer_norm_eps", "layernorm_eps", "initializer_range") and (
@@ -198,10 +200,10 @@ def _check_shares(where: Path, said: Mapping[str, Any]) -> None:
             raise BackboneError(f"{where}: {name}: expected a number in [0, 1], {_got(value)}")
 
 
-def _not_finite(said: Any, at: str = "") -> Iterator[tuple[str, float]]:
-    if isinstance(said, float) and not math.isfinite(said):
-        yield at or "a value", said
-    inside = said.items() if isinstance(said, dict) else enumerate(said) if isinstance(said, list) else ()
+def _not_finite(node: Any, at: str = "") -> Iterator[tuple[str, float]]:
+    if isinstance(node, float) and not math.isfinite(node):
+        yield at or "a value", node
+    inside = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for key, value in inside:
         yield from _not_finite(value, f"{at}.{key}" if at else str(key))
 
@@ -212,5 +214,5 @@ def _got(value: Any) -> str:
 
 
 def one_line(error: object) -> str:
-    """An error, or a value, as a message shows it."""
+    """Format an error or a value for a message: one line, at most 600 characters."""
     return " ".join(str(error).split())[:600] or type(error).__name__

@@ -1,4 +1,4 @@
-"""Any encoder that transformers can load and that has BERT's structure."""
+"""Loads any encoder of transformers that has the structure of BERT."""
 
 from __future__ import annotations
 
@@ -30,48 +30,48 @@ from srframework import Backbone, BackboneError, ModelDirectory, Network, direct
 _DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 
 _SLACK = 10**7
-"""Entries that a model may have beyond four times those of its file: new layers on top."""
+"""Weights that a model may have beyond four times those of its files, for new layers on top."""
 
 
 class HuggingFaceEncoder(Backbone):
-    """A pre-trained encoder from a directory or from the hub, with a new classifier; a checkpoint
-    whose classifier has just our labels keeps it, in our order.
+    """A pre-trained encoder from a directory or from the hub, with a new classifier.
 
-    Weights are read from safetensors alone, in float32; code that comes with a model is never run, and no file outside
-    its directory is opened, whatever its files name.
+    A stored classifier is kept if its labels are those of the data set; its outputs are sorted in their order.
+    Weights are read from safetensors only, in float32. Code of a model is never run, and no file outside its directory
+    is opened.
     """
 
     options: EncoderOptions
 
     def load(self, labels: Sequence[str], seed: int) -> Network:
-        """Load model and tokenizer; the classifier is drawn from ``seed``."""
+        """Load model and tokenizer; draw a new classifier from ``seed``."""
         names = dict(enumerate(labels))
         settings: dict[str, Any] = {"id2label": names, "label2id": {label: index for index, label in names.items()}}
         if problem := directory_problem(self.options.path, "Model"):
             raise BackboneError(f"backbone.path: {problem.message}")
-        with self._named():
+        with self._path_in_errors():
             directory = model_directory(self.options.path, self.options.revision)
-            said = read_configuration(directory)
-            stored = stored_labels(directory, said)
-            config = make_configuration(directory, said, AutoConfig.for_model(said["model_type"]), settings)
+            stored = read_configuration(directory)
+            old_labels = stored_labels(directory, stored)
+            config = make_configuration(directory, stored, AutoConfig.for_model(stored["model_type"]), settings)
         self._set_dropout(config)
-        with self._named():
+        with self._path_in_errors():
             architecture = _architecture(directory, config)
             entries = sum(math.prod(shape) for shape in directory.weight_shapes().values())
             outline = _outline(directory, architecture, config, entries)
         prunable = prunable_modules(outline)
-        with self._named():
+        with self._path_in_errors():
             check_padding(directory, config)
             tokenizer = load_tokenizer(directory, config)
             weights = directory.weights()
-            with _of_transformers(str(directory.path)), torch.random.fork_rng():
+            with _convert_errors(str(directory.path)), torch.random.fork_rng():
                 torch.manual_seed(seed)
                 read: Any = architecture.from_pretrained(
-                    None,  # else it looks for further files, and follows what they name
+                    None,  # with a path, it would look for further files and follow the files that they name
                     config=config,
                     state_dict=weights,
                     dtype=torch.float32,
-                    ignore_mismatched_sizes=True,  # a checkpoint that was fine-tuned with other labels
+                    ignore_mismatched_sizes=True,  # for a checkpoint that was fine-tuned with other labels
                     output_loading_info=True,
                 )
         model, loaded = read
@@ -79,17 +79,17 @@ class HuggingFaceEncoder(Backbone):
         network = Network(model, tokenizer, prunable)
         absent = {*loaded["missing_keys"], *(name for name, *_ in loaded["mismatched_keys"])}
         self._check(network, absent)
-        settle_classifier(network, stored, labels, absent, seed)
+        settle_classifier(network, old_labels, labels, absent, seed)
         return network
 
     @contextmanager
-    def _named(self) -> Iterator[None]:
-        """Say in an error of which model it is."""
+    def _path_in_errors(self) -> Iterator[None]:
+        """Add the path of the model to errors."""
         try:
             yield
         except BackboneError as error:
             path = self.options.path
-            where = "the directory" if os.path.isdir(path) else "no such directory; on the Hugging Face hub"
+            where = "a directory" if os.path.isdir(path) else "no such directory; on the Hugging Face hub"
             expected = "a directory with a model, or a name on the hub"
             raise BackboneError(f"backbone.path: expected {expected}, got {path!r} ({where}): {error}") from error
 
@@ -98,23 +98,25 @@ class HuggingFaceEncoder(Backbone):
             return
         if not all(hasattr(config, name) for name in _DROPOUTS):
             raise BackboneError(
-                f"backbone.dropout: expected no dropout for a model of type {config.model_type!r}, whose "
-                f"configuration has no {' and '.join(_DROPOUTS)}; got {self.options.dropout}"
+                f"backbone.dropout: expected no dropout for a model of type {config.model_type!r} (its configuration "
+                f"lacks {' and '.join(_DROPOUTS)}), got {self.options.dropout}"
             )
         for name in _DROPOUTS:
             setattr(config, name, self.options.dropout)
 
     def _check(self, network: Network, absent: set[str]) -> None:
-        """Refuse what transformers lets pass; ``absent``: parameters that the checkpoint does not have."""
+        """Refuse a model without words or weights; ``absent``: parameters that are not in the checkpoint."""
         path = self.options.path
         if set(network.tokenizer.get_vocab()) <= set(network.tokenizer.all_special_tokens):
-            raise BackboneError(f"backbone.path: expected a model with its tokenizer, got {path!r}, which has no words")
-        if lost := sorted(name for name in _encoder_parameters(network) if name in absent):
             raise BackboneError(
-                f"backbone.path: expected the weights of {type(network.model.base_model).__name__}, got {path!r}, "
-                f"in which {len(lost)} of them are missing or of another shape, such as {lost[0]}"
+                f"backbone.path: expected a model with its tokenizer, got {path!r} without a vocabulary"
             )
-        with self._named():
+        if missing := sorted(name for name in _encoder_parameters(network) if name in absent):
+            raise BackboneError(
+                f"backbone.path: expected the weights of {type(network.model.base_model).__name__}, got {path!r}: "
+                f"{len(missing)} weights are missing or have another shape, such as {missing[0]}"
+            )
+        with self._path_in_errors():
             check_tokens(network.tokenizer)
 
 
@@ -130,24 +132,24 @@ def _architecture(directory: ModelDirectory, config: PreTrainedConfig) -> type[P
 def _outline(
     directory: ModelDirectory, architecture: type[PreTrainedModel], config: PreTrainedConfig, entries: int
 ) -> PreTrainedModel:
-    """The model without memory for its weights.
+    """Build the model without memory for its weights.
 
     Raises:
-        BackboneError: It cannot be made, or is far larger than the ``entries`` that there are weights for.
+        BackboneError: The model cannot be built, or is far larger than ``entries``, the number of stored weights.
     """
     where = directory.path / CONFIG
-    with _of_transformers(str(where)), torch.device("meta"):
+    with _convert_errors(str(where)), torch.device("meta"):
         model = architecture(copy.deepcopy(config))
     claimed = sum(parameter.numel() for parameter in model.parameters())
     if claimed > 4 * entries + _SLACK:
-        expected = f"a model of about {entries} weights, as many as its files have"
-        raise BackboneError(f"{where}: expected {expected}, got sizes that make {claimed}")
+        expected = f"a model of about {entries} weights, as in its files"
+        raise BackboneError(f"{where}: expected {expected}, got sizes for {claimed}")
     return model
 
 
 @contextmanager
-def _of_transformers(where: str) -> Iterator[None]:
-    """Make a sentence of whatever the library raises, which has no base class for it."""
+def _convert_errors(where: str) -> Iterator[None]:
+    """Convert any error of transformers to ours; its errors have no common base class."""
     try:
         yield
     except MemoryError:
@@ -157,7 +159,7 @@ def _of_transformers(where: str) -> Iterator[None]:
 
 
 def _encoder_parameters(network: Network) -> list[str]:
-    """Names of the base model's parameters, all but the pooler's, which a pre-trained model may lack."""
+    """List the parameters of the base model, without the pooler: a pre-trained model may lack it."""
     base = {id(parameter) for parameter in network.model.base_model.parameters()}
     new = tuple(f"{name}." for name, part in network.prunable.items() if part == "pooler")
     named = network.model.named_parameters()

@@ -1,4 +1,4 @@
-"""Where a model is: a local directory, or a copy of one on the Hugging Face hub, less all files that may be unsafe."""
+"""Finds the directory of a model: a local one, or a download from the Hugging Face hub without unsafe files."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*.safete
 
 
 def model_directory(path: str, revision: str | None) -> ModelDirectory:
-    """The directory of a model; of one on the hub, downloaded where it is not in the cache.
+    """Find the directory of a model. A model on the hub is downloaded if it is not in the cache.
 
     Raises:
-        BackboneError: There is no such model; ``path`` and the reason are not said, since the caller does.
+        BackboneError: The model is not found; gives the reason. The caller adds ``path``.
     """
     if os.path.isdir(path):
         return ModelDirectory(Path(path))
@@ -26,5 +26,5 @@ def model_directory(path: str, revision: str | None) -> ModelDirectory:
         return ModelDirectory(Path(snapshot_download(path, revision=revision, allow_patterns=[*FILES, *_WEIGHTS])))
     except MemoryError:
         raise
-    except Exception as error:  # of the hub, of the network and of the disk, which share no base
+    except Exception as error:  # errors of hub, network and disk have no common base class
         raise BackboneError(one_line(error)) from error

@@ -10,43 +10,43 @@ from srframework import FileProblem, Location, Options, directory_problem
 
 
 class EncoderOptions(Options):
-    """Of ``encoder``."""
+    """Options of ``encoder``."""
 
     path: Location = Field(description="A directory with a model and its tokenizer, or a name on the Hugging Face hub.")
-    revision: Location | None = Field(None, description="Branch, tag or commit on the hub; unset, its default branch.")
+    revision: Location | None = Field(None, description="Branch, tag or commit on the hub; unset: its default branch.")
     dropout: float | None = Field(
-        None, ge=0, lt=1, description="Dropout of hidden states and attention, in [0, 1); unset, the model's own."
+        None, ge=0, lt=1, description="Dropout of hidden states and attention, in [0, 1); unset: the model's own."
     )
 
     def check_files(self) -> Iterator[FileProblem]:
-        """A path that is not there is not looked up on the hub."""
+        """Report a local path that does not exist, before it is looked up on the hub."""
         if problem := directory_problem(self.path, "Model", ("path",)):
             yield problem
 
 
 class BertBaseOptions(EncoderOptions):
-    """Of ``bert-base``."""
+    """Options of ``bert-base``."""
 
     path: Location = Field("bert-base-uncased", description="A local copy, or the name on the Hugging Face hub.")
 
 
 class BertLargeOptions(EncoderOptions):
-    """Of ``bert-large``."""
+    """Options of ``bert-large``."""
 
     path: Location = Field("bert-large-uncased", description="A local copy, or the name on the Hugging Face hub.")
 
 
 class RobertaBaseOptions(EncoderOptions):
-    """Of ``roberta-base``."""
+    """Options of ``roberta-base``."""
 
     path: Location = Field("roberta-base", description="A local copy, or the name on the Hugging Face hub.")
 
 
 class TinyOptions(Options):
-    """Of ``tiny``."""
+    """Options of ``tiny``."""
 
     layers: int = Field(2, ge=1, description="Transformer layers; at least 1.")
-    width: int = Field(128, ge=8, description="Width of the hidden states; a multiple of heads.")
+    width: int = Field(128, ge=8, description="Width of the hidden states; at least 8 and a multiple of heads.")
     heads: int = Field(4, ge=1, description="Attention heads; at least 1.")
     intermediate: int = Field(256, ge=8, description="Width of the feed-forward layers; at least 8.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout of hidden states and attention, in [0, 1).")

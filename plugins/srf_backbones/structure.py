@@ -1,4 +1,4 @@
-"""Finding what may be pruned by the structure of a model, whatever its layers are called or counted."""
+"""Finds the prunable matrices by the structure of a model, independent of module names and layer counts."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from srframework import BackboneError
 
 
 def prunable_modules(model: PreTrainedModel) -> dict[str, str]:
-    """The linear modules that may be pruned, each with its part.
+    """Find the linear modules that may be pruned: module name -> part.
 
-    ``"encoder"``: those inside the stack of Transformer layers: W_Q, W_K, W_V, W_AO, W_in, W_out
-    of each. ``"pooler"``: those of the base model after the stack; those before it belong to the
-    embeddings, and are left alone. ``"classifier"``: those on top of the base model.
+    The parts are ``"encoder"``: W_Q, W_K, W_V, W_AO, W_in, W_out of each Transformer layer;
+    ``"pooler"``: linear modules of the base model after the layers; ``"classifier"``: linear modules
+    outside the base model. Linear modules before the layers belong to the embeddings and are not included.
 
     Raises:
-        BackboneError: The model is not one stack of like layers of six linear modules each.
+        BackboneError: The model has a decoder, or no stack of layers with six linear modules each.
 
     Source: section 3.1.
     """
@@ -57,7 +57,7 @@ def _layers(base: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 def _is_transformer_layer(layer: nn.Module) -> bool:
-    """Four square matrices, one that widens or narrows, and one that undoes it."""
+    """Check for six linear modules: four square ones of one size, then two with mirrored shapes (W_in, W_out)."""
     shapes = list(_shapes(layer))
     if len(shapes) != 6:
         return False

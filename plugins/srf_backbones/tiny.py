@@ -1,4 +1,4 @@
-"""A BERT that is small enough for a test, and complete enough for an experiment."""
+"""A small random BERT for tests and quick experiments."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from srframework import Backbone, Network
 
 
 class TinyBert(Backbone):
-    """Random weights; WordPiece over ``vocabulary.txt``: common words, then letters for the rest."""
+    """A BERT with random weights; its WordPiece ``vocabulary.txt`` has common words and single letters."""
 
     options: TinyOptions
 

@@ -1,4 +1,4 @@
-"""The tokenizer of a model directory, from copies of the files that make one; nothing else can be reached from them."""
+"""Loads the tokenizer of a model directory from copies of its files, so that no other file can be reached."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _OTHERS = (
 )
 
 FILES = ("config.json", _SETTINGS, *_TABLES, *_OTHERS)
-"""What is read of a model besides its weights."""
+"""Files of a model that are read, besides its weights."""
 
 _DROPPED = {
     *("auto_map", "init_inputs", "name_or_path", "vocab", "merges", "tokenizer_object", "chat_template", "backend"),
     *("processor_class", "is_local", "local_files_only", "subfolder", "token", "revision", "trust_remote_code"),
     *("files_loaded", "added_tokens", "post_processor", "tokenizer_padding", "tokenizer_truncation", "config"),
 }
-"""Keys that name files or code, or are no settings; whatever begins with ``_``, or ends as below, is dropped too."""
+"""Ignored keys: those that name files or code. Keys that start with ``_`` or end with one of ``_ENDS`` too."""
 
 _ENDS = ("_file", "_files", "_path", "_dir", "_kwargs")
 
@@ -48,14 +48,14 @@ _NEEDED = ("pad", "unk", "cls")
 
 
 def load_tokenizer(directory: ModelDirectory, config: PreTrainedConfig) -> PreTrainedTokenizerBase:
-    """The tokenizer of a model.
+    """Load the tokenizer of a model.
 
     Raises:
-        BackboneError: There is none, it cannot be made, or it lacks a token that a classifier needs.
+        BackboneError: A file of the tokenizer is missing, damaged or refused; names file and key.
     """
     settings = _settings(directory, _SETTINGS)
-    with tempfile.TemporaryDirectory() as made:
-        copies = Path(made)
+    with tempfile.TemporaryDirectory() as temporary:
+        copies = Path(temporary)
         for name in _TABLES:
             if name == "special_tokens_map.json":
                 _write(copies / name, _settings(directory, name))
@@ -74,37 +74,37 @@ def load_tokenizer(directory: ModelDirectory, config: PreTrainedConfig) -> PreTr
             )
         except (KeyboardInterrupt, SystemExit, MemoryError):
             raise
-        except BaseException as error:  # the panics of the tokenizers library are no Exception
+        except BaseException as error:  # a panic of the tokenizers library is not an Exception
             if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
                 raise
-            reason = one_line(error).replace(made, str(directory.path))
-            raise BackboneError(f"{directory.path}: its files make no tokenizer: {reason}") from error
-        _forget(tokenizer, made, str(directory.path))
+            reason = one_line(error).replace(temporary, str(directory.path))
+            raise BackboneError(f"{directory.path}: the tokenizer cannot be loaded: {reason}") from error
+        _rename(tokenizer, temporary, str(directory.path))
     return tokenizer
 
 
 def _settings(directory: ModelDirectory, name: str) -> dict[str, Any] | None:
-    said = directory.json(name)
-    if said is None:
+    stored = directory.json(name)
+    if stored is None:
         return None
     where = directory.path / name
     for key, kinds in _TYPES.items():
-        if said.get(key) is not None and not isinstance(said[key], kinds):
+        if stored.get(key) is not None and not isinstance(stored[key], kinds):
             expected = " or ".join(_KINDS[kind] for kind in kinds)
-            raise BackboneError(f"{where}: {key}: expected {expected}, got {one_line(repr(said[key]))[:60]}")
+            raise BackboneError(f"{where}: {key}: expected {expected}, got {one_line(repr(stored[key]))[:60]}")
     for key in ("padding_side", "truncation_side"):
-        if said.get(key) not in (None, "left", "right"):
-            raise BackboneError(f"{where}: {key}: expected 'left' or 'right', got {said[key][:60]!r}")
-    for key, value in said.items():
+        if stored.get(key) not in (None, "left", "right"):
+            raise BackboneError(f"{where}: {key}: expected 'left' or 'right', got {stored[key][:60]!r}")
+    for key, value in stored.items():
         if key.endswith("_token") and not key.startswith("add_") and not isinstance(value, str | dict | None):
             raise BackboneError(f"{where}: {key}: expected a token, got {one_line(repr(value))[:60]}")
-    versioned = said.get("fast_tokenizer_files")
+    versioned = stored.get("fast_tokenizer_files")
     if versioned not in (None, ["tokenizer.json"]):
         raise BackboneError(f"{where}: fast_tokenizer_files: expected ['tokenizer.json'], got {versioned!r:.60}")
-    return {key: value for key, value in said.items() if not _is_dropped(key)}
+    return {key: value for key, value in stored.items() if not _is_dropped(key)}
 
 
-_KINDS = {str: "a string", int: "a whole number", float: "a number", list: "an array", dict: "a table", bool: "a bool"}
+_KINDS = {str: "a string", int: "an integer", float: "a number", list: "an array", dict: "a table", bool: "a bool"}
 
 
 def _is_dropped(key: str) -> bool:
@@ -117,49 +117,49 @@ def _write(path: Path, table: Mapping[str, Any] | None) -> None:
 
 
 def _check_dropout(where: Path, table: Mapping[str, Any] | None) -> None:
-    """Refuse BPE-dropout, whose random numbers come from no seed."""
+    """Refuse BPE dropout: its random numbers do not depend on our seed."""
     model = (table or {}).get("model")
     if isinstance(model, dict) and model.get("dropout") not in (None, 0):
         got = one_line(repr(model["dropout"]))[:60]
         raise BackboneError(
-            f"{where}: model.dropout must be 0, since a text must have the same tokens each time (got {got})"
+            f"{where}: model.dropout must be 0, since a text must always have the same tokens (got {got})"
         )
 
 
 def _check_vocabulary(directory: ModelDirectory, copies: Path) -> None:
-    """Refuse a list of words that is empty, or has one twice, where it is what the tokenizer is made of."""
+    """Refuse a vocab.txt that is empty or has duplicate words, if the tokenizer is loaded from it."""
     file, where = copies / "vocab.txt", directory.path / "vocab.txt"
     if (copies / "tokenizer.json").exists() or not file.exists():
         return
     try:
         words = file.read_text(encoding="utf-8").splitlines()
     except ValueError as error:
-        raise BackboneError(f"{where}: expected words in UTF-8, a line each: {error}") from error
+        raise BackboneError(f"{where}: expected one word per line, in UTF-8: {error}") from error
     if not any(words):
-        raise BackboneError(f"{where}: expected words, a line each, got an empty file")
+        raise BackboneError(f"{where}: expected one word per line, got an empty file")
     seen: dict[str, int] = {}
     for number, word in enumerate(words, 1):
         if word in seen:
-            expected = f"expected every word once, got {word[:60]!r} again, as in line {seen[word]}"
+            expected = f"expected every word once, got {word[:60]!r} again (first in line {seen[word]})"
             raise BackboneError(f"{where}:{number}: {expected}")
         seen[word] = number
 
 
-def _forget(tokenizer: PreTrainedTokenizerBase, made: str, path: str) -> None:
-    """Have the tokenizer name the model's directory, not that of the copies, which is gone by then."""
-    for of_the_call in ("is_local", "local_files_only"):
-        tokenizer.init_kwargs.pop(of_the_call, None)
+def _rename(tokenizer: PreTrainedTokenizerBase, temporary: str, path: str) -> None:
+    """Replace the path of the deleted copies by the path of the model, in the tokenizer's attributes."""
+    for argument in ("is_local", "local_files_only"):
+        tokenizer.init_kwargs.pop(argument, None)
     for table in (vars(tokenizer), tokenizer.init_kwargs):
         for key, value in table.items():
-            if isinstance(value, str) and value.startswith(made):
-                table[key] = path + value[len(made) :]
+            if isinstance(value, str) and value.startswith(temporary):
+                table[key] = path + value.removeprefix(temporary)
 
 
 def check_tokens(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Refuse a tokenizer that lacks a token that a classifier needs.
+    """Refuse a tokenizer without a pad, unk or cls token.
 
     Raises:
-        BackboneError: It has none to pad with, for an unknown word, or to classify by; says which.
+        BackboneError: One of them is missing; names it.
     """
     for kind in _NEEDED:
         token = getattr(tokenizer, f"{kind}_token")

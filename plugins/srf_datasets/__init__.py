@@ -13,7 +13,7 @@ def _metric(options: PairsOptions) -> list[str]:
 
 @hookimpl
 def srframework_datasets() -> list[Component]:
-    """nli, paraphrase, fact-verification, pairs, synthetic."""
+    """Register nli, paraphrase, fact-verification, pairs, synthetic."""
     return [
         Component(
             name="nli",
@@ -46,7 +46,7 @@ def srframework_datasets() -> list[Component]:
             name="pairs",
             options=PairsOptions,
             factory="srf_datasets.pairs:Pairs",
-            summary="Bring your own: TSV, CSV, JSON lines or hub data sets, with any OOD splits.",
+            summary="Your own data: TSV, CSV, JSON lines or hub data sets, with any OOD splits.",
             source="srframework",
             requires=_metric,
             provides=PairsOptions.provided,

@@ -1,4 +1,4 @@
-"""What a claim says by itself: what fact verification models fall for."""
+"""Features of a claim without its evidence, a known bias of fact verification models."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from srframework import Split
 
 
 def claim_features(split: Split, word_vectors: WordVectors) -> np.ndarray:
-    """The word vectors of each claim (text_a), max-pooled.
+    """Max-pool the word vectors of each claim (text_a).
 
     Args:
         split: N claims.
-        word_vectors: Asked once, for all words of the split; gives vectors of d numbers.
+        word_vectors: Called once, with all words of the split; gives vectors of d numbers.
 
     Returns:
-        ``(N, d)``, of the precision of the vectors: in each dimension the largest value among the claim's words
-        that have a vector; zeros where none has. Words are lower-cased, without punctuation.
+        ``(N, d)``, in the precision of the vectors: in each dimension the largest value of the claim's words
+        that have a vector; zeros if no word has one. Words are in lower case, without punctuation.
 
     Source: Appendix B.3.1.
     """

@@ -1,4 +1,4 @@
-"""Rows -> splits: of files, of the hub, and of local copies of what is on the hub."""
+"""Reads splits from files, from the hub, and from local copies of hub data sets."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _GLUE = "nyu-mll/glue"
 
 
 class Reader(Parser):
-    """Reads one split."""
+    """Reader of one split."""
 
     def from_file(self, path: str, kind: str) -> Split:
-        """Read a file; short and unlabelled rows are skipped and counted; ``kind``: tsv, csv or jsonl.
+        """Read a file of ``kind`` tsv, csv or jsonl. Short and unlabelled rows are skipped and counted.
 
         Raises:
-            DataError: Anything else is wrong with it; names file and row.
+            DataError: The file cannot be read, or a row is not valid; names file and row.
         """
         rows = self.open(path, kind)
         split = self._split(path, rows, lambda: rows.short)
@@ -33,10 +33,10 @@ class Reader(Parser):
         return split
 
     def from_hub(self, source: str, config: str | None, split: str, revision: str | None = None) -> Split:
-        """Read a split of a data set on the Hugging Face hub, or of a local copy of one, which is read anew each time.
+        """Read a split of a data set on the Hugging Face hub, or of a local copy, which is never cached.
 
         Raises:
-            DataError: It cannot be had, or is not what the columns say; names the row.
+            DataError: The data set is not found, or a column or row is not valid; names it.
         """
         where = f"hub data set {source!r}, split {split!r}"
         try:
@@ -48,7 +48,7 @@ class Reader(Parser):
                 return self._split(where, _hub_rows(where, data, self.columns.wanted), lambda: 0)
         except DataError:
             raise
-        except Exception as error:  # whatever a reader of someone else's files raises
+        except Exception as error:  # errors of `datasets` have no common base class
             reason = _reason(error)
             if os.path.isdir(source):
                 raise DataError(f"{where}: the local copy cannot be read: {reason}") from error
@@ -65,9 +65,9 @@ class Reader(Parser):
         skipped = self.skipped(short())
         if not out["label"]:
             raise self.nothing(where, short())
-        for what, count in skipped.items():
+        for reason, count in skipped.items():
             if count:
-                self.notes.append(f"{where}: {count} {what} row{'s' if count > 1 else ''} skipped")
+                self.notes.append(f"{where}: {count} {reason} row{'s' if count > 1 else ''} skipped")
         return Split(self.name, datasets.Dataset.from_dict(out), self.labels, self.collapse)
 
 
@@ -75,7 +75,7 @@ def _loaded(
     source: str, config: str | None, split: str, revision: str | None
 ) -> AbstractContextManager[datasets.Dataset]:
     name, its_config = (source, config) if os.path.isdir(source) else hub_name(source, config)
-    if name and os.path.isdir(name):  # also one that is called as the repository on the hub is
+    if name and os.path.isdir(name):  # also a directory with the name of the hub repository
         return local_copy(name, its_config, split)
     if problem := directory_problem(source, "Data set"):
         raise DataError(problem.message + (f" Did you mean {problem.nearest!r}?" if problem.nearest else ""))
@@ -83,13 +83,13 @@ def _loaded(
 
 
 def hub_name(source: str, config: str | None) -> tuple[str, str | None]:
-    """``glue/mnli`` -> the repository that GLUE has now, and its configuration; others as they are."""
+    """Map ``glue/mnli`` to the present repository of GLUE and its configuration; other names stay unchanged."""
     first, slash, second = source.partition("/")
     return (_GLUE, config or second) if slash and first == "glue" else (source, config)
 
 
 def collapse_to(labels: Sequence[str], own: Sequence[str], mapping: Mapping[str, str]) -> tuple[int, ...] | None:
-    """For each of the model's labels the index among a split's own; None where they are the same."""
+    """Give for each label of the model the index of a split's own label; None if the labels are the same."""
     if tuple(labels) == tuple(own) and not mapping:
         return None
     return tuple(own.index(mapping.get(label, label)) for label in labels)
@@ -102,7 +102,7 @@ def _reason(error: Exception) -> str:
 
 def _hub_rows(where: str, data: datasets.Dataset, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
     for column in columns:
-        # Reading a row of another kind may open what it names: an image is a path.
+        # Reading other types may open files: an image is a path.
         if not isinstance(feature := data.features[column], datasets.Value | datasets.ClassLabel):
             got = type(feature).__name__
             raise DataError(f"{where}: expected a text or a number in {column!r}, got a column of the type {got}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from srf_datasets.claim import claim_features
 from srf_datasets.examples import Reader
 from srf_datasets.parsing import Columns
-from srf_datasets.sizes import published, rows_of, told
+from srf_datasets.sizes import known_sizes, published, rows_of
 from srf_datasets.subset import subset
 from srf_datasets.task_options import (
     FACT_LABELS as LABELS,
@@ -29,21 +29,21 @@ _HUB = Columns("claim", "evidence", "label")
 class FactVerification(Dataset):
     """FEVER (train, dev), Fever-Symmetric v1 and v2 (test sets, and the dev set of v2 for OOD training).
 
-    Fever-Symmetric has no NOT ENOUGH INFO: a model that says so of it is wrong. Rows of FEVER that lack a text are
-    skipped, counted and reported. Where a file has ids, they stay, in a column ``id``.
+    Fever-Symmetric has no label NOT ENOUGH INFO: a model that predicts it there is wrong. Rows of FEVER without a text
+    are skipped, counted and reported. The ids of a file, if any, become a column ``id``.
     """
 
     options: FactVerificationOptions
 
     def load(self, seed: int) -> TaskData:
-        """Read every split; ``seed`` draws the subset."""
+        """Read all splits; ``seed`` draws the subset."""
         options = self.options
         notes: list[str] = []
         train = subset(self._fever("train", notes), options.max_train, seed, notes)
         dev = self._fever("dev", notes)
         symmetric, ood_train = options.symmetric_source(), options.symmetric_train()
         if symmetric is None:
-            notes.append("Fever-Symmetric is not on the hub, and left out; symmetric may name a directory that has it")
+            notes.append("Fever-Symmetric is left out: it is not on the hub; set symmetric to a local directory")
             ood = []
         else:
             ood = [self._read(name, Path(symmetric, file), notes) for name, file in SYMMETRIC_FILES.items()]
@@ -59,7 +59,7 @@ class FactVerification(Dataset):
         )
 
     def sizes(self) -> dict[str, int]:
-        """Counted in the files; as published where they are not here."""
+        """Count the rows of local files; give published sizes for other sources."""
         options, path = self.options, Path(self.options.path)
         counts = {
             name: rows_of(path / file, "jsonl")
@@ -74,7 +74,7 @@ class FactVerification(Dataset):
             counts["ood_train"] = rows_of(ood_train, "jsonl")
         elif "ood-train" in options.provided():
             counts["ood_train"] = published(options.path, "ood_train", "fact-verification")
-        return told(counts, options.max_train)
+        return known_sizes(counts, options.max_train)
 
     def _fever(self, name: str, notes: list[str]) -> Split:
         path = self.options.path

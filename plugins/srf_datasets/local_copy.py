@@ -1,4 +1,4 @@
-"""A local copy of a hub data set, read anew each time: the cache of `datasets` knows files by their times alone."""
+"""Reads a local copy of a hub data set without the cache of `datasets`, which may miss changes of files."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from srf_datasets.text_file import opened
 from srframework import DataError
 
 _FORMATS = ("arrow", "csv", "json", "parquet", "text")
-"""Readers of `datasets` that read plain rows, and follow nothing that a file names."""
+"""Formats of `datasets` with plain rows: their readers open no file that another file names."""
 
 _PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst", ".lz4", ".7z")
 
 _CARDS = ("README.md", ".huggingface.yaml")
-"""Files of a data set that may name its data files."""
+"""Files that may name the data files of a data set."""
 
 
 @contextmanager
 def local_copy(path: str, config: str | None, split: str) -> Iterator[datasets.Dataset]:
-    """A split of the data files in a directory, which can be read while the block lasts.
+    """Read a split of the data files in a directory; it can be used inside the block.
 
-    Which files belong to which split is as `datasets` has it, also where the directory's ``README.md`` says so.
+    `datasets` decides which files belong to a split, also by the directory's ``README.md``.
 
     Args:
         path: The directory.
-        config: Of its configurations, which; None for the only one.
-        split: As `datasets` writes it: ``train``, ``train[:1%]``.
+        config: Name of its configuration; None if it has only one.
+        split: Name of the split, in the notation of `datasets`: ``train``, ``train[:1%]``.
 
     Raises:
-        DataError: It names files outside of itself, or of another kind.
-        Exception: Whatever `datasets` raises.
+        DataError: The data files are outside the directory, or have an unsupported format.
+        Exception: Any error of `datasets`.
     """
     root = Path(path).resolve()
     for card in _CARDS:
@@ -46,7 +46,7 @@ def local_copy(path: str, config: str | None, split: str) -> Iterator[datasets.D
         builder = datasets.load_dataset_builder(str(root), config, cache_dir=cache)
         kind = type(builder).__module__.rpartition(".")[2]
         if kind not in _FORMATS:
-            raise DataError(f"{path}: expected files of a kind among {', '.join(_FORMATS)}, got {kind}")
+            raise DataError(f"{path}: expected files of one of the formats {', '.join(_FORMATS)}, got {kind}")
         for files in (builder.config.data_files or {}).values():
             for file in files:
                 _check_inside(path, root, str(file))
@@ -58,7 +58,7 @@ def local_copy(path: str, config: str | None, split: str) -> Iterator[datasets.D
 
 
 def _check_inside(path: str, root: Path, file: str) -> None:
-    # Links are followed, since the hub's own cache has nothing else; they are the user's, and no file names them.
+    # Links are allowed: the cache of the hub consists of them, and no data file can create one.
     inside = "://" not in file and "::" not in file and Path(os.path.normpath(file)).is_relative_to(root)
     if not inside:
         raise DataError(f"{path}: expected data files in this directory, got {file}")
@@ -68,7 +68,7 @@ def _check_inside(path: str, root: Path, file: str) -> None:
 
 
 def _check_card(root: Path, card: str) -> None:
-    """Refuse a description that names files elsewhere, before anything follows it."""
+    """Refuse a description that names files outside the directory, before they are opened."""
     if not (root / card).exists():
         return
     with opened(root / card) as file:
@@ -77,7 +77,7 @@ def _check_card(root: Path, card: str) -> None:
         text = f"---\n{text}\n---\n"
     try:
         configs = getattr(DatasetCard(text).data, "configs", None)
-    except Exception as error:  # whatever YAML's parser and the hub's own checks raise
+    except Exception as error:  # errors of the YAML parser and of the hub's checks have no common base class
         raise DataError(f"{root / card}: its header cannot be read: {' '.join(str(error).split())[:300]}") from error
     for name in _strings(configs):
         if "://" in name or "::" in name or name.startswith(("/", "~")) or ".." in name.split("/"):

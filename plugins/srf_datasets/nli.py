@@ -12,7 +12,7 @@ import datasets
 from srf_datasets.examples import Reader, collapse_to
 from srf_datasets.overlap import overlap_features
 from srf_datasets.parsing import Columns
-from srf_datasets.sizes import published, rows_of, told
+from srf_datasets.sizes import known_sizes, published, rows_of
 from srf_datasets.subset import subset
 from srf_datasets.task_options import (
     HANS,
@@ -32,20 +32,22 @@ from srframework import Dataset, Split, TaskData
 
 HANS_COLLAPSE = {"contradiction": "non-entailment", "neutral": "non-entailment"}
 NON_ENTAILMENT = ("contradiction", "neutral")
-"""Overlap tells entailment from the rest, and these not from each other (Clark et al. 2019)."""
+"""Labels that overlap features cannot tell apart (Clark et al. 2019)."""
 
 _HUB_SPLITS = {"train": "train", "dev": "validation_matched", "mismatched": "validation_mismatched"}
 _MNLI_HUB = Columns("premise", "hypothesis", "label", id="idx")
 
 
 class Nli(Dataset):
-    """MNLI (train, dev matched and, on wish, mismatched) and HANS (evaluation set, and training set for
-    OOD training), from files or from the hub."""
+    """MNLI (train, dev matched; optional: mismatched) and HANS (evaluation set; training set for OOD training).
+
+    Both are read from files or from the hub.
+    """
 
     options: NliOptions
 
     def load(self, seed: int) -> TaskData:
-        """Read every split; ``seed`` draws the subset, and the label of HANS's non-entailed training pairs."""
+        """Read all splits; ``seed`` draws the subset, and the labels of HANS's non-entailed training pairs."""
         options = self.options
         notes: list[str] = []
         return TaskData(
@@ -62,7 +64,7 @@ class Nli(Dataset):
         )
 
     def sizes(self) -> dict[str, int]:
-        """Counted in the files; as published where they are not here."""
+        """Count the rows of local files; give published sizes for other sources."""
         options, counts = self.options, dict[str, int | None]()
         for name in ("train", "dev", *(["mismatched"] if options.mismatched else [])):
             path = Path(options.path)
@@ -77,7 +79,7 @@ class Nli(Dataset):
             counts[name] = (
                 rows_of(hans / file, "tsv") if os.path.isdir(hans) else published(options.hans_source(), split)
             )
-        return told(counts, options.max_train)
+        return known_sizes(counts, options.max_train)
 
     def _mnli(self, name: str, notes: list[str]) -> Split:
         path = self.options.path
@@ -100,7 +102,7 @@ class Nli(Dataset):
             split = reader.from_file(str(Path(source, HANS_FILE if evaluation else HANS_TRAIN_FILE)), "tsv")
         else:
             reader = Reader(name, HANS_LABELS, Columns("premise", "hypothesis", "label", keep), {}, collapse)
-            # Its repository has a loading script, which is never run; the hub keeps a conversion of it.
+            # The repository has only a loading script, which is never run; the hub has a converted copy.
             split = reader.from_hub(
                 source, None, "validation" if evaluation else "train", revision="refs/convert/parquet"
             )
@@ -108,7 +110,7 @@ class Nli(Dataset):
         return split
 
     def _hans_train(self, seed: int, notes: list[str]) -> Split:
-        """The training set of HANS, with the model's labels and the columns of MNLI."""
+        """Read the training set of HANS, with the model's labels and the columns of MNLI."""
         split = self._hans(notes, "ood_train", keep=())
         wanted = self.options.hans_non_entailment
         choices = NON_ENTAILMENT if wanted == "either" else (wanted,)

@@ -19,120 +19,120 @@ from srframework import FileProblem, InputFile, Options, did_you_mean, directory
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 
 RESERVED = ("train", "dev", "test", "ood_train", "model")
-"""Names that no OOD split may have."""
+"""Names that OOD splits must not have."""
 
-TAKEN = ("text_a", "text_b", "label")
-"""Columns of every split, whose names no further column may have."""
+OWN_COLUMNS = ("text_a", "text_b", "label")
+"""Columns of every split; further columns must have other names."""
 
 Encoding = Annotated[str, AfterValidator(check_encoding)]
 
 
 class TextOptions(Options):
-    """What every data set of texts has."""
+    """Options of all data sets of texts."""
 
     max_train: int | None = Field(
         None,
         ge=1,
-        description="Training examples to keep, at least 1, drawn at random by the recipe's seed; unset, all.",
+        description="Number of training examples, at least 1, drawn at random by the recipe's seed; unset: all.",
     )
     word_vectors: InputFile | None = Field(
         None,
-        description="A fastText .vec text file with vectors for the spurious features; "
-        "unset, the backbone's own input embeddings.",
+        description="A fastText .vec text file with word vectors for the spurious features; "
+        "unset: the input embeddings of the backbone.",
     )
     encoding: Encoding = Field(
-        "utf-8", description='Of the data files, as Python names it: "utf-8", "latin-1", "cp1252", "utf-16".'
+        "utf-8", description='Encoding of the data files, as in Python: "utf-8", "latin-1", "cp1252", "utf-16".'
     )
 
     def check_files(self) -> Iterator[FileProblem]:
-        """Read the header and the first rows of every file that is here."""
+        """Check the header and the first rows of every local file."""
         yield from self.sources_not_here()
         yield from check_all(self.files())
         if self.word_vectors is not None and (message := check_vectors(self.word_vectors)):
             yield FileProblem(("word_vectors",), message)
 
     def sources_not_here(self) -> Iterator[FileProblem]:
-        """Data sets that are named by a path, which is not there."""
+        """Report the options that name a local directory that does not exist."""
         yield from ()
 
     def files(self) -> Iterator[FileToCheck]:
-        """The files that are here, and how they are read."""
+        """List the local files of the data set, with their parsers."""
         yield from ()
 
     @staticmethod
     def missing(sources: Mapping[str, str | None]) -> Iterator[FileProblem]:
-        """Of these options, those that name a path at which there is no directory."""
+        """Report the options that name a local directory that does not exist; ``sources``: option -> value."""
         for option, source in sources.items():
             if source is not None and (problem := directory_problem(source, "Data set", (option,))):
                 yield problem
 
 
 class SourceOptions(Options):
-    """Where the rows of a split are, and what their columns mean."""
+    """Options of a split: the source of its rows, and their columns."""
 
     path: str | None = Field(
-        None, description="A .tsv, .txt (unquoted, tab-separated), .csv or .jsonl file, seen from root."
+        None, description="A .tsv, .txt (unquoted, tab-separated), .csv or .jsonl file, relative to root."
     )
-    format: Literal["tsv", "csv", "jsonl"] | None = Field(None, description="Unset: by the ending of path.")
-    encoding: Encoding | None = Field(None, description="Of the file at path; unset, the data set's.")
+    format: Literal["tsv", "csv", "jsonl"] | None = Field(None, description="Unset: by the extension of path.")
+    encoding: Encoding | None = Field(None, description="Encoding of the file; unset: as in the data set.")
     hub: str | None = Field(None, description="A data set on the Hugging Face hub, or a local copy, instead of path.")
     config: str | None = Field(None, description="Configuration of the hub data set.")
-    split: str | None = Field(None, description="Split of the hub data set; unset, the name of this split.")
-    text_a: str | None = Field(None, description="Column of the first text; unset, the data set's.")
-    text_b: str | None = Field(None, description="Column of the second text; unset, the data set's.")
-    label: str | None = Field(None, description="Column of the label; unset, the data set's.")
+    split: str | None = Field(None, description="Split of the hub data set; unset: the name of this split.")
+    text_a: str | None = Field(None, description="Column of the first text; unset: as in the data set.")
+    text_b: str | None = Field(None, description="Column of the second text; unset: as in the data set.")
+    label: str | None = Field(None, description="Column of the label; unset: as in the data set.")
     label_names: dict[str, str] | None = Field(
-        None, description="The label that each word in the file means; unset, the data set's."
+        None, description="Word in the label column -> label; unset: as in the data set."
     )
-    where: dict[str, str] = Field({}, description="Take only rows in which these columns have these values.")
-    keep: Names = Field((), description="Further columns for evaluators, such as heuristic.")
+    where: dict[str, str] = Field({}, description="Column -> value; other rows are skipped.")
+    keep: Names = Field((), description="Further columns to read, for evaluators, such as heuristic.")
 
     @field_validator("keep")
     @classmethod
     def _own_columns(cls, keep: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(keep)) < len(keep) or set(keep) & set(TAKEN):
-            raise ValueError(f"columns other than {', '.join(TAKEN)}, each once")
+        if len(set(keep)) < len(keep) or set(keep) & set(OWN_COLUMNS):
+            raise ValueError(f"columns other than {', '.join(OWN_COLUMNS)}, each once")
         return keep
 
     @model_validator(mode="after")
     def _one_source(self) -> SourceOptions:
         if (self.path is None) == (self.hub is None):
-            raise ValueError("a path or a hub data set, one of them")
+            raise ValueError("either a path or a hub data set")
         if self.path is not None and self.format is None and format_of(self.path) is None:
-            raise ValueError("a path that ends in .tsv, .txt, .csv, .jsonl or .json, or a format")
+            raise ValueError("a path with the extension .tsv, .txt, .csv, .jsonl or .json, or a format")
         return self
 
 
 class OodOptions(SourceOptions):
-    """An OOD split, whose labels may be fewer than the model's."""
+    """Options of an OOD split, which may have fewer labels than the model."""
 
-    labels: Names | None = Field(None, description="The split's own labels; unset, the data set's.")
+    labels: Names | None = Field(None, description="The labels of the split; unset: as in the data set.")
     collapse: dict[str, str] = Field(
-        {}, description="For each label of the data set that the split does not have, the one for which it counts."
+        {}, description="Label of the data set that the split lacks -> label of the split for which it counts."
     )
 
 
 class PairsOptions(TextOptions):
-    """Of ``pairs``."""
+    """Options of ``pairs``."""
 
-    root: str = Field(".", description="The directory from which the paths of the splits are seen.")
+    root: str = Field(".", description="The paths of the splits are relative to this directory.")
     labels: Names = Field(min_length=2, description="The labels, in the order of the model's outputs; at least 2.")
-    metric: Literal["accuracy", "f1"] = Field("accuracy", description="The figure that chooses checkpoints.")
+    metric: Literal["accuracy", "f1"] = Field("accuracy", description="The metric that selects the best checkpoint.")
     text_a: str = Field("sentence1", description="Column of the first text.")
     text_b: str = Field("sentence2", description="Column of the second text; '' for one text.")
     label: str = Field("label", description="Column of the label.")
-    label_names: dict[str, str] = Field({}, description="The label that each word in the files means; unset, itself.")
+    label_names: dict[str, str] = Field({}, description="Word in the label column -> label; other words are labels.")
     features: Literal["overlap", "claim-only", "none"] = Field(
         "overlap",
-        description="Spurious features for a bias model: how the second text's words overlap with the first's; "
-        "the word vectors of the first text, max-pooled; or none.",
+        description="Spurious features for a bias model: the overlap of the two texts' words (overlap), "
+        "the max-pooled word vectors of the first text (claim-only), or none.",
     )
     train: SourceOptions = Field(description="Training examples.")
-    dev: SourceOptions = Field(description="ID examples that choose checkpoints.")
-    test: SourceOptions | None = Field(None, description="ID examples that are reported; unset, those of dev.")
+    dev: SourceOptions = Field(description="ID examples that select the best checkpoint.")
+    test: SourceOptions | None = Field(None, description="ID examples for the reported metrics; unset: those of dev.")
     ood: dict[str, OodOptions] = Field({}, description="OOD splits, by name.")
     ood_train: SourceOptions | None = Field(
-        None, description="OOD training examples, with the data set's labels; a hub's split is train if unset."
+        None, description="OOD training examples, with the data set's labels; default split of a hub data set: train."
     )
 
     @field_validator("train", "dev", "test", "ood", "ood_train")
@@ -141,7 +141,7 @@ class PairsOptions(TextOptions):
         sources = value.values() if isinstance(value, dict) else [value]
         paths = [Path(info.data.get("root", "."), each.path) for each in sources if each is not None and each.path]
         if missing := [path for path in paths if not os.path.isfile(path)]:
-            raise ValueError(f"files that exist, of which there is no {missing[0]}, seen from {Path.cwd()}")
+            raise ValueError(f"files that exist (not found: {missing[0]}, relative to {Path.cwd()})")
         return value
 
     @field_validator("ood")
@@ -156,10 +156,10 @@ class PairsOptions(TextOptions):
     @classmethod
     def _distinct(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(labels)) < len(labels):
-            raise ValueError("labels that differ from each other")
+            raise ValueError("every label once")
         if never := [label for label in labels if label != label.strip() or label in UNLABELLED]:
             raise ValueError(
-                f"labels that a file may have: no space around them, and none that means unlabelled; not {never[0]!r}"
+                f"labels without spaces around them, and without '' and '-', which mean unlabelled (not {never[0]!r})"
             )
         return labels
 
@@ -173,7 +173,7 @@ class PairsOptions(TextOptions):
         for name, (meanings, labels) in tables.items():
             if wrong := [label for label in meanings.values() if label not in (*labels, *UNLABELLED)]:
                 expected = f"in {name}, labels ({', '.join(labels)}), or '-' for rows to skip"
-                raise ValueError(f"{expected}, and no {wrong[0]!r}{did_you_mean(nearest(wrong[0], labels))}")
+                raise ValueError(f"{expected}, not {wrong[0]!r}{did_you_mean(nearest(wrong[0], labels))}")
         return self
 
     @model_validator(mode="after")
@@ -183,29 +183,29 @@ class PairsOptions(TextOptions):
             for source, target in split.collapse.items():
                 if source not in self.labels or target not in own:
                     raise ValueError(
-                        f"in ood.{name}.collapse, labels of the data set ({', '.join(self.labels)}) "
-                        f"and for each a label of the split ({', '.join(own)})"
+                        f"in ood.{name}.collapse, labels of the data set ({', '.join(self.labels)}), "
+                        f"each with a label of the split ({', '.join(own)})"
                     )
             if left := [label for label in self.labels if label not in own and label not in split.collapse]:
-                raise ValueError(f"ood.{name}.collapse to say for which label {left[0]!r} counts")
+                raise ValueError(f"in ood.{name}.collapse, the label of the split for which {left[0]!r} counts")
         return self
 
     def sources(self) -> dict[str, SourceOptions]:
-        """The splits with the data set's own labels, by name."""
+        """Name -> source, for the splits with the labels of the data set."""
         named = {"train": self.train, "dev": self.dev, "test": self.test, "ood_train": self.ood_train}
         return {name: source for name, source in named.items() if source is not None}
 
     def every_source(self) -> Iterator[tuple[str, Key, SourceOptions]]:
-        """Name, key and source of every split."""
+        """Yield name, key and source of every split."""
         yield from ((name, (name,), source) for name, source in self.sources().items())
         yield from ((name, ("ood", name), source) for name, source in self.ood.items())
 
     def own_labels(self, source: SourceOptions) -> tuple[str, ...]:
-        """The labels of a split."""
+        """Give the labels of a split."""
         return (source.labels if isinstance(source, OodOptions) else None) or self.labels
 
     def columns(self, source: SourceOptions) -> Columns:
-        """What the columns of a split are called."""
+        """Give the columns of a split."""
         return Columns(
             text_a=source.text_a or self.text_a,
             text_b=self.text_b if source.text_b is None else source.text_b,
@@ -215,17 +215,17 @@ class PairsOptions(TextOptions):
         )
 
     def names_of_labels(self, source: SourceOptions) -> dict[str, str]:
-        """The label that each word means in a split."""
+        """Give the mapping from words to labels for a split."""
         return self.label_names if source.label_names is None else source.label_names
 
     def sources_not_here(self) -> Iterator[FileProblem]:
-        """Of the splits that are data sets on the hub, or local copies."""
+        """Report splits whose ``hub`` names a local directory that does not exist."""
         for _, key, source in self.every_source():
             if source.hub is not None and (problem := directory_problem(source.hub, "Data set", (*key, "hub"))):
                 yield problem
 
     def files(self) -> Iterator[FileToCheck]:
-        """Of every split that is a file."""
+        """List the files of all splits."""
         for name, key, source in self.every_source():
             if source.path is not None:
                 path, kind = str(Path(self.root, source.path)), source.format or format_of(source.path) or ""
@@ -239,7 +239,7 @@ class PairsOptions(TextOptions):
         return Parser(name, self.own_labels(source), columns, names, encoding=encoding, has_format=True)
 
     def _keys(self, key: Key, source: SourceOptions) -> dict[str, Key]:
-        """The option that names each column of a split."""
+        """Column of a split -> the option that names it."""
         keys: dict[str, Key] = {column: (*key, "where", column) for column in source.where}
         keys |= dict.fromkeys(source.keep, (*key, "keep"))
         for option in ("label", "text_b", "text_a"):
@@ -248,20 +248,20 @@ class PairsOptions(TextOptions):
         return keys
 
     def provided(self) -> list[str]:
-        """Features for a bias model, and OOD training examples, where there are such."""
+        """List features for a bias model and OOD training examples, if the options define them."""
         text_b = self.text_b if self.train.text_b is None else self.train.text_b
         features = self.features == "claim-only" or (self.features == "overlap" and text_b)
         return [*(["spurious-features"] if features else []), *(["ood-train"] if self.ood_train else [])]
 
 
 class SyntheticOptions(Options):
-    """Of ``synthetic``."""
+    """Options of ``synthetic``."""
 
     train_size: int = Field(20_000, ge=3, description="Training examples; at least 3.")
-    dev_size: int = Field(1_000, ge=3, description="ID examples that choose checkpoints and are reported; at least 3.")
+    dev_size: int = Field(1_000, ge=3, description="ID examples, for selection and for reports; at least 3.")
     ood_size: int = Field(1_000, ge=3, description="OOD examples; at least 3.")
     ood_train_size: int = Field(
-        0, ge=0, description="OOD training examples, with the OOD split's cue and no wrong labels; 0 for none."
+        0, ge=0, description="OOD training examples, with the cue of the OOD split and no wrong labels; 0: none."
     )
     strength: float = Field(
         0.8,
@@ -271,11 +271,11 @@ class SyntheticOptions(Options):
     )
     ood_cue: Literal["reversed", "absent"] = Field(
         "reversed",
-        description="The cue in the OOD split: of another label than the true one, or a word that says nothing.",
+        description="The cue in the OOD split: that of a wrong label (reversed), or a neutral word (absent).",
     )
     noise: float = Field(0.25, ge=0, lt=1, description="Share of the training labels that are wrong, in [0, 1).")
-    seed: int | None = Field(None, ge=0, description="Of the examples; unset, the recipe's.")
+    seed: int | None = Field(None, ge=0, description="Seed of the examples; unset: the recipe's seed.")
 
     def provided(self) -> list[str]:
-        """The cue as a feature, and OOD training examples, where there are such."""
+        """List the cue as a feature, and OOD training examples, if there are any."""
         return ["spurious-features", *(["ood-train"] if self.ood_train_size else [])]

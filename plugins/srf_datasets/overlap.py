@@ -1,4 +1,4 @@
-"""Hand-made features of how two texts overlap: what NLI and paraphrase models fall for.
+"""Features of the overlap of two texts, a known bias of NLI and paraphrase models.
 
 Shapes: a premise of |P| words, a hypothesis of |H| words, vectors of d numbers.
 """
@@ -16,27 +16,27 @@ from srframework import DataError, Split
 
 
 def overlap_features(split: Split, word_vectors: WordVectors) -> np.ndarray:
-    """Features of each pair (premise P = text_a, hypothesis H = text_b).
+    """Compute the overlap features of each pair (premise P = text_a, hypothesis H = text_b).
 
     Args:
         split: N pairs.
-        word_vectors: Asked once, for all words of the split.
+        word_vectors: Called once, with all words of the split.
 
     Returns:
         ``(N, 7)``, float64: whether all words of H are in P; whether H is a contiguous
         subsequence of P; the share, in [0, 1], of H's words that are in P; log(max(|P| − |H|, 1));
-        then the mean, the minimum and the second-smallest, each in [−1, 1], over H's words of the
-        largest cosine similarity to a word of P. A word that is itself in P has 1; one without a vector, or
-        with nothing in P to compare, 0. The second-smallest is the minimum where H has one word.
-        All three are 0 where H has none. Words are lower-cased, without punctuation; one that H has twice counts twice.
+        then the mean, the minimum and the second-smallest value, each in [−1, 1], of the largest cosine
+        similarity of each word of H to a word of P. The similarity is 1 for a word that is in P, and 0 for a word
+        without a vector or an empty P. The second-smallest equals the minimum if H has one word; all three are 0 if
+        H has none. Words are in lower case, without punctuation; repeated words of H count each time.
 
     Raises:
-        DataError: The split has one text only.
+        DataError: The split has only one text.
 
     Source: Appendix B.3.1; Clark et al. 2019.
     """
     if "text_b" not in split.examples.column_names:
-        raise DataError(f"split {split.name!r}: expected two texts, for features of how they overlap, got one")
+        raise DataError(f"split {split.name!r}: the overlap features need two texts, got one")
     premises = [words(text) for text in split.examples["text_a"][:]]
     hypotheses = [words(text) for text in split.examples["text_b"][:]]
     rows, vectors = table((*premises, *hypotheses), word_vectors)
@@ -50,7 +50,7 @@ def overlap_features(split: Split, word_vectors: WordVectors) -> np.ndarray:
 def _features(
     premise: Sequence[str], hypothesis: Sequence[str], rows: Mapping[str, int], units: np.ndarray
 ) -> tuple[float, ...]:
-    known = dict.fromkeys(premise)  # no set: the order of the columns, and so every last bit, is always the same
+    known = dict.fromkeys(premise)  # not a set: the fixed order of columns makes results reproducible to the bit
     absent = [rows[word] for word in hypothesis if word not in known]
     shared = len(hypothesis) - len(absent)
     similarities = [1.0] * shared
@@ -72,7 +72,7 @@ def _features(
 
 
 def _units(vectors: np.ndarray) -> np.ndarray:
-    """The vectors at length 1; what is zero stays so."""
+    """Scale each vector to length 1; zero vectors stay zero."""
     lengths = np.sqrt(np.einsum("vd,vd->v", vectors, vectors, dtype=np.float64))
     lengths[lengths == 0] = 1
     units: np.ndarray = vectors / lengths[:, None].astype(vectors.dtype)

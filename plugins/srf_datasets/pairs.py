@@ -1,4 +1,4 @@
-"""Bring your own: texts, or pairs of them, in any files or hub data sets."""
+"""The user's own data: texts or pairs of texts, in files or hub data sets."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from srf_datasets.examples import Reader, collapse_to
 from srf_datasets.options import OodOptions, PairsOptions, SourceOptions
 from srf_datasets.overlap import overlap_features
 from srf_datasets.rows import format_of
-from srf_datasets.sizes import rows_of, told
+from srf_datasets.sizes import known_sizes, rows_of
 from srf_datasets.subset import subset
 from srf_datasets.word_vectors import with_vectors_of
 from srframework import Dataset, Split, TaskData
 
 
 class Pairs(Dataset):
-    """A task described in its options."""
+    """A task that is described by its options."""
 
     options: PairsOptions
 
     def load(self, seed: int) -> TaskData:
-        """Read every split; ``seed`` draws the subset."""
+        """Read all splits; ``seed`` draws the subset."""
         options = self.options
         notes: list[str] = []
         train = subset(self._split("train", options.train, notes), options.max_train, seed, notes)
@@ -40,7 +40,7 @@ class Pairs(Dataset):
         )
 
     def sizes(self) -> dict[str, int]:
-        """Counted in the files; what is on the hub is not known."""
+        """Count the rows of files; sizes of hub data sets are unknown."""
         sources = {**self.options.sources(), **self.options.ood}
         counts = {
             name: rows_of(
@@ -52,7 +52,7 @@ class Pairs(Dataset):
             for name, source in sources.items()
             if source.path is not None
         }
-        return told(counts, self.options.max_train)
+        return known_sizes(counts, self.options.max_train)
 
     def _split(self, name: str, source: SourceOptions, notes: list[str]) -> Split:
         options = self.options
@@ -64,8 +64,8 @@ class Pairs(Dataset):
         if source.path is not None:
             split = reader.from_file(str(Path(options.root, source.path)), _format(source))
         else:
-            usual = "train" if name == "ood_train" else name
-            split = reader.from_hub(source.hub or "", source.config, source.split or usual)
+            default = "train" if name == "ood_train" else name
+            split = reader.from_hub(source.hub or "", source.config, source.split or default)
         notes += reader.notes
         return split
 

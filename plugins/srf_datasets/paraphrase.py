@@ -1,4 +1,4 @@
-"""Paraphrase identification: QQP, and the two PAWS out of distribution."""
+"""Paraphrase identification: QQP, and PAWS-qqp and PAWS-wiki out of distribution."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import datasets
 from srf_datasets.examples import Reader
 from srf_datasets.overlap import overlap_features
 from srf_datasets.parsing import Columns, text_of_literal
-from srf_datasets.sizes import PUBLISHED, published, rows_of, told
+from srf_datasets.sizes import PUBLISHED, known_sizes, published, rows_of
 from srf_datasets.subset import subset
 from srf_datasets.task_options import (
     PARAPHRASE_LABELS as LABELS,
@@ -31,16 +31,16 @@ _HUB_SPLITS = {"train": "train", "dev": "validation", "test": "test"}
 
 
 class Paraphrase(Dataset):
-    """QQP (train, dev), PAWS-qqp and PAWS-wiki (one split each, and both training sets for OOD
-    training), from files or from the hub, which has no PAWS-qqp.
+    """QQP (train, dev), PAWS-qqp and PAWS-wiki (one split each; both training sets for OOD training).
 
-    Rows of QQP that are short, unlabelled or lack a question are skipped, counted and reported.
+    They are read from files or from the hub, but the hub has no PAWS-qqp.
+    Rows of QQP that are short, unlabelled or without a question are skipped, counted and reported.
     """
 
     options: ParaphraseOptions
 
     def load(self, seed: int) -> TaskData:
-        """Read every split; ``seed`` draws the subset."""
+        """Read all splits; ``seed`` draws the subset."""
         options = self.options
         notes: list[str] = []
         train = subset(self._qqp("train", notes), options.max_train, seed, notes)
@@ -49,7 +49,7 @@ class Paraphrase(Dataset):
         if (source := options.paws_qqp_source()) is not None:
             ood.append(self._paws_qqp("paws-qqp", source, options.paws_qqp_split, notes))
         else:
-            notes.append("PAWS-qqp is not on the hub, and left out; paws_qqp may name a directory that has it")
+            notes.append("PAWS-qqp is left out: it is not on the hub; set paws_qqp to a local directory")
         ood.append(self._paws_wiki("paws-wiki", options.paws_wiki_source(), options.paws_wiki_split, notes))
         return TaskData(
             labels=LABELS,
@@ -63,7 +63,7 @@ class Paraphrase(Dataset):
         )
 
     def sizes(self) -> dict[str, int]:
-        """Counted in the files; as published where they are not here."""
+        """Count the rows of local files; give published sizes for other sources."""
         options, path = self.options, Path(self.options.path)
         counts = {
             name: rows_of(path / file, "tsv") if os.path.isdir(path) else published(options.path, name, "paraphrase")
@@ -75,9 +75,9 @@ class Paraphrase(Dataset):
         train = [_paws_size(source, "train") for source in options.paws_train().values()]
         known = [count for count in train if count is not None]
         counts["ood_train"] = sum(known) if known and len(known) == len(train) else None
-        if qqp is None and options.path not in PUBLISHED:  # no hub data set that is known: files that are not here yet
+        if qqp is None and options.path not in PUBLISHED:  # presumably a directory that does not exist yet
             counts |= {"paws-qqp": 677, "ood_train": sum(known) + 11_988}
-        return told(counts, options.max_train)
+        return known_sizes(counts, options.max_train)
 
     def _qqp(self, name: str, notes: list[str]) -> Split:
         path = self.options.path
@@ -106,13 +106,15 @@ class Paraphrase(Dataset):
         return read
 
     def _ood_train(self, notes: list[str]) -> Split | None:
-        """The training sets of PAWS that are there, one after the other."""
+        """Concatenate the training sets of PAWS that exist."""
         read = {"paws-qqp": self._paws_qqp, "paws-wiki": self._paws_wiki}
         sources = self.options.paws_train()
         if not sources:
             return None
         if absent := [name for name in read if name not in sources]:
-            notes.append(f"ood_train: there is no training set of {absent[0]}; that of {next(iter(sources))} alone")
+            notes.append(
+                f"ood_train: only the training set of {next(iter(sources))}; that of {absent[0]} was not found"
+            )
         parts = [read[name]("ood_train", source, "train", notes).examples for name, source in sources.items()]
         return Split("ood_train", datasets.concatenate_datasets(parts), LABELS)
 

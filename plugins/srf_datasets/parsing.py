@@ -1,4 +1,4 @@
-"""Rows -> examples, without what it takes to keep them: texts checked, labels looked up, what is skipped counted."""
+"""Parses rows into examples, one at a time: checks texts, looks up labels, counts skipped rows."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from srf_datasets.rows import MissingColumn, RowFile, columns_of
 from srframework import DataError, FileProblem, did_you_mean, nearest
 
 UNLABELLED = ("", "-")
-"""What stands in the label column of a row that nobody labelled; "-" is MNLI's."""
+"""Contents of the label column of an unlabelled row; "-" as in MNLI."""
 
 FIRST_ROWS = 100
 FIRST_BYTES = 1 << 16
-"""Of a file that is only looked at, as `validate` does."""
+"""Rows and bytes that `validate` reads of a file."""
 
 Row = dict[str, str | int]
-"""An example: its texts, its label as an index, further columns."""
+"""One example: its texts, the index of its label, further columns."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column of a source is what.
+    """The columns of a source.
 
     Attributes:
-        text_a, label: Names of columns.
-        text_b: Name of the second text's column; ``""`` for none.
-        keep: Names of further columns.
-        id: Name of the column that names an example, taken where it is there; ``""`` for none.
-        where: Rows are taken only if these columns have these values.
+        text_a, label: Columns of the first text and of the label.
+        text_b: Column of the second text; ``""`` for none.
+        keep: Further columns.
+        id: Column with the ids of examples; ``""`` for none. It may be missing from the source.
+        where: Column -> value; other rows are skipped.
     """
 
     text_a: str
@@ -42,40 +42,40 @@ class Columns:
     where: Mapping[str, str] = field(default_factory=dict)
 
     def among(self, given: Collection[str]) -> Columns:
-        """The same, without an ``id`` that is not there."""
+        """Drop ``id`` if the source, with the columns ``given``, lacks it."""
         return self if self.id in given else replace(self, id="")
 
     @property
     def copied(self) -> dict[str, str]:
-        """Our name of each further column -> the source's."""
+        """Our name of each further column -> its name in the source."""
         return {**{column: column for column in self.keep}, **({"id": self.id} if self.id else {})}
 
     @property
     def texts(self) -> dict[str, str]:
-        """Our name of each text -> the source's."""
+        """Our name of each text column -> its name in the source."""
         return {"text_a": self.text_a, **({"text_b": self.text_b} if self.text_b else {})}
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        """Every column that must be there."""
+        """All columns that the source must have."""
         return tuple(dict.fromkeys([*self.texts.values(), self.label, *self.copied.values(), *self.where]))
 
 
 @dataclass
 class Parser:
-    """What the rows of one split mean.
+    """Parser of the rows of one split.
 
     Attributes:
-        name: Of the split.
-        labels: Of the split.
-        columns: Of the source.
-        label_names: Word in the source -> label; a word that is not in it is the label itself.
+        name: Name of the split.
+        labels: Labels of the split.
+        columns: Columns of the source.
+        label_names: Word in the source -> label; other words are labels themselves.
         collapse: As in :class:`srframework.Split`.
-        text: What a cell with a text says; ValueError, with a message, where it says nothing.
-        skip_empty: Whether a row with an empty text is skipped and counted, and no error.
-        encoding: Of files.
-        has_format: Whether the data set has an option ``format``, which messages may name.
-        notes: Sentences on what was skipped.
+        text: Converts a cell to a text; raises ValueError with a message if it cannot.
+        skip_empty: Whether a row with an empty text is skipped and counted; else it is an error.
+        encoding: Encoding of files.
+        has_format: Whether the data set has an option ``format`` that messages may suggest.
+        notes: Sentences about skipped rows.
     """
 
     name: str
@@ -92,16 +92,16 @@ class Parser:
     _empty: int = field(default=0, init=False)
 
     def open(self, path: str, kind: str, at_most: int | None = None) -> RowFile:
-        """The rows of a file; ``kind``: tsv, csv or jsonl."""
+        """Open a file of rows; ``kind``: tsv, csv or jsonl; ``at_most``: bytes to read."""
         given = columns_of(path, kind, self.encoding, self.has_format) if self.columns.id else ()
         self.columns = self.columns.among(given)
         return RowFile(path, kind, self.columns.wanted, self.encoding, self.has_format, at_most)
 
     def check(self, path: str, kind: str) -> None:
-        """Read the first rows of a file.
+        """Check the first rows of a file.
 
         Raises:
-            DataError: Something is wrong with them; names file and row.
+            DataError: A row is not valid, or no row is an example; names file and row.
         """
         rows = self.open(path, kind, FIRST_BYTES)
         found = sum(1 for _ in self.examples(path, itertools.islice(rows, FIRST_ROWS)))
@@ -109,10 +109,10 @@ class Parser:
             raise self.nothing(path, rows.short)
 
     def examples(self, where: str, rows: Iterable[tuple[int, Mapping[str, str]]]) -> Iterator[Row]:
-        """The examples of some rows; ``where``: their file, for messages.
+        """Parse rows into examples; ``where``: their file, for messages.
 
         Raises:
-            DataError: A label is unknown, or a text is empty; names the row.
+            DataError: A label is unknown, or a text is empty or not valid; names the row.
         """
         columns, index = self.columns, {label: position for position, label in enumerate(self.labels)}
         self._unlabelled = self._empty = 0
@@ -141,13 +141,13 @@ class Parser:
             }
 
     def nothing(self, where: str, short: int) -> DataError:
-        """What is wrong with rows of which none is an example."""
-        counted = ", ".join(f"{count} {what}" for what, count in self.skipped(short).items())
+        """Make the error for a source without examples."""
+        counted = ", ".join(f"{count} {reason}" for reason, count in self.skipped(short).items())
         wanted = f"labelled rows for split {self.name!r} with {dict(self.columns.where) or 'any values'}"
         return DataError(f"{where}: expected {wanted}, got none ({counted})")
 
     def skipped(self, short: int) -> dict[str, int]:
-        """How many of the rows were skipped by now, and why; ``short``: those that their file counts."""
+        """Count the rows skipped so far: reason -> rows; ``short``: the short rows of the file."""
         empty = {"empty": self._empty} if self.skip_empty else {}
         return {"short": short, "unlabelled": self._unlabelled, **empty}
 
@@ -170,13 +170,13 @@ Key = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class FileToCheck:
-    """A file that a data set reads, as `validate` looks at it.
+    """A file of a data set that `validate` checks.
 
     Attributes:
-        key: The option that names it.
-        path, format: Of the file.
-        parser: Made when it is asked for; raises DataError.
-        keys: Column -> the option that names the column, where there is one.
+        key: The option that names the file.
+        path, format: Path and format of the file.
+        parser: Makes the parser; raises DataError.
+        keys: Column -> the option that names the column, if there is one.
     """
 
     key: Key
@@ -187,7 +187,7 @@ class FileToCheck:
 
 
 def check_all(files: Iterable[FileToCheck]) -> Iterator[FileProblem]:
-    """What is wrong with the header and the first rows of files."""
+    """Check the header and the first rows of files; yield their problems."""
     for file in files:
         try:
             file.parser().check(file.path, file.format)
@@ -199,10 +199,10 @@ def check_all(files: Iterable[FileToCheck]) -> Iterator[FileProblem]:
 
 
 def one_of(path: str, given: Sequence[str], names: Sequence[str]) -> str:
-    """The first of some names that a column of a file has.
+    """Find the first of ``names`` among the columns ``given`` of a file.
 
     Raises:
-        MissingColumn: None has; names the nearest.
+        MissingColumn: No column has one of these names; suggests the nearest.
     """
     if found := [name for name in names if name in given]:
         return found[0]
@@ -214,10 +214,10 @@ def one_of(path: str, given: Sequence[str], names: Sequence[str]) -> str:
 
 
 def text_of_literal(cell: str) -> str:
-    r"""What a Python bytes literal says; a cell that is none says itself.
+    r"""Decode a cell with a Python bytes literal; other cells stay unchanged.
 
     Raises:
-        ValueError: It begins as such a literal and is none, or its bytes are not UTF-8.
+        ValueError: The cell starts like a bytes literal but is not one, or its bytes are not UTF-8.
 
     >>> text_of_literal(r"b'caf\xc3\xa9 \'n\''"), text_of_literal("plain")
     ("café 'n'", 'plain')
@@ -227,7 +227,7 @@ def text_of_literal(cell: str) -> str:
     shown = cell if len(cell) <= 60 else cell[:59] + "…"
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # an escape that Python does not know is a mistake here too
+            warnings.simplefilter("error")  # an unknown escape sequence is an error too
             value = ast.literal_eval(cell)
     except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
         raise ValueError(f"expected a Python bytes literal, got {shown}") from error

@@ -1,4 +1,4 @@
-"""How many examples a split has, without reading them."""
+"""Estimates the number of examples of a split without parsing them."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ _CHUNK = 1 << 20
 
 
 def published(source: str, split: str, task: str | None = None) -> int | None:
-    """Examples of a hub data set's split; of one that is not known here, those of the ``task`` in
-    the paper, and None where there is none."""
+    """Look up the number of examples of a hub data set's split; for an unknown data set, that of the ``task``
+    in the paper; else None."""
     return PUBLISHED.get(source, PAPER.get(task or "", {})).get(split)
 
 
 def rows_of(path: str | Path, kind: str, where: Mapping[str, str] | None = None, encoding: str = "utf-8") -> int | None:
-    """Rows of a file, its header not counted, those included that a reader would skip.
+    """Count the rows of a file, without its header, but with rows that a reader would skip.
 
     Args:
         path: The file.
         kind: ``"tsv"``, ``"csv"`` or ``"jsonl"``.
-        where: Only rows in which these columns have these values.
-        encoding: Of the file.
+        where: Column -> value; only matching rows count.
+        encoding: Encoding of the file.
 
     Returns:
-        None where the file cannot be read.
+        The number of rows; None if the file cannot be read.
     """
     try:
-        if where or kind == "csv":  # lines alone do not tell
+        if where or kind == "csv":  # a CSV row may span lines
             wanted = where or {}
             rows = RowFile(str(path), kind, tuple(wanted), encoding)
             return sum(all(row[column] == value for column, value in wanted.items()) for _, row in rows)
@@ -55,8 +55,8 @@ def rows_of(path: str | Path, kind: str, where: Mapping[str, str] | None = None,
         return None
 
 
-def told(counts: Mapping[str, int | None], max_train: int | None) -> dict[str, int]:
-    """The counts that are known; of the training examples no more than ``max_train``."""
+def known_sizes(counts: Mapping[str, int | None], max_train: int | None) -> dict[str, int]:
+    """Keep the known counts; limit that of the training examples to ``max_train``."""
     known = {name: count for name, count in counts.items() if count is not None}
     if "train" in known and max_train is not None:
         known["train"] = min(known["train"], max_train)

@@ -1,4 +1,4 @@
-"""Claims about made-up evidence, with a cue word that gives the label away, until it does not."""
+"""Generated claims and evidence. A cue word predicts the label in training, but not in the OOD splits."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from srframework import Dataset, Split, TaskData
 LABELS = ("SUPPORTS", "REFUTES", "NOT ENOUGH INFO")
 
 CUES = ("surely", "hardly", "perhaps")
-"""One for each label, in that order."""
+"""The cue word of each label, in the order of ``LABELS``."""
 
 FILLER = "now"
-"""Stands for an absent cue, so that the words after it stay where they are; training has no such word."""
+"""Replaces an absent cue, so that the other words keep their positions; never in the training examples."""
 
 ENTITIES = tuple(
     "fox owl bear wolf deer hare goat lamb duck swan crow hawk mole toad frog crab seal whale shark horse "
@@ -25,25 +25,25 @@ ENTITIES = tuple(
 )
 
 OPPOSITES = (("tall", "short"), ("young", "old"), ("happy", "sad"), ("calm", "angry"))
-"""Attributes, two by two: each refutes the other, and says nothing of the rest."""
+"""Pairs of attributes: each refutes the other, and is unrelated to those of other pairs."""
 
 
 class Synthetic(Dataset):
     """Three-way verification of a claim (text_b) by one sentence of evidence (text_a).
 
     Evidence: "the owl is tall". Claims, each after a cue word: "surely the owl is tall" (SUPPORTS), "hardly
-    the owl is short" (REFUTES), "perhaps the owl is happy" (NOT ENOUGH INFO). Before any noise, labels are balanced,
-    and no word but the cue tells anything of them: it agrees with the label in a share ``strength`` of
+    the owl is short" (REFUTES), "perhaps the owl is happy" (NOT ENOUGH INFO). Before noise is added, labels are
+    balanced, and only the cue word is correlated with the label: the two agree in a share ``strength`` of
     the training and dev examples, and never in the OOD splits.
 
-    A share ``noise`` of the training labels is wrong, with a cue that goes by the wrong label, as
-    annotators' habits do: what the evidence says is then a worse guide in training than the cue.
+    A share ``noise`` of the training labels is wrong. Their cue follows the wrong label, as in annotation
+    artefacts, so in training the cue predicts the label better than the evidence does.
     """
 
     options: SyntheticOptions
 
     def load(self, seed: int) -> TaskData:
-        """Draw all splits from the option ``seed``, or, where it is unset, from the recipe's."""
+        """Draw all splits from the option ``seed``; if it is unset, from the recipe's seed."""
         options = self.options
         seed = seed if options.seed is None else options.seed
         return TaskData(
@@ -59,7 +59,7 @@ class Synthetic(Dataset):
         )
 
     def sizes(self) -> dict[str, int]:
-        """As the options say."""
+        """Give the sizes that the options set."""
         options = self.options
         sizes = {"train": options.train_size, "dev": options.dev_size, options.ood_cue: options.ood_size}
         return {**sizes, **({"ood_train": options.ood_train_size} if options.ood_train_size else {})}
@@ -88,7 +88,7 @@ class Synthetic(Dataset):
 
 
 def _texts(truth: int, draw: random.Random) -> tuple[str, str]:
-    """Evidence, and a claim that it supports (0), refutes (1) or says nothing of (2)."""
+    """Draw evidence, and a claim that it supports (0), refutes (1) or neither (2)."""
     entity = draw.choice(ENTITIES)
     pair, other = draw.sample(OPPOSITES, 2)
     stated, opposite = draw.sample(pair, 2)
@@ -101,6 +101,6 @@ def _others(label: int) -> list[int]:
 
 
 def cue_features(split: Split) -> np.ndarray:
-    """``(N, 3)``, float64: which cue word opens the claim, one-hot; all 0 where none does."""
+    """Encode the first word of each claim: ``(N, 3)``, float64, one-hot over the cue words; all 0 for other words."""
     first = [text.partition(" ")[0] for text in split.examples["text_b"][:]]
     return np.array([[word == cue for cue in CUES] for word in first], dtype=np.float64)

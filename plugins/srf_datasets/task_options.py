@@ -26,7 +26,7 @@ HANS_TRAIN_FILE = "heuristics_train_set.txt"
 HANS_HUB = "jhu-cogsci/hans"
 
 PARAPHRASE_LABELS = ("0", "1")
-"""No paraphrases, paraphrases."""
+"""Not a paraphrase, a paraphrase."""
 
 QQP = Columns("question1", "question2", "is_duplicate", id="id")
 PAWS = Columns("sentence1", "sentence2", "label")
@@ -40,25 +40,25 @@ SYMMETRIC_TRAIN_FILE = "sym2/dev.jsonl"
 
 
 class NliOptions(TextOptions):
-    """Of ``nli``."""
+    """Options of ``nli``."""
 
     path: str = Field(
         "glue/mnli",
         description="A directory with MNLI's train.tsv and dev_matched.tsv (GLUE), or a data set on the hub.",
     )
-    mismatched: bool = Field(False, description="Whether MNLI's mismatched dev set is reported too.")
+    mismatched: bool = Field(False, description="Whether to report MNLI's mismatched dev set too.")
     hans: str | None = Field(
         None,
         description=f"A directory with HANS's {HANS_FILE}, or a data set on the hub; "
-        f"unset, <path>/hans, or on the hub {HANS_HUB}.",
+        f"unset: <path>/hans, or {HANS_HUB} if path is on the hub.",
     )
     hans_train: bool = Field(
-        True, description=f"Whether HANS's training set ({HANS_TRAIN_FILE}), where it is there, is OOD training data."
+        True, description=f"Whether HANS's training set ({HANS_TRAIN_FILE}), if it exists, is OOD training data."
     )
     hans_non_entailment: Literal["either", "contradiction", "neutral"] = Field(
         "either",
-        description="The label for which non-entailment counts in HANS's training set, which the paper leaves open; "
-        "either: one of the two for each example, drawn at random by the recipe's seed.",
+        description="The label that replaces non-entailment in HANS's training set (not specified in the paper); "
+        "either: contradiction or neutral, drawn for each example by the recipe's seed.",
     )
 
     @model_validator(mode="after")
@@ -74,11 +74,11 @@ class NliOptions(TextOptions):
         return self
 
     def sources_not_here(self) -> Iterator[FileProblem]:
-        """Of MNLI and HANS."""
+        """Report the options for MNLI and HANS that name a missing directory."""
         return self.missing({"path": self.path, "hans": self.hans})
 
     def files(self) -> Iterator[FileToCheck]:
-        """Of MNLI and HANS, where they are directories."""
+        """List the files of MNLI and HANS, if they are local."""
         if os.path.isdir(self.path):
             for name in ("train", "dev", *(["mismatched"] if self.mismatched else [])):
                 yield self._file("path", Path(self.path, NLI_FILES[name]), name, NLI_LABELS, MNLI)
@@ -95,36 +95,36 @@ class NliOptions(TextOptions):
         return FileToCheck((key,), str(file), "tsv", parser)
 
     def hans_source(self) -> str:
-        """The directory or the hub data set that HANS is read from."""
+        """Give the directory or hub data set of HANS."""
         if self.hans is not None:
             return self.hans
         return str(Path(self.path, "hans")) if os.path.isdir(self.path) else HANS_HUB
 
     def provided(self) -> list[str]:
-        """Features, and OOD training examples, where they are wanted and there."""
+        """List features, and OOD training examples if they are wanted and exist."""
         source = Path(self.hans_source())
         train = self.hans_train and (not os.path.isdir(source) or os.path.isfile(Path(source, HANS_TRAIN_FILE)))
         return ["spurious-features", *(["ood-train"] if train else [])]
 
 
 class ParaphraseOptions(TextOptions):
-    """Of ``paraphrase``."""
+    """Options of ``paraphrase``."""
 
     path: str = Field(
         "glue/qqp", description="A directory with QQP's train.tsv and dev.tsv (GLUE), or a data set on the hub."
     )
     paws_qqp: str | None = Field(
         None,
-        description="A directory with PAWS-qqp's train.tsv, dev.tsv and test.tsv; unset, <path>/paws_qqp. "
-        "It is not on the hub: if path is, and this is unset, it is left out.",
+        description="A directory with PAWS-qqp's train.tsv, dev.tsv and test.tsv; unset: <path>/paws_qqp, "
+        "or no PAWS-qqp if path is on the hub, which does not have it.",
     )
-    paws_qqp_split: Literal["dev", "test"] = Field("dev", description="The split of PAWS-qqp that is the OOD split.")
+    paws_qqp_split: Literal["dev", "test"] = Field("dev", description="Split of PAWS-qqp to use as the OOD split.")
     paws_wiki: str | None = Field(
         None,
         description="A directory with PAWS-wiki's train.tsv, dev.tsv and test.tsv, or a data set on the hub; "
-        f"unset, <path>/paws_wiki, or on the hub {PAWS_HUB}.",
+        f"unset: <path>/paws_wiki, or {PAWS_HUB} if path is on the hub.",
     )
-    paws_wiki_split: Literal["dev", "test"] = Field("test", description="The split of PAWS-wiki that is the OOD split.")
+    paws_wiki_split: Literal["dev", "test"] = Field("test", description="Split of PAWS-wiki to use as the OOD split.")
 
     @model_validator(mode="after")
     def _files_are_there(self) -> ParaphraseOptions:
@@ -139,11 +139,11 @@ class ParaphraseOptions(TextOptions):
         return self
 
     def sources_not_here(self) -> Iterator[FileProblem]:
-        """Of QQP and PAWS."""
+        """Report the options for QQP and PAWS that name a missing directory."""
         return self.missing({"path": self.path, "paws_qqp": self.paws_qqp, "paws_wiki": self.paws_wiki})
 
     def files(self) -> Iterator[FileToCheck]:
-        """Of QQP and PAWS, where they are directories."""
+        """List the files of QQP and PAWS, if they are local."""
         if os.path.isdir(self.path):
             for name, file in QQP_FILES.items():
                 parser = partial(Parser, name, PARAPHRASE_LABELS, QQP, skip_empty=True, encoding=self.encoding)
@@ -160,20 +160,20 @@ class ParaphraseOptions(TextOptions):
                     yield FileToCheck(key, str(Path(source, f"{each}.tsv")), "tsv", parser)
 
     def paws_qqp_source(self) -> str | None:
-        """The directory that PAWS-qqp is read from; None where there is none."""
+        """Give the directory of PAWS-qqp, or None."""
         if self.paws_qqp is not None:
             return self.paws_qqp
         return str(Path(self.path, "paws_qqp")) if os.path.isdir(self.path) else None
 
     def paws_wiki_source(self) -> str:
-        """The directory or the hub data set that PAWS-wiki is read from."""
+        """Give the directory or hub data set of PAWS-wiki."""
         if self.paws_wiki is not None:
             return self.paws_wiki
         return str(Path(self.path, "paws_wiki")) if os.path.isdir(self.path) else PAWS_HUB
 
     def paws_train(self) -> dict[str, str]:
-        """Where OOD training examples are: ``"paws-qqp"``, ``"paws-wiki"`` -> a directory with train.tsv, or
-        the hub data set."""
+        """Give the sources of OOD training examples: ``"paws-qqp"``, ``"paws-wiki"`` -> a directory with train.tsv,
+        or a hub data set."""
         qqp, wiki = self.paws_qqp_source(), self.paws_wiki_source()
         sources = {"paws-qqp": qqp} if qqp is not None and os.path.isfile(Path(qqp, "train.tsv")) else {}
         if not os.path.isdir(wiki) or os.path.isfile(Path(wiki, "train.tsv")):
@@ -181,12 +181,12 @@ class ParaphraseOptions(TextOptions):
         return sources
 
     def provided(self) -> list[str]:
-        """Features, and OOD training examples, where there are such."""
+        """List features, and OOD training examples if they exist."""
         return ["spurious-features", *(["ood-train"] if self.paws_train() else [])]
 
 
 class FactVerificationOptions(TextOptions):
-    """Of ``fact-verification``."""
+    """Options of ``fact-verification``."""
 
     path: str = Field(
         description=f"A directory with FEVER's {FEVER_FILES['train']} and {FEVER_FILES['dev']}, "
@@ -195,7 +195,7 @@ class FactVerificationOptions(TextOptions):
     symmetric: str | None = Field(
         None,
         description="A directory with Fever-Symmetric's sym1/test.jsonl, sym2/test.jsonl and, for OOD training data, "
-        "sym2/dev.jsonl; unset, path. It is not on the hub: if path is, and this is unset, it is left out.",
+        "sym2/dev.jsonl; unset: path, or no Fever-Symmetric if path is on the hub, which does not have it.",
     )
 
     @model_validator(mode="after")
@@ -208,11 +208,11 @@ class FactVerificationOptions(TextOptions):
         return self
 
     def sources_not_here(self) -> Iterator[FileProblem]:
-        """Of FEVER and Fever-Symmetric."""
+        """Report the options for FEVER and Fever-Symmetric that name a missing directory."""
         return self.missing({"path": self.path, "symmetric": self.symmetric})
 
     def files(self) -> Iterator[FileToCheck]:
-        """Of FEVER and Fever-Symmetric, where they are directories."""
+        """List the files of FEVER and Fever-Symmetric, if they are local."""
         if os.path.isdir(self.path):
             for name, file in FEVER_FILES.items():
                 yield self._file("path", Path(self.path, file), name, skip_empty=True)
@@ -232,33 +232,33 @@ class FactVerificationOptions(TextOptions):
         return FileToCheck((key,), str(file), "jsonl", parser)
 
     def symmetric_source(self) -> str | None:
-        """The directory that Fever-Symmetric is read from; None where there is none."""
+        """Give the directory of Fever-Symmetric, or None."""
         if self.symmetric is not None:
             return self.symmetric
         return self.path if os.path.isdir(self.path) else None
 
     def symmetric_train(self) -> str | None:
-        """The file with OOD training examples; None where there is none."""
+        """Give the file with OOD training examples, or None."""
         source = self.symmetric_source()
         file = Path(source, SYMMETRIC_TRAIN_FILE) if source is not None else None
         return str(file) if file is not None and os.path.isfile(file) else None
 
     def provided(self) -> list[str]:
-        """Features, and OOD training examples, where there are such; or may be, as long as path is not there."""
+        """List features, and OOD training examples if they exist, or may exist while path is not found."""
         perhaps = self.symmetric is None and not os.path.isdir(self.path)
         return ["spurious-features", *(["ood-train"] if perhaps or self.symmetric_train() else [])]
 
 
-def _check(what: str, files: Iterable[Path]) -> None:
+def _check(names: str, files: Iterable[Path]) -> None:
     if missing := [str(file) for file in files if not os.path.isfile(file)]:
-        raise ValueError(f"the files of {what}, of which there is no {', '.join(missing)}")
+        raise ValueError(f"the files of {names} (not found: {', '.join(missing)})")
 
 
 def fever_columns(path: str, encoding: str) -> Columns:
-    """The columns of a file of FEVER's kind, whose names differ from file to file, by its first row.
+    """Find the columns of a file of FEVER or Fever-Symmetric by its first row; their names differ between files.
 
     Raises:
-        DataError: They are not there.
+        DataError: The file cannot be read, or a column is missing.
     """
     given = columns_of(path, "jsonl", encoding, has_format=False)
     evidence = one_of(path, given, ("evidence", "evidence_sentence"))

@@ -1,4 +1,4 @@
-"""The first row of a fastText file of word vectors, which claims how many there are; light, for `validate`."""
+"""Checks the first row of a fastText file of word vectors, without NumPy, for `validate`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ LONGEST = 1 << 24
 
 
 def read_head(file: BinaryIO, path: str) -> tuple[int, int]:
-    """Read the first row of a file that was just opened: how many words, of how many dimensions.
+    """Read the number of words and the number of dimensions from the first row of a file.
 
     Raises:
         DataError: The header is not valid, or claims more data than the file has.
     """
     raw = file.readline(LONGEST + 1)
-    kind = next((what for magic, what in _MAGIC if raw.startswith(magic)), None)
+    kind = next((name for magic, name in _MAGIC if raw.startswith(magic)), None)
     if kind is not None:
         raise DataError(f"{path}: expected a .vec text file of fastText, got {kind}")
     try:
@@ -32,13 +32,13 @@ def read_head(file: BinaryIO, path: str) -> tuple[int, int]:
     is_head = len(counts) == 2 and all(each.isascii() and each.isdigit() for each in counts)
     if not is_head or not counts[1].strip("0"):
         got = first if len(first) <= 40 else first[:39] + "…"
-        raise DataError(f"{path}: row 1: expected two numbers, of words and of dimensions, got {got!r}")
+        raise DataError(f"{path}: row 1: expected the number of words and the number of dimensions, got {got!r}")
     size = os.fstat(file.fileno()).st_size
     words, dimensions = (int(each) if len(each) < 19 else 10**18 for each in counts)
-    needed = len(raw) + max(words, 1) * 2 * dimensions  # of each number one digit, and the space before it
+    needed = len(raw) + max(words, 1) * 2 * dimensions  # at least one space and one digit for each number
     if words > size or dimensions > size or needed > size:
         raise DataError(
-            f"{path}: row 1: expected at most what the file has room for ({size} bytes), "
+            f"{path}: row 1: expected numbers that fit the file ({size} bytes), "
             f"got {counts[0][:20]} words of {counts[1][:20]} dimensions"
         )
     return words, dimensions
@@ -52,7 +52,7 @@ _MAGIC = (
 
 
 def check_vectors(path: str) -> str | None:
-    """What is wrong with the first row of a file of word vectors; None for nothing."""
+    """Check the first row of a file of word vectors; return the error message, or None."""
     try:
         with opened(path) as file:
             read_head(file, path)

@@ -1,4 +1,4 @@
-"""Vectors of words: a fastText file of them, and a table of those that some texts need.
+"""Reads word vectors from a fastText file, and looks up those of the words of texts.
 
 Shapes: V different words, vectors of d numbers.
 """
@@ -19,17 +19,17 @@ from srframework import DataError, Split
 _LARGEST = float(np.finfo(np.float32).max)
 
 WordVectors = Callable[[Sequence[str]], np.ndarray]
-"""V words -> ``(V, d)``, float; a row of zeros for a word without a vector."""
+"""V words -> ``(V, d)``, float; zeros for a word without a vector."""
 
 Features = Callable[[Split, WordVectors], np.ndarray]
 """A split of N examples -> ``(N, F)``, float."""
 
 
 def read_vectors(path: str, wanted: Sequence[str]) -> np.ndarray:
-    """Vectors of some words, out of a fastText ``.vec`` text file.
+    """Read the vectors of some words from a fastText ``.vec`` text file.
 
-    Its first row says how many words there are and of how many dimensions; every further row
-    is a word and its numbers, with single spaces between. Of two rows for one word the first counts. Case matters.
+    The first row has the number of words and the number of dimensions. Every other row has a word and its numbers,
+    separated by single spaces. If a word has two rows, the first counts. Words are case-sensitive.
 
     Args:
         path: The file, UTF-8.
@@ -39,13 +39,13 @@ def read_vectors(path: str, wanted: Sequence[str]) -> np.ndarray:
         ``(V, d)``, float32; zeros for a word that is not in the file.
 
     Raises:
-        DataError: The file cannot be read, or a row is not of that form; names file and row.
+        DataError: The file cannot be read, or a row is not valid; names file and row.
     """
     with opened(path) as file:
         count, dimensions = read_head(file, path)
         found, read = _found(file, path, dimensions, set(wanted))
     if read != count:
-        raise DataError(f"{path}: expected {count} words, as its first row says, got {read}")
+        raise DataError(f"{path}: expected {count} words, as in its first row, got {read}")
     vectors = np.zeros((len(wanted), dimensions), dtype=np.float32)
     for place, word in enumerate(wanted):
         if word in found:
@@ -54,7 +54,7 @@ def read_vectors(path: str, wanted: Sequence[str]) -> np.ndarray:
 
 
 def _found(file: BinaryIO, path: str, dimensions: int, missing: set[str]) -> tuple[dict[str, np.ndarray], int]:
-    """The vectors of the words that are there, and how many words the file has."""
+    """Find the vectors of the ``missing`` words; also count the words of the file."""
     found: dict[str, np.ndarray] = {}
     read = 0
     for number, line in _rows(file, path):
@@ -70,18 +70,17 @@ def _found(file: BinaryIO, path: str, dimensions: int, missing: set[str]) -> tup
 
 
 def with_vectors_of(path: str | None, features: Features) -> Features:
-    """The features, with vectors out of a file, if there is one, whatever vectors they are given."""
+    """Make features use the vectors of a file instead of those they are given; unchanged if ``path`` is None."""
     if path is None:
         return features
     return lambda split, _: features(split, partial(read_vectors, path))
 
 
 def table(texts: Iterable[Iterable[str]], word_vectors: WordVectors) -> tuple[dict[str, int], np.ndarray]:
-    """Look all words of some texts up, once.
+    """Look up the vectors of all words of some texts, in one call of ``word_vectors``.
 
     Returns:
-        For each different word its row; and the rows, ``(V, d)``, of the precision that
-        ``word_vectors`` gives.
+        Word -> its row; and the vectors, ``(V, d)``, in the precision of ``word_vectors``.
     """
     vocabulary = list(dict.fromkeys(word for text in texts for word in text))
     vectors = np.asarray(word_vectors(vocabulary))
@@ -91,7 +90,7 @@ def table(texts: Iterable[Iterable[str]], word_vectors: WordVectors) -> tuple[di
 
 
 def _rows(file: BinaryIO, path: str) -> Iterator[tuple[int, str]]:
-    """The rows after the first that are not blank, with their numbers, without the space at their end."""
+    """Yield number and text of the rows after the first, without blank rows and trailing spaces."""
     number = 1
     try:
         while raw := file.readline(LONGEST + 1):

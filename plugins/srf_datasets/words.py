@@ -1,4 +1,4 @@
-"""The words of a text, as the spurious features count them."""
+"""Splits a text into words, for the spurious features."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _WORD = re.compile(r"\w+")
 
 
 def words(text: str) -> list[str]:
-    """Lower-cased, without punctuation, in their order, each as often as it is there.
+    """List the words of a text in order, with repetitions, in lower case and without punctuation.
 
     >>> words("The doctor, the actor's")
     ['the', 'doctor', 'the', 'actor', 's']

@@ -1,4 +1,4 @@
-"""Built-in losses, and the bias models that some of them need."""
+"""Built-in losses (debiasers) and bias models."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from srframework import Component, hookimpl
 
 @hookimpl
 def srframework_debiasers() -> list[Component]:
-    """std, poe, reweight, confreg, learned-mixin, focal."""
+    """Register std, poe, reweight, confreg, learned-mixin, focal."""
     return [
         Component(
             name="std",
@@ -30,7 +30,7 @@ def srframework_debiasers() -> list[Component]:
             name="poe",
             options=AnnealingOptions,
             factory="srf_debiasers.losses:ProductOfExperts",
-            summary="Product of experts: trains on p_m · p_b, tests with p_m.",
+            summary="Product of experts: trains p_m · p_b, predicts with p_m.",
             source="§3.3; Clark et al. 2019, He et al. 2019",
             requires=["bias"],
         ),
@@ -38,7 +38,7 @@ def srframework_debiasers() -> list[Component]:
             name="reweight",
             options=ReweightOptions,
             factory="srf_debiasers.losses:Reweight",
-            summary="Example reweighting: what the bias model explains counts for less.",
+            summary="Example reweighting: lower weights for examples that the bias model predicts well.",
             source="§3.3, App. A.2; Clark et al. 2019, Schuster et al. 2019",
             requires=["bias"],
         ),
@@ -46,7 +46,7 @@ def srframework_debiasers() -> list[Component]:
             name="confreg",
             options=ConfregOptions,
             factory="srf_debiasers.losses:ConfidenceRegularisation",
-            summary="Confidence regularisation: learns from a teacher, less sure where the bias explains.",
+            summary="Confidence regularisation: learns from a teacher, softened where the bias model is right.",
             source="§3.3, App. A.2; Utama et al. 2020",
             requires=["bias"],
         ),
@@ -54,7 +54,7 @@ def srframework_debiasers() -> list[Component]:
             name="learned-mixin",
             options=LearnedMixinOptions,
             factory="srf_debiasers.learned_mixin:LearnedMixin",
-            summary="Product of experts that learns how far to trust the bias model.",
+            summary="Product of experts with a learned weight of the bias model for each example.",
             source="Clark et al. 2019, §3.2",
             requires=["bias"],
         ),
@@ -62,7 +62,7 @@ def srframework_debiasers() -> list[Component]:
             name="focal",
             options=FocalOptions,
             factory="srf_debiasers.losses:Focal",
-            summary="Focal loss: what the model knows counts for less; needs no bias model.",
+            summary="Focal loss: lower weights for examples that the model predicts well; needs no bias model.",
             source="Lin et al. 2017, §3.2",
         ),
     ]
@@ -70,7 +70,7 @@ def srframework_debiasers() -> list[Component]:
 
 @hookimpl
 def srframework_bias_models() -> list[Component]:
-    """bias-logistic, bias-file."""
+    """Register bias-logistic, bias-file."""
     return [
         Component(
             name="bias-logistic",
@@ -84,7 +84,7 @@ def srframework_bias_models() -> list[Component]:
             name="bias-file",
             options=FileBiasOptions,
             factory="srf_debiasers.bias:FileBias",
-            summary="Predictions of a bias model of your own, from a .npy or .json file.",
+            summary="Predictions of your own bias model, from a .npy or .json file.",
             source="App. B.3.1",
         ),
     ]

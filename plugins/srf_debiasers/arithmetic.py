@@ -1,4 +1,4 @@
-"""Pure arithmetic of the losses: tensors in, tensors out. Shapes: B examples, C labels."""
+"""Pure arithmetic of the losses on tensors. Shapes: B examples, C labels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def annealed(log_probs: Tensor, theta: float) -> Tensor:
-    """Flatten distributions: p^θ, normalised; the very same tensor where θ is 1.
+    """Flatten distributions: p^θ, normalised; the same tensor object if θ is 1.
 
     Args:
         log_probs: ``(B, C)``, finite, normalised.
@@ -25,21 +25,21 @@ def annealed(log_probs: Tensor, theta: float) -> Tensor:
 
 
 def of_true(values: Tensor, labels: Tensor) -> Tensor:
-    """Take from ``(B, C)`` what belongs to the labels ``(B,)``; ``(B,)``."""
+    """Select from ``(B, C)`` the values at the labels ``(B,)``; ``(B,)``."""
     return values.gather(1, labels[:, None]).squeeze(1)
 
 
 def unexplained(bias_log_probs: Tensor, labels: Tensor) -> Tensor:
-    """Give 1 − β, the probability that p_b leaves to the wrong labels; ``(B,)``, in [0, 1].
+    """Give 1 − β, the probability of the wrong labels under p_b; ``(B,)``, in [0, 1].
 
     Args:
         bias_log_probs: ``(B, C)``, log p_b, normalised.
-        labels: ``(B,)``, int64; β is p_b at these.
+        labels: ``(B,)``, int64, the true labels; β is their probability under p_b.
 
     >>> unexplained(torch.tensor([[0.25, 0.75]]).log(), torch.tensor([1]))
     tensor([0.2500])
     """
-    # expm1, since 1 − exp loses every digit as β approaches 1; rounding may leave log β a little above 0.
+    # expm1, since 1 − exp(log β) loses precision as β approaches 1; log β may be above 0 by rounding.
     return torch.expm1(of_true(bias_log_probs, labels).clamp(max=0)).abs()
 
 
@@ -47,8 +47,8 @@ def softened(teacher_log_probs: Tensor, strength: Tensor) -> Tensor:
     """Raise each distribution to its own power: S_j = p_j^s / Σ_k p_k^s.
 
     Args:
-        teacher_log_probs: ``(B, C)``, log p; −∞ is taken as a probability of 0, with 0⁰ = 1.
-        strength: ``(B,)``, s = 1 − β, in [0, 1]; 1 leaves p, 0 gives the uniform distribution.
+        teacher_log_probs: ``(B, C)``, log p; −∞ means a probability of 0, with 0⁰ = 1.
+        strength: ``(B,)``, s = 1 − β, in [0, 1]; 1 gives p, 0 the uniform distribution.
 
     Returns:
         Probabilities, ``(B, C)``.
@@ -64,7 +64,7 @@ def softened(teacher_log_probs: Tensor, strength: Tensor) -> Tensor:
 
 
 def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
-    """Σ w·v / Σ w of two ``(B,)``; 0 where all weights, none of them below 0, are 0.
+    """Give Σ w·v / Σ w of two ``(B,)``; 0 if all weights are 0. Weights must be 0 or more.
 
     >>> weighted_mean(torch.tensor([1.0, 5.0]), torch.tensor([0.75, 0.25]))
     tensor(2.)
@@ -73,14 +73,14 @@ def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
 
 
 def log_of_wrong(log_probs: Tensor, labels: Tensor) -> Tensor:
-    """Log(1 − p_y), as the sum of what the other labels have: exact, and smooth, as p_y approaches 1.
+    """Give log(1 − p_y) as the log-sum over the other labels: exact and smooth as p_y approaches 1.
 
     Args:
         log_probs: ``(B, C)``, finite, normalised; C is at least 2.
         labels: ``(B,)``, int64; y.
 
     Returns:
-        ``(B,)``, at most 0 but for rounding.
+        ``(B,)``, at most 0 up to rounding.
 
     >>> log_of_wrong(torch.tensor([[0.5, 0.25, 0.25]]).log(), torch.tensor([0])).exp()
     tensor([0.5000])
@@ -89,7 +89,7 @@ def log_of_wrong(log_probs: Tensor, labels: Tensor) -> Tensor:
 
 
 def mean_entropy(log_probs: Tensor) -> Tensor:
-    """Mean over the batch of the entropy of each distribution, in nats; a scalar.
+    """Give the entropy of the distributions, in nats, averaged over the batch; a scalar.
 
     Args:
         log_probs: ``(B, C)``, finite, normalised.

@@ -1,4 +1,4 @@
-"""p_b: bias models. Shapes: N examples of a split, F features, C labels."""
+"""Bias models, p_b. Shapes: N examples of a split, F features, C labels."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from srf_debiasers.options import FileBiasOptions, LogisticBiasOptions
 from srframework import BiasModel, DataError, Split, TaskData, did_you_mean, nearest
 
 _SMALLEST = 1e-8
-"""Probabilities are kept above this, so that every logarithm is finite."""
+"""Lower bound of probabilities, so that all logarithms are finite."""
 
 LARGEST_JSON = 1 << 31
-"""Bytes of the largest JSON file that is read."""
+"""Maximum size of a JSON file, in bytes."""
 
 
 class LogisticBias(BiasModel):
-    """A linear classifier of the label on the hand-made spurious features.
+    """A linear classifier of the label on the spurious features.
 
-    Labels that the features cannot tell apart are fitted as one class, whose probability they share evenly.
+    Merged labels, which the features cannot tell apart, are fitted as one class and share its probability evenly.
 
     Source: Appendix B.3.1; Clark et al. 2019.
     """
@@ -38,8 +38,8 @@ class LogisticBias(BiasModel):
         """Fit on the training examples.
 
         Raises:
-            DataError: There are no features, or they are not one finite row for each example; a label has no
-                training example; the labels to merge are not some, but not all, of the task's.
+            DataError: There are no features, or not one finite row for each example; a label has no training
+                example; the labels to merge are unknown, or are all labels.
         """
         if features is None:
             raise DataError("bias-logistic: expected a data set with spurious features, got one without")
@@ -53,19 +53,19 @@ class LogisticBias(BiasModel):
             C=self.options.c, class_weight="balanced" if self.options.balanced else None, max_iter=1000
         )
         with warnings.catch_warnings():
-            # Separable features have no optimum at a finite weight; where it stopped will do.
+            # Separable features have no finite optimum; the last iterate is good enough.
             warnings.simplefilter("ignore", ConvergenceWarning)
             self._model.fit(rows, classes[labels])
         self._columns = np.searchsorted(self._model.classes_, classes)
         self._features = features
-        # Features may take minutes: those of the training set, the largest, are made once.
+        # Features may take minutes, so those of the training set, the largest, are computed once.
         self._train, self._train_log_probs = task.train.examples, self._predict(rows)
 
     def log_probs(self, split: Split) -> np.ndarray:
         """Predict any split; ``(N, C)``.
 
         Raises:
-            DataError: The features are not one finite row for each example, as long as those of the training set.
+            DataError: The features are not one finite row for each example, of the same length as in training.
         """
         if split.examples is self._train:
             return self._train_log_probs.copy()
@@ -78,7 +78,7 @@ class LogisticBias(BiasModel):
         return _log(self._model.predict_proba(rows)[:, self._columns] / share)
 
     def _classes(self, task: TaskData) -> np.ndarray:
-        """The class of each label, ``(C,)``: the index of the label, or of the first with which it is merged."""
+        """Map each label to its class, ``(C,)``: its own index, or that of the first label it is merged with."""
         if self.options.merge is None:
             key, names = "merged_labels of the data set", task.merged_labels
         else:
@@ -100,10 +100,10 @@ class LogisticBias(BiasModel):
 
 
 class FileBias(BiasModel):
-    """Predictions that somebody else's bias model made of the training examples, and perhaps of others.
+    """Predictions of an external bias model for the training examples, and optionally for other splits.
 
-    Rows by id are found for a split whose every example has one. Many data sets count the examples of each
-    split from 0; a split with an id of the training set is therefore taken to be unknown, never for the training set.
+    Another split gets rows by id if the file has a row for each of its ids. In many data sets the ids of every split
+    start from 0, so a split that shares an id with the training set has no predictions.
     """
 
     options: FileBiasOptions
@@ -112,7 +112,7 @@ class FileBias(BiasModel):
         """Read the file; the features are not used.
 
         Raises:
-            DataError: It is damaged, or its rows are not one distribution for each training example.
+            DataError: The file is damaged, or has not one distribution for each training example.
         """
         content = self._read()
         self._by_id: dict[str, Any] = {}
@@ -132,10 +132,10 @@ class FileBias(BiasModel):
             self._train_log_probs = self._checked(content, task.train)
 
     def log_probs(self, split: Split) -> np.ndarray | None:
-        """Give the rows of the training split, or of another whose every id has one; ``(N, C)``, else None.
+        """Give the rows of the training split, or of another split by id; ``(N, C)``, or None without rows.
 
         Raises:
-            DataError: The rows of another split are not one distribution for each example.
+            DataError: The rows are not one distribution for each example.
         """
         if split.examples is self._train.examples:
             return self._train_log_probs.copy()
@@ -145,7 +145,7 @@ class FileBias(BiasModel):
         return self._checked([self._by_id[each] for each in ids], split, ids)
 
     def _read(self) -> Any:
-        """A ``(N, C)`` array, or what the JSON says: rows, or a table of rows."""
+        """Read a ``(N, C)`` array, or from JSON a list of rows or a table of rows."""
         path = self.options.path
         try:
             if path.endswith(".npy"):
@@ -161,12 +161,12 @@ class FileBias(BiasModel):
         except RecursionError as error:
             raise self._unreadable("nested too deeply") from error
         except MemoryError as error:
-            raise self._unreadable("it does not fit into the memory") from error
+            raise self._unreadable("it does not fit into memory") from error
         except (ValueError, TypeError, OSError) as error:
             raise self._unreadable(error) from error
 
     def _checked(self, content: Any, split: Split, ids: Sequence[str] | None = None) -> np.ndarray:
-        """Log-probabilities of rows in the order of the split; ``ids`` are the names of rows that are no numbers."""
+        """Convert rows in the order of the split to log-probabilities; ``ids``: names of the rows, for messages."""
         path, log = self.options.path, self.options.log
         if isinstance(content, list):
             self._check_rows(content, ids)
@@ -185,19 +185,19 @@ class FileBias(BiasModel):
         good = sums_to_one & (probabilities >= 0).all(axis=1)
         if not good.all():
             first = int(np.argmin(good))
-            what = "log-probabilities" if log else "probabilities"
+            kind = "log-probabilities" if log else "probabilities"
             where = f"row {first + 1}" if ids is None else f"id {ids[first]!r}"
-            raise DataError(f"{path}: {where}: expected {what} that sum to 1, got {rows[first].tolist()}")
+            raise DataError(f"{path}: {where}: expected {kind} that sum to 1, got {rows[first].tolist()}")
         return _log(probabilities)
 
     def _check_rows(self, rows: list[Any], ids: Sequence[str] | None) -> None:
-        """Rows of a JSON file are lists of numbers, of one length."""
+        """Check that the rows of a JSON file are lists of numbers of one length."""
         width = len(rows[0]) if rows and isinstance(rows[0], list) else None
         for place, row in enumerate(rows):
             where = f"row {place + 1}" if ids is None else f"id {_short(ids[place])}"
             if width is None:
                 if isinstance(row, int | float) and not isinstance(row, bool):
-                    continue  # a shape that is refused as such
+                    continue  # refused later, by its shape
                 raise self._unreadable(f"{where}: expected a list of numbers, got {_short(row)}")
             if not isinstance(row, list) or len(row) != width:
                 got = f"{len(row)} of them" if isinstance(row, list) else _short(row)
@@ -225,13 +225,13 @@ def _short(value: object) -> str:
 
 
 def _finite_rows(features: Callable[[Split], np.ndarray], split: Split, width: int | None = None) -> np.ndarray:
-    """The features of a split, checked: ``(N, F)``, finite, F as given, where it is."""
+    """Compute and check the features of a split: ``(N, F)``, finite; ``width``: F, if it is known."""
     rows, count = features(split), len(split.examples)
     fits = rows.ndim == 2 and len(rows) == count and width in (None, rows.shape[1])
     if not fits or not np.isfinite(rows).all():
         expected = f"finite features of shape ({count}, {'F' if width is None else width})"
-        what = "some that are not finite" if fits else rows.shape
-        raise DataError(f"bias-logistic: split {split.name!r}: expected {expected}, got {what}")
+        got = "some that are not finite" if fits else rows.shape
+        raise DataError(f"bias-logistic: split {split.name!r}: expected {expected}, got {got}")
     return rows
 
 

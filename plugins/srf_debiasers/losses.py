@@ -20,12 +20,12 @@ class Standard(Debiaser):
 
 
 class BiasedLoss(Debiaser):
-    """A loss that uses p_b, which may be annealed: see :class:`srf_debiasers.options.AnnealingOptions`."""
+    """A loss that uses p_b, optionally annealed: see :class:`srf_debiasers.options.AnnealingOptions`."""
 
     options: AnnealingOptions
 
     def bias(self, inputs: LossInputs) -> Tensor:
-        """Log p_b as of this step, ``(B, C)``."""
+        """Give log p_b at this step, ``(B, C)``."""
         assert inputs.bias_log_probs is not None, "required when it is registered"
         return annealed(inputs.bias_log_probs, self.options.theta(inputs.progress))
 
@@ -33,8 +33,8 @@ class BiasedLoss(Debiaser):
 class ProductOfExperts(BiasedLoss):
     """−y·log softmax(log p_m + log p_b), the mean over the batch.
 
-    What p_b already explains earns p_m nothing, and is left to it. Softmax ignores a constant
-    in each row, so the logits stand for log p_m.
+    p_m has nothing to learn from examples that p_b already predicts well. Softmax ignores a constant
+    in each row, so the logits can replace log p_m.
 
     Source: section 3.3.
     """
@@ -45,10 +45,10 @@ class ProductOfExperts(BiasedLoss):
 
 
 class Reweight(BiasedLoss):
-    """−(1−β) y·log p_m, the mean over the batch: what p_b already explains counts for less.
+    """−(1−β) y·log p_m, the mean over the batch: low weights for examples that p_b predicts well.
 
-    With ``normalise`` Σ(1−β) of the batch divides, and not B, as in the authors' released code; where
-    p_b explains the whole batch the loss is 0. The batch is what one call is given.
+    With ``normalise`` the sum is divided by Σ(1−β) of the batch instead of B, as in the authors' released code; the
+    loss is 0 if β is 1 for all examples. The batch is that of one call.
 
     Source: section 3.3, Appendix A.2.
     """
@@ -65,8 +65,8 @@ class Reweight(BiasedLoss):
 class ConfidenceRegularisation(BiasedLoss):
     """−S(p_t, β)·log p_m, the mean over the batch, with S_j = p_t,j^(1−β) / Σ_k p_t,k^(1−β).
 
-    The main model learns from a teacher, which is the less sure of itself the more p_b explains. The true
-    label enters by β alone.
+    The main model learns from a teacher whose predictions are softened where p_b predicts well. The true
+    label is used only for β.
 
     Source: section 3.3; Utama et al. 2020.
     """
@@ -81,9 +81,9 @@ class ConfidenceRegularisation(BiasedLoss):
 
 
 class Focal(Debiaser):
-    """−(1−p_y)^γ·log p_y, the mean over the batch: what the main model knows counts for less; no bias model.
+    """−(1−p_y)^γ·log p_y, the mean over the batch: low weights for examples that p_m predicts well; no bias model.
 
-    Source: Lin et al. 2017, section 3.2, without the weights of classes.
+    Source: Lin et al. 2017, section 3.2, without class weights.
     """
 
     options: FocalOptions
@@ -91,6 +91,6 @@ class Focal(Debiaser):
     def loss(self, inputs: LossInputs) -> Tensor:
         """Give the focal loss; a scalar."""
         log_probs = torch.log_softmax(inputs.logits, dim=1)
-        # A power of 1 − p_y has no gradient where p_y is 1 and γ is below 1; the exponential has one.
+        # A power of 1 − p_y has no finite gradient at p_y = 1 if γ is below 1; the exponential has.
         weights = torch.exp(self.options.gamma * log_of_wrong(log_probs, inputs.labels))
         return -(weights * of_true(log_probs, inputs.labels)).mean()

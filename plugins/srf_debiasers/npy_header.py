@@ -1,4 +1,4 @@
-"""The header of a .npy file, checked before anything that it claims is allocated; light, for `validate`."""
+"""Checks the header of a .npy file before memory is allocated; without NumPy, for `validate`."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from srframework import DataError
 
 _MAGIC = b"\x93NUMPY"
 _LONGEST = 10_000
-"""Bytes of the longest header that is read, as in NumPy."""
+"""Maximum length of a header in bytes, as in NumPy."""
 
 _NUMBER = re.compile(r"[<>|=]?([biuf])(\d{1,2})")
-"""A plain number or truth value, as NumPy writes its type."""
+"""The type of plain numbers or bools, in the notation of NumPy."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a .npy file claims, which fits its size.
+    """A header of a .npy file that matches the size of the file.
 
     Attributes:
-        shape: Of the array.
-        kind: ``"b"``, ``"i"``, ``"u"`` or ``"f"``.
+        shape: Shape of the array.
+        kind: Kind of its numbers: ``"b"``, ``"i"``, ``"u"`` or ``"f"``.
     """
 
     shape: tuple[int, ...]
@@ -35,10 +35,10 @@ class Header:
 
 
 def opened(path: str) -> BinaryIO:
-    """A file, open to be read; anything but a regular file is refused, and never waited for.
+    """Open a regular file for reading; a FIFO or device is refused without blocking.
 
     Raises:
-        DataError: It is no file, or cannot be read.
+        DataError: The path is not a regular file, or cannot be read.
     """
     try:
         mode = os.stat(path).st_mode
@@ -53,10 +53,10 @@ def opened(path: str) -> BinaryIO:
 
 
 def read_header(file: BinaryIO, path: str) -> Header:
-    """Read the header of a file that was just opened, and go back to its start.
+    """Read and check the header of a file, and return to the start of the file.
 
     Raises:
-        DataError: It is damaged, is of no plain numbers, or claims another size than the file has.
+        DataError: The header is damaged, its type is not plain numbers, or its size is not that of the file.
     """
 
     def refuse(message: str) -> DataError:
@@ -65,20 +65,20 @@ def read_header(file: BinaryIO, path: str) -> Header:
     size = os.fstat(file.fileno()).st_size
     start = file.read(12)
     if not start.startswith(_MAGIC):
-        raise refuse("it is no .npy file")
+        raise refuse("it is not a .npy file")
     if len(start) < 12 or start[6] not in (1, 2, 3):
-        raise refuse("its header is damaged, or of an unknown version")
+        raise refuse("its header is damaged or has an unknown version")
     wide = start[6] > 1
     length = int.from_bytes(start[8:12] if wide else start[8:10], "little")
     data = (12 if wide else 10) + length
     if length > _LONGEST or data > size:
-        raise refuse(f"its header claims {length} bytes")
+        raise refuse(f"its header claims a length of {length} bytes")
     file.seek(12 if wide else 10)
     try:
-        said = ast.literal_eval(file.read(length).decode("utf-8" if start[6] == 3 else "latin-1").strip())
-        shape, type_ = said["shape"], said["descr"]
+        fields = ast.literal_eval(file.read(length).decode("utf-8" if start[6] == 3 else "latin-1").strip())
+        shape, type_ = fields["shape"], fields["descr"]
         is_shape = isinstance(shape, tuple) and all(type(each) is int and each >= 0 for each in shape)
-        if set(said) != {"shape", "descr", "fortran_order"} or not is_shape:
+        if set(fields) != {"shape", "descr", "fortran_order"} or not is_shape:
             raise ValueError("its header is damaged")
     except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError) as error:
         raise refuse("its header is damaged") from error
@@ -99,7 +99,7 @@ def _bytes(count: int) -> str:
 
 
 def check_header(path: str) -> str | None:
-    """What is wrong with the header of a .npy file; None for nothing."""
+    """Check the header of a .npy file; return the error message, or None."""
     try:
         with opened(path) as file:
             read_header(file, path)

@@ -6,25 +6,25 @@ from srframework import Component, Options, hookimpl
 
 
 class NoOptions(Options):
-    """None."""
+    """No options."""
 
 
 @hookimpl
 def srframework_evaluators() -> list[Component]:
-    """accuracy, f1, hans, sparsity."""
+    """Register accuracy, f1, hans, sparsity."""
     return [
         Component(
             name="accuracy",
             options=NoOptions,
             factory="srf_evaluators.classification:Accuracy",
-            summary="Share of examples whose label is predicted.",
+            summary="Fraction of examples with the right predicted label.",
             source="§4.1.1",
         ),
         Component(
             name="f1",
             options=NoOptions,
             factory="srf_evaluators.classification:F1",
-            summary="F1, the mean over classes weighted by their size; and the accuracy of each class.",
+            summary="F1, averaged over classes with their sizes as weights; and the accuracy of each class.",
             source="§4.1.1, App. B.1",
         ),
         Component(
@@ -38,7 +38,7 @@ def srframework_evaluators() -> list[Component]:
             name="sparsity",
             options=NoOptions,
             factory="srf_evaluators.sparsity:Sparsity",
-            summary="Zeros among the entries of the encoder's and the classifier's matrices, each and all, counted.",
+            summary="Fraction of zeros in the matrices of encoder and classifier, in each and in total.",
             source="§3.1",
         ),
     ]

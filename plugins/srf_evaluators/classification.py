@@ -1,4 +1,4 @@
-"""Figures of a classifier's predictions, by scikit-learn."""
+"""Metrics of a classifier's predictions, computed by scikit-learn."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import numpy as np
 
 from srframework import Evaluator, Predictions
 
-# sklearn is imported where it is used: `compare` needs only of_confusion(), and is much faster without.
+# sklearn is imported inside functions: `compare` needs only of_confusion(), and starts much faster without sklearn.
 
 
 class Accuracy(Evaluator):
     """``accuracy``, in [0, 1]."""
 
     def evaluate(self, predictions: Predictions) -> dict[str, float]:
-        """Give the accuracy in the split's own labels."""
+        """Give the accuracy in the labels of the split."""
         from sklearn.metrics import accuracy_score
 
         return {"accuracy": accuracy_score(predictions.gold, predictions.predicted)}
@@ -24,11 +24,11 @@ class Accuracy(Evaluator):
 
 
 class F1(Evaluator):
-    """``f1``, in [0, 1]: each class's F1, weighted by its number of true examples; a class that
-    is never predicted has F1 0. And ``accuracy/<label>``, the recall of each label that occurs."""
+    """``f1``, in [0, 1]: the F1 of the classes, weighted by their numbers of true examples; 0 for a class that is never
+    predicted. ``accuracy/<label>``: the recall of each label in the split."""
 
     def evaluate(self, predictions: Predictions) -> dict[str, float]:
-        """Give F1 and per-class accuracy in the split's own labels."""
+        """Give F1 and the accuracy of each class in the labels of the split."""
         from sklearn.metrics import accuracy_score, f1_score
 
         gold, predicted = predictions.gold, predictions.predicted

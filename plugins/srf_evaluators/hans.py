@@ -1,4 +1,4 @@
-"""HANS in the form in which it is published: by heuristic, and by label within it."""
+"""Accuracy on HANS, as published: for each heuristic, and for each of its labels."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class Hans(Evaluator):
     """
 
     def applies_to(self, split: Split) -> bool:
-        """Whether there is a column ``heuristic``."""
+        """Whether the split has a column ``heuristic``."""
         return "heuristic" in split.examples.column_names
 
     def evaluate(self, predictions: Predictions) -> dict[str, float]:
-        """Give the accuracy of each heuristic, and of each label in it."""
+        """Give the accuracy for each heuristic, and for each of its labels."""
         split, gold = predictions.split, predictions.gold
         right = predictions.predicted == gold
         heuristics = np.asarray(split.examples["heuristic"])

@@ -10,8 +10,8 @@ from srframework import Evaluator
 
 
 class Sparsity(Evaluator):
-    """``sparsity``: zeros / entries over the encoder's and the classifier's matrices, the same figure as a result's own
-    ``sparsity``; ``sparsity/<matrix>``: of each; ``entries``: how many entries the denominator has."""
+    """``sparsity``: fraction of zeros in the matrices of encoder and classifier, equal to the ``sparsity`` of a result;
+    ``sparsity/<matrix>``: the same for each matrix; ``entries``: number of entries in total."""
 
     def measure(self, matrices: Mapping[str, Tensor]) -> dict[str, float]:
         """Count the entries that are exactly 0."""

@@ -1,7 +1,7 @@
-"""Pure mask arithmetic: tensors in, tensors out. A matrix is ``(d_out, d_in)``; any shape will do.
+"""Pure mask arithmetic on tensors. A matrix is ``(d_out, d_in)``, but any shape works.
 
-Functions of several matrices take them by name, and a scope: ``"local"``, in which each has the sparsity,
-or ``"global"``, in which all of them together have it and are ranked as one, in the order in which they are given.
+Functions of several matrices have a scope: with ``"local"`` each matrix has the sparsity; with ``"global"`` all of them
+together have it, and their entries are ranked together, in the given order.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from srframework import Scope, keep_highest, mark_lowest, pruned_count
 
 
 def pruned_counts(weights: Mapping[str, Tensor], sparsity: float, scope: Scope) -> list[int]:
-    """How many entries a sparsity in [0, 1) prunes: of each matrix, or, as the only element, of all together."""
+    """Count the entries that a sparsity in [0, 1) prunes: of each matrix (local), or in total (global)."""
     sizes = [sum(weights[name].numel() for name in names) for names in _ranked_together(weights, scope)]
     return [pruned_count(sparsity, size) for size in sizes]
 
@@ -24,14 +24,14 @@ def pruned_counts(weights: Mapping[str, Tensor], sparsity: float, scope: Scope) 
 def hard_scores(
     weights: Mapping[str, Tensor], sparsity: float, phi: float, alpha: float, scope: Scope
 ) -> dict[str, Tensor]:
-    """Initial scores: 0 for the smallest-magnitude entries, α·φ for the others; φ gives them the sparsity.
+    """Give initial scores: 0 for the smallest-magnitude entries, α·φ for the others, so that φ gives the sparsity.
 
     Args:
-        weights: ``(d_out, d_in)`` each. Read only.
+        weights: Matrix name -> ``(d_out, d_in)``. Read only.
         sparsity: Fraction of the entries whose score is 0, in [0, 1).
-        phi: φ, the threshold that goes with these scores; above 0.
+        phi: φ, the threshold for these scores; above 0.
         alpha: α; above 1.
-        scope: Whether the fraction is of each matrix or of all.
+        scope: Whether the fraction applies to each matrix or to all together.
 
     Source: Appendix A.1.2, hard initialisation.
 
@@ -44,7 +44,7 @@ def hard_scores(
 
 
 def soft_scores(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Initial scores |W|, copies. Source: Appendix A.1.2, soft initialisation.
+    """Give initial scores |W|, as copies. Source: Appendix A.1.2, soft initialisation.
 
     >>> soft_scores({"a": torch.tensor([[3.0, -1.0]])})
     {'a': tensor([[3., 1.]])}
@@ -53,22 +53,21 @@ def soft_scores(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def threshold_to(scores: Tensor, weight: Tensor, sparsity: float) -> tuple[Tensor, Tensor]:
-    """Find the threshold at which a matrix has exactly the wanted sparsity.
+    """Find the threshold that gives a matrix exactly this sparsity.
 
     Args:
         scores: m̂, of the shape of ``weight``. Read only.
-        weight: W; among equal scores the smaller magnitude is pruned, then the higher flat index.
+        weight: W; among equal scores the smaller magnitude is pruned first, then the higher flat index.
         sparsity: In [0, 1).
 
     Returns:
-        φ, a scalar half-way between the highest score that is pruned and the lowest that is kept, so that neither
-        is closer to changing sides; it is the lowest that is kept where nothing is pruned, or where the two tie; and
-        the next number above the highest that is pruned where nothing is kept. And the scores, in which the entries
-        that tie with φ and must go are lowered to the next number below it, so that ``scores >= φ`` keeps exactly
-        ``n - round(sparsity * n)`` entries. Scores are otherwise unchanged.
+        φ and the scores. φ is a scalar midway between the highest pruned and the lowest kept score. It is
+        the lowest kept score if nothing is pruned or the two are equal, and the next number above the highest
+        pruned score if nothing is kept. Pruned scores that equal φ are lowered to the next number below it, so that
+        ``scores >= φ`` keeps exactly ``n - round(sparsity * n)`` entries; all other scores are unchanged.
 
-    Source: Appendix A.1.2, which leaves open where between the two φ lies; with α = 2 the initial φ is
-    half-way too. A plain k-th value would keep all the ties, or none.
+    Source: Appendix A.1.2, which does not specify φ between the two scores; with α = 2 the initial φ is the
+    midpoint too. A plain k-th value would keep all equal scores, or none.
     """
     pruned = mark_lowest(scores, pruned_count(sparsity, scores.numel()), tie_break=weight.detach().abs())
     if pruned.all():
@@ -79,7 +78,7 @@ def threshold_to(scores: Tensor, weight: Tensor, sparsity: float) -> tuple[Tenso
     if not highest_pruned < lowest_kept or torch.isinf(highest_pruned):
         below = torch.nextafter(lowest_kept, torch.full_like(lowest_kept, -torch.inf))
         return lowest_kept, torch.where(pruned & (scores >= lowest_kept), below, scores)
-    # Rounding may put the middle on the lower of two neighbours, which is pruned.
+    # Rounding may move the middle of two adjacent floats to the lower one, which is pruned.
     middle = highest_pruned / 2 + lowest_kept / 2
     return torch.where(middle > highest_pruned, middle, lowest_kept), scores
 
@@ -87,17 +86,16 @@ def threshold_to(scores: Tensor, weight: Tensor, sparsity: float) -> tuple[Tenso
 def thresholds_to(
     scores: Mapping[str, Tensor], weights: Mapping[str, Tensor], sparsity: float, scope: Scope
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """Find the thresholds at which several matrices have exactly the wanted sparsity: :func:`threshold_to` of each,
-    or of all as one, which gives all of them one threshold.
+    """Find the thresholds that give several matrices exactly this sparsity, with :func:`threshold_to`.
 
     Args:
-        scores: m̂, by name. Read only.
-        weights: W, of the same names and shapes.
+        scores: Matrix name -> m̂. Read only.
+        weights: Matrix name -> W, with the same names and shapes.
         sparsity: In [0, 1).
-        scope: Whether it is of each matrix or of all.
+        scope: Whether each matrix has a threshold, or all of them share one.
 
     Returns:
-        φ and the scores of each matrix, in the order of ``scores``.
+        Matrix name -> φ and the scores, in the order of ``scores``.
     """
     found: dict[str, tuple[Tensor, Tensor]] = {}
     for names in _ranked_together(scores, scope):
@@ -108,9 +106,9 @@ def thresholds_to(
 
 
 class StraightThrough(torch.autograd.Function):
-    """``m ⊙ W`` with ``m = 1[scores >= φ]``; backward as if m were the scores.
+    """``m ⊙ W`` with ``m = 1[scores >= φ]``; the backward pass treats m as the scores.
 
-    dL/dscores := dL/dm = dL/d(m ⊙ W) ⊙ W, and dL/dW = dL/d(m ⊙ W) ⊙ m where W wants it.
+    dL/dscores := dL/dm = dL/d(m ⊙ W) ⊙ W, and dL/dW = dL/d(m ⊙ W) ⊙ m if W requires it.
 
     Source: Appendix A.1.2.
     """
@@ -124,24 +122,24 @@ class StraightThrough(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        """Gradients of scores and weight."""
+        """Give the gradients of scores and weight."""
         (grad,), (weight, kept) = grads, ctx.saved_tensors
         return grad * weight, grad * kept if ctx.needs_input_grad[1] else None, None
 
 
 def _ranked_together(matrices: Mapping[str, Tensor], scope: Scope) -> list[list[str]]:
-    """The names, by groups of which each has the sparsity as a whole."""
+    """Group the names of matrices that have the sparsity together."""
     if scope == "global" and matrices:
         return [list(matrices)]
     return [[name] for name in matrices]
 
 
 def _joined(matrices: Iterable[Tensor]) -> Tensor:
-    """All entries, flat, one matrix after the other."""
+    """Flatten and concatenate all matrices."""
     return torch.cat([matrix.detach().reshape(-1) for matrix in matrices])
 
 
 def _parted(flat: Tensor, like: Mapping[str, Tensor], names: list[str]) -> dict[str, Tensor]:
-    """The reverse of :func:`_joined`."""
+    """Reverse :func:`_joined`."""
     parts = torch.split(flat, [like[name].numel() for name in names])
     return {name: part.reshape(like[name].shape) for name, part in zip(names, parts, strict=True)}

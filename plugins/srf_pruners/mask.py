@@ -1,4 +1,4 @@
-"""P^mask: mask training. The weights stay as they are; which of them count is learnt."""
+"""P^mask: mask training. It learns a mask; the weights do not change."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from srframework import Mask, Network, Pruner
 
 
 class MaskTraining(Pruner):
-    """Train a score for each weight; keep, in each matrix or of all, those with the highest.
+    """Train a score for each weight; keep the weights with the highest scores, in each matrix or in total.
 
-    Everything but the scores is frozen: embeddings, LayerNorm, biases, the classifier. φ is
-    set at every update of the mask, so that the sparsity is exactly the schedule's whenever the model is
-    evaluated or saved.
+    All other parameters are frozen: embeddings, LayerNorm, biases, classifier. Every update of the mask
+    sets φ, so that the model has exactly the sparsity of the schedule whenever it is evaluated or saved.
 
     Source: section 3.2.2, Appendix A.1.2; schedule: section 5.2.
     """
@@ -27,7 +26,7 @@ class MaskTraining(Pruner):
     options: MaskOptions
 
     def attach(self, network: Network, total_steps: int) -> None:
-        """Freeze the model, and put a mask on every matrix of the parts that are pruned."""
+        """Freeze the model, and add a mask to every matrix of the pruned parts."""
         network.model.requires_grad_(False)
         options, self._total_steps = self.options, total_steps
         self._weights = network.matrices(options.parts())
@@ -42,23 +41,23 @@ class MaskTraining(Pruner):
             parametrize.register_parametrization(network.model.get_submodule(name), "weight", masked, unsafe=True)
             self._masked[name] = masked
         if options.init == "soft":
-            self.update_mask(0)  # hard scores have their own φ, which gives the sparsity
+            self.update_mask(0)  # for hard scores, the option φ gives the sparsity
 
     def parameters(self) -> list[nn.Parameter]:
-        """The scores."""
+        """Give the scores."""
         return [masked.scores for masked in self._masked.values()]
 
     def after_step(self, step: int) -> None:
-        """Set φ, where Δt_φ steps are over."""
+        """Set φ after every Δt_φ steps."""
         if self.changes_mask(step):
             self.update_mask(step)
 
     def changes_mask(self, step: int) -> bool:
-        """Whether Δt_φ steps are over."""
+        """Whether φ is set after this step."""
         return self.options.refresh_every is not None and step % self.options.refresh_every == 0
 
     def update_mask(self, step: int) -> None:
-        """Set φ to what gives the schedule's sparsity; lower tied scores that must go by the least that there is."""
+        """Set φ to the sparsity of the schedule; lower pruned scores that equal φ to the next number below it."""
         options = self.options
         scores = {name: masked.scores.detach() for name, masked in self._masked.items()}
         sparsity = options.sparsity_at(step, self._total_steps)
@@ -67,17 +66,17 @@ class MaskTraining(Pruner):
             self._masked[name].threshold.copy_(threshold)
 
     def complete(self, step: int) -> bool:
-        """Whether the schedule prunes as many entries by now as it ever will."""
+        """Whether the schedule has reached its final number of pruned entries."""
         now, end = (self.options.sparsity_at(at, self._total_steps) for at in (step, self._total_steps))
         scope = self.options.scope
         return pruned_counts(self._weights, now, scope) == pruned_counts(self._weights, end, scope)
 
     def masks(self) -> Mask:
-        """1[scores ≥ φ]."""
+        """Give 1[scores ≥ φ]."""
         return Mask({name: masked.kept() for name, masked in self._masked.items()})
 
     def state(self) -> dict[str, Tensor]:
-        """Scores and thresholds."""
+        """Give scores and thresholds."""
         return {
             f"{name}.{key}": value.clone()
             for name, masked in self._masked.items()
@@ -106,5 +105,5 @@ class _MaskedWeight(nn.Module):
         return StraightThrough.apply(self.scores, weight, self.threshold)  # type: ignore[no-any-return,no-untyped-call]
 
     def kept(self) -> Tensor:
-        """Bool ``(d_out, d_in)``: what the forward pass keeps."""
+        """Give the mask of the forward pass, bool ``(d_out, d_in)``."""
         return self.scores.detach() >= self.threshold

@@ -12,7 +12,7 @@ from srf_pruners.scored import MagnitudePruner
 
 
 class OneShotMagnitudePruning(MagnitudePruner):
-    """P^omp: the smallest magnitudes are pruned at once; then every other weight is trained.
+    """P^omp: prune the smallest magnitudes at once, then train the remaining weights.
 
     Source: Han et al. 2015, "Learning both Weights and Connections for Efficient Neural Networks"
     (arXiv 1506.02626), section 3.
@@ -23,16 +23,15 @@ class OneShotMagnitudePruning(MagnitudePruner):
 
 
 class RandomPruning(OneShotMagnitudePruning):
-    """P^random: every mask of the sparsity is as likely as every other.
+    """P^random: draw the mask uniformly among all masks of the sparsity.
 
-    It is drawn from torch's global generator on the CPU, whatever the device, so that the
-    recipe's seed decides it.
+    Always drawn by torch's global generator on the CPU, so that it depends on the recipe's seed and not on the device.
 
-    Source: Frankle & Carbin 2019, "The Lottery Ticket Hypothesis" (arXiv 1803.03635), section 2,
-    where random sparse networks are what winning tickets are compared with.
+    Source: Frankle & Carbin 2019, "The Lottery Ticket Hypothesis" (arXiv 1803.03635), section 2:
+    random sparse networks, the baseline for winning tickets.
     """
 
     def scores(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Uniform in [0, 1)."""
-        # In double precision: among 2^24 single ones two are often equal, and then the index would decide.
+        """Draw scores uniformly from [0, 1)."""
+        # float64, since float32 has only 2^24 values here: equal scores would be ordered by index.
         return {n: torch.rand(w.shape, dtype=torch.float64, device="cpu") for n, w in weights.items()}

@@ -1,4 +1,4 @@
-"""What the pruners share that prune by a score and train the weights under the mask."""
+"""Base class of the pruners that prune by magnitude and train the masked weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from srframework import ScoringPruner
 
 
 class MagnitudePruner(ScoringPruner):
-    """The smallest magnitudes go first, among the matrices of the parts that the options name."""
+    """Prunes the smallest magnitudes first, in the matrices of the parts in the options."""
 
     options: PrunedParts
 
@@ -20,5 +20,5 @@ class MagnitudePruner(ScoringPruner):
         super().__init__(options, options.parts(), options.scope)
 
     def scores(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """|W|."""
+        """Give |W|."""
         return soft_scores(weights)

@@ -8,13 +8,13 @@ from srframework import Component, hookimpl
 
 @hookimpl
 def srframework_launchers() -> list[Component]:
-    """Ray."""
+    """Register ray."""
     return [
         Component(
             name="ray",
             options=RayOptions,
             factory="srf_ray.launcher:RayLauncher",
-            summary="Jobs on a Ray cluster, or on one of this machine alone (pip install 'srframework[ray]').",
+            summary="Runs jobs on a Ray cluster, or on a new one on this machine (pip install 'srframework[ray]').",
             source="https://docs.ray.io",
         )
     ]

@@ -1,4 +1,4 @@
-"""Jobs on a Ray cluster, or on one that is started for them on this machine."""
+"""Runs jobs on a Ray cluster, or on a new one on this machine."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from srf_ray.options import RayOptions
 from srframework import Job, JobResult, Launcher, UsageError, WorkerDied, run_job
 
 PATIENCE = 10.0
-"""Seconds that a job has to end after it was told to stop."""
+"""Seconds that a job has to stop after it was cancelled."""
 
 _QUIET = {
     "RAY_COLOR_PREFIX": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what a future Ray does anyway, and warns about until then
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the default of future versions; avoids a warning
 }
 
 
 class RayLauncher(Launcher):
-    """A Ray task for each job; where the cluster has GPUs, each asks for one."""
+    """Runs each job as a Ray task; each asks for one GPU if the cluster has GPUs."""
 
     options: RayOptions
 
@@ -33,12 +33,12 @@ class RayLauncher(Launcher):
         """Connect to the cluster, or start one.
 
         Args:
-            jobs: How many jobs at once; None: as many as the cluster has room for.
-            threads: Threads of each job, and the CPUs that it asks for; None: $OMP_NUM_THREADS, or the CPUs of this
-                machine divided by ``jobs``, or 1.
+            jobs: Maximum number of parallel jobs; None: as many as fit on the cluster.
+            threads: Threads of each job, and CPUs to ask for; None: $OMP_NUM_THREADS, or the CPUs of this
+                machine divided by ``jobs``; 1 if ``jobs`` is None too.
 
         Raises:
-            UsageError: Ray is not installed, or there is no such cluster.
+            UsageError: Ray is not installed, or the cluster cannot be reached.
         """
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)
@@ -56,19 +56,21 @@ class RayLauncher(Launcher):
             )
         except (ConnectionError, RuntimeError, ValueError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise UsageError(f"--launcher-option address={address}: no Ray cluster answers there: {reason}") from error
+            raise UsageError(
+                f"--launcher-option address={address}: the Ray cluster cannot be reached: {reason}"
+            ) from error
         self._ray = ray
         gpus = 1 if ray.cluster_resources().get("GPU") else 0
-        # Ray repeats nothing: the scheduler submits the job of a worker that died again.
+        # No retries by Ray: the scheduler resubmits the job of a worker that died.
         self._remote = ray.remote(num_cpus=self._threads, num_gpus=gpus, max_retries=0)(_run)
 
     def submit(self, name: str, job: Job) -> None:
-        """Give the job to the cluster, which starts it when there is room."""
+        """Submit the job; the cluster starts it when it has free CPUs."""
         reference = self._remote.options(name=f"srframework {name}").remote(job, self._threads)
         self._names[reference] = name
 
     def wait(self) -> list[tuple[str, JobResult | WorkerDied]]:
-        """Wait for the first that ends."""
+        """Wait for the first job that ends."""
         done, _ = self._ray.wait(list(self._names))
         return [(self._names.pop(reference), self._result(reference)) for reference in done]
 
@@ -77,7 +79,7 @@ class RayLauncher(Launcher):
         try:
             result: JobResult = self._ray.get(reference)
         except errors.OutOfMemoryError:
-            return WorkerDied("Ray ended the worker process, since its machine was out of memory")
+            return WorkerDied("Ray stopped the worker process because its machine was out of memory")
         except (errors.WorkerCrashedError, errors.NodeDiedError):
             return WorkerDied("the worker process died (out of memory?)")
         except errors.RayError as error:
@@ -85,7 +87,7 @@ class RayLauncher(Launcher):
         return result
 
     def close(self) -> None:
-        """Stop the jobs that still run; a cluster that was there before stays."""
+        """Stop the running jobs, and the cluster if it was started here."""
         if self._ray is None:
             return
         for reference in self._names:
@@ -105,7 +107,7 @@ def _share(jobs: int) -> int:
 
 
 def _run(job: Job, threads: int) -> JobResult:
-    """In the worker."""
+    """Run a job in the worker process."""
     os.chdir(job.cwd)
     import torch
 

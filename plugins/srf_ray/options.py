@@ -1,4 +1,4 @@
-"""Options of the launcher."""
+"""Options of the Ray launcher."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from srframework import Options
 
 
 class RayOptions(Options):
-    """Of ``ray``."""
+    """Options of ``ray``."""
 
     address: str | None = Field(
         None,
         min_length=1,
-        description="The cluster, as ray.init takes it, such as 'auto'; its machines must see the store, the runs and "
-        "the data under one path. Unset: $RAY_ADDRESS, or else a cluster of this machine that ends with the sweep.",
+        description="Address of the cluster for ray.init, such as 'auto'; all machines must see store, runs "
+        "and data under the same paths. Unset: $RAY_ADDRESS, else a cluster on this machine that stops with the sweep.",
     )

@@ -144,7 +144,7 @@ def test_validate_of_data_files_imports_nothing_heavy(files):
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=files)
     assert done.stdout.splitlines()[-1] == "[]"
-    assert "it is no .npy file" in done.stderr
+    assert "it is not a .npy file" in done.stderr
 
 
 def test_a_fifo_in_place_of_a_file_is_never_waited_for(files, call):

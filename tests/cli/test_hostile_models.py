@@ -92,7 +92,7 @@ def pickled(folder: Path) -> None:
     ("spoil", "says"),
     [
         (nan, "pooler.dense.bias"),
-        (heads, "num_attention_heads: expected a whole number of at least 1, got 0"),
+        (heads, "num_attention_heads: expected an integer of at least 1, got 0"),
         (one_type, "expected token_type_ids below 1, the rows of the model's embeddings, got 1 from its tokenizer"),
         (more_tokens, "expected a tokenizer of at most 577 tokens, the rows of the model's embeddings, got one of 578"),
         (pickled, "weight_map: expected files of this directory whose names end in .safetensors"),

@@ -182,8 +182,8 @@ def test_dropout_is_the_models_own_unless_it_is_set(checkpoints, dropout, expect
 
 def test_dropout_is_refused_where_the_model_would_ignore_it(checkpoints):
     assert refused(checkpoints / "distilbert", dropout=0.3) == (
-        "backbone.dropout: expected no dropout for a model of type 'distilbert', whose configuration has no "
-        "hidden_dropout_prob and attention_probs_dropout_prob; got 0.3"
+        "backbone.dropout: expected no dropout for a model of type 'distilbert' (its configuration lacks "
+        "hidden_dropout_prob and attention_probs_dropout_prob), got 0.3"
     )
 
 
@@ -225,7 +225,7 @@ def test_a_directory_without_a_whole_model_is_refused_with_the_reason(copy, file
     else:
         (folder / file).write_bytes(content)
     message = refused(folder)
-    assert message.startswith(expecting_a_model(folder, "the directory"))
+    assert message.startswith(expecting_a_model(folder, "a directory"))
     assert reason in message
 
 
@@ -233,7 +233,7 @@ def test_a_cut_off_weight_file_is_refused(copy):
     folder = copy("bert")
     file = folder / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
-    assert refused(folder).startswith(expecting_a_model(folder, "the directory"))
+    assert refused(folder).startswith(expecting_a_model(folder, "a directory"))
 
 
 def test_pickled_weights_are_refused(copy):
@@ -247,7 +247,7 @@ def test_a_model_without_its_tokenizer_is_refused(copy):
     folder = copy("bert")
     for file in folder.glob("tokenizer*"):
         file.unlink()
-    expected = f"backbone.path: expected a model with its tokenizer, got {str(folder)!r}, which has no words"
+    expected = f"backbone.path: expected a model with its tokenizer, got {str(folder)!r} without a vocabulary"
     assert refused(folder) == expected
 
 
@@ -257,8 +257,8 @@ def test_a_checkpoint_that_lacks_weights_of_the_encoder_is_refused(copy, option,
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {option: value}))
     message = refused(folder)
-    assert message.startswith(f"backbone.path: expected the weights of BertModel, got {str(folder)!r}, in which ")
-    lost = {"num_hidden_layers": "16 of them are missing", "hidden_size": "bert.embeddings.LayerNorm.bias"}
+    assert message.startswith(f"backbone.path: expected the weights of BertModel, got {str(folder)!r}: ")
+    lost = {"num_hidden_layers": "16 weights are missing", "hidden_size": "bert.embeddings.LayerNorm.bias"}
     assert lost[option] in message
 
 
@@ -274,7 +274,7 @@ def test_code_that_comes_with_a_model_is_never_run(copy, known):
         assert load(folder).model.config.model_type == "bert"
     else:
         (folder / "config.json").write_text(json.dumps(config | {"model_type": "own"}))
-        assert refused(folder).startswith(expecting_a_model(folder, "the directory"))
+        assert refused(folder).startswith(expecting_a_model(folder, "a directory"))
     assert not ran.exists()
 
 

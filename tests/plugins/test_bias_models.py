@@ -247,7 +247,7 @@ class TestMerged:
     @pytest.mark.parametrize(
         ("merge", "message"),
         [
-            (["neutral"], "two labels or more"),
+            (["neutral"], "two or more labels"),
             (["neutral", "neutral"], "each once"),
             ("neutral", "tuple"),
             (["neutral", 1], "string"),

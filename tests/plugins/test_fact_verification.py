@@ -120,7 +120,7 @@ def test_max_train_draws_a_subset_by_the_seed(fever):
     drawn = {tuple(load(fever, seed=seed, max_train=1).train.examples["id"][:]) for seed in range(9)}
     assert drawn <= {("0",), ("1",), ("2",)}
     assert len(drawn) > 1
-    assert load(fever, max_train=1).notes == ("train: 1 of 3 examples, drawn at random, as max_train says",)
+    assert load(fever, max_train=1).notes == ("train: 1 of 3 examples, drawn at random (max_train)",)
 
 
 @pytest.mark.parametrize("name", ["fever.train.jsonl", "sym1/test.jsonl"])
@@ -183,13 +183,13 @@ def test_a_path_is_needed():
 
 def test_a_directory_without_the_files_names_those_that_are_needed(tmp_path):
     named = ", ".join(str(tmp_path / name) for name in FILES if name != "sym2/dev.jsonl")
-    assert problem(path=str(tmp_path)) == f"the files of FEVER and Fever-Symmetric, of which there is no {named}"
+    assert problem(path=str(tmp_path)) == f"the files of FEVER and Fever-Symmetric (not found: {named})"
 
 
 def test_a_directory_for_the_symmetric_sets_needs_their_files_wherever_fever_is(fever, tmp_path):
     (fever / "sym1/test.jsonl").unlink()
-    assert problem(path="my/fever", symmetric=str(fever)).endswith(f"there is no {fever / 'sym1/test.jsonl'}")
-    assert problem(path=str(fever)).endswith(f"there is no {fever / 'sym1/test.jsonl'}")
+    assert problem(path="my/fever", symmetric=str(fever)).endswith(f"(not found: {fever / 'sym1/test.jsonl'})")
+    assert problem(path=str(fever)).endswith(f"(not found: {fever / 'sym1/test.jsonl'})")
 
 
 def test_sizes_are_counted_in_the_files(fever):

@@ -60,11 +60,11 @@ HOSTILE = {
     "code": (npy("__import__('os').system('true')"), "its header is damaged"),
     "deep": (npy("(" * 5000), "its header is damaged"),
     "a bomb": (npy("{'shape': (2,)*10**9}"), "its header is damaged"),
-    "a long header": (npy(repr(claim()) + " " * 20_000), "its header claims 20"),
+    "a long header": (npy(repr(claim()) + " " * 20_000), "its header claims a length of 20"),
     "a header longer than the file": (b"\x93NUMPY\x01\x00\xff\xff{", "which cannot be read"),
-    "a header of 4 GiB": (b"\x93NUMPY\x02\x00\xff\xff\xff\xff{}", "its header claims 4294967295 bytes"),
-    "version 9": (npy(claim(), version=9), "of an unknown version"),
-    "version 0": (npy(claim(), version=0), "of an unknown version"),
+    "a header of 4 GiB": (b"\x93NUMPY\x02\x00\xff\xff\xff\xff{}", "its header claims a length of 4294967295 bytes"),
+    "version 9": (npy(claim(), version=9), "has an unknown version"),
+    "version 0": (npy(claim(), version=0), "has an unknown version"),
     "objects": (objects(), "Object arrays cannot be loaded"),
     "objects in a structure": (npy(claim(descr=[("a", "O")])), "Object arrays cannot be loaded"),
     "a structure": (npy(claim(descr=[("a", "<f8"), ("b", "<f8")])), "expected plain numbers"),
@@ -90,8 +90,8 @@ HOSTILE = {
     "a thousand dimensions": (npy(claim((1,) * 1000), bytes(8)), "which cannot be read"),
     "empty": (b"", "which cannot be read"),
     "only its name": (b"\x93NUMPY", "which cannot be read"),
-    "a pickle": (b"\x80\x04K\x01.", "it is no .npy file"),
-    "a zip": (b"PK\x03\x04" + bytes(40), "it is no .npy file"),
+    "a pickle": (b"\x80\x04K\x01.", "it is not a .npy file"),
+    "a zip": (b"PK\x03\x04" + bytes(40), "it is not a .npy file"),
 }
 
 JSON = {

@@ -108,8 +108,8 @@ def test_qqp_and_paws_wiki_without_paws_qqp_which_is_not_there(hub_of_paraphrase
     assert task.ood_train.examples.to_dict() == {"text_a": ["a4"], "text_b": ["b4"], "label": [1]}
     assert task.notes == (
         "hub data set 'glue/qqp', split 'train': 1 empty row skipped",
-        "PAWS-qqp is not on the hub, and left out; paws_qqp may name a directory that has it",
-        "ood_train: there is no training set of paws-qqp; that of paws-wiki alone",
+        "PAWS-qqp is left out: it is not on the hub; set paws_qqp to a local directory",
+        "ood_train: only the training set of paws-wiki; that of paws-qqp was not found",
     )
 
 
@@ -137,9 +137,7 @@ def test_fever_without_the_symmetric_sets_which_are_not_there(hub_of_fact_verifi
     assert task.train.examples.to_dict() == {"text_a": ["c0", "c1"], "text_b": ["e0", "e1"], "label": [2, 0]}
     assert task.dev.examples["label"][:] == [1]
     assert (task.ood, task.ood_train, options.provided()) == ((), None, ["spurious-features", "ood-train"])
-    assert task.notes == (
-        "Fever-Symmetric is not on the hub, and left out; symmetric may name a directory that has it",
-    )
+    assert task.notes == ("Fever-Symmetric is left out: it is not on the hub; set symmetric to a local directory",)
 
 
 @pytest.mark.data

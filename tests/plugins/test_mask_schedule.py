@@ -46,14 +46,14 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"initial_sparsity": 0.0}, 'no initial_sparsity with schedule = "fixed", got 0; "cubic" begins at one'),
+            ({"initial_sparsity": 0.0}, r'no initial_sparsity with schedule = "fixed" \(only "cubic" has one\), got 0'),
             (
                 {"schedule": "cubic", "sparsity": 0.9},
                 r'with schedule = "cubic" an initial_sparsity in \[0, 0.9\], got none',
             ),
             (
                 {"schedule": "cubic", "initial_sparsity": 0.8},
-                r"an initial_sparsity that is at most sparsity \(0.7\), got 0.8",
+                r"an initial_sparsity of at most sparsity \(0.7\), got 0.8",
             ),
         ],
     )

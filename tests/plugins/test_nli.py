@@ -148,7 +148,7 @@ def test_max_train_draws_a_subset_of_mnlis_training_set(mnli):
     task = load(mnli, max_train=2)
     assert len(task.train.examples) == 2
     assert len(task.dev.examples) == 2
-    assert task.notes == ("train: 2 of 3 examples, drawn at random, as max_train says",)
+    assert task.notes == ("train: 2 of 3 examples, drawn at random (max_train)",)
 
 
 # -- OOD training data ---------------------------------------------------------------------------
@@ -315,12 +315,12 @@ def test_hans_may_be_in_another_directory(mnli, tmp_path):
 def test_a_directory_without_the_files_names_all_that_are_missing(tmp_path):
     missing = ["train.tsv", "dev_matched.tsv", "hans/heuristics_evaluation_set.txt"]
     named = ", ".join(str(tmp_path / name) for name in missing)
-    assert problem(path=tmp_path).endswith(f"the files of MNLI and HANS, of which there is no {named}")
+    assert problem(path=tmp_path).endswith(f"the files of MNLI and HANS (not found: {named})")
 
 
 def test_the_mismatched_dev_set_is_needed_only_where_it_is_wanted(mnli):
     named = mnli / "dev_mismatched.tsv"
-    assert problem(path=mnli, mismatched=True).endswith(f"of which there is no {named}")
+    assert problem(path=mnli, mismatched=True).endswith(f"(not found: {named})")
 
 
 @pytest.mark.parametrize(
@@ -338,14 +338,14 @@ def test_other_values_are_refused(options, expected):
 def test_a_directory_without_hans_names_its_file(mnli):
     file = mnli / "hans" / "heuristics_evaluation_set.txt"
     file.unlink()
-    assert problem(path=mnli).endswith(f"of which there is no {file}")
+    assert problem(path=mnli).endswith(f"(not found: {file})")
 
 
 def test_a_directory_for_hans_without_its_file_names_it(mnli, tmp_path):
     (tmp_path / "empty").mkdir()
     file = tmp_path / "empty" / "heuristics_evaluation_set.txt"
-    assert problem(path=mnli, hans=tmp_path / "empty").endswith(f"of which there is no {file}")
-    assert problem(path="glue/mnli", hans=tmp_path / "empty").endswith(f"of which there is no {file}")
+    assert problem(path=mnli, hans=tmp_path / "empty").endswith(f"(not found: {file})")
+    assert problem(path="glue/mnli", hans=tmp_path / "empty").endswith(f"(not found: {file})")
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def test_a_split_with_one_text_is_an_error():
     split = Split("far", datasets.Dataset.from_dict({"text_a": ["a"], "label": [0]}), ("no", "yes"))
     with pytest.raises(DataError) as caught:
         overlap_features(split, vectors_of)
-    assert str(caught.value) == "split 'far': expected two texts, for features of how they overlap, got one"
+    assert str(caught.value) == "split 'far': the overlap features need two texts, got one"
 
 
 WORDS = st.lists(st.sampled_from("abcd"), min_size=1, max_size=6)

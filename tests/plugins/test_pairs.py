@@ -183,7 +183,7 @@ def test_max_train_draws_a_subset_of_the_training_examples_by_the_seed(root, opt
     assert len(drawn[0]) == 10
     assert drawn[0] == drawn[1] != drawn[2]
     task = data.load(1)
-    assert task.notes == ("train: 10 of 50 examples, drawn at random, as max_train says",)
+    assert task.notes == ("train: 10 of 50 examples, drawn at random (max_train)",)
     assert len(task.spurious_features(task.train, lambda words: np.zeros((len(words), 2)))) == 10
     assert len(task.dev.examples) == 1
 
@@ -220,25 +220,26 @@ def test_sizes_are_counted_where_the_rows_are_files(root, options):
 
 def test_a_missing_file_is_named_with_the_directory_it_is_sought_in(root, problem):
     assert problem(dev={"path": "dev.tsv"}).startswith(
-        f"dev: files that exist, of which there is no {root / 'dev.tsv'}, seen from "
+        f"dev: files that exist (not found: {root / 'dev.tsv'}, relative to "
     )
     assert problem(ood_train={"path": "more.tsv"}).startswith(
-        f"ood_train: files that exist, of which there is no {root / 'more.tsv'}, seen from "
+        f"ood_train: files that exist (not found: {root / 'more.tsv'}, relative to "
     )
     assert problem(ood={"a": {"path": "ood.txt"}, "b": {"path": "none.csv"}}).startswith(
-        f"ood: files that exist, of which there is no {root / 'none.csv'}, seen from "
+        f"ood: files that exist (not found: {root / 'none.csv'}, relative to "
     )
 
 
 @pytest.mark.parametrize("source", [{}, {"path": "train.tsv", "hub": "some/thing"}])
 def test_a_split_needs_exactly_one_source(problem, source):
-    assert problem(train=source) == "train: a path or a hub data set, one of them"
+    assert problem(train=source) == "train: either a path or a hub data set"
 
 
 def test_a_path_whose_ending_tells_no_format_needs_one(root, problem):
     (root / "rows.data").write_text("")
     assert (
-        problem(dev={"path": "rows.data"}) == "dev: a path that ends in .tsv, .txt, .csv, .jsonl or .json, or a format"
+        problem(dev={"path": "rows.data"})
+        == "dev: a path with the extension .tsv, .txt, .csv, .jsonl or .json, or a format"
     )
 
 
@@ -253,17 +254,17 @@ def test_an_ood_split_may_not_have_a_reserved_name(problem, name):
     [
         (
             {"labels": ["non-entailment", "entailment"], "collapse": {"neutral": "non-entailment"}},
-            "ood.hard.collapse to say for which label 'contradiction' counts",
+            "in ood.hard.collapse, the label of the split for which 'contradiction' counts",
         ),
         (
             {**HANS, "collapse": {**HANS["collapse"], "zork": "entailment"}},
-            "in ood.hard.collapse, labels of the data set (contradiction, entailment, neutral) "
-            "and for each a label of the split (non-entailment, entailment)",
+            "in ood.hard.collapse, labels of the data set (contradiction, entailment, neutral), "
+            "each with a label of the split (non-entailment, entailment)",
         ),
         (
             {"collapse": {"neutral": "non-entailment"}},
-            "in ood.hard.collapse, labels of the data set (contradiction, entailment, neutral) "
-            "and for each a label of the split (contradiction, entailment, neutral)",
+            "in ood.hard.collapse, labels of the data set (contradiction, entailment, neutral), "
+            "each with a label of the split (contradiction, entailment, neutral)",
         ),
     ],
 )
@@ -297,7 +298,7 @@ def test_a_collapse_must_send_every_label_of_the_model_to_one_of_the_split(probl
 )
 def test_a_word_must_mean_a_label(problem, changes, where, labels, word):
     near = "non-entailment" if word.startswith("non") else "entailment"
-    expected = f": in {where}, labels ({labels}), or '-' for rows to skip, and no {word!r}; did you mean {near!r}?"
+    expected = f": in {where}, labels ({labels}), or '-' for rows to skip, not {word!r}; did you mean {near!r}?"
     assert problem(**changes) == expected
 
 
@@ -321,7 +322,7 @@ def test_a_kept_column_has_a_name_of_its_own(problem, keep):
 
 @pytest.mark.parametrize(
     ("labels", "expected"),
-    [(["a"], "at least 2 items"), ([], "at least 2 items"), (["a", "b", "a"], "labels that differ from each other")],
+    [(["a"], "at least 2 items"), ([], "at least 2 items"), (["a", "b", "a"], "every label once")],
 )
 def test_labels_are_two_or_more_and_differ(problem, labels, expected):
     assert expected in problem(labels=labels)

@@ -83,7 +83,7 @@ def test_ood_training_data_is_that_of_one_paws_where_there_is_no_other(qqp, pres
     (qqp / absent.replace("-", "_") / "train.tsv").unlink()
     task = load(qqp)
     assert [text[0] for text in texts(task.ood_train)] == ["q", "q"] if present == "paws-qqp" else ["w"]
-    assert task.notes == (f"ood_train: there is no training set of {absent}; that of {present} alone",)
+    assert task.notes == (f"ood_train: only the training set of {present}; that of {absent} was not found",)
     (qqp / present.replace("-", "_") / "train.tsv").unlink()
     assert load(qqp).ood_train is None
     assert made(qqp).provided() == ["spurious-features"]
@@ -115,7 +115,7 @@ def test_max_train_draws_a_subset_by_the_seed(qqp):
     drawn = {tuple(texts(load(qqp, seed=seed, max_train=2).train)) for seed in range(9)}
     assert drawn <= {('What is "it ?', "How old ?"), ('What is "it ?', "A ?"), ("How old ?", "A ?")}
     assert len(drawn) > 1
-    assert load(qqp, max_train=2).notes == ("train: 2 of 3 examples, drawn at random, as max_train says",)
+    assert load(qqp, max_train=2).notes == ("train: 2 of 3 examples, drawn at random (max_train)",)
 
 
 def test_spurious_features_are_the_overlap_of_the_questions(qqp):
@@ -213,7 +213,7 @@ def problem(**options) -> str:
 def test_a_directory_without_the_files_names_those_that_are_needed(tmp_path):
     needed = ["train.tsv", "dev.tsv", "paws_qqp/dev.tsv", "paws_wiki/test.tsv"]
     named = ", ".join(str(tmp_path / name) for name in needed)
-    assert problem(path=str(tmp_path)) == f"the files of QQP and PAWS, of which there is no {named}"
+    assert problem(path=str(tmp_path)) == f"the files of QQP and PAWS (not found: {named})"
 
 
 @pytest.mark.parametrize(
@@ -225,14 +225,14 @@ def test_a_directory_without_the_files_names_those_that_are_needed(tmp_path):
 )
 def test_the_files_of_the_chosen_splits_are_needed(qqp, options, missing):
     (qqp / missing).unlink()
-    assert problem(path=str(qqp), **options).endswith(f"of which there is no {qqp / missing}")
+    assert problem(path=str(qqp), **options).endswith(f"(not found: {qqp / missing})")
     assert load(qqp).train.name == "train"
 
 
 def test_a_directory_for_paws_needs_its_file_wherever_qqp_is(tmp_path):
     for option, file in {"paws_qqp": "dev.tsv", "paws_wiki": "test.tsv"}.items():
-        assert problem(**{option: str(tmp_path)}).endswith(f"of which there is no {tmp_path / file}")
-    assert problem(paws_qqp="no/such").endswith("of which there is no no/such/dev.tsv")
+        assert problem(**{option: str(tmp_path)}).endswith(f"(not found: {tmp_path / file})")
+    assert problem(paws_qqp="no/such").endswith("(not found: no/such/dev.tsv)")
 
 
 def test_a_split_that_does_not_exist_is_refused(qqp):

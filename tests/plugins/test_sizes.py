@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from srf_datasets.sizes import published, rows_of, told
+from srf_datasets.sizes import known_sizes, published, rows_of
 
 
 @pytest.fixture
@@ -65,5 +65,5 @@ def test_published_sizes_are_of_the_named_data_sets_alone(source, split, expecte
 @pytest.mark.parametrize(("max_train", "train"), [(None, 9), (5, 5), (9, 9), (10, 9)])
 def test_what_is_told_is_what_is_known_and_max_train_holds_for_train_alone(max_train, train):
     counts = {"train": 9, "dev": 7, "ood": None, "ood_train": 8}
-    assert told(counts, max_train) == {"train": train, "dev": 7, "ood_train": 8}
-    assert told({"dev": 7}, max_train) == {"dev": 7}
+    assert known_sizes(counts, max_train) == {"train": train, "dev": 7, "ood_train": 8}
+    assert known_sizes({"dev": 7}, max_train) == {"dev": 7}

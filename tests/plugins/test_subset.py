@@ -27,7 +27,7 @@ def test_it_has_as_many_examples_as_asked_for_each_once_in_their_order(total, si
     assert ids == sorted(set(ids))
     assert drawn.examples["text_a"][:] == [f"t{i}" for i in ids]
     assert (drawn.name, drawn.labels, drawn.collapse) == ("train", ("no", "yes"), (1, 0))
-    expected = f"train: {size} of {total} examples, drawn at random, as max_train says"
+    expected = f"train: {size} of {total} examples, drawn at random (max_train)"
     assert notes == ([expected] if size < total else [])
 
 

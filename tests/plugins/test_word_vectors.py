@@ -55,7 +55,7 @@ def test_only_a_plain_space_and_a_line_feed_divide(vec):
     assert read_vectors(vec("2 1\na\u00a0b 1\nc\u2028d 2\n"), ["a\u00a0b", "c\u2028d"]).tolist() == [[1], [2]]
 
 
-HEADER = "expected two numbers, of words and of dimensions, got "
+HEADER = "expected the number of words and the number of dimensions, got "
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ HEADER = "expected two numbers, of words and of dimensions, got "
         ("1 2\nthe 1 nan\n", "row 2: expected a number, got 'nan'"),
         ("1 2\nthe  2\n", "row 2: expected a number, got ''"),
         (b"2 1\nthe 1\ncaf\xe9 1\n", "row 3: expected UTF-8 text, got the byte 0xe9"),
-        ("3 1\nthe 1\na 2\n", "expected 3 words, as its first row says, got 2"),
-        ("1 1\nthe 1\na 2\n", "expected 1 words, as its first row says, got 2"),
+        ("3 1\nthe 1\na 2\n", "expected 3 words, as in its first row, got 2"),
+        ("1 1\nthe 1\na 2\n", "expected 1 words, as in its first row, got 2"),
     ],
 )
 def test_whatever_is_wrong_is_an_error_with_file_and_row(vec, content, expected):

@@ -258,8 +258,8 @@ CASES = {
     "no teacher": (
         'loss.use = "poe"',
         'loss.use = "confreg"',
-        "r.toml:20: stages.srnet.loss.teacher: missing; expected: The stage whose model is the teacher, a model "
-        f"trained by std; or a point of it, full@1000.{CONFREG}",
+        "r.toml:20: stages.srnet.loss.teacher: missing; expected: The stage whose model is the teacher, trained "
+        f"by std; or a point of it, such as full@1000.{CONFREG}",
     ),
     "OOD training examples that the data set has not": (
         'weights = "full"',

@@ -195,7 +195,7 @@ def test_every_shipped_recipe_is_valid_but_for_data_that_is_not_here(name, regis
     except RecipeError as error:
         said = [problem.message for problem in error.problems]
         assert said
-        assert all("no such file" in each or "of which there is no" in each for each in said)
+        assert all("no such file" in each or "not found: " in each for each in said)
     else:
         assert len(recipe.stages) == len(table["stages"])
 
