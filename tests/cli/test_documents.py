@@ -51,7 +51,7 @@ TRAINING = {
         "srframework sweep quickstart --grid seed=1,2,3 --grid stages.srnet.pruner.sparsity=0.5,0.7,0.9 --jobs 2"
     ): QUICKSTART,
     "srframework sweep my.toml --zip 'stages.srnet.pruner.sparsity=0.5,0.9 stages.srnet.batch_size=32,64'": SMALL,
-    "srframework claims 08-upper-bound --seeds 1,2,3,4": CLAIM,
+    "srframework claims 08 --seeds 1,2,3,4": CLAIM,
 }
 """Command that trains -> what makes it short."""
 
