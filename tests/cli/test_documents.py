@@ -24,7 +24,6 @@ NOT_RUN = {
     "export HTTPS_PROXY=http://proxy.example:3128": "needs a proxy",
     "export HF_ENDPOINT=https://hub-mirror.example": "needs a mirror of the hub",
     "srframework claims": "takes an hour; the dry run is run, and one claim",
-    "srframework run paper/section-5.2-table-5 --dry-run": "needs MNLI; tests/recipes plans it",
     "srframework run paper/section-5.2-table-5 --set variant=fact-verification --set seed=1": "needs FEVER and a GPU",
     "accelerate launch --multi_gpu --num_processes 4 -m srframework run my.toml": "needs four GPUs",
     "ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes 2 -m srframework run my.toml": (
