@@ -67,7 +67,7 @@ for command in (
 
 
 def main() -> None:
-    """Entry point: whatever happens is a sentence on stderr and an exit code."""
+    """Entry point: every error becomes a sentence on stderr and an exit code."""
     streams.prepare()
     threads = streams.watch_threads()
     settings: dict[str, Any] = {}
@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def _told(error: BaseException, debug: bool) -> int:
-    """Tell an error in a sentence; give the exit code."""
+    """Print an error as a sentence; return the exit code."""
     if streams.is_broken_pipe(error):
         return 1  # nobody reads what else there is to say
     try:
@@ -107,7 +107,7 @@ def _told(error: BaseException, debug: bool) -> int:
 
 
 def _usage(error: click.UsageError) -> str:
-    """What click shows of a wrong usage: the usage, a hint, the error."""
+    """Click's message for wrong usage: the usage, a hint, the error."""
     shown = io.StringIO()
     error.show(shown)
     return shown.getvalue().rstrip()

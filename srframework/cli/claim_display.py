@@ -1,4 +1,4 @@
-"""What ``claims`` shows on stderr while it works."""
+"""The progress of ``claims`` on stderr."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from srframework.cli.sweep_display import SweepDisplay
 
 
 class ClaimDisplay(SweepDisplay, ClaimEvents):
-    """Shows the events of a sweep, and which claims are refused."""
+    """Shows the events of a sweep, and the claims that are refused."""
 
     def refused(self, name: str, why: str) -> None:
         with self._on.paused():

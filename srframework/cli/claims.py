@@ -1,4 +1,4 @@
-"""``claims``: the recipes that confirm or refute a claim, over several seeds, and what came out."""
+"""``claims``: run the recipes of claims over several seeds and print the verdicts."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class _Seeds(click.ParamType[tuple[int, ...]]):
         words = str(value).split(",")
         seeds = tuple(int(word) for word in words if word.strip().isdecimal())
         if len(set(seeds)) < len(words):
-            self.fail(f"expected whole numbers that differ, such as 1,2,3; got {value!r}", param, context)
+            self.fail(f"expected different integers, such as 1,2,3; got {value!r}", param, context)
         return seeds
 
 
@@ -137,8 +137,8 @@ def _table(rows: Sequence[dict[str, Any]]) -> Table:
     for row in rows:
         measured = "\n".join(f"{text} {_spread(each)}" for text, each in row["figures"].items())
         checks = "\n".join(f"{text}: {verdict}" for text, verdict in row["checks"].items())
-        said = "\n".join(filter(None, (f"{row['claim'].removeprefix(FOLDER)}: {row['statement']}", row["note"])))
-        table.add_row(said, measured, checks, row["verdict"])
+        claim = "\n".join(filter(None, (f"{row['claim'].removeprefix(FOLDER)}: {row['statement']}", row["note"])))
+        table.add_row(claim, measured, checks, row["verdict"])
     return table
 
 

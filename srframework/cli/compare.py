@@ -1,4 +1,4 @@
-"""``compare``: two experiments, what differs in them and in what came out."""
+"""``compare``: differences between two experiments and their figures."""
 
 from __future__ import annotations
 

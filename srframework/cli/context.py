@@ -1,4 +1,4 @@
-"""What the commands share: the registry, made once, and how they print."""
+"""Shared by the commands: the registry and printing."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from srframework.registry.registry import Registered, Registry
 from srframework.text import did_you_mean, nearest, shorten
 
 _LONGEST_NAME = 255
-"""Bytes of the name of a file or directory, on the file systems that there are."""
+"""Longest name of a file or directory on usual file systems, in bytes."""
 
 _LONGEST_PATH = 4096 - 512
-"""Bytes of the path of a directory, with room for what is in it."""
+"""Longest path of a directory, in bytes; leaves room for the files in it."""
 
 
 class Folder(click.Path):
-    """A directory to write to, new or not; its path is text, and no longer than file systems allow."""
+    """An output directory; its path must be text and not too long for file systems."""
 
     def __init__(self, file_okay: bool = True) -> None:
         super().__init__(path_type=Path, file_okay=file_okay)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path; what no directory can be called is bad usage."""
+        """The path; an impossible name is bad usage."""
         text = os.fspath(value)
         if not _is_text(text):
             self.fail(f"expected a path in UTF-8, got {shorten(text)}", param, ctx)
@@ -97,7 +97,7 @@ class App:
 
     @cached_property
     def registry(self) -> Registry:
-        """The same; what is wrong with any of the plugins goes to stderr, a line each."""
+        """The same; also prints one line on stderr for each plugin that failed."""
         registry = self.found
         names = {name for plugin in registry.plugins for name in (plugin.dist, plugin.name)}
         for unknown in sorted(set(self.blocked) - names):
@@ -111,20 +111,20 @@ class App:
 
 
 class Commands(click.Group):
-    """The group of all commands: the built-in ones, and those that plugins add. Arguments are text.
+    """The group of all commands, built-in ones and those of plugins. Arguments must be text.
 
     Plugins are loaded where a name is no built-in command, and for ``--help``.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Refuse bytes that are no UTF-8, which Python passes on as halves of surrogate pairs."""
+        """Refuse bytes that are not UTF-8; Python decodes them as lone surrogates."""
         for each in args:
             if not _is_text(each):
                 raise UsageError(f"expected arguments in UTF-8, got {shorten(each)}")
         return super().parse_args(ctx, args)
 
     def app(self, ctx: click.Context) -> App:
-        """This invocation; it may be asked for before all options are read."""
+        """This invocation; available before all options are read."""
         if _APP not in ctx.meta:
             block = next(each for each in self.params if each.name == "block")
             blocked = ctx.params.get("block") or block.type_cast_value(ctx, block.value_from_envvar(ctx))
@@ -133,11 +133,11 @@ class Commands(click.Group):
         return app
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of the built-in commands, and of those of plugins."""
+        """The names of all commands."""
         return sorted([*self.commands, *self.app(ctx).found.commands()])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name; None where there is none, which may be a plugin's fault: says which failed."""
+        """The command, or None; the cause may be a failed plugin, which is then reported."""
         if cmd_name in self.commands:
             return self.commands[cmd_name]
         found = self.app(ctx).found.command(cmd_name)
@@ -146,7 +146,7 @@ class Commands(click.Group):
         return found[0] if found is not None else None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Do what the arguments say; a plugin's command that fails in a way of its own is its plugin's fault."""
+        """Run the command; an unexpected error in a plugin's command is an error of that plugin."""
         try:
             return super().invoke(ctx)
         except (KeyboardInterrupt, SRFrameworkError, click.ClickException, click.Abort, click.exceptions.Exit):
@@ -170,7 +170,7 @@ def print_json(value: Any) -> None:
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], as_json: bool, columns: Sequence[str]) -> None:
-    """Print rows as a table of the named columns, or as a JSON list of everything in them."""
+    """Print rows as a table of the named columns, or completely as a JSON list."""
     if as_json:
         print_json(list(rows))
         return
@@ -183,7 +183,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], as_json: bool, columns: Sequen
 
 
 def output() -> Console:
-    """The console on stdout: of a terminal its width, and colour where it has it; of a pipe or file neither."""
+    """The console on stdout; a pipe or file has no colour and no width limit."""
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
         console.width = 1000
@@ -191,12 +191,12 @@ def output() -> Console:
 
 
 def print_table(table: Table | Text) -> None:
-    """Print on stdout; into a pipe or file, as wide as it wants to be."""
+    """Print on stdout; a pipe or file has no width limit."""
     output().print(table)
 
 
 def print_text(console: Console, text: str | Text, indent: int = 0, hanging: int | None = None) -> None:
-    """Print a paragraph, wrapped between words; only a word that is wider than the console is broken.
+    """Print a paragraph, wrapped between words; only words wider than the console are broken.
 
     Args:
         console: Where to.
@@ -216,7 +216,7 @@ def print_text(console: Console, text: str | Text, indent: int = 0, hanging: int
 
 
 def print_described(console: Console, rows: Sequence[tuple[str, str]]) -> None:
-    """Print names, indented, and beside each its description."""
+    """Print indented names, each with its description beside it."""
     width = max((len(name) for name, _ in rows), default=0) + 4
     for name, description in rows:
         line = Text.assemble((f"  {name}".ljust(width), "bold cyan"), description)

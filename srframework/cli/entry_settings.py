@@ -1,4 +1,4 @@
-"""What tells the entries of a store apart: the settings in which those of a stage differ."""
+"""The settings in which the store entries of one stage differ."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from srframework.text import shorten
 _ALWAYS = "pruner.options.sparsity"
 _HASH = re.compile(r"[0-9a-f]{64}")
 _APART = ("seed", "format")
-"""Settings with a column of their own, or of no interest to people."""
+"""Settings that have their own column or do not interest people."""
 
 
 def parents(entries: Sequence[Entry]) -> dict[str, Entry]:
-    """Key -> the training that an entry is, or that it was computed from; entries without one are left out."""
+    """Key -> the training of an entry, or the one that it was computed from; skips entries without one."""
     found = {each.key: each for each in entries if "seed" in each.identity}
     for each in entries:
         parent = each.identity.get("trained", each.identity.get("teacher"))
@@ -27,7 +27,7 @@ def parents(entries: Sequence[Entry]) -> dict[str, Entry]:
 
 
 def settings_of(entries: Sequence[Entry]) -> dict[str, dict[str, str]]:
-    """Key -> the settings that tell an entry from the others of its recipe and stage, by short names.
+    """Key -> the settings in which an entry differs from others of its recipe and stage, by short names.
 
     The sparsity is there in any case. Hashes of files and code count only where nothing else tells two entries apart.
     """
@@ -72,7 +72,7 @@ def _is_hash(value: Any) -> bool:
 
 
 def _short(key: str, among: Sequence[str]) -> str:
-    """``pruner.options.sparsity`` -> ``sparsity``, where no other setting has that end; ``loss.use`` -> ``loss``."""
+    """``pruner.options.sparsity`` -> ``sparsity``, if no other setting ends so; ``loss.use`` -> ``loss``."""
     plain = key.replace(".options.", ".").removesuffix(".use")
     last = plain.rpartition(".")[2]
     ends = [each.replace(".options.", ".").removesuffix(".use").rpartition(".")[2] for each in among]

@@ -1,4 +1,4 @@
-"""The options that say who does the work of a sweep."""
+"""The options that choose the launcher of a sweep."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def worker_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def launched(
     registry: Registry, name: str | None, options: tuple[str, ...], jobs: int | None, threads: int | None
 ) -> AbstractContextManager[Launcher]:
-    """The launcher that the options name; it starts when the block begins, and is closed when it ends.
+    """The launcher that the options name; started at the beginning of the block and closed at its end.
 
     Raises:
         UsageError: There is no such launcher, or it has no such options.

@@ -1,4 +1,4 @@
-"""``--dry-run``: what a recipe or a sweep would do."""
+"""``--dry-run``: print the plan of a recipe or a sweep."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ full_option = click.option(
 
 
 def print_plan(cells: Sequence[Cell], store: Path, out: Path | None, full: bool, as_json: bool) -> None:
-    """Print the stages of all cells, those that several have once; last what is cached, and which files are missing.
+    """Print the distinct stages of all cells, then cached stages and missing files.
 
     Args:
         cells: At least one.
@@ -80,7 +80,7 @@ def _lines(
 def _distinct(
     cells: Sequence[Cell], plans: Sequence[Sequence[StageLength]], cached: Sequence[dict[str, bool] | None]
 ) -> list[tuple[StageLength, bool | None]]:
-    """Each stage that is computed, in order, and whether it is cached; one that several cells have comes once."""
+    """Each distinct stage in order, and whether it is cached."""
     if len(cells) == 1:
         return [(row, _of(cached[0], row.stage)) for row in plans[0]]
     from srframework.run.identity import signatures
@@ -99,7 +99,7 @@ def _of(cached: dict[str, bool] | None, stage: str) -> bool | None:
 
 
 def _cached(cells: Sequence[Cell], store: Path, out: Path | None, is_sweep: bool) -> list[dict[str, bool] | None]:
-    """For each cell whether the store has the results of its stages; None where it was never run.
+    """For each cell, whether the store has the results of its stages; None if it was never run.
 
     The keys are those that its run directory names: they depend on the data, which are not read here.
     """
@@ -124,7 +124,7 @@ def _cached(cells: Sequence[Cell], store: Path, out: Path | None, is_sweep: bool
 
 
 def _missing(recipe: Recipe, checks: FileChecks) -> Iterator[str]:
-    """A line for each file or directory that the recipe names and that cannot be used."""
+    """A line for each file or directory of the recipe that cannot be used."""
     uses: list[tuple[str, Use | None]] = [("backbone", recipe.backbone), ("dataset", recipe.dataset)]
     uses += [("bias", recipe.bias), *(("evaluators", use) for use in recipe.evaluators)]
     for stage in recipe.stages:

@@ -1,4 +1,4 @@
-"""``results``: every finished run, tabulated."""
+"""``results``: a table of the finished runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from srframework.cli.context import json_option, output, print_json
 from srframework.errors import UsageError
 
 _MOST_UNFINISHED = 3
-"""Unfinished runs that are named; of very many, the others are only counted."""
+"""Unfinished runs that are listed; others are only counted."""
 
 
 @click.command()
@@ -86,7 +86,7 @@ def results(
 
 
 def _tell_unfinished(paths: list[str]) -> None:
-    """Print the unfinished runs; of the first of them, with the figures of their finished stages."""
+    """Print the unfinished runs; the first ones with the figures of their finished stages."""
     from srframework.report.runs import finished_stages, state_of_unfinished
 
     if paths:

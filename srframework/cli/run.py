@@ -1,4 +1,4 @@
-"""``run``: a recipe, from the first stage to the last; or every cell of its sweep, one after the other."""
+"""``run``: run all stages of a recipe, or all cells of its sweep one after another."""
 
 from __future__ import annotations
 

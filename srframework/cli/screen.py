@@ -1,4 +1,4 @@
-"""What ``run``, ``sweep`` and ``claims`` show on stderr while they work: nothing, lines, or a live display."""
+"""Progress of ``run``, ``sweep`` and ``claims`` on stderr: nothing, lines, or a live display."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from srframework.run.reporter import Reporter, RunStart
 LOADING = "loading PyTorch and transformers"
 
 _MOST_NAMED = 6
-"""Stages that are named below the bar of a sweep."""
+"""Number of stages listed below the bar of a sweep."""
 
 
 class Screen:
-    """Shows nothing: that of ``--quiet``. Enter it before the first call."""
+    """Shows nothing; used for ``--quiet``. Enter it before the first call."""
 
     def __enter__(self) -> Screen:
         return self
@@ -45,27 +45,27 @@ class Screen:
         pass
 
     def doing(self, text: str) -> None:
-        """Something begins that takes seconds; it ends with the next call."""
+        """Something that takes seconds begins; it ends with the next call."""
 
     def event(self, text: str) -> None:
         """A job of a sweep begins or ends."""
 
     def line(self, text: str) -> None:
-        """A warning, or what comes after the work."""
+        """Print a warning or a final message."""
 
     def jobs(self, done: int, total: int) -> None:
-        """Of the jobs of a sweep, so many are done."""
+        """Set the number of finished jobs of a sweep."""
 
     def running(self, names: Sequence[str]) -> None:
-        """The jobs that run in other processes now."""
+        """Set the jobs that run in other processes now."""
 
     def paused(self) -> AbstractContextManager[object]:
-        """A block in which others may print on the terminal."""
+        """A block in which other code may print on the terminal."""
         return nullcontext()
 
     @contextmanager
     def reporter(self) -> Iterator[Reporter]:
-        """Shows the progress of one run, within this screen."""
+        """A reporter that shows one run on this screen."""
         yield Reporter()
 
 
@@ -91,7 +91,7 @@ class LineScreen(Screen):
 
 
 class LiveScreen(Screen):
-    """Bars at the lower end of a terminal: of the sweep or of all stages, and of the stage; its figures below them.
+    """Bars at the bottom of a terminal: the sweep or all stages, then the current stage, with its figures below.
 
     The figures have lines of their own, so that bar, counter and time are there in any terminal of 60 columns.
     """
@@ -147,7 +147,7 @@ class LiveScreen(Screen):
 
 
 def screen(quiet: bool = False, verbose: bool = False) -> Screen:
-    """The screen that suits this process's stderr.
+    """The screen for the stderr of this process.
 
     Raises:
         UsageError: It is to be quiet and verbose.
@@ -162,7 +162,7 @@ def screen(quiet: bool = False, verbose: bool = False) -> Screen:
 
 @contextmanager
 def single_run(on: Screen) -> Iterator[Reporter]:
-    """The reporter of a run that is no part of a sweep; it writes ``run.log`` too.
+    """The reporter of a run outside a sweep; it also writes ``run.log``.
 
     Raises:
         KeyboardInterrupt: Of the block; says where the run was interrupted.
@@ -185,7 +185,7 @@ def single_run(on: Screen) -> Iterator[Reporter]:
 
 @contextmanager
 def resumable(directory: Path) -> Iterator[None]:
-    """Have an interrupt of the block say how to resume.
+    """Make an interrupt in the block print how to resume.
 
     Raises:
         KeyboardInterrupt: Of the block.
@@ -266,7 +266,7 @@ class _Both(Reporter):
 
 
 class _Bars(Progress):
-    """Bars of one layout; a spinner above them, or text below."""
+    """Bars of one layout, with a spinner above or text below."""
 
     spinner: Spinner | None = None
     below: str = ""
@@ -310,7 +310,7 @@ class _Bar:
 
     Args:
         bars: The display.
-        label: What it is of; short.
+        label: A short name.
         total: How much is to be done.
         unit: Of ``total``, in the plural.
         by_mean: Estimate the time left by the mean speed; else it is that of the last update, and counts down.
@@ -321,7 +321,7 @@ class _Bar:
         self.task: TaskID = bars.add_task(label, total=total, unit=unit, end=None, by_mean=by_mean)
 
     def update(self, done: int, total: int, left: float | None = None) -> None:
-        """So much is done; ``left``: seconds until the end, None where that is not known."""
+        """Set the progress; ``left``: seconds until the end, None if unknown."""
         end = None if left is None else time.monotonic() + left
         self._bars.update(self.task, completed=done, total=total, end=end)
 
@@ -330,7 +330,7 @@ class _Bar:
 
 
 class _LiveReporter(Tracker):
-    """The bars of one run: of all its stages, and of the stage that is trained.
+    """The bars of one run: all its stages, and the stage in training.
 
     Args:
         on: The screen.
@@ -402,7 +402,7 @@ class _LiveReporter(Tracker):
             self._all.update(self.done, self.total, self.total_left)
 
     def clear(self) -> None:
-        """Remove what belongs to this run."""
+        """Remove the bars of this run."""
         for bar in (self._all, self._one):
             if bar is not None:
                 bar.remove()
@@ -411,7 +411,7 @@ class _LiveReporter(Tracker):
         self.doing("")
 
     def _show(self, known: bool = True) -> None:
-        """Show how far the stage is; the time left only where the speed is known."""
+        """Show the progress of the stage; without time left while the speed is unknown."""
         if self._one is None:
             return
         self._one.update(self.at, self.steps, self.left if known else None)

@@ -25,7 +25,7 @@ _HEADERS = {
     "debiaser": "[stages.loss]  # of the stage above it",
     "evaluator": "[[evaluators]]",
 }
-"""Where a component's table stands in a recipe, if not under its kind."""
+"""Kind -> the place of its table in a recipe, if it is not the name of the kind."""
 
 _REQUIRED, _UNSET = "(required)", "(unset)"
 _TRAINING_SOURCE = "App. B.3"
@@ -87,7 +87,7 @@ def _print_component(registered: Registered, options: list[dict[str, Any]]) -> N
 
 
 def _print_options(options: list[dict[str, Any]], source: str) -> None:
-    """Print a card for each option; with the source of those that have another one than the component."""
+    """Print a card for each option, with its source if that differs from the source of the component."""
     console = output()
     for option in options:
         allowed = f" in {option['range']}" if option["range"] else ""
@@ -131,7 +131,7 @@ def _table_in(annotation: Any) -> tuple[type[Options] | None, str]:
 
 
 def _default(option: dict[str, Any]) -> str:
-    """The default as TOML has it."""
+    """The default in TOML."""
     if option["required"]:
         return _REQUIRED
     if option["default"] is None:
@@ -158,7 +158,7 @@ def _type(annotation: Any) -> str:
 
 
 def _range(field: FieldInfo) -> str:
-    """The numbers that are allowed, as an interval; empty where there is no bound."""
+    """The allowed numbers as an interval; empty without bounds."""
     bounds = {type(bound).__name__.lower(): bound for bound in field.metadata}
 
     def bound(closed: str, opened: str, shut: str, ajar: str) -> str | None:
@@ -173,7 +173,7 @@ def _range(field: FieldInfo) -> str:
 
 
 def _toml(registered: Registered, name: str, options: list[dict[str, Any]]) -> Iterator[str]:
-    """A table with every option: what has no default is a comment, to be filled in."""
+    """A table with every option; options without a default are comments to fill in."""
     yield _HEADERS.get(registered.kind, f"[{registered.kind}]")
     yield f'use = "{name}"'
     for option in options:

@@ -1,4 +1,4 @@
-"""``store``: what is kept of earlier runs; whether it is whole; what may go."""
+"""``store``: list, check and clean up the cached results."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def list_entries(store: Path, as_json: bool) -> None:
 
 
 def _print_entry(console: Console, row: Mapping[str, Any]) -> None:
-    """Print a card: the key and the stage; what tells it apart, size, age and time; and its runs."""
+    """Print a card: key, stage, the settings in which it differs, size, age, time, and runs."""
     state = "" if row["state"] == "entry" else f"{row['state']}  "
     stage = f"{row['recipe']}: {row['stage']}  " if row["stage"] else ""
     seed = "" if row["seed"] is None else f"  seed {row['seed']}"
@@ -238,13 +238,13 @@ def _open(root: Path) -> Store:
 
 
 def _from_here(run: str) -> str:
-    """A path as seen from the current directory, where it is below that."""
+    """The path, relative to the current directory if it is below that."""
     path, here = Path(run), Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else run
 
 
 def _tell_kept(items: Sequence[Item]) -> None:
-    """How many stayed, and for how many runs; each is only in the JSON."""
+    """The number of kept entries and their runs; the JSON lists them."""
     used, busy = ([item for item in items if bool(item.runs) == needed] for needed in (True, False))
     runs = len({run for item in used for run in item.runs})
     reasons = ((used, f"in use by {_count(runs, 'run', 'runs')}"), (busy, "in the hands of another process"))
@@ -280,7 +280,7 @@ def _age(created: str) -> str:
 
 
 def size_text(count: int) -> str:
-    """A number of bytes as a person says it: 1.5 GB."""
+    """A number of bytes for people: 1.5 GB."""
     for unit in ("TB", "GB", "MB", "KB"):
         if count >= _SIZES[unit]:
             return f"{count / _SIZES[unit]:.1f} {unit}"
@@ -288,7 +288,7 @@ def size_text(count: int) -> str:
 
 
 def time_text(seconds: float) -> str:
-    """A length of time as a person says it: 1.5 h."""
+    """A length of time for people: 1.5 h."""
     for unit in ("d", "h", "min"):
         if seconds >= _AGES[unit]:
             return f"{seconds / _AGES[unit]:.1f} {unit}"

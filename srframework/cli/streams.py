@@ -1,4 +1,4 @@
-"""Stdout and stderr, in whatever state they are: closed, a pipe without a reader, a full disk."""
+"""Make stdout and stderr safe: closed streams, pipes without a reader, full disks."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from srframework.faults import describe
 from srframework.text import shorten_words
 
 PATIENCE = 2.0
-"""Seconds in which threads that plugins have started may end by themselves."""
+"""Seconds that threads of plugins get to end by themselves."""
 
 
 def prepare() -> None:
-    """Make both streams usable; what goes wrong in a thread or at the end of an object is one line from now on."""
+    """Make both streams usable; errors in threads and finalizers become one line each from now on."""
     for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:  # closed: the next file that is opened would get its number
             with contextlib.suppress(OSError):
@@ -55,7 +55,7 @@ def _unraisable(args: Any) -> None:
 
 
 def tell(text: str) -> None:
-    """Print a line on stderr, where that is possible; else nobody can be told."""
+    """Print a line on stderr; do nothing if that is impossible."""
     with contextlib.suppress(OSError, ValueError):
         click.echo(shorten_words(text), err=True)
 
@@ -67,7 +67,7 @@ def is_broken_pipe(error: BaseException) -> bool:
 
 
 def finish(code: int) -> int:
-    """Write out what is left for stdout, and let nothing else be written there; give the exit code."""
+    """Flush stdout and close it for further output; return the exit code."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError) as error:
@@ -82,7 +82,7 @@ def finish(code: int) -> int:
 
 
 def _discard(stream: Any) -> None:
-    """Have what is left in a stream's buffer go nowhere: the interpreter tries once more when it ends."""
+    """Discard the rest of a stream's buffer; otherwise the interpreter writes it again at exit."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -90,18 +90,18 @@ def _discard(stream: Any) -> None:
 
 
 def _results_are_out() -> None:
-    """What plugins print while the process ends is no result. Registered last, this is called first."""
+    """Redirect prints of plugins at exit to stderr. Registered last, so called first."""
     if sys.stderr is not None and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout = sys.stderr
 
 
 def watch_threads() -> set[threading.Thread]:
-    """The threads that there are before any plugin is loaded."""
+    """The threads that exist before any plugin is loaded."""
     return set(threading.enumerate())
 
 
 def leave_threads(before: set[threading.Thread], code: int, leave: Callable[[int], None] = os._exit) -> None:
-    """End the process in spite of threads that would keep it: a plugin's, which never end."""
+    """End the process even if threads of plugins never end."""
     end = time.monotonic() + PATIENCE
     left = [each for each in threading.enumerate() if each not in before and not each.daemon]
     for thread in left:

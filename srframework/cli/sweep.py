@@ -1,4 +1,4 @@
-"""``sweep``: every cell of a recipe's sweep, several at a time, each stage once."""
+"""``sweep``: run every cell of a sweep, several at a time, computing each stage once."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def sweep_cells(
     launcher: AbstractContextManager[Launcher] | None = None,
     as_json: bool = False,
 ) -> None:
-    """Run every cell; print the report of each.
+    """Run every cell and print its report.
 
     Raises:
         UsageError: The launcher or the directory is not what it should be.

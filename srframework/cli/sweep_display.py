@@ -1,4 +1,4 @@
-"""What a sweep shows: its events on stderr while it works, and a table of each run that is done on stdout."""
+"""The display of a sweep: events on stderr, and the table of each finished run on stdout."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class SweepDisplay(SweepEvents):
                 self._print_tables()
 
     def _print_tables(self) -> None:
-        """Print a table of each run that is done, in the order of the cells; of none twice."""
+        """Print the table of each finished run once, in the order of the cells."""
         while (report := self._waiting.pop(self._printed, None)) is not None:
             if "error" not in report:
                 click.echo(self._cells[self._printed].label)
@@ -100,7 +100,7 @@ class SweepDisplay(SweepEvents):
             self._printed += 1
 
     def _announce(self, number: int) -> None:
-        """Show which run begins."""
+        """Show the run that begins."""
         if number not in self._announced:
             self._announced.add(number)
             self._on.event(self._run(number))
@@ -113,7 +113,7 @@ class SweepDisplay(SweepEvents):
 
 
 def summary(result: SweepResult) -> str:
-    """How many stages were computed, repetitions included, and how many reused."""
+    """The number of computed stages (including repetitions) and of reused ones."""
     stages = (
         f"{result.computed} stage{'s' if result.computed != 1 else ''} computed in {duration_text(result.computing)}"
     )

@@ -1,4 +1,4 @@
-"""``validate``: is a recipe right?"""
+"""``validate``: check recipes."""
 
 from __future__ import annotations
 

@@ -314,7 +314,7 @@ def test_a_sweep_that_is_overridden_is_no_obstacle(perform, home, overrides):
 def test_seeds_are_whole_numbers_that_differ(call, seeds):
     done = call("claims", "01-biased", "--seeds", seeds)
     assert (done.code, done.out) == (2, "")
-    assert f"expected whole numbers that differ, such as 1,2,3; got {seeds!r}" in done.err
+    assert f"expected different integers, such as 1,2,3; got {seeds!r}" in done.err
 
 
 def test_a_seed_that_is_too_large_is_refused_as_the_recipe_does(call):
