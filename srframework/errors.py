@@ -146,7 +146,7 @@ class RecipeError(UsageError):
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """The disk is full."""
 
-OF_THE_MACHINE = (
+SYSTEM_ERRORS = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, *FULL, errno.EFBIG, errno.EIO, errno.ESTALE, errno.EBUSY),
     *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOLCK, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.ENOTCONN),
     *(errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENXIO),
@@ -184,11 +184,11 @@ class NoFile(OSError):
 
 
 def refused(error: OSError) -> str:
-    """Return a sentence for an error of :data:`OF_THE_MACHINE`."""
-    return f"{os.fsdecode(error.filename) if _is_path(error) else 'a file'}: cannot be {deed(error)}: {error.strerror}"
+    """Return a sentence for an error of :data:`SYSTEM_ERRORS`."""
+    return f"{os.fsdecode(error.filename) if _is_path(error) else 'a file'}: cannot be {failed_operation(error)}: {error.strerror}"
 
 
-def deed(error: OSError, unknown: str = "read or written") -> str:
+def failed_operation(error: OSError, unknown: str = "read or written") -> str:
     """Return the operation that failed with an error of the file system, ``"read"`` or ``"written"``.
 
     Args:

@@ -20,12 +20,12 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from srframework.component import Options
-from srframework.errors import OF_THE_MACHINE, OutOfMemory, PluginError, SRFrameworkError, error_of_rust
+from srframework.errors import SYSTEM_ERRORS, OutOfMemory, PluginError, SRFrameworkError, error_of_rust
 
 OptionsT = TypeVar("OptionsT", bound=Options)
 
 _MACHINE = frozenset(
-    {*OF_THE_MACHINE, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EPIPE, errno.ESTALE, errno.EFBIG}
+    {*SYSTEM_ERRORS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EPIPE, errno.ESTALE, errno.EFBIG}
 )
 
 _MAX_SHOWN = 400
@@ -80,7 +80,7 @@ def at(stage: str | None = None, doing: str | None = None, model: str | None = N
     except BaseException as error:
         if is_out_of_memory(error):
             raise out_of_memory(error) from error
-        if not is_of_the_machine(error) and (owner := _owner_in_traceback(error)):
+        if not is_system_error(error) and (owner := _owner_in_traceback(error)):
             raise PluginError(f"{where()}{owner} fails: {describe(error)}") from error
         raise
     finally:
@@ -133,7 +133,7 @@ def out_of_memory(error: BaseException) -> OutOfMemory:
     )
 
 
-def is_of_the_machine(error: BaseException) -> bool:
+def is_system_error(error: BaseException) -> bool:
     """Whether the machine caused the error: a full disk, too little memory."""
     system = error if isinstance(error, OSError) else error_of_rust(error)
     return (system is not None and system.errno in _MACHINE) or is_out_of_memory(error)
@@ -181,7 +181,7 @@ class calling:  # noqa: N801 -- used as a keyword: with calling(owner, "loss()")
         sys.stdout = self._stdout
         if error is None or isinstance(error, (KeyboardInterrupt, SRFrameworkError, *self._passing)):
             return
-        if not is_of_the_machine(error):
+        if not is_system_error(error):
             owner = self._owner_of(error)
             raise PluginError(f"{where()}{owner}: its {self._method} fails: {describe(error)}") from error
 

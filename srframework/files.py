@@ -27,7 +27,7 @@ _NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOT
 _TEMPORARY = ".srframework-"
 """Prefix of the names of all temporary files and directories."""
 
-MOST = 64 << 20
+MAX_BYTES = 64 << 20
 """Maximum size of a JSON or text file that is read, in bytes."""
 
 _KINDS = {
@@ -61,7 +61,7 @@ def _require_regular(found: os.stat_result, path: Path | str) -> None:
         raise NoFile(f"it is {kind}, not a file", path)
 
 
-def read_bytes(path: Path | str, most: int | None = MOST) -> bytes:
+def read_bytes(path: Path | str, most: int | None = MAX_BYTES) -> bytes:
     """Read a regular file of at most ``most`` bytes; None: of any size.
 
     Raises:
@@ -73,7 +73,7 @@ def read_bytes(path: Path | str, most: int | None = MOST) -> bytes:
         return file.read()
 
 
-def read_text(path: Path | str, most: int = MOST) -> str:
+def read_text(path: Path | str, most: int = MAX_BYTES) -> str:
     """Read a UTF-8 file; see :func:`read_bytes`.
 
     Raises:
@@ -83,7 +83,7 @@ def read_text(path: Path | str, most: int = MOST) -> str:
     return read_bytes(path, most).decode("utf-8")
 
 
-def read_json(path: Path | str, most: int = MOST) -> Any:
+def read_json(path: Path | str, most: int = MAX_BYTES) -> Any:
     """Read the value in a JSON file.
 
     Raises:

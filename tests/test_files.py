@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from srframework import hashing
-from srframework.errors import OF_THE_MACHINE, StoreError, deed, refused
+from srframework.errors import SYSTEM_ERRORS, StoreError, failed_operation, refused
 from srframework.files import (
     atomic_directory,
     atomic_file,
@@ -343,10 +343,10 @@ def test_what_is_no_json_of_ours_is_a_value_error(tmp_path, text):
     ],
 )
 def test_reading_and_writing_are_told_apart_where_the_error_does(number, done):
-    assert number in OF_THE_MACHINE
+    assert number in SYSTEM_ERRORS
     error = OSError(number, os.strerror(number), "/x/y")
     assert refused(error) == f"/x/y: cannot be {done}: {os.strerror(number)}"
-    assert deed(error, "read") == ("written" if done == "written" else "read")
+    assert failed_operation(error, "read") == ("written" if done == "written" else "read")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from srframework.errors import PluginError, SRFrameworkError, UsageError
-from srframework.faults import describe, is_of_the_machine
+from srframework.faults import describe, is_system_error
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registered, Registry
 from srframework.text import did_you_mean, nearest, shorten
@@ -154,7 +154,7 @@ class Commands(click.Group):
         except BaseException as error:
             name = str(ctx.invoked_subcommand)
             found = self.app(ctx).found.command(name) if name not in self.commands else None
-            if found is None or is_of_the_machine(error):
+            if found is None or is_system_error(error):
                 raise
             if isinstance(error, SystemExit):
                 ctx.exit(error.code if isinstance(error.code, int) else bool(error.code))

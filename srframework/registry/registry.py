@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from srframework.component import KINDS, Component, Needs, Options
 from srframework.errors import AmbiguousComponent, MissingComponent, PluginError, SRFrameworkError, UnknownComponent
-from srframework.faults import calling, describe, expect, is_of_the_machine, kind_of, where
+from srframework.faults import calling, describe, expect, is_system_error, kind_of, where
 from srframework.registry.discovery import Plugin
 from srframework.text import did_you_mean, nearest, shorten
 
@@ -113,7 +113,7 @@ class Registered:
                 raise PluginError(f"{failure}: {error}") from None
             raise PluginError(f"{failure}: {describe(error)}") from error
         except BaseException as error:
-            if is_of_the_machine(error):
+            if is_system_error(error):
                 raise
             if isinstance(error, AttributeError) and module in sys.modules and not hasattr(sys.modules[module], name):
                 raise PluginError(f"{failure}: {error}") from None

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from srframework.errors import NoFile
-from srframework.files import MOST
+from srframework.files import MAX_BYTES
 from srframework.run.results import StageAndLevels, StageFigures
 
 FORMAT = 1
@@ -173,8 +173,8 @@ def _content(path: str, buffer: memoryview) -> tuple[memoryview, int]:
         found = os.fstat(file)
         if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):  # reading reports a directory
             raise NoFile("it is no regular file", path)
-        if found.st_size > MOST:
-            raise NoFile(f"it is larger than {MOST} bytes", path)
+        if found.st_size > MAX_BYTES:
+            raise NoFile(f"it is larger than {MAX_BYTES} bytes", path)
         size = os.readv(file, [buffer])
         while size == len(buffer):
             buffer = memoryview(bytearray(2 * size))

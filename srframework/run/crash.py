@@ -8,7 +8,7 @@ import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
-from srframework.errors import OF_THE_MACHINE, SRFrameworkError, refused
+from srframework.errors import SYSTEM_ERRORS, SRFrameworkError, refused
 from srframework.faults import describe, is_out_of_memory, out_of_memory
 
 LOG = "error.log"
@@ -37,7 +37,7 @@ def sentence(error: BaseException, log: Path | None = None) -> str:
         return f"{text}; {_written(error, log)}" if error.exit_code == 3 and error.__cause__ is not None else text
     if is_out_of_memory(error):
         return str(out_of_memory(error))
-    if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+    if isinstance(error, OSError) and error.errno in SYSTEM_ERRORS:
         return refused(error) if error.filename else f"stdout or a file cannot be written: {error.strerror}"
     return f"internal error: {describe(error)}; please report it; {_written(error, log)}"
 

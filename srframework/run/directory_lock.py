@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from srframework.errors import FULL, OF_THE_MACHINE, RunDirectoryError, UsageError, deed
+from srframework.errors import FULL, SYSTEM_ERRORS, RunDirectoryError, UsageError, failed_operation
 from srframework.files import open_file
 
 LOCK = ".lock"
@@ -37,16 +37,16 @@ def sentences(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in OF_THE_MACHINE:
+        if error.errno not in SYSTEM_ERRORS:
             raise
         named = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes | os.PathLike) else None
         outside = named is not None and not named.absolute().is_relative_to(path.absolute())
-        if outside and deed(error, "read") == "read":
+        if outside and failed_operation(error, "read") == "read":
             raise RunDirectoryError(f"{named}: cannot be read: {error.strerror}") from error
         advice = "free some space, or choose" if error.errno in FULL else "choose"
         inside = f"{named}: " if named is not None and not outside and error.errno not in FULL else ""
         raise RunDirectoryError(
-            f"run directory {path}: cannot be {deed(error, 'written')}: {inside}{error.strerror}; the stages that were "
+            f"run directory {path}: cannot be {failed_operation(error, 'written')}: {inside}{error.strerror}; the stages that were "
             f"computed are in the store; {advice} another directory with --out"
         ) from error
 

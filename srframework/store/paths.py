@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from srframework.errors import FULL, OF_THE_MACHINE, StoreError, deed
+from srframework.errors import FULL, SYSTEM_ERRORS, StoreError, failed_operation
 from srframework.store import drafts, manifest
 from srframework.store.content import FILES, Damaged
 from srframework.store.drafts import Remains
@@ -102,9 +102,9 @@ class StorePaths:
         try:
             yield
         except OSError as error:
-            if error.errno not in OF_THE_MACHINE:
+            if error.errno not in SYSTEM_ERRORS:
                 raise
-            raise self._sentence(error, deed(error, done)) from error
+            raise self._sentence(error, failed_operation(error, done)) from error
 
     def _sentence(self, error: OSError, done: str = "written") -> StoreError:
         advice = "free some space, or choose another" if error.errno in FULL else "choose another"

@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from srframework.errors import FULL, OF_THE_MACHINE, StoreError, deed, error_of_rust
+from srframework.errors import FULL, SYSTEM_ERRORS, StoreError, error_of_rust, failed_operation
 from srframework.files import remove, sync, write_text
 from srframework.store import drafts, manifest
 from srframework.store.content import FILES, Damaged, is_scratch
@@ -68,7 +68,7 @@ class Store(StorePaths):
                     # Without the lock it may be in the hands of somebody who just computes or removes it.
                     return self._checked(key) if free else None
             except OSError as error:
-                if error.errno not in OF_THE_MACHINE:
+                if error.errno not in SYSTEM_ERRORS:
                     raise
             self.note(f"store {self.root}: {said}; it is not used, and stays because the store cannot be written")
             return None
@@ -107,11 +107,11 @@ class Store(StorePaths):
         try:
             lock = self._acquired(key, what)
         except OSError as error:
-            if error.errno not in OF_THE_MACHINE:
+            if error.errno not in SYSTEM_ERRORS:
                 raise
             if (entry := self.get(key)) is not None and enough(entry.files):
                 return entry, True  # of a store that cannot be written, where nobody removes anything either
-            raise self._sentence(error, deed(error, "written")) from error
+            raise self._sentence(error, failed_operation(error, "written")) from error
         with lock:
             with self._sentences():
                 self.recover(key)
@@ -279,7 +279,7 @@ class Store(StorePaths):
         except OSError as error:
             inside = error.filename is not None and Path(os.fsdecode(error.filename)).is_relative_to(self.root)
             # A write that fails names no file; only the store is written to here.
-            if error.errno in OF_THE_MACHINE and (inside or (error.filename is None and error.errno in FULL)):
+            if error.errno in SYSTEM_ERRORS and (inside or (error.filename is None and error.errno in FULL)):
                 kept = inside and Path(os.fsdecode(error.filename)).is_relative_to(self.root / "entries")
                 raise self._sentence(error, "read" if kept else "written") from error
             raise
@@ -287,7 +287,7 @@ class Store(StorePaths):
             raise
         except Exception as error:
             refused = error_of_rust(error)
-            if refused is not None and refused.errno in OF_THE_MACHINE:
+            if refused is not None and refused.errno in SYSTEM_ERRORS:
                 raise self._sentence(refused) from error
             raise
 
