@@ -252,7 +252,7 @@ def test_an_entry_of_another_format_is_left_alone(store, notes, format_):
     assert list(store.entries()) == []
     assert verify(store).damaged == []
     assert [each.key for each in store.foreign()] == [KEY]
-    with pytest.raises(StoreError, match="of another version of srframework, and stays unchanged"):
+    with pytest.raises(StoreError, match="of another version of srframework and stays unchanged"):
         store.get_or_compute(KEY, "trained", "SRNet", {}, lambda _: None)
     assert {each: each.read_bytes() for each in path.rglob("*") if each.is_file()} == before
     assert notes == []
