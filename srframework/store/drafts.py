@@ -253,7 +253,7 @@ def _stats(path: Path) -> Iterator[os.stat_result]:
 
 
 def remains(path: Path, key: str) -> Remains:
-    """Describe a draft or a damaged entry, any file of which may be missing or damaged."""
+    """Describe a draft or a damaged entry; its files may be missing or damaged."""
     stored = _stored(path)
     with contextlib.suppress(Damaged):
         entry = manifest.read(path)
