@@ -185,7 +185,8 @@ class NoFile(OSError):
 
 def refused(error: OSError) -> str:
     """Return a sentence for an error of :data:`SYSTEM_ERRORS`."""
-    return f"{os.fsdecode(error.filename) if _is_path(error) else 'a file'}: cannot be {failed_operation(error)}: {error.strerror}"
+    path = os.fsdecode(error.filename) if _is_path(error) else "a file"
+    return f"{path}: cannot be {failed_operation(error)}: {error.strerror}"
 
 
 def failed_operation(error: OSError, unknown: str = "read or written") -> str:

@@ -1,4 +1,4 @@
-"""One recipe run: its stages, each trained and evaluated, or reused from the store; and the run directory.
+"""One run of a recipe: trains and evaluates its stages or reuses them from the store; writes the run directory.
 
 Imported by sweeps, claims, report and cli; imports recipe, training, registry and store.
 """

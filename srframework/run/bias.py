@@ -1,4 +1,4 @@
-"""p_b in a run: the bias model fitted, asked, checked, and how good it is by itself.
+"""The bias model (p_b) of a run: fits it, checks its predictions, and reports its own accuracy.
 
 Shapes: N examples of a split, C labels.
 """
@@ -17,55 +17,55 @@ from srframework.recipe.model import Use
 from srframework.run.embeddings import input_embeddings
 
 CONFIDENT = 0.8
-"""The probability from which on a bias model is called confident."""
+"""A bias model is confident if its highest probability is at least this."""
 
 
 _PRECISION = 1e-6
-"""Of probabilities whose logarithms are in single precision."""
+"""Precision of probabilities whose logarithms are float32."""
 
 
 class FittedBias:
-    """A bias model that has seen the training examples.
+    """A bias model that is fitted on the training examples.
 
     Args:
         use: The component.
-        task: What it is fitted on.
-        network: Whose input embeddings the spurious features may use, as word vectors.
+        task: The data to fit it on.
+        network: The spurious features may use its input embeddings as word vectors.
 
     Raises:
-        DataError: There is nothing to fit it on.
+        DataError: The data are not sufficient to fit it.
     """
 
     def __init__(self, use: Use, task: TaskData, network: Network) -> None:
         self._use, self._task = use, task
         self._model: BiasModel = use.build()
-        self._known: dict[str, np.ndarray | None] = {}
+        self._predictions: dict[str, np.ndarray | None] = {}
         features = task.spurious_features
         with calling_model("input embeddings"):
             vectors = input_embeddings(network)
         self._model.fit(task, None if features is None else lambda split: features(split, vectors))
 
     def log_probs(self, split: Split) -> np.ndarray:
-        """Log p_b of the examples of a split, ``(N, C)``, float32.
+        """Return log p_b of the examples of a split, ``(N, C)``, float32.
 
         Raises:
-            DataError: The bias model knows nothing of that split.
-            PluginError: What it gives is no log-probabilities.
+            DataError: The bias model has no predictions for the split.
+            PluginError: Its predictions are not finite or have a wrong shape.
         """
         found = self._ask(split)
         if found is None:
             name = self._use.registered.name
-            raise DataError(f"bias: {name!r} has no predictions for the split {split.name!r}, which a stage trains on")
+            raise DataError(f"bias: {name!r} has no predictions for the split {split.name!r}, but a stage trains on it")
         return found
 
     def report(self) -> dict[str, Any]:
-        """How good it is by itself, on each split of which it knows anything.
+        """Report its own accuracy on each split for which it has predictions.
 
-        ``accuracy``: in [0, 1], in the split's own labels; where labels tie, each has its share of
-        the example. ``confidently_right``: the share of the
-        examples to whose true label it gives a probability of at least :data:`CONFIDENT`; those are
-        the examples that a debiasing loss discounts most. ``confidently_wrong``: to another label.
-        ``merged``: the same, of labels that the task's spurious features cannot tell apart taken as one.
+        ``accuracy``: in [0, 1], in the split's own labels; n tied labels count 1/n of the example each.
+        ``confidently_right``: share of the examples whose true label has a probability of at least
+        :data:`CONFIDENT`; a debiasing loss discounts these examples most. ``confidently_wrong``: share of the
+        examples where another label has it. ``merged``: the same figures with those labels merged that the task's
+        spurious features cannot distinguish.
         """
         splits = {split.name: self._of(split) for split in (self._task.train, *self._task.evaluated)}
         known = {name: figures for name, figures in splits.items() if figures is not None}
@@ -86,10 +86,10 @@ class FittedBias:
         return figures
 
     def _ask(self, split: Split) -> np.ndarray | None:
-        if split.name not in self._known:
+        if split.name not in self._predictions:
             given = self._model.log_probs(split)
-            self._known[split.name] = None if given is None else self._checked(given, split)
-        return self._known[split.name]
+            self._predictions[split.name] = None if given is None else self._checked(given, split)
+        return self._predictions[split.name]
 
     def _checked(self, given: Any, split: Split) -> np.ndarray:
         log_probs = np.asarray(given, dtype=np.float32)
@@ -102,7 +102,7 @@ class FittedBias:
 
 
 def _collapsed(probabilities: np.ndarray, targets: Sequence[int]) -> np.ndarray:
-    """The columns added up that have the same target."""
+    """Sum the columns that have the same target."""
     own = np.zeros((len(probabilities), max(targets) + 1))
     for label, target in enumerate(targets):
         own[:, target] += probabilities[:, label]

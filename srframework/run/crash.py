@@ -1,4 +1,4 @@
-"""The traceback of an error that is no user's mistake: into a file, which the sentence on stderr names."""
+"""Writes the traceback of an unexpected error to a file. The message on stderr names the file."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from srframework.errors import SYSTEM_ERRORS, SRFrameworkError, refused
 from srframework.faults import describe, is_out_of_memory, out_of_memory
 
 LOG = "error.log"
-"""The file in a run directory that has the tracebacks."""
+"""The file in a run directory for tracebacks."""
 
 _AT = "_srframework_log"
 
 
 def belongs_to(error: BaseException, directory: Path) -> None:
-    """Have the traceback of an error written into a run directory, once it comes to that; the first call counts."""
+    """Choose the run directory for the traceback of an error; only the first call has an effect."""
     if not hasattr(error, _AT):
-        with contextlib.suppress(Exception):  # a stranger's exception may refuse attributes
+        with contextlib.suppress(Exception):  # an exception of a plugin may refuse attributes
             setattr(error, _AT, directory / LOG)
 
 
 def sentence(error: BaseException, log: Path | None = None) -> str:
-    """What a user reads of an error, whatever it is; a traceback, where it helps, goes to a file that is named.
+    """Return the message for any error. If a traceback helps, write it to a file that the message names.
 
     Args:
-        error: Any.
-        log: File to add the traceback to; None for that of the run directory it belongs to, or else a temporary one.
+        error: Any error.
+        log: File to append the traceback to; None: the log of the error's run directory, or else a temporary file.
     """
     if isinstance(error, SRFrameworkError):
         text = f"{error}{getattr(error, 'aside', '')}"
-        # The cause is a plugin's own error: its author wants to know where it was raised.
+        # The cause is an error in a plugin; its author needs the traceback.
         return f"{text}; {_written(error, log)}" if error.exit_code == 3 and error.__cause__ is not None else text
     if is_out_of_memory(error):
         return str(out_of_memory(error))
@@ -43,7 +43,7 @@ def sentence(error: BaseException, log: Path | None = None) -> str:
 
 
 def _written(error: BaseException, log: Path | None) -> str:
-    """Write the traceback; say where it is."""
+    """Write the traceback to a file; return a clause that names the file."""
     text = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n{formatted(error)}\n"
     file = log or getattr(error, _AT, None)
     try:
@@ -62,9 +62,9 @@ def _written(error: BaseException, log: Path | None) -> str:
 
 
 def formatted(error: BaseException) -> str:
-    """The traceback as text, whatever the error is."""
+    """Return the traceback of any error as text."""
     try:
         return "".join(traceback.format_exception(error))
-    except Exception as failure:  # noqa: BLE001 -- a stranger's exception may be broken too
+    except Exception as failure:  # noqa: BLE001 -- an exception of a plugin may be broken too
         lines = traceback.format_tb(error.__traceback__)
         return "".join([*lines, f"{describe(error)} (its text cannot be shown: {describe(failure)})\n"])

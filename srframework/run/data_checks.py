@@ -1,6 +1,6 @@
-"""What is suspicious about the data of a task, as sentences, before any stage begins.
+"""Checks the data of a task before any stage begins.
 
-Nothing here stops a run that can be done: a split of one label is odd, and may be meant.
+Unusual data give a warning and do not stop the run: a split with one label may be intended.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from srframework.text import shorten
 
 
 def check_task(task: TaskData, owner: str) -> None:
-    """Refuse data with which nothing can be done.
+    """Refuse data that cannot be used.
 
     Args:
         task: The data.
-        owner: Whose they are, for messages.
+        owner: The data set's component, for messages.
 
     Raises:
         DataError: A split has no examples.
-        PluginError: A split is not what the contract says.
+        PluginError: A split violates the contract.
     """
     for split in _all(task):
-        what = f"{owner}: split {split.name!r}"
+        place = f"{owner}: split {split.name!r}"
         columns = split.examples.column_names
         if missing := [column for column in ("text_a", "label") if column not in columns]:
-            raise PluginError(f"{what}: expected the columns text_a and label, got no {missing[0]}")
+            raise PluginError(f"{place}: expected the columns text_a and label, got no {missing[0]}")
         if len(split.examples) == 0:
-            raise DataError(f"{what} has no examples; expected at least 1")
+            raise DataError(f"{place} has no examples; expected at least 1")
         labels = split.examples["label"][:]
         wrong = next(
             ((row, each) for row, each in enumerate(labels, 1) if not _is_index(each, len(split.labels))), None
@@ -42,11 +42,11 @@ def check_task(task: TaskData, owner: str) -> None:
         if wrong is not None:
             row, got = wrong
             expected = f"a label between 0 and {len(split.labels) - 1}"
-            raise PluginError(f"{what}: example {row}: expected {expected}, got {shorten(got)}")
+            raise PluginError(f"{place}: example {row}: expected {expected}, got {shorten(got)}")
 
 
 def suspicious(task: TaskData) -> list[str]:
-    """What a user should know of the data before training, a sentence each; :func:`check_task` has accepted them."""
+    """Describe the data, with warnings, in one sentence each; :func:`check_task` must have accepted the data."""
     notes = [_shares(split) for split in _all(task)]
     for split in _all(task):
         notes += _labels(split, task)
@@ -58,24 +58,24 @@ def suspicious(task: TaskData) -> list[str]:
 
 
 def too_few_examples(task: TaskData, stages: Sequence[Stage]) -> list[str]:
-    """A sentence on the stages of which one batch is larger than the training set; none where there is none."""
+    """Return a warning if any stages have a batch size larger than the training set."""
     count = len(task.train.examples)
     larger = [stage for stage in stages if stage.training.batch_size > count]
     if not larger:
         return []
     size, names = larger[0].training.batch_size, ", ".join(stage.name for stage in larger[:5])
-    what = f"{count} example{'s are' if count > 1 else ' is'} fewer than one batch (batch_size = {size})"
-    return [f"warning: train: {what} of: {names}"]
+    shortage = f"{count} example{'s are' if count > 1 else ' is'} fewer than one batch (batch_size = {size})"
+    return [f"warning: train: {shortage} of: {names}"]
 
 
 def count_cut(split: Split, tokenizer: PreTrainedTokenizerBase, lengths: Sequence[int], max_length: int) -> int:
-    """How many examples of a split have more tokens than ``max_length``.
+    """Count the examples of a split that have more tokens than ``max_length``.
 
     Args:
         split: N examples.
-        tokenizer: Stays as it is, since using it changes its settings.
-        lengths: N numbers of tokens, with the texts cut to ``max_length``.
-        max_length: In tokens.
+        tokenizer: Not changed; a copy is used.
+        lengths: Number of tokens of each of the N examples, cut to ``max_length``.
+        max_length: Tokens.
     """
     at_limit = [row for row, length in enumerate(lengths) if length >= max_length]
     if not at_limit:
@@ -90,7 +90,7 @@ def count_cut(split: Split, tokenizer: PreTrainedTokenizerBase, lengths: Sequenc
 
 
 def cut_note(split: str, cut: int, count: int, max_length: int) -> str:
-    """How many texts of a split are cut; ``count``: its examples."""
+    """Describe how many texts of a split are cut; ``count``: its number of examples."""
     return f"{split}: {cut} of {count} examples ({_percent(cut / count)}) are cut at max_length = {max_length} tokens"
 
 
@@ -139,7 +139,7 @@ def _texts(split: Split) -> Iterator[str]:
 
 
 def _overlap(task: TaskData) -> Iterator[str]:
-    """Splits that are evaluated, and are a part of the training set."""
+    """Warn about evaluated splits that are a part of the training set."""
     known = set(_rows(task.train))
     for split in task.evaluated:
         if all(texts in known for texts in _rows(split)):
@@ -147,13 +147,13 @@ def _overlap(task: TaskData) -> Iterator[str]:
 
 
 def _rows(split: Split) -> Iterator[int]:
-    """The hash of the texts of each example."""
+    """Yield the hash of the texts of each example."""
     columns = [split.examples[name][:] for name in ("text_a", "text_b") if name in split.examples.column_names]
     return map(hash, zip(*columns, strict=True))
 
 
 def _percent(share: float) -> str:
-    """A share for people: no 0 % where there is something, and no 100 % where something is missing."""
+    """Format a share; only exactly 0 gives 0 %, and only exactly 1 gives 100 %."""
     if 0 < share < 0.001:
         return "< 0.1 %"
     if 0.999 < share < 1:

@@ -1,17 +1,17 @@
-"""The run directory: what a run leaves behind, each file whole or not there.
+"""The run directory: the files of a run, written atomically.
 
 ::
 
     RUN/
-      recipe.toml               the resolved recipe: every option said; runs again as it is
+      recipe.toml               the resolved recipe, with all options; can be run again
       run.json                  state, versions, plugins, data fingerprints, machine; the key of each stage in the store
-      results.json              what `run --json` prints; only of a finished run
-      summary.json              its figures and its resolved recipe, for `srframework results`
-      run.log                   the lines of its progress, of each attempt; of a single run
-      bias.json                 how good the bias model is by itself; only where a loss has one
-      stages/NAME/              its files; see :mod:`srframework.run.stage_files`
+      results.json              the output of `run --json`; only in a finished run
+      summary.json              figures and resolved recipe, for `srframework results`
+      run.log                   the progress of each attempt; only of a single run
+      bias.json                 accuracy of the bias model; only if a loss needs one
+      stages/NAME/              files of a stage; see :mod:`srframework.run.stage_files`
 
-What comes from the store is linked to it where the file system can, and else copied.
+Files of the store are linked if the file system can do so, and otherwise copied.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _Method = TypeVar("_Method", bound=Callable[..., None])
 
 
 def _writes(method: _Method) -> _Method:
-    """A method of a run directory that writes into it; what the file system refuses becomes a sentence."""
+    """Decorate a method that writes into the run directory: errors of the file system become messages."""
 
     @functools.wraps(method)
     def write(self: RunDirectory, *arguments: Any) -> None:
@@ -59,15 +59,15 @@ def _writes(method: _Method) -> _Method:
 
 
 class RunDirectory:
-    """A run's directory, new or of the same recipe; nothing is written before :meth:`begin`.
+    """The directory of one run. Nothing is written before :meth:`begin`.
 
     Args:
-        path: Must not exist, be empty, or be a run of ``recipe``.
-        recipe: What is run.
-        note: Told when the results of a finished run are replaced.
+        path: A new or empty directory, or the directory of a run of ``recipe``.
+        recipe: The recipe of the run.
+        note: Receives a message when the results of a finished run are replaced.
 
     Raises:
-        UsageError: It is none of these; says what differs.
+        UsageError: ``path`` is none of these; the message lists the differences.
     """
 
     def __init__(self, path: Path, recipe: Recipe, note: Callable[[str], None] = lambda _: None) -> None:
@@ -79,17 +79,20 @@ class RunDirectory:
 
     @classmethod
     def default_path(cls, recipe: Recipe, processes: int = 1) -> Path:
-        """``runs/<recipe>-<seed>-<hash of the resolved recipe>``, under the current directory: the same for the same
-        recipe, so that it goes on there; with ``-<n>-processes`` where there are several, of which each has a batch."""
+        """Return ``runs/<recipe>-<seed>-<hash of the resolved recipe>``, relative to the current directory.
+
+        The same recipe gives the same path, so that its run resumes there. Several processes, each with its own
+        batch, add ``-<n>-processes``.
+        """
         several = f"-{processes}-processes" if processes > 1 else ""
         return Path("runs") / f"{slug(recipe.name)}-{recipe.seed}-{digest(recipe.table())[:8]}{several}"
 
     def locked(self) -> AbstractContextManager[None]:
-        """Keep other processes from working in it; wait, and say so, where one does.
+        """Lock the directory; report and wait while another process has the lock.
 
         Raises:
-            UsageError: By then it is of another run.
-            RunDirectoryError: It cannot be locked.
+            UsageError: The directory belongs to another run by then.
+            RunDirectoryError: The directory cannot be locked.
         """
         return locked(self.path, self._check, self._note)
 
@@ -98,10 +101,10 @@ class RunDirectory:
 
     @_writes
     def begin(self, facts: Mapping[str, Any]) -> None:
-        """Write the resolved recipe, and what the run depends on; the caller has locked the directory.
+        """Write the resolved recipe and run.json; the caller has locked the directory.
 
         Raises:
-            RunDirectoryError: The directory cannot be written, as all that write into it do.
+            RunDirectoryError: The directory cannot be written. All methods that write raise this.
         """
         make_directory(self.path)
         self._tidy()
@@ -116,22 +119,22 @@ class RunDirectory:
             self.mark("running")
 
     def _notes_of_stages(self, before: Mapping[str, Any]) -> list[str]:
-        """What an earlier run of the same data noted while it computed its stages, which this one may not."""
+        """Return the notes of an earlier run on the same data; stages that are reused do not give them again."""
         notes = before.get("notes")
         if not isinstance(notes, list) or before.get("data") != self._facts.get("data"):
             return []
         return [note for note in notes if isinstance(note, str) and note not in self._facts.get("notes", [])]
 
     def _tidy(self) -> None:
-        """Remove what a process that was killed had not brought to its name."""
+        """Remove the temporary files of killed processes."""
         for left in [path for path in (*self.path.glob(".*"), *self.path.glob("stages/**/.*")) if is_temporary(path)]:
             remove(left)
 
     @_writes
     def mark(self, state: State, error: str = "") -> None:
-        """Say in run.json whether the run is running, finished, failed or interrupted.
+        """Write the state of the run into run.json.
 
-        A run that was finished before stays so while each of its stages is what it was.
+        A finished run stays finished until one of its stages changes.
         """
         if self._is_finished and state != "finished":
             return
@@ -139,61 +142,61 @@ class RunDirectory:
         states.write(self.path, state, {**self._facts, "stages": self._stages}, error)
 
     def at(self, reference: Reference) -> Path:
-        """Where the stage, or the point in it, is kept."""
+        """Return the directory of a stage or of a point in it."""
         return stage_place(self.path, reference)
 
     @_writes
     def refer(self, stage: str, kind: str, key: str) -> None:
-        """Say in run.json that the run uses an entry of the store, or waits for it.
+        """Write into run.json that the run uses an entry of the store or waits for it.
 
-        Where it used another, what comes of that one is removed, and the run is no longer finished.
+        If it used another entry before, the files from that one are removed and the run is no longer finished.
         """
         place, before = self.at(Reference(stage)), self._stages.get(stage, {}).get(kind)
         if before == key:
             return
         if self._is_finished:
             self._note(
-                f"run directory {self.path}: stages.{stage} is not what it was when this run was finished (other "
+                f"run directory {self.path}: stages.{stage} has changed since this run was finished (other "
                 "versions, data or number of processes); its results are replaced"
             )
         self._is_finished = False
         if kind == "trained" and before is not None:
-            remove(place)  # what another version of a plugin made of the same recipe
+            remove(place)  # e.g. files of another version of a plugin
         self._stages.setdefault(stage, {})[kind] = key
         self.mark("running")
 
     @_writes
     def write_notes(self, notes: Sequence[str]) -> None:
-        """Write into run.json what the user should know of the data."""
+        """Write the notes about the data into run.json."""
         if self._facts.get("notes") != notes:
             self._facts["notes"] = list(notes)
             self.mark("running")
 
     @_writes
     def follow(self, stage: str, log: Path) -> None:
-        """Show the log of a stage while it is computed."""
+        """Link the log of a stage into the run directory while the stage is computed."""
         log.touch()
         self.link(log, self.at(Reference(stage)) / LOG)
 
     @_writes
     def link(self, file: Path, place: Path) -> None:
-        """Have a file of the store at ``place`` too."""
+        """Link or copy a file of the store to ``place``."""
         place.parent.mkdir(parents=True, exist_ok=True)
         link_file(file, place)
 
     @_writes
     def write_bias(self, report: Mapping[str, Any]) -> None:
-        """Write how good the bias model is by itself."""
+        """Write bias.json."""
         write_json(self.path / "bias.json", report)
 
     @_writes
     def write_figures(self, stage: str, measured: Measured) -> None:
-        """Write the figures of a finished stage, and of the points inside it."""
+        """Write the figures of a finished stage and of its points."""
         write_text(self.at(Reference(stage)) / FIGURES, measured.text())
 
     @_writes
     def finish(self, report: Mapping[str, Any], id_split: str) -> None:
-        """Write results.json and summary.json; the run is finished. ``id_split``: of which split the ID figure is."""
+        """Write results.json and summary.json and mark the run finished. ``id_split``: split of the ID figure."""
         write_json(self.path / "results.json", report)
         head = {**{key: report[key] for key in ("run", "recipe", "seed")}, "id_split": id_split}
         stages = [_brief(stage) for stage in report["stages"]]
@@ -202,31 +205,31 @@ class RunDirectory:
 
 
 def stage_place(run: Path, reference: Reference) -> Path:
-    """The directory of a stage, or of a point in it, in a run directory."""
+    """Return the directory of a stage, or of a point in it, in a run directory."""
     return point_in(run / "stages" / reference.stage, reference.point)
 
 
 def _brief(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A stage's row, or a level's, less what only its own run is asked for."""
+    """Return the row of a stage or of a level without its evaluations."""
     brief = {key: value for key, value in row.items() if key != "evaluations"}
     return brief | {"levels": [_brief(level) for level in row["levels"]]} if "levels" in row else brief
 
 
 def slug(name: str) -> str:
-    """A recipe's name as part of the name of a directory."""
+    """Return a recipe's name in a form for directory names."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:48] or "recipe"
 
 
 def check_vacant(path: Path, file: str, expected: str | None = None) -> None:
-    """Refuse a directory that holds anything but work on the same.
+    """Refuse a directory with other content.
 
     Args:
         path: The directory, which need not exist.
-        file: The file in it that says on what it is work.
-        expected: What that file, a recipe, is to contain; None for whatever it does.
+        file: The recipe file in it.
+        expected: Expected content of that file; None accepts any.
 
     Raises:
-        UsageError: It holds something else; says what differs.
+        UsageError: The directory has other content; the message lists the differences.
     """
     try:
         if path.exists() and not path.is_dir():
@@ -252,8 +255,8 @@ def check_vacant(path: Path, file: str, expected: str | None = None) -> None:
             if type(there.get("schema")) is int and there["schema"] > here["schema"]:
                 differing = [f"it was written by a newer srframework (schema {there['schema']})"]
         except (ValueError, TypeError, RecursionError):
-            differing = [f"its {file} is no TOML"]
-        told = "; ".join(differing[:3]) + (f"; and {len(differing) - 3} more" if len(differing) > 3 else "")
+            differing = [f"its {file} is not valid TOML"]
+        more = "; ".join(differing[:3]) + (f"; and {len(differing) - 3} more" if len(differing) > 3 else "")
         raise UsageError(
-            f"--out {path}: expected a new or an empty directory, or one of the same recipe, got one of another: {told}"
+            f"--out {path}: expected a new or an empty directory, or one of the same recipe, got one of another: {more}"
         )

@@ -1,4 +1,4 @@
-"""A directory in which one process at a time works: made, locked, and what the file system refuses there said."""
+"""A directory for one process at a time: creates it, locks it, and turns errors of the file system into messages."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from srframework.files import open_file
 LOCK = ".lock"
 
 POLL_SECONDS = 1.0
-"""Seconds after which a process that waits for a directory looks again what is in it."""
+"""Seconds between two checks of a directory while a process waits for its lock."""
 
 
 def make_directory(path: Path) -> None:
-    """Make the directory.
+    """Create the directory.
 
     Raises:
-        UsageError: It cannot be made.
+        UsageError: It cannot be created.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"--out {path}: the directory cannot be made: {error.strerror}") from error
+        raise UsageError(f"--out {path}: the directory cannot be created: {error.strerror}") from error
 
 
 @contextmanager
 def sentences(path: Path) -> Iterator[None]:
-    """What the file system refuses in a run directory, or of what is linked to it, becomes a sentence."""
+    """Turn errors of the file system in a run directory, or in files linked to it, into :class:`RunDirectoryError`."""
     try:
         yield
     except OSError as error:
@@ -45,9 +45,10 @@ def sentences(path: Path) -> Iterator[None]:
             raise RunDirectoryError(f"{named}: cannot be read: {error.strerror}") from error
         advice = "free some space, or choose" if error.errno in FULL else "choose"
         inside = f"{named}: " if named is not None and not outside and error.errno not in FULL else ""
+        failed = f"cannot be {failed_operation(error, 'written')}: {inside}{error.strerror}"
         raise RunDirectoryError(
-            f"run directory {path}: cannot be {failed_operation(error, 'written')}: {inside}{error.strerror}; the stages that were "
-            f"computed are in the store; {advice} another directory with --out"
+            f"run directory {path}: {failed}; the stages that were computed are in the store; "
+            f"{advice} another directory with --out"
         ) from error
 
 
@@ -55,17 +56,17 @@ def sentences(path: Path) -> Iterator[None]:
 def locked(
     path: Path, check: Callable[[], None], note: Callable[[str], None] = lambda _: None, leave: bool = True
 ) -> Iterator[None]:
-    """Keep other processes from working in a directory, which is made; wait, and say so, where one does.
+    """Create and lock a directory; report and wait while another process has the lock.
 
     Args:
         path: The directory.
-        check: Called while another process works there, and with the lock: raises where the directory is by then
-            of other work.
-        note: Told of the waiting.
-        leave: Whether the lock's file stays, by which others tell whether a process works there.
+        check: Called repeatedly while waiting, and once with the lock; raises if the directory now belongs to
+            another run.
+        note: Receives a message before waiting.
+        leave: Whether the lock file stays afterwards; :func:`is_locked` reads it.
 
     Raises:
-        UsageError: The directory cannot be made, or ``check`` refuses it.
+        UsageError: The directory cannot be created, or ``check`` refuses it.
         RunDirectoryError: It cannot be locked.
     """
     make_directory(path)
@@ -87,14 +88,14 @@ def locked(
         is_ours = True
         yield
     finally:
-        if not (leave and is_ours):  # who waits for it finds that it has no name any more, and makes another
+        if not (leave and is_ours):  # a waiting process finds that the file is gone, and creates a new one
             with contextlib.suppress(OSError):
                 (path / LOCK).unlink()
         lock.release()
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process works in a directory; True where that cannot be told."""
+    """Whether a process has the lock of a directory; True if unknown."""
     try:
         import fcntl
     except ImportError:

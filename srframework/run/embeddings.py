@@ -1,4 +1,4 @@
-"""Word vectors from a model's own input embeddings, for spurious features that want some."""
+"""Word vectors from a model's own input embeddings, for spurious features that use them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 def input_embeddings(network: Network) -> WordVectors:
-    """The vector of a word: the mean of the input embeddings of its pieces.
+    """Return word vectors; the vector of a word is the mean of the input embeddings of its pieces.
 
     Returns:
-        A function of n words that gives ``(n, d)``, float32, d the width of the embeddings; a word
-        that the tokenizer does not know, or has no pieces for, has zeros.
+        A function that maps n words to an array ``(n, d)``, float32, d the width of the embeddings. A word
+        that is unknown to the tokenizer, or has no pieces, has zeros.
     """
     tokenizer = network.tokenizer
     table = network.model.get_input_embeddings().weight
-    assert isinstance(table, torch.Tensor), "the embeddings of a module of transformers"
+    assert isinstance(table, torch.Tensor), "transformers models have an embedding matrix"
     matrix = table.detach().float().cpu()
 
     def vectors(words: Sequence[str]) -> np.ndarray:

@@ -1,5 +1,6 @@
-"""What is measured of a stage's models, into a directory: predictions, with logits (N, C) and predicted and true labels
-(N,) in the split's own, and figures. See :mod:`srframework.run.stage_files`.
+"""Measures the models of a stage and writes the results into a directory; see :mod:`srframework.run.stage_files`.
+
+Predictions are logits ``(N, C)`` and predicted and true labels ``(N,)``, in the split's own labels.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from srframework.store.drafts import Sums, emptied
 def measure(
     stage: Stage, trained: Path, points: Iterable[str], materials: Materials, accelerator: Accelerator, into: Path
 ) -> Sums | None:
-    """Every figure of a trained stage, and of these points inside it; what was written, of the first process."""
+    """Measure a trained stage and these points inside it; return the checksums, or None if not the first process."""
     sums = emptied(into) if accelerator.is_main_process else None
     if sums is not None:
         record(into, sums, str(accelerator.device))

@@ -1,6 +1,6 @@
-"""Hashes of the content that stages work on: a file that moves, or a model under another name, has the same hash.
+"""Hashes of the inputs of stages. Moving a file or renaming a model does not change its hash.
 
-A hash is a SHA-256 in hexadecimal. It covers all that can change a bit of a result, and nothing that cannot.
+A hash is a SHA-256 in hexadecimal. It covers everything that can change a bit of a result, and nothing else.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ _CONFIG_WITHOUT_EFFECT = frozenset(
     {
         *("_name_or_path", "name_or_path", "transformers_version", "architectures", "auto_map"),
         *("_commit_hash", "_post_init_done", "_auto_class", "model_type"),
-        "dtype",  # the tensors have theirs
-        "problem_type",  # only of the model's own loss
+        "dtype",  # counted with the tensors
+        "problem_type",  # used only by the model's own loss
         *("finetuning_task", "task_specific_params"),
     }
 )
-"""Attributes of a configuration that no model computes with."""
+"""Attributes of a configuration that do not change what a model computes."""
 
 _CACHE_OF_DECODER = "use_cache"
 
 _MODULE_WITHOUT_EFFECT = frozenset(
     {
-        *vars(torch.nn.Module()),  # parameters, buffers and children count by themselves; hooks are functions
+        *vars(torch.nn.Module()),  # parameters, buffers and children are counted separately; hooks are functions
         *(name for name in dir(PreTrainedModel) if name.startswith("_")),
         *("_ep_plan", "_fsdp_plan", "_is_hf_initialized", "_use_kernels", "_weight_conversions"),
         *("_gradient_checkpointing_func", "_require_grads_hook", "_require_grads_hooks"),
@@ -44,26 +44,26 @@ _MODULE_WITHOUT_EFFECT = frozenset(
         *("loss_type", "name_or_path", "warnings_issued"),
     }
 )
-"""Attributes of a module that do not change what it computes, or count elsewhere."""
+"""Attributes of a module that do not change what it computes, or are counted elsewhere."""
 
 _TOKENIZER_WITHOUT_EFFECT = frozenset(
     {
         *("init_inputs", "init_kwargs", "name_or_path", "files_loaded", "backend", "is_local", "local_files_only"),
         *("chat_template", "response_template", "chat_control_tokens", "_processor_class", "_auto_map"),
         *("verbose", "deprecation_warnings", "_in_target_context_manager"),
-        "model_max_length",  # every call gives a length of its own
+        "model_max_length",  # every call sets the length
         *("clean_up_tokenization_spaces", "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output"),
         *("_tokenizer", "_vocab"),  # counted as the backend
         *("_special_tokens_map", "_extra_special_tokens"),  # counted as strings
     }
 )
-"""Attributes of a tokenizer that bear on no token."""
+"""Attributes of a tokenizer that do not change its output."""
 
 _WORDS = 100
 """Entries of the vocabulary in one probe."""
 
 _MOST_WORDS = 10_000
-"""Entries of the vocabulary in all probes, at even distances: that of CANINE is all of Unicode."""
+"""Entries of the vocabulary in all probes, evenly spaced. The limit is for CANINE, whose vocabulary is Unicode."""
 
 _TEXTS = (
     *("", " ", "a", "A man is eating food.", "the man isn't eating; 12,345.67 foods (or 3/4)!", "AN UPPER-CASE Title"),
@@ -86,9 +86,9 @@ def split_fingerprint(split: Split) -> str:
 
 
 def network_fingerprint(network: Network) -> str:
-    """Hash a network: weights, structure, configuration, tokenizer, and what of it may be pruned.
+    """Hash a network: weights, structure, configuration, tokenizer, and prunable matrices.
 
-    The state in which the last use left the tokenizer does not count, and does not change.
+    The truncation and padding state of the tokenizer does not count, and does not change.
     """
     model = network.model
     sha = hashlib.sha256()
@@ -107,12 +107,12 @@ def network_fingerprint(network: Network) -> str:
 
 
 def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Hash what a tokenizer does: its settings, its vocabulary, and its output for fixed texts on the path of training.
+    """Hash a tokenizer: its settings, its vocabulary, and its output for fixed texts, encoded as in training.
 
-    Its name, its chat template and its length limit do not count, since every call gives a length.
+    Its name, its chat template and its length limit do not count; every call sets the length.
 
     Raises:
-        BackboneError: Its output is random.
+        BackboneError: Two calls give different output.
     """
     backend = backend_of(tokenizer)
     settings = [getattr(tokenizer, name, None) for name in ("padding_side", "truncation_side", "model_input_names")]
@@ -126,18 +126,18 @@ def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
         [[index, repr(token)] for index, token in sorted(tokenizer.added_tokens_decoder.items())],
     ]
     with unchanged(tokenizer), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of texts such as nobody trains on
+        warnings.simplefilter("ignore")  # the fixed texts are unusual
         outputs = _outputs(tokenizer, by_vocabulary=backend is None)
         if outputs != _outputs(tokenizer, by_vocabulary=backend is None):
             raise BackboneError("backbone: expected a tokenizer that gives a text the same tokens each time")
         document.append(outputs)
     if backend is None or not type(tokenizer).__module__.startswith("transformers."):
-        document.append(_state(tokenizer))  # code of its own, with settings of its own
+        document.append(_state(tokenizer))  # custom code may have custom settings
     return digest(_plain(document))
 
 
 def arrays_fingerprint(arrays: Iterable[np.ndarray]) -> str:
-    """Hash arrays, in their order."""
+    """Hash arrays; their order counts."""
     sha = hashlib.sha256()
     for array in arrays:
         sha.update(f"{array.dtype}:{array.shape};".encode())
@@ -149,24 +149,24 @@ def arrays_fingerprint(arrays: Iterable[np.ndarray]) -> str:
 
 
 def _bytes(value: torch.Tensor) -> bytes:
-    """The content of a tensor of any type, those that NumPy does not know included."""
+    """Return the content of a tensor of any type, including types that NumPy lacks."""
     flat = value.detach().cpu().contiguous().reshape(-1)
     return flat.view(torch.uint8).numpy().tobytes()
 
 
 def _structure(model: PreTrainedModel) -> list[Any]:
-    """The modules with their settings, such as the rate of a dropout, and the parameters that they share or freeze."""
+    """Return the modules with their settings, such as a dropout rate, and which parameters are trainable."""
     modules = []
     for name, each in model.named_modules():
         config = getattr(each, "config", None)
-        of_its_own = _plain(config) if config is not model.config else None
+        own_config = _plain(config) if config is not model.config else None
         attributes = _attributes(each, without=_MODULE_WITHOUT_EFFECT)
-        modules.append([name, _name(type(each)), each.extra_repr(), attributes, of_its_own])
+        modules.append([name, _name(type(each)), each.extra_repr(), attributes, own_config])
     return [modules, [[name, each.requires_grad] for name, each in model.named_parameters()]]
 
 
 def _config(config: PreTrainedConfig) -> Any:
-    """All attributes of a configuration, the implementation that was chosen included."""
+    """Return all attributes of a configuration, including the chosen attention implementation."""
     ignored = set(_CONFIG_WITHOUT_EFFECT)
     if not getattr(config, "is_decoder", False) and not getattr(config, "is_encoder_decoder", False):
         ignored.add(_CACHE_OF_DECODER)
@@ -179,7 +179,7 @@ def _config(config: PreTrainedConfig) -> Any:
 
 
 def _pipeline(backend: Any) -> dict[str, Any]:
-    """The steps from a text to tokens; each call sets truncation and padding itself, and nothing is decoded."""
+    """Return the encoding steps, without truncation and padding, which each call sets, and without the decoder."""
     steps: dict[str, Any] = json.loads(backend.to_str())
     return {name: step for name, step in steps.items() if name not in ("version", "truncation", "padding", "decoder")}
 
@@ -192,9 +192,9 @@ def _vocabulary(tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def _outputs(tokenizer: PreTrainedTokenizerBase, by_vocabulary: bool) -> list[Any]:
-    """What the tokenizer gives for fixed texts and pairs, cut at several lengths, and in padded batches.
+    """Encode fixed texts and pairs, truncated to several lengths and in padded batches.
 
-    ``by_vocabulary``: whether to ask it for the words of its vocabulary too, where only its output shows its rules.
+    ``by_vocabulary``: also encode the words of the vocabulary, for a tokenizer whose rules show only in its output.
     """
     special = list(dict.fromkeys(map(str, [*tokenizer.all_special_tokens, *tokenizer.added_tokens_encoder])))[:_WORDS]
     texts = [*_TEXTS, _LONG, *(f"one {token} two{token}three  {token.upper()} {token.lower()}" for token in special)]
@@ -211,12 +211,12 @@ def _outputs(tokenizer: PreTrainedTokenizerBase, by_vocabulary: bool) -> list[An
 
 
 def _output(tokenizer: PreTrainedTokenizerBase, texts: Iterable[Iterable[str]], length: int) -> list[Any]:
-    """What comes out for some columns of texts, and the padded batches of it."""
+    """Encode columns of texts; return the encoded rows and their padded batches."""
 
     def given(compute: Callable[[], Any]) -> Any:
         try:
             return _plain(compute())
-        except Exception as error:  # noqa: BLE001 -- what fails here may never be needed; that it fails is what it does
+        except Exception as error:  # noqa: BLE001 -- may never be needed in training; the failure itself counts
             return type(error).__name__
 
     def batches() -> list[Any]:
@@ -230,14 +230,14 @@ def _output(tokenizer: PreTrainedTokenizerBase, texts: Iterable[Iterable[str]], 
 
 
 def _state(tokenizer: PreTrainedTokenizerBase) -> Any:
-    """The attributes of a tokenizer: of one in Python they are its rules."""
+    """Return the attributes of a tokenizer; for one in Python they are its rules."""
     named = {name: str(token) for name, token in tokenizer.special_tokens_map.items()}
     special = {"named": named, "all": [str(token) for token in tokenizer.all_special_tokens]}
     return {"special": special, "own": _attributes(tokenizer, without=_TOKENIZER_WITHOUT_EFFECT)}
 
 
 def _attributes(value: Any, inside: tuple[int, ...] = (), without: Set[str] = frozenset()) -> dict[str, Any]:
-    """The attributes of an object; what it caches, and where it was read from, do not count."""
+    """Return the attributes of an object, without caches and file locations."""
     counted = {
         name: each
         for name, each in vars(value).items()
@@ -254,7 +254,7 @@ def _name(kind: type) -> str:
 
 
 def _plain(value: Any, inside: tuple[int, ...] = ()) -> Any:
-    """A value as JSON, the same in every process; ``inside``: the objects that it is part of."""
+    """Convert a value to JSON that is the same in every process; ``inside``: the objects that contain it."""
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, str):
@@ -290,6 +290,6 @@ def _plain(value: Any, inside: tuple[int, ...] = ()) -> Any:
 
 
 def _word(key: Any) -> str:
-    """A key of a mapping as a string; 1 and "1" do not become one."""
+    """Convert a key of a mapping to a string; 1 and "1" stay different."""
     word = key if isinstance(key, str) else f"{type(key).__name__}:{key!r}"
     return word.encode(errors="backslashreplace").decode()

@@ -1,8 +1,8 @@
-"""What a stage's result depends on, and its hash: two stages of one hash are one stage.
+"""The identity of a stage: everything that its result depends on. Stages with the same hash are the same stage.
 
-What is in it: the options that bear on the result, those of the stages that it builds on, the components that take
-part in it, each with its options, its version and the content of its code, the seed, and what the stage works on. What
-is not: names, paths, how progress is shown and how often a checkpoint is written, and the stages that come after it.
+Included: the options that change the result, the stages that it builds on, its components with their options,
+versions and code, the seed, the data and the model. Not included: names, paths, progress and checkpoint options, and
+later stages.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from srframework.run.options_in_key import options_in_key
 from srframework.training.options import PROGRESS
 
 FORMAT = 2
-"""Raised where a change of the core changes what is computed, or how a result is kept.
+"""Increase this when a change of the core changes a result or its files.
 
-Of the core the code does not count, so that most changes of it leave the results; of plugins, the built-in ones
-included, it does: see :mod:`srframework.registry.plugin_code`."""
+The code of the core does not count, so that most changes of it keep the results. The code of plugins, including the
+built-in ones, does count: see :mod:`srframework.registry.plugin_code`."""
 
 _LOCATED = ("backbone", "dataset")
-"""The kinds whose :data:`srframework.Location` does not count, since what is found there does."""
+"""The kinds for which a :data:`srframework.Location` does not count; the content at the location counts."""
 
 
 def component(use: Use) -> dict[str, Any]:
-    """A component: which, of which version, of which code, with which options.
+    """Return the identity of a component: its name, version, code and options.
 
-    Of a file to read the content counts in place of its path, at any depth of the options.
+    For a file, the content counts in place of the path, at any depth of the options.
 
     Raises:
-        DataError: A file that an option names cannot be read.
+        DataError: A file named by an option cannot be read.
         PluginError: The plugin's code was changed after it was loaded, or an option has a value that cannot be hashed.
     """
     registered = use.registered
@@ -47,8 +47,7 @@ def component(use: Use) -> dict[str, Any]:
 
 
 def signed(use: Use) -> dict[str, Any]:
-    """A component as :func:`component` gives it, with the locations that it names: where nothing is loaded yet, they
-    stand for what will be."""
+    """Return the identity of a component with its locations, which stand for their content before it is loaded."""
     return {**component(use), "options": options_in_key(use.options, use.registered.owner, locations_count=True)}
 
 
@@ -60,10 +59,10 @@ def _code(registered: Registered) -> PluginCode:
 
 
 class Components:
-    """What the components of a recipe are at one moment, and whether they still are it.
+    """The identities of a recipe's components at one moment, and a check that they have not changed since.
 
     Args:
-        uses: The components. Files that their options name are read now.
+        uses: The components. Files named by their options are read now.
 
     Raises:
         DataError, PluginError: See :func:`component`.
@@ -73,16 +72,16 @@ class Components:
         self._known = [(use, component(use)) for use in uses]
 
     def __call__(self, use: Use) -> dict[str, Any]:
-        """The component as it was at that moment."""
+        """Return the identity of a component at that moment."""
         known = next((found for each, found in self._known if each is use or each == use), None)
         return component(use) if known is None else known
 
     def check(self) -> None:
-        """See that neither their code nor the files that they read were changed since.
+        """Check that neither their code nor their files have changed since.
 
         Raises:
             DataError: A file was changed.
-            PluginError: Code was changed, and then loaded.
+            PluginError: Code was changed and then loaded.
         """
         for use, before in self._known:
             _code(use.registered).check()
@@ -102,14 +101,14 @@ def stage_identity(
     works_on: Mapping[str, Any],
     component: Callable[[Use], Mapping[str, Any]] = component,
 ) -> dict[str, Any]:
-    """What determines the weights and the mask of a stage.
+    """Return everything that determines the weights and the mask of a stage.
 
     Args:
-        recipe: Of the stage.
+        recipe: The recipe of the stage.
         stage: The stage.
-        keys: The hash of each stage that it builds on, by its name.
-        works_on: What stands for θ_pt and for the data.
-        component: What stands for a component; :class:`Components` gives what it was as the run began.
+        keys: The hash of each stage that it builds on, by name.
+        works_on: Identity of θ_pt and the data.
+        component: Gives the identity of a component; :class:`Components` gives that at the start of the run.
     """
 
     def point(reference: Reference | None) -> list[str | None] | None:
@@ -123,8 +122,8 @@ def stage_identity(
     if stage.training.keep != "best":
         del training["best_after"]
     loss = dict(component(stage.loss))
-    taught = {key.removeprefix("loss."): point(ref) for key, ref in stage.references() if key.startswith("loss.")}
-    loss["options"] = loss["options"] | taught
+    teachers = {key.removeprefix("loss."): point(ref) for key, ref in stage.references() if key.startswith("loss.")}
+    loss["options"] = loss["options"] | teachers
     return {
         "format": FORMAT,
         "seed": recipe.seed,
@@ -141,15 +140,17 @@ def stage_identity(
 
 
 def uses(recipe: Recipe) -> list[Use]:
-    """Every component that a recipe uses, and that its results depend on; of the data set the rows count instead."""
+    """Return the components that the results of a recipe depend on, without the data set, whose rows count instead."""
     of_stages = [use for stage in recipe.stages for use in (stage.loss, stage.pruner) if use is not None]
     bias = [] if recipe.bias is None else [recipe.bias]
     return [recipe.backbone, *recipe.evaluators, *bias, *of_stages]
 
 
 def signatures(recipe: Recipe) -> dict[str, str]:
-    """The hash of each stage by what the recipe says, before anything is read: equal in two recipes
-    where they mean one stage."""
+    """Return a hash of each stage from the recipe alone, before data or models are read.
+
+    Two recipes that define the same stage give it the same hash.
+    """
     components = Components(uses(recipe))
     works_on = {"backbone": signed(recipe.backbone), "dataset": signed(recipe.dataset)}
     found: dict[str, str] = {}

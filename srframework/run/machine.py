@@ -1,10 +1,10 @@
-"""On what machine a result was computed: its last bits hang on that, and its key does not.
+"""The machine that computed a result. The last bits of a result depend on the machine; its key does not.
 
 ``machine.json``, beside the result::
 
     {"device": "cpu", "capability": "AVX2", "threads": [2]}
 
-More than one number of threads: the result was begun with one, and finished with another.
+Several numbers of threads: the result was computed in several attempts with different numbers.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ MACHINE = "machine.json"
 
 @dataclass(frozen=True)
 class Machine:
-    """What the bits of a result hang on besides its key.
+    """The properties of a machine that affect the last bits of a result.
 
     Attributes:
         device: Kind of device: ``"cpu"``, ``"cuda"``.
         capability: Instructions that PyTorch uses on this CPU, or the name of the GPU.
-        threads: Threads of PyTorch, in the order in which they were used.
+        threads: Numbers of PyTorch threads, in the order of their use.
     """
 
     device: str
@@ -36,14 +36,14 @@ class Machine:
 
 
 def this_machine(device: str) -> Machine:
-    """This machine, and this process's number of threads. ``device``: as PyTorch names it, ``"cuda:0"``."""
+    """Describe this machine and process. ``device``: a PyTorch device such as ``"cuda:0"``."""
     kind = torch.device(device).type
     capability = torch.cuda.get_device_name(device) if kind == "cuda" else torch.backends.cpu.get_cpu_capability()
     return Machine(kind, capability, (torch.get_num_threads(),))
 
 
 def record(files: Path, sums: Sums, device: str) -> None:
-    """Write into a draft's files on what the result is computed, or what it is finished on."""
+    """Write this machine into the files of a draft; add its number of threads to those of an earlier attempt."""
     now = this_machine(device)
     before = read(files)
     if before is not None and before.threads[-1:] != now.threads:
@@ -55,7 +55,7 @@ def record(files: Path, sums: Sums, device: str) -> None:
 
 
 def read(files: Path) -> Machine | None:
-    """On what a result was computed; None where that cannot be told."""
+    """Return the machine that computed a result; None if unknown."""
     try:
         found = read_json(files / MACHINE)
         threads = tuple(int(each) for each in found["threads"])

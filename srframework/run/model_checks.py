@@ -1,4 +1,4 @@
-"""Whether a model fits its tokenizer, its data and the recipe: told before any stage, of whatever backbone."""
+"""Checks, before any stage, that a model of any backbone fits its tokenizer, its data and the recipe."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from srframework.run.resources import Materials
 from srframework.training.finite import not_finite
 
 _MOST_TRIED = 1024
-"""Tokens: attention takes memory by their square."""
+"""Tokens. The memory for attention grows with their square."""
 
 _EXAMPLES, _MOST_CHARACTERS = 2, 1000
 
 _CHECKED: WeakKeyDictionary[PreTrainedModel, set[int]] = WeakKeyDictionary()
-"""The lengths for which a model was found to be as it should: a sweep runs many recipes on one."""
+"""Lengths for which a model has passed the checks; a sweep runs many recipes on one model."""
 
 
 def check_model(recipe: Recipe, materials: Materials) -> None:
     """Refuse a model on which the recipe cannot run.
 
     Raises:
-        UsageError: The ``max_length`` of a stage is more than the model has positions for.
-        BackboneError: Its weights are not finite; its tokenizer has tokens that it has no embedding for, or cannot
-            encode the examples; or it gives no finite logits for them.
-        PluginError: What the backbone says may be pruned is not there.
+        UsageError: The ``max_length`` of a stage exceeds the positions of the model.
+        BackboneError: Its weights are not finite; its tokenizer has tokens without an embedding, or cannot encode the
+            examples; or its logits for them are not finite.
+        PluginError: A prunable matrix of the backbone does not exist.
     """
     network, task = materials.pretrained, materials.task
     checked = _CHECKED.setdefault(network.model, set())
@@ -56,11 +56,11 @@ def check_model(recipe: Recipe, materials: Materials) -> None:
 
 
 def check_network(network: Network, name: str) -> None:
-    """Refuse weights that are not finite, tokens without an embedding, and matrices that are not there.
+    """Refuse weights that are not finite, tokens without an embedding, and prunable matrices that do not exist.
 
     Args:
-        network: The model, as its backbone gives it.
-        name: Of the backbone, for the message.
+        network: The model from its backbone.
+        name: Name of the backbone, for messages.
     """
     model, tokenizer = network.model, network.tokenizer
     for matrix, part in network.prunable.items():
@@ -77,7 +77,7 @@ def check_network(network: Network, name: str) -> None:
         if last >= rows or len(tokenizer) > rows:
             raise BackboneError(
                 f"{name}: expected a tokenizer of at most {rows} tokens, the rows of the model's embeddings, got one "
-                f"of {max(len(tokenizer), last + 1)}, the last of which is {word!r:.60} ({last})"
+                f"of {max(len(tokenizer), last + 1)}; its last token is {word!r:.60} ({last})"
             )
         negative = min(words.items(), key=lambda each: each[1])
         if negative[1] < 0:
@@ -90,9 +90,9 @@ def check_network(network: Network, name: str) -> None:
 
 
 def usable_positions(model: nn.Module) -> int | None:
-    """The longest text, in tokens, that a model has positions for; None where it has no table of them.
+    """Return the number of tokens that a model has positions for; None if it has no table of positions.
 
-    RoBERTa and its kin count from behind the padding token: of 514 positions 512 can be used.
+    RoBERTa and similar models count from the position after the padding token: 512 of 514 positions are usable.
     """
     for name, module in model.named_modules():
         if name.rpartition(".")[2] in ("position_embeddings", "wpe", "embed_positions"):
@@ -103,19 +103,19 @@ def usable_positions(model: nn.Module) -> int | None:
 
 
 def check_examples(network: Network, train: Split, length: int, labels: int, name: str) -> None:
-    """Encode a few examples, the first of them as long as may be, and ask the model of them.
+    """Encode a few examples, the first with the largest length, and check the model's logits for them.
 
     Args:
-        network: The model; afterwards it is as it was.
-        train: Where the examples come from.
-        length: Tokens to which they are cut.
-        labels: How many logits an example has.
-        name: Of the backbone, for the message.
+        network: The model; not changed.
+        train: Source of the examples.
+        length: Truncation length in tokens.
+        labels: Expected number of logits per example.
+        name: Name of the backbone, for messages.
 
     Raises:
-        BackboneError: The examples cannot be encoded, or the model gives no finite logits for them.
+        BackboneError: The examples cannot be encoded, or the logits have a wrong shape or are not finite.
     """
-    tokenizer = copy.deepcopy(network.tokenizer)  # its use changes what it remembers of truncation and padding
+    tokenizer = copy.deepcopy(network.tokenizer)  # a call changes its truncation and padding state
     rows = train.examples[: min(_EXAMPLES, len(train.examples))]
     texts = [list(rows[column]) for column in ("text_a", "text_b") if column in rows]
     if not texts or not texts[0]:
@@ -133,21 +133,21 @@ def check_examples(network: Network, train: Split, length: int, labels: int, nam
             logits = model(**{key: value.to(model.device) for key, value in batch.items()}).logits
     except (MemoryError, BackboneError):
         raise
-    except Exception as error:  # of a model of anybody's, whatever it does
-        told = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise BackboneError(f"{name}: expected logits for an example of {longest} tokens, got {told}") from error
+    except Exception as error:  # a custom model may raise anything
+        shown = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise BackboneError(f"{name}: expected logits for an example of {longest} tokens, got {shown}") from error
     finally:
         model.train(was_training)
     if tuple(logits.shape) != (len(texts[0]), labels):
         got = " × ".join(map(str, logits.shape))
-        raise BackboneError(f"{name}: expected {labels} logits an example, got {got} for {len(texts[0])} examples")
+        raise BackboneError(f"{name}: expected {labels} logits per example, got {got} for {len(texts[0])} examples")
     if not bool(torch.isfinite(logits).all()):
         kind = "NaN" if bool(logits.isnan().any()) else "infinity"
         raise BackboneError(f"{name}: expected finite logits, got {kind} for the first training examples")
 
 
 def _check_types(model: PreTrainedModel, batch: Mapping[str, Tensor], name: str) -> None:
-    """Refuse numbers of the tokenizer's that the model has no embedding for."""
+    """Refuse token numbers and token types without an embedding in the model."""
     types = [module for at, module in model.named_modules() if at.rpartition(".")[2] == "token_type_embeddings"]
     for key, module in (("input_ids", model.get_input_embeddings()), *(("token_type_ids", each) for each in types)):
         rows = _rows(module)

@@ -1,4 +1,4 @@
-"""Models in memory: copied, and moved out of the file that they were read from."""
+"""Copies models in memory, and detaches them from the files that they were read from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 def unmap(model: PreTrainedModel) -> None:
     """Move the weights of a model into memory of its own.
 
-    safetensors maps its files, so that who overwrites such a file would change the weights of a run.
+    safetensors maps its files into memory; overwriting such a file would change the weights of a run.
     """
     owned: dict[int, torch.UntypedStorage] = {}
     for tensor in itertools.chain(model.parameters(), model.buffers()):
@@ -29,17 +29,17 @@ def unmap(model: PreTrainedModel) -> None:
 
 
 def copied(model: PreTrainedModel) -> PreTrainedModel | None:
-    """A copy of a model; None where a part of it would still use the original, or cannot be copied."""
+    """Copy a model; return None if a part cannot be copied or would still use the original."""
     for module in model.modules():
         hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values(), *module._backward_hooks.values())
         closures = (each for each in vars(module).values() if isinstance(each, FunctionType) and each.__closure__)
         if hooks or any(closures):
             return None
-    if _overlap([*model.parameters(), *model.buffers()]):  # a copy of a parameter has memory of its own
+    if _overlap([*model.parameters(), *model.buffers()]):  # deepcopy gives each parameter its own memory
         return None
     try:
         return copy.deepcopy(model)
-    except Exception:  # noqa: BLE001 -- whatever a part of somebody else's model raises, it can be loaded again
+    except Exception:  # noqa: BLE001 -- a custom module may raise anything; the caller loads the model again
         return None
 
 

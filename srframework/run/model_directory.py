@@ -1,8 +1,8 @@
-"""The directory of a saved model: which files are read of it, and what is in them.
+"""Reads the directory of a saved model.
 
-A model directory may come from anybody. A file is opened only where it is a regular file of that very directory (or of
-the same repository in the Hugging Face cache, whose snapshots are links), whatever names it; weights are read from
-safetensors alone, and no pickle is.
+A model directory may come from anyone. Only regular files inside the directory are opened (or, in the Hugging Face
+cache, whose snapshots are links, files of the same repository). Weights are read only from safetensors, never from
+a pickle.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ from srframework.training.finite import not_finite
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 _MOST_JSON = 256 * 2**20
-"""Bytes: the largest published tokenizer.json has a tenth of this."""
+"""Bytes. The largest published tokenizer.json has a tenth of this."""
 
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 
 _NO_WEIGHTS = ("position_ids", "token_type_ids", "num_batches_tracked")
-"""Integers that old checkpoints have; a model computes them by itself."""
+"""Integer tensors of old checkpoints, which a model computes itself."""
 
 
 class ModelDirectory:
-    """A saved model, as a backbone reads it.
+    """The directory of a saved model, for backbones.
 
     Args:
         path: The directory.
 
     Attributes:
-        path: As it was given.
+        path: The directory.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def file(self, name: str) -> Path | None:
-        """The regular file of this plain name, links resolved; None where there is none.
+        """Return the regular file with this name, with links resolved; None if it does not exist.
 
         Raises:
-            BackboneError: It is a directory, a pipe or the like; or a link that leads elsewhere.
+            BackboneError: It is not a regular file, or a link that leads outside the directory.
         """
         path = self.path / name
         try:
@@ -71,10 +71,10 @@ class ModelDirectory:
         return found
 
     def json(self, name: str) -> dict[str, Any] | None:
-        """A JSON table; None where there is no such file.
+        """Read a JSON table; return None if the file does not exist.
 
         Raises:
-            BackboneError: It is no regular file of the directory, no JSON, or no table; says what was found.
+            BackboneError: It is not a regular file of the directory, not JSON, or not a table; shows its content.
         """
         path, where = self.file(name), self.path / name
         if path is None:
@@ -94,22 +94,22 @@ class ModelDirectory:
         return value
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of every weight, by its name, from the headers of the files.
+        """Return the shape of every weight by name, from the headers of the files.
 
         Raises:
-            BackboneError: As :meth:`weights` does.
+            BackboneError: See :meth:`weights`.
         """
         return {name: tuple(tensors.get_slice(name).get_shape()) for name, tensors in self._weights()}
 
     def weights(self) -> dict[str, Tensor]:
-        """The weights by their names, in float32, in memory: a file that changes later changes nothing.
+        """Read the weights into memory, by name, in float32; later changes of the files have no effect.
 
-        Read are ``model.safetensors``, or the files that ``model.safetensors.index.json`` names; nothing else, nothing
+        Reads ``model.safetensors``, or the files that ``model.safetensors.index.json`` names; nothing else, nothing
         outside the directory, and never a pickle.
 
         Raises:
-            BackboneError: There are no such files, or one is damaged or holds what is no weight (quantised numbers,
-                integers, NaN); names file and tensor.
+            BackboneError: No such file exists, or one is damaged or has unsupported values (quantised, integers,
+                NaN); names file and tensor.
         """
         read = {name: tensors.get_tensor(name).to(torch.float32, copy=True) for name, tensors in self._weights()}
         if (found := not_finite(read)) is not None:
@@ -117,7 +117,7 @@ class ModelDirectory:
         return read
 
     def _weights(self) -> Iterator[tuple[str, Any]]:
-        """The name of every weight, with the open file that has it."""
+        """Yield the name of every weight with the open file that contains it."""
         found = 0
         for file in self._weight_files():
             where = self._shown(file)
@@ -138,7 +138,7 @@ class ModelDirectory:
             return [single]
         index, where = self.json(INDEX), self.path / INDEX
         if index is None:
-            expected = f"no file named {WEIGHTS}, and no {INDEX}; weights are read from safetensors alone"
+            expected = f"no file named {WEIGHTS}, and no {INDEX}; weights are read only from safetensors"
             raise BackboneError(f"{self.path}: {expected}")
         named = index.get("weight_map")
         if not isinstance(named, dict) or not named or not all(isinstance(each, str) for each in named.values()):
@@ -154,11 +154,11 @@ class ModelDirectory:
         return files
 
     def _shown(self, file: Path) -> Path:
-        """A file by the name that it has in the directory, not by that of the content to which a link leads."""
+        """Return a file's path in the directory, not the target of its link."""
         return next((each for each in sorted(self.path.iterdir()) if each.resolve() == file), file)
 
     def _homes(self) -> list[Path]:
-        """Where the files may be: in the directory; of a snapshot in the hub's cache, among its blobs too."""
+        """Return the directories that may contain the files; a snapshot in the hub's cache has blobs elsewhere."""
         home = self.path.resolve()
         repository = home.parent.parent
         is_snapshot = home.parent.name == "snapshots" and repository.name.startswith("models--")
@@ -171,4 +171,4 @@ def _opened(where: Path, file: Path) -> Iterator[Any]:
         with safe_open(file, framework="pt") as tensors:
             yield tensors
     except (SafetensorError, OSError, ValueError, OverflowError) as error:
-        raise BackboneError(f"{where}: expected a whole safetensors file: {error}") from error
+        raise BackboneError(f"{where}: expected a complete safetensors file: {error}") from error

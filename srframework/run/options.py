@@ -1,4 +1,4 @@
-"""How a recipe runs, as one value."""
+"""Options of a run that are not part of the recipe."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a recipe runs.
+    """Options of a run that are not part of the recipe.
 
     Attributes:
-        out: The run directory; None: the results go into the store alone.
+        out: The run directory; None: write results only into the store.
         stored_only: Compute nothing; a stage that is not in the store is an error.
-        keep: Stage -> further steps to keep, at which stages of other recipes start.
-        users: Further run directories for which the results stay in the store.
-        shared: Use the data and models that an earlier run of this process read, and keep them for the next.
+        keep: Stage -> additional steps to keep, because stages of other recipes start there.
+        users: Additional run directories that use the results, so that garbage collection keeps them.
+        shared: Share data and models with other runs of this process.
     """
 
     out: Path | None = None

@@ -1,6 +1,6 @@
-"""Options -> what counts of them in a key, as JSON: of a file to read its content, wherever in the options it stands.
+"""Converts options to the JSON that counts in a key. For a file, the content counts in place of the path.
 
-Values are followed, and not their serialisation: whatever a component can see counts.
+The values themselves are converted, not their serialisation: everything that a component can see counts.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from srframework.errors import DataError, PluginError
 from srframework.hashing import directory_digest, file_digest
 
 Marked = tuple[Any, tuple[Any, ...]]
-"""A type without its annotations, and its annotations."""
+"""A type without its annotations, and the annotations."""
 
 
 def options_in_key(options: BaseModel, owner: str, locations_count: bool) -> dict[str, Any]:
-    """What counts of a component's options.
+    """Return the JSON that counts in a key for the options of a component.
 
     Args:
         options: The options.
@@ -35,8 +35,8 @@ def options_in_key(options: BaseModel, owner: str, locations_count: bool) -> dic
         locations_count: Whether the value of a :data:`srframework.Location` counts.
 
     Raises:
-        DataError: A file or directory that an option names cannot be read; names the option.
-        PluginError: A value is of a type whose content cannot be told.
+        DataError: A file or directory named by an option cannot be read; names the option.
+        PluginError: A value is of an unsupported type.
     """
     return dict(_Counting(owner, locations_count).fields(options, ""))
 
@@ -47,7 +47,7 @@ class _Counting:
     locations_count: bool
 
     def fields(self, model: BaseModel, where: str) -> Iterator[tuple[str, Any]]:
-        """Each field of a model that counts."""
+        """Yield the fields of a model that count."""
         for name, field in type(model).model_fields.items():
             types = list(_branches(field.annotation, tuple(field.metadata)))
             if self.locations_count or not _is(types, "location"):
@@ -56,7 +56,7 @@ class _Counting:
             yield name, self.value(value, [], f"{where}{name}")
 
     def value(self, value: Any, types: list[Marked], where: str) -> Any:
-        """A value, of one of these types, at this place in the options."""
+        """Convert a value of one of these types; ``where``: its place in the options."""
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, enum.Enum):
@@ -84,11 +84,11 @@ class _Counting:
         return self.other(value, where)
 
     def text(self, value: Any, types: list[Marked], where: str) -> Any:
-        """A string or a path; of one that names something to read, the content of that."""
+        """Convert a string or a path; the content counts if it names a file or a directory to read."""
         if not self.locations_count and _is(types, "location"):
             return None
         path, is_path = os.fsdecode(value), not isinstance(value, str)
-        # A default is not checked, and so is a plain string; of several types it may be that of another.
+        # Pydantic does not check a default, so it may be a plain string; a union may have another type for it.
         unchecked_file = (is_path or _is(types, "file")) and os.path.isfile(path)
         unchecked_directory = (is_path or _is(types, "directory")) and os.path.isdir(path)
         try:
@@ -102,29 +102,29 @@ class _Counting:
         return {"path": path} if is_path else str(value)
 
     def attributes(self, value: Any, where: str) -> Iterator[tuple[str, Any]]:
-        """Each field of a dataclass."""
+        """Yield the fields of a dataclass."""
         hints = _hints(type(value))
         for field in dataclasses.fields(value):
             types = list(_branches(hints.get(field.name, Any)))
             yield field.name, self.value(getattr(value, field.name), types, f"{where}.{field.name}")
 
     def item(self, key: Any, value: Any, types: list[Marked], where: str) -> list[Any]:
-        """A key of a table, and its value; their order counts, since a component sees it."""
+        """Convert a key of a table and its value. Their order counts, since a component sees it."""
         named = [hint for kind, _ in types if (hint := _hints(kind).get(str(key))) is not None]
         inside = [branch for each in named for branch in _branches(each)] or _inside(types, 1)
         return [self.value(key, _inside(types, 0), where), self.value(value, inside, f"{where}.{key}")]
 
     def element(self, value: Any, types: list[Marked], index: int, where: str) -> Any:
-        """One of several."""
+        """Convert one element of a sequence or a set."""
         return self.value(value, _inside(types, index), where)
 
     def other(self, value: Any, where: str) -> Any:
-        """A value of a type that JSON does not have: a date, a decimal number."""
+        """Convert a value of a type that JSON does not have: a date, a decimal number."""
         try:
             return {type(value).__qualname__: to_jsonable_python(value)}
         except ValueError as error:
             raise PluginError(
-                f"{self.owner}: {where}: the content of a value of type {type(value).__qualname__} cannot be told; "
+                f"{self.owner}: {where}: a value of type {type(value).__qualname__} cannot be hashed; "
                 "use types that TOML has, or pydantic models"
             ) from error
 
@@ -133,7 +133,7 @@ class _Counting:
 
 
 def _branches(annotation: Any, marks: tuple[Any, ...] = ()) -> Iterator[Marked]:
-    """The types that a value may have, each with its annotations."""
+    """Yield the types that a value may have, each with its annotations."""
     if hasattr(annotation, "__metadata__"):
         yield from _branches(annotation.__origin__, (*marks, *annotation.__metadata__))
     elif get_origin(annotation) in (Union, types.UnionType):
@@ -146,7 +146,7 @@ def _branches(annotation: Any, marks: tuple[Any, ...] = ()) -> Iterator[Marked]:
 
 
 def _inside(types: list[Marked], index: int) -> list[Marked]:
-    """The types of what stands at a place inside values of these types; of keys at 0, of a table's values at 1."""
+    """Return the types of the elements of values of these types; for a table, index 0 is its keys, 1 its values."""
     found: list[Any] = []
     for kind, _ in types:
         arguments = [each for each in get_args(kind) if each is not Ellipsis]
@@ -159,7 +159,7 @@ def _is(types: list[Marked], as_: str) -> bool:
 
 
 def _hints(kind: Any) -> dict[str, Any]:
-    """The annotations of a class's fields, as far as they can be resolved."""
+    """Return the annotations of the fields of a class; empty if they cannot be resolved."""
     if not isinstance(kind, type):
         return {}
     try:

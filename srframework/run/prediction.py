@@ -20,9 +20,9 @@ from srframework.training.tokenization import encode, padding
 
 
 def tokenize(split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int) -> datasets.Dataset:
-    """The split as the model takes it: what the tokenizer gives, ``labels``, and ``length`` in tokens.
+    """Tokenize a split; columns are those of the tokenizer, ``labels``, and ``length`` in tokens.
 
-    Texts are cut to ``max_length`` tokens together, the longer one first.
+    The texts of an example together are truncated to ``max_length`` tokens, the longer text first.
     """
 
     def encoded_rows(batch: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,10 +41,10 @@ def predict(
     accelerator: Accelerator,
     batch_size: int,
 ) -> np.ndarray:
-    """Logits ``(N, C)``, float32, in the order of the examples.
+    """Return logits ``(N, C)``, float32, in the order of the examples.
 
-    Batches are of like length, longest first, so that little is padding; the model is left in
-    the mode (training or evaluation) in which it came.
+    Batches have examples of similar length, longest first, to reduce padding. The mode of the model (training or
+    evaluation) does not change.
     """
     order = np.argsort(-np.asarray(tokenized["length"]), kind="stable")
     columns = [name for name in tokenized.column_names if name not in ("length", "labels")]
@@ -53,7 +53,7 @@ def predict(
             tokenized.select_columns(columns).select(order),
             batch_size=batch_size,
             collate_fn=padding(tokenizer),
-            generator=torch.Generator(),  # else the loader draws a seed from the global stream of the training
+            generator=torch.Generator(),  # otherwise the loader draws a seed from the global generator of the training
         )
     )
     was_training = model.training
@@ -67,12 +67,12 @@ def predict(
 
 
 def figures(evaluators: Sequence[Evaluator], predictions: Predictions) -> dict[str, float]:
-    """What every evaluator that applies says of one split."""
+    """Return the figures of all applicable evaluators for one split."""
     return _collect([each.evaluate(predictions) for each in evaluators if each.applies_to(predictions.split)])
 
 
 def measures(evaluators: Sequence[Evaluator], matrices: Mapping[str, torch.Tensor]) -> dict[str, float]:
-    """What the evaluators say of the weights."""
+    """Return the figures of the evaluators for the weights."""
     return _collect([evaluator.measure(matrices) for evaluator in evaluators])
 
 

@@ -1,4 +1,4 @@
-"""The processes that compute one run together; mostly there is but one."""
+"""The processes that compute one run together; usually there is only one."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from accelerate.utils import DistributedType, GradientAccumulationPlugin, broadc
 from srframework.errors import UsageError
 
 PATIENCE = timedelta(days=30)
-"""How long processes wait for the first of them, which may itself wait for another run's stage."""
+"""Timeout for the first process, which may wait for a stage of another run."""
 
 _DISTRIBUTED = (
     *(DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU),
     *(DistributedType.MULTI_XPU, DistributedType.MULTI_NPU, DistributedType.MULTI_HPU),
 )
-"""How processes may work together: each has the whole model, as masks over whole matrices need."""
+"""Supported ways to distribute: each process has the complete model, since masks rank complete matrices."""
 
 
 class Processes:
-    """The processes, as one of them sees them.
+    """The processes of a run, from the view of this process.
 
     Attributes:
         accelerator: Device and processes.
-        is_first: Whether this is the first of them, or the only one.
+        is_first: Whether this is the first or only process.
 
     Raises:
-        UsageError: They are such that a process has only a part of the model.
+        UsageError: A process would have only a part of the model.
     """
 
     def __init__(self) -> None:
         self.accelerator = Accelerator(
-            # Said, since else the environment says it: what is in no recipe must not change what comes out.
+            # Explicit, so that environment variables cannot change results.
             mixed_precision="no",
             dynamo_backend="no",
             gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
@@ -42,17 +42,17 @@ class Processes:
         )
         if self.accelerator.distributed_type not in _DISTRIBUTED:
             got = self.accelerator.distributed_type.value
-            raise UsageError(f"accelerate: expected processes with a whole model each (DDP), got {got}")
+            raise UsageError(f"accelerate: expected processes that each have the complete model (DDP), got {got}")
         self.is_first = self.accelerator.is_main_process
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """Number of processes."""
         count: int = self.accelerator.num_processes
         return count
 
     def agree(self, numbers: Iterable[int]) -> frozenset[int]:
-        """The numbers that the first process has."""
+        """Return the numbers of the first process."""
         mine = sorted(numbers)
         if self.count > 1:
             count = int(broadcast(torch.tensor([len(mine)], device=self.accelerator.device)).item())
@@ -60,11 +60,11 @@ class Processes:
             mine = broadcast(torch.tensor([padded], dtype=torch.int64, device=self.accelerator.device))[0].tolist()
         return frozenset(mine)
 
-    def tell(self, computing: bool) -> None:
-        """In the first: tell the others whether it wants something computed, or has it."""
+    def announce(self, computing: bool) -> None:
+        """In the first process: announce whether all must compute."""
         if self.count > 1:
             broadcast(torch.tensor([computing], dtype=torch.int32, device=self.accelerator.device))
 
-    def told(self) -> bool:
-        """In the others: whether the first process wants something computed."""
+    def must_compute(self) -> bool:
+        """In the other processes: wait for :meth:`announce` and return its value."""
         return bool(broadcast(torch.tensor([0], dtype=torch.int32, device=self.accelerator.device)).item())

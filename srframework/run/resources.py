@@ -1,4 +1,4 @@
-"""What the stages of a recipe work on: the task, θ_pt, the bias model; loaded once, whatever is made of them."""
+"""The inputs of a recipe's stages: task, θ_pt and bias model, each loaded once."""
 
 from __future__ import annotations
 
@@ -29,40 +29,39 @@ from srframework.run.model_copies import copied, unmap
 from srframework.run.model_directory import ModelDirectory
 from srframework.run.prediction import figures, measures, predict, tokenize
 
-_HELD: dict[str, Materials] = {}
-_MOST_HELD = 2
-"""A process that does many pieces of a sweep meets those of one seed again and again."""
+_SHARED: dict[str, Materials] = {}
+_MOST_SHARED = 2
+"""A worker of a sweep alternates between few data sets and seeds."""
 
 _MOST_FILES = 10_000
-"""Files of one directory whose state is compared."""
+"""Limit for the files of one directory whose state is compared."""
 
 
 def shared_materials(recipe: Recipe, accelerator: Accelerator) -> Materials:
-    """Those of a recipe, the same object for recipes that differ in their stages alone, until
-    :func:`clear_shared_materials`.
+    """Return the materials of a recipe; recipes that differ only in their stages share one object.
 
-    They are read again where a file or a directory that an option names has changed.
+    They are read again after :func:`clear_shared_materials`, or if a file or a directory named by an option changed.
 
     Raises:
-        SRFrameworkError: The data or the model are not as they should be.
+        SRFrameworkError: The data or the model are invalid.
     """
     bias = None if recipe.bias is None else signed(recipe.bias)
     uses = [signed(use) for use in (recipe.backbone, recipe.dataset, *recipe.evaluators)]
     key = digest([uses, bias, recipe.seed, str(Path.cwd()), list(_states([uses, bias]))])
-    if key not in _HELD:
-        while len(_HELD) >= _MOST_HELD:
-            del _HELD[next(iter(_HELD))]
-        _HELD[key] = Materials(recipe, accelerator)
-    return _HELD[key]
+    if key not in _SHARED:
+        while len(_SHARED) >= _MOST_SHARED:
+            del _SHARED[next(iter(_SHARED))]
+        _SHARED[key] = Materials(recipe, accelerator)
+    return _SHARED[key]
 
 
 def clear_shared_materials() -> None:
-    """Read anew whatever is asked for from now on."""
-    _HELD.clear()
+    """Forget the shared materials."""
+    _SHARED.clear()
 
 
 def _states(value: Any) -> Iterator[list[Any]]:
-    """What the file system tells of the files that some options name, and of those in directories that they name."""
+    """Yield the state of the files and directories that options name."""
     if isinstance(value, Mapping | list | tuple):
         for each in value.values() if isinstance(value, Mapping) else value:
             yield from _states(each)
@@ -81,7 +80,7 @@ def load_task(recipe: Recipe) -> TaskData:
     """Read the data of a recipe.
 
     Raises:
-        SRFrameworkError: The data are not as they should be.
+        SRFrameworkError: The data are invalid.
     """
     task: TaskData = recipe.dataset.build().load(recipe.seed)
     check_task(task, recipe.dataset.registered.owner)
@@ -89,7 +88,7 @@ def load_task(recipe: Recipe) -> TaskData:
 
 
 class Materials:
-    """The task, θ_pt and the bias model of a recipe, and what is told of them again and again.
+    """The task, θ_pt and the bias model of a recipe, with cached tokens and fingerprints.
 
     Attributes:
         task: The data.
@@ -111,19 +110,19 @@ class Materials:
 
     @cached_property
     def suspicious(self) -> list[str]:
-        """What a user should know of the data before training."""
+        """Notes and warnings about the data, for the user."""
         return suspicious(self.task)
 
     @cached_property
     def pretrained(self) -> Network:
-        """θ_pt, which stays as it was loaded."""
+        """θ_pt; never changed."""
         return self._read()
 
     def fresh(self) -> Network:
-        """θ_pt, to be trained: the very weights of :attr:`pretrained`, whatever the disk has by now.
+        """Return a copy of θ_pt for training, with the weights of :attr:`pretrained` even if its files have changed.
 
         Raises:
-            BackboneError: The model cannot be copied, and loading it again gives another one.
+            BackboneError: The model cannot be copied, and loading it again gives a different one.
         """
         model = copied(self.pretrained.model)
         if model is not None:
@@ -138,15 +137,15 @@ class Materials:
         return again
 
     def load(self, saved: Path) -> Network:
-        """A saved model, from disk: what is measured is what a user will load.
+        """Load a saved model from disk, so that the evaluated model is the one that users will load.
 
         Raises:
-            BackboneError: It is damaged, or lacks a weight.
+            BackboneError: The model is damaged, or lacks a weight.
         """
         like, weights = self.pretrained.model, ModelDirectory(saved).weights()
         with calling_model("load of a saved model"):
             read: Any = type(like).from_pretrained(
-                None,  # else it looks for further files, and follows what they name
+                None,  # a path would make it read further files
                 config=like.config,
                 state_dict=weights,
                 dtype=like.dtype,
@@ -164,22 +163,22 @@ class Materials:
 
     @cached_property
     def bias(self) -> FittedBias | None:
-        """The bias model, fitted; None where no stage of the recipe needs one."""
+        """The fitted bias model; None if no stage of the recipe needs one."""
         use = self._recipe.bias
         return None if use is None else FittedBias(use, self.task, self.pretrained)
 
     @cached_property
     def bias_report(self) -> dict[str, Any] | None:
-        """How good the bias model is by itself."""
+        """Report of the bias model; see :meth:`srframework.run.bias.FittedBias.report`."""
         return None if self.bias is None else self.bias.report()
 
     # -- examples ------------------------------------------------------------------------------
 
     def trained_on(self, stage: Stage) -> list[Split]:
-        """The training set of a stage: the task's, and as many copies of its OOD training examples as are wanted.
+        """Return the training splits of a stage: that of the task, and ``ood_train`` copies of its OOD training split.
 
         Raises:
-            DataError: There are no OOD training examples.
+            DataError: The task has no OOD training examples.
         """
         copies, ood_train = stage.training.ood_train, self.task.ood_train
         if copies and ood_train is None:
@@ -190,7 +189,7 @@ class Materials:
         return [self.task.train, *([ood_train] * copies if ood_train is not None else [])]
 
     def tokens(self, split: Split, max_length: int) -> datasets.Dataset:
-        """A split as the model takes it; see :func:`srframework.run.prediction.tokenize`."""
+        """Return a tokenized split; see :func:`srframework.run.prediction.tokenize`."""
         key = split.name, max_length
         if key not in self._tokenized:
             with calling_model("tokenizer"):
@@ -198,7 +197,7 @@ class Materials:
         return self._tokenized[key]
 
     def cut(self, split: Split, max_length: int) -> int:
-        """How many examples of a split are cut at ``max_length`` tokens."""
+        """Count the examples of a split that are cut at ``max_length`` tokens."""
         key = split.name, max_length
         if key not in self._cut:
             lengths = self.tokens(split, max_length)["length"][:]
@@ -206,31 +205,31 @@ class Materials:
         return self._cut[key]
 
     def bias_log_probs(self, stage: Stage) -> list[np.ndarray]:
-        """Log p_b of the training examples of a stage, ``(N, C)`` for each split."""
-        assert self.bias is not None, "a recipe with such a stage has one"
+        """Return log p_b of the training examples of a stage, ``(N, C)`` for each split."""
+        assert self.bias is not None, "a recipe with such a stage has a bias model"
         return [self.bias.log_probs(split) for split in self.trained_on(stage)]
 
     # -- figures -------------------------------------------------------------------------------
 
     def logits(self, model: PreTrainedModel, split: Split, stage: Stage) -> np.ndarray:
-        """Of every example of a split, ``(N, C)``, as the stage's options say."""
+        """Return the logits of every example of a split, ``(N, C)``, with the options of a stage."""
         tokens = self.tokens(split, stage.training.max_length)
         with calling_model("forward pass"):
             return predict(model, tokens, self.pretrained.tokenizer, self._accelerator, stage.training.eval_batch_size)
 
     def figures(self, predictions: Predictions) -> dict[str, float]:
-        """What the recipe's evaluators say of one split."""
+        """Return the figures of the recipe's evaluators for one split."""
         return figures(self._evaluators, predictions)
 
     def measures(self, network: Network) -> dict[str, float]:
-        """What the recipe's evaluators say of the weights."""
+        """Return the figures of the recipe's evaluators for the weights."""
         return measures(self._evaluators, network.counted())
 
     def metric(self, evaluation: Mapping[str, float]) -> float:
-        """The task's metric among the figures of a split.
+        """Return the task's metric from the figures of a split.
 
         Raises:
-            PluginError: It is not there.
+            PluginError: No evaluator gives the metric.
         """
         metric = self.task.metric
         if metric not in evaluation:
@@ -241,7 +240,7 @@ class Materials:
     # -- fingerprints --------------------------------------------------------------------------
 
     def fingerprint(self, split: Split) -> str:
-        """Of the rows of a split."""
+        """Return the hash of the rows of a split."""
         if split.name not in self._fingerprints:
             self._fingerprints[split.name] = split_fingerprint(split)
         return self._fingerprints[split.name]
@@ -251,7 +250,7 @@ class Materials:
         return network_fingerprint(self.pretrained)
 
     def identity(self, stage: Stage) -> dict[str, Any]:
-        """What a stage works on: what counts of the data, θ_pt, and what the bias model says of its examples."""
+        """Return the identity of a stage's inputs: data, θ_pt and log p_b of the training examples."""
         chooses = [self.fingerprint(self.task.dev), self.task.metric]
         found = {
             "pretrained": self._of_pretrained,
@@ -267,7 +266,7 @@ class Materials:
         """Check that all processes read the same data and the same model.
 
         Raises:
-            SRFrameworkError: They did not.
+            SRFrameworkError: They read different data or models.
         """
         if self._accelerator.num_processes == 1:
             return

@@ -1,10 +1,10 @@
-"""What was measured, as values: of a saved model, of a stage, and of the points inside the stage.
+"""Measured figures of a saved model, of a stage, and of the points inside the stage.
 
 ::
 
     figures.json    {"final": figures, "points": {point: figures}}; of a stage, in the store and in the run directory
     results.json    {"run", "recipe", "seed", "stages": [stage and levels], "bias"}; what ``run --json`` prints
-    summary.json    the same, less the evaluations; with the recipe's settings, for ``srframework results``
+    summary.json    the same without evaluations, plus the recipe's settings, for ``srframework results``
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from srframework.recipe.model import Reference
 FIGURES = "figures.json"
 
 Figure = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
-"""With which sums and squares are numbers too; seen to where a file is decoded."""
+"""Limited so that sums and squares stay finite; checked when a file is decoded."""
 
 
 class Figures(msgspec.Struct, gc=False, omit_defaults=True):
-    """What was measured of one saved model.
+    """Figures of one saved model.
 
     Attributes:
-        sparsity: Zeros among the entries of the encoder's and the classifier's matrices, as a share in [0, 1].
-        id: The task's metric on the ID test split, or, where there is none, on the dev split.
+        sparsity: Share of zeros in the matrices of the encoder and the classifier, in [0, 1].
+        id: The task's metric on the ID test split, or on the dev split if there is no test split.
         ood: The same on each OOD split.
-        also: The same on each further split.
-        evaluations: All figures of the evaluators, by split; of the weights, under ``"model"``. Not in a summary.
+        also: The same on each additional split.
+        evaluations: All figures of the evaluators by split; ``"model"`` has those of the weights. Not in a summary.
     """
 
     sparsity: Figure
@@ -43,13 +43,13 @@ class Figures(msgspec.Struct, gc=False, omit_defaults=True):
 
 
 class LevelFigures(Figures, gc=False, kw_only=True):
-    """Those of a sparsity level inside a stage, in (0, 1)."""
+    """Figures of a sparsity level in (0, 1) inside a stage."""
 
     level: Figure
 
 
 class StageFigures(Figures, gc=False, kw_only=True):
-    """Those of a stage, at its end; ``metric`` names the figure that ``id``, ``ood`` and ``also`` give."""
+    """Figures of a stage at its end; ``metric`` names the figure in ``id``, ``ood`` and ``also``."""
 
     name: str
     op: str
@@ -57,39 +57,38 @@ class StageFigures(Figures, gc=False, kw_only=True):
 
 
 class StageAndLevels(StageFigures, gc=False, kw_only=True):
-    """Those of a stage, and of the sparsity levels inside it, in the order in which they were reached."""
+    """Figures of a stage and of its sparsity levels, in the order in which they were reached."""
 
     levels: list[LevelFigures] = []
 
     def to_json(self) -> dict[str, Any]:
-        """As ``run --json`` prints it."""
+        """Return the JSON of ``run --json``."""
         table: dict[str, Any] = msgspec.to_builtins(self)
         return {key: table.pop(key) for key in ("name", "op", "metric")} | table
 
 
 class Measured(msgspec.Struct):
-    """The content of figures.json: of a stage's end, and of the points inside it, in the order in which they were
-    reached."""
+    """The content of figures.json: the end of a stage and its points, in the order in which they were reached."""
 
     final: Figures
     points: dict[str, Figures] = {}
 
     @classmethod
     def read(cls, directory: Path) -> Measured:
-        """From a directory of the store."""
+        """Read figures.json in a directory of the store."""
         found = read_json(directory / FIGURES)
         return cls(Figures(**found["final"]), {point: Figures(**each) for point, each in found["points"].items()})
 
     def text(self) -> str:
-        """As it is written."""
+        """Return the text of figures.json."""
         return json_text(msgspec.to_builtins(self))
 
     def only(self, points: Iterable[str]) -> Measured:
-        """With these points alone."""
+        """Keep only these points."""
         return Measured(self.final, {point: self.points[point] for point in points})
 
     def of_stage(self, name: str, op: str, metric: str) -> StageAndLevels:
-        """The stage that was measured, with its sparsity levels."""
+        """Return the figures of the stage with its sparsity levels."""
         levels = {point: Reference(name, point).level for point in self.points}
         return StageAndLevels(
             name=name,

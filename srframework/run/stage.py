@@ -1,6 +1,6 @@
-"""A stage's training, into a directory: the model and mask that come out, the points on the way, the log.
+"""Trains a stage and writes model, mask, points and log into a directory; see :mod:`srframework.run.stage_files`.
 
-See :mod:`srframework.run.stage_files`; in ``checkpoints/`` is from where it resumes, which is not part of the result.
+``checkpoints/`` has the training state to resume from, which is not part of the result.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ from srframework.training.loop import Training
 
 @dataclass(frozen=True)
 class StageTraining:
-    """One stage, with all that it starts from.
+    """The training of one stage, with its inputs.
 
     Attributes:
         stage: The stage.
-        seed: The recipe's.
-        materials: The recipe's.
-        network: θ that it starts from, to be trained.
-        mask: m that it keeps fixed; None for none.
-        teacher_log_probs: ``(N, C)`` for each split that it trains on; None where the loss has no teacher.
-        steps_kept: Steps at which others start.
-        accelerator: The processes.
-        reporter: Who is told of the progress.
+        seed: Seed of the recipe.
+        materials: Data and models of the recipe.
+        network: Initial θ; training changes it.
+        mask: Fixed mask m; None for none.
+        teacher_log_probs: ``(N, C)`` for each training split; None if the loss has no teacher.
+        steps_kept: Steps to keep, because other stages start there.
+        accelerator: Device and processes.
+        reporter: Receives the progress.
     """
 
     stage: Stage
@@ -64,10 +64,10 @@ class StageTraining:
     reporter: Reporter
 
     def into(self, directory: Path) -> Sums | None:
-        """Train, from where an earlier attempt in this directory was; each point is there before the next is begun.
+        """Train, or resume an earlier attempt in this directory. Each point is saved before the next one begins.
 
         Returns:
-            What was written, of the first process; None in the others.
+            Checksums of the written files in the first process; None in the others.
 
         Raises:
             SRFrameworkError: See :meth:`srframework.training.loop.Training.run`.
@@ -76,8 +76,8 @@ class StageTraining:
         sums = Sums(directory, note, leave=[LOG]) if self.accelerator.is_main_process else None
         if sums is not None:
             record(directory, sums, str(self.accelerator.device))
-        self.accelerator.wait_for_everyone()  # the others look at what is left
-        # An earlier attempt may have been another recipe's, which wanted other steps.
+        self.accelerator.wait_for_everyone()  # the others must see the directory as Sums leaves it
+        # An earlier attempt may be of another recipe, which keeps other steps.
         checkpoints = Checkpoints(
             directory / "checkpoints", self.accelerator, note, has=lambda point: point_in(directory, point).is_dir()
         )
@@ -101,16 +101,18 @@ class StageTraining:
         return sums
 
     def _examples(self) -> datasets.Dataset:
-        """Tokenised training examples, with what the loss is told of each."""
+        """Return tokenized training examples, with the log-probabilities that the loss needs."""
         stage, materials = self.stage, self.materials
         splits = materials.trained_on(stage)
         examples = datasets.concatenate_datasets([materials.tokens(s, stage.training.max_length) for s in splits])
-        told = {}
+        columns = {}
         if stage.needs_bias:
-            told["bias_log_probs"] = np.concatenate(materials.bias_log_probs(stage))
+            columns["bias_log_probs"] = np.concatenate(materials.bias_log_probs(stage))
         if self.teacher_log_probs is not None:
-            told["teacher_log_probs"] = np.concatenate(self.teacher_log_probs)
-        return datasets.concatenate_datasets([examples, datasets.Dataset.from_dict(told)], axis=1) if told else examples
+            columns["teacher_log_probs"] = np.concatenate(self.teacher_log_probs)
+        if not columns:
+            return examples
+        return datasets.concatenate_datasets([examples, datasets.Dataset.from_dict(columns)], axis=1)
 
     def _events(self, log: Path, checkpoints: Checkpoints) -> Events:
         task, materials = self.materials.task, self.materials
@@ -150,7 +152,7 @@ class StageTraining:
 
 
 def _save(checkpoint: KeptModel, network: Network, place: Path, sums: Sums) -> None:
-    """Write a checkpoint as a directory that plain transformers loads, with its mask beside it."""
+    """Write the model as a directory that plain transformers can load, and its mask beside it."""
     with sums.directory(place / MODEL) as temporary, calling_model("save_pretrained()"):
         network.model.save_pretrained(temporary, state_dict=checkpoint.weights)
         network.tokenizer.save_pretrained(temporary)
@@ -160,7 +162,7 @@ def _save(checkpoint: KeptModel, network: Network, place: Path, sums: Sums) -> N
 
 
 def _write_log(log: Path, content: bytes) -> None:
-    """Have that in a log, in place: others may follow the file."""
+    """Set the content of a log in place, since other processes may follow the file."""
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISREG(log.lstat().st_mode):
             remove(log)

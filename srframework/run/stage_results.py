@@ -1,4 +1,4 @@
-"""The results of a stage: trained, taught and measured, each taken from the store or computed into it."""
+"""The results of a stage (trained, taught, measured): reused from the store, or computed and stored."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _TAUGHT = "log_probs.safetensors"
 
 
 class NotStored(SRFrameworkError):
-    """The store does not have what was to be taken from it."""
+    """A result is not in the store, and must not be computed."""
 
 
 @dataclass
@@ -45,18 +45,18 @@ class StageResults:
     """The results of the stages of one recipe.
 
     Attributes:
-        recipe: Checked.
-        store: Where they are taken from, and kept.
-        processes: Those that compute them together.
+        recipe: The recipe, already checked.
+        store: The store for the results.
+        processes: The processes that compute them together.
         materials: The recipe's data and models.
-        components: The recipe's components, as they were at the beginning.
+        components: Identities of the recipe's components at the start of the run.
         plan: The length of the stages.
-        reporter: Who is told of the progress.
-        directory: The run directory, in the first process of a run that has one.
+        reporter: Receives the progress.
+        directory: The run directory; None without one, and in all processes but the first.
         stored_only: Compute nothing.
-        keep: Stage -> further steps to be kept, at which stages of other recipes start.
-        users: The run directories for which what is computed is to stay in the store.
-        on_training: Called before a stage is trained with the stage, its number, its steps and the draft's files.
+        keep: Stage -> additional steps to keep, because stages of other recipes start there.
+        users: The run directories that use the results, so that garbage collection keeps them.
+        on_training: Called before training, with the stage, its number, its steps and the files of the draft.
     """
 
     recipe: Recipe
@@ -79,7 +79,7 @@ class StageResults:
         return self.processes.accelerator
 
     def points(self, stage: Stage, kept: Iterable[int]) -> list[str]:
-        """The points inside a stage, in the order in which it reaches them: these steps, and every level."""
+        """Return the points inside a stage, in the order in which it reaches them: these steps and all levels."""
         steps, found = 0, {str(step): float(step) for step in kept}
         for phase in self.plan[stage.name]:
             steps += phase.steps
@@ -88,17 +88,17 @@ class StageResults:
         return sorted(found, key=lambda point: found[point])
 
     def _steps_kept(self, stage: Stage) -> frozenset[int]:
-        """Of this recipe and of others of the sweep, as far as the stage reaches them."""
+        """Return the steps to keep for this recipe and others of the sweep, up to the stage's last step."""
         total = steps_of(self.plan[stage.name])
         wanted = self.recipe.steps_kept(stage.name) | set(self.keep.get(stage.name, ()))
         return frozenset(step for step in wanted if step <= total)
 
     def _with_those_in(self, kept: frozenset[int], entry: Entry | None) -> frozenset[int]:
-        """The steps, and those that an entry has; what the first process finds counts for all."""
+        """Return these steps and those of an entry, in all processes those that the first process finds."""
         return self.processes.agree(kept | steps_kept(entry.files) if entry is not None else kept)
 
     def pending(self) -> dict[str, int]:
-        """Stage -> optimizer steps, of the stages that are not in the store; all processes ask together."""
+        """Return stage -> optimizer steps for the stages that are not in the store; all processes call it together."""
         keys: dict[str, str] = {}
         for stage in self.recipe.stages:
             keys[stage.name] = digest(self._identity(stage, keys))
@@ -136,14 +136,14 @@ class StageResults:
             return training.into(draft)
 
         taught = None if stage.teacher is None else self._taught(stage, stage.teacher)
-        trained, was_there = self.get_or_compute(
+        trained, was_cached = self.get_or_compute(
             stage, "trained", identity, compute, lambda files: all(point_in(files, each).is_dir() for each in points)
         )
         self._trained[stage.name] = trained
-        return trained, was_there
+        return trained, was_cached
 
     def measure(self, stage: Stage, trained: Entry) -> tuple[Entry, bool]:
-        """What is measured of a trained stage, and whether it was there."""
+        """Return the measurements of a trained stage, and whether they were cached."""
         task = self.materials.task
         splits = task.evaluated
         identity = {
@@ -170,7 +170,7 @@ class StageResults:
         )
 
     def _taught(self, stage: Stage, teacher: Reference) -> list[np.ndarray]:
-        """Log p_t of the teacher of a stage on each split that it trains on, ``(N, C)``."""
+        """Return log p_t of the teacher of a stage on each training split, ``(N, C)``."""
         return [self._taught_on(stage, teacher, split) for split in self.materials.trained_on(stage)]
 
     def _taught_on(self, stage: Stage, teacher: Reference, split: Split) -> np.ndarray:
@@ -197,7 +197,7 @@ class StageResults:
                     save_file({"log_probs": logits.log_softmax(dim=-1).numpy()}, temporary)
             return sums
 
-        entry, _ = self.get_or_compute(stage, "taught", identity, compute, said=f"taught {split.name}")
+        entry, _ = self.get_or_compute(stage, "taught", identity, compute, record_as=f"taught {split.name}")
         if self.directory is not None:
             place = log_probs_file(self.directory.at(teacher), split.name, max_length)
             self.directory.link(entry.files / _TAUGHT, place)
@@ -221,40 +221,40 @@ class StageResults:
         identity: Mapping[str, Any],
         compute: Callable[[Path], Sums | None],
         enough: Callable[[Path], bool] = lambda _files: True,
-        said: str = "",
+        record_as: str = "",
     ) -> tuple[Entry, bool]:
-        """An entry of the store, and whether it was there.
+        """Return an entry of the store, and whether it was cached.
 
-        Where several processes work together, the first of them asks and writes, and all of them compute.
-        ``said``: what run.json calls the entry, where a stage has several of its kind.
+        With several processes, all of them compute, and only the first reads and writes the store.
+        ``record_as``: name of the entry in run.json, if a stage has several of its kind.
         """
         key = digest(identity)
         if not self.processes.is_first:
-            while self.processes.told():
+            while self.processes.must_compute():
                 compute(self.store.draft(key))
                 self.accelerator.wait_for_everyone()
             found = self.store.get(key)
             assert found is not None, "the first process has just finished it"
             return found, False
         if self.directory is not None:
-            self.directory.refer(stage.name, said or kind, key)
+            self.directory.refer(stage.name, record_as or kind, key)
         if self.stored_only:
             found = self.store.get(key)
             if found is None or not enough(found.files):
-                raise NotStored(f"stages.{stage.name}: expected it in the store {self.store.root}, got no such entry")
-            was_there = True
+                raise NotStored(f"stages.{stage.name}: not found in the store {self.store.root}")
+            was_cached = True
         else:
 
             def with_the_others(draft: Path) -> Sums | None:
-                self.processes.tell(True)
+                self.processes.announce(True)
                 sums = compute(draft)
                 self.components.check()
                 self.accelerator.wait_for_everyone()
                 return sums
 
             about = {"recipe": self.recipe.name, "stage": stage.name}
-            found, was_there = self.store.get_or_compute(
+            found, was_cached = self.store.get_or_compute(
                 key, kind, stage.formula(), identity, with_the_others, enough, self.users, about
             )
-            self.processes.tell(False)
-        return found, was_there
+            self.processes.announce(False)
+        return found, was_cached

@@ -1,4 +1,4 @@
-"""run.json: the state of a run, and what it depends on. All that is written into it is written here."""
+"""run.json: the state of a run and its inputs. Only this module writes the file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from srframework.text import shorten
 NAME = "run.json"
 
 FORMAT = 1
-"""Of run directories; run.json has ``"format"`` where it is another."""
+"""Format of run directories. run.json names the format only if it is not this one."""
 
 State = Literal["waiting", "running", "finished", "failed", "interrupted"]
 
@@ -25,13 +25,13 @@ _OF_FINISHED = ("results.json", "summary.json")
 
 
 def write(path: Path, state: State, record: Mapping[str, Any], error: str = "") -> None:
-    """Write run.json; what only a finished run has goes where the run is not.
+    """Write run.json; remove the files of a finished run if the run is not finished.
 
     Args:
         path: The run directory.
-        state: Of the run.
-        record: What else is in the file.
-        error: Why it failed.
+        state: State of the run.
+        record: All other content of the file.
+        error: Reason of a failure.
     """
     kept = {key: value for key, value in record.items() if key not in ("state", "error")}
     write_json(path / NAME, {"state": state, **({"error": error} if error else {}), **kept})
@@ -41,7 +41,7 @@ def write(path: Path, state: State, record: Mapping[str, Any], error: str = "") 
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What is in run.json; empty where it cannot be read."""
+    """Read run.json; return an empty table if it cannot be read."""
     try:
         record = read_json(path / NAME)
     except (OSError, ValueError):
@@ -53,11 +53,11 @@ def check_format(path: Path) -> None:
     """Refuse a run directory of another format.
 
     Raises:
-        UsageError: It is of a later one, or its run.json says none that there is.
+        UsageError: The format is newer or unknown.
     """
     written = read(path).get("format", FORMAT)
     if type(written) is not int or written != FORMAT:
-        by = "a newer srframework" if type(written) is int and written > FORMAT else "no srframework that is known here"
+        by = "a newer srframework" if type(written) is int and written > FORMAT else "an unknown version of srframework"
         raise UsageError(
             f"--out {path}: expected a run directory of format {FORMAT}, got one that was written by {by} "
             f"(format {shorten(written)})"
@@ -65,7 +65,7 @@ def check_format(path: Path) -> None:
 
 
 def mark_failed(path: Path, error: str) -> None:
-    """Say in run.json that a run failed, unless it was finished before.
+    """Write into run.json that a run failed, unless it is finished.
 
     Raises:
         RunDirectoryError: The directory cannot be written.
@@ -78,11 +78,13 @@ def mark_failed(path: Path, error: str) -> None:
 
 
 def make_waiting(path: Path, recipe: Recipe) -> None:
-    """Make the directory of a run that is to come, so that what is computed for it stays; one that was begun is left.
+    """Create the directory of a future run, so that garbage collection keeps its results.
+
+    The directory of a run that has begun stays as it is.
 
     Raises:
-        UsageError: It cannot be made.
-        RunDirectoryError: It cannot be written.
+        UsageError: The directory cannot be created.
+        RunDirectoryError: The directory cannot be written.
     """
     make_directory(path)
     with sentences(path):
@@ -93,14 +95,14 @@ def make_waiting(path: Path, recipe: Recipe) -> None:
 
 
 def is_finished(path: Path) -> bool:
-    """Whether a run directory is there, and finished."""
+    """Whether a run directory exists and its run is finished."""
     return read(path).get("state") == "finished"
 
 
 def read_state(path: Path) -> str | None:
-    """What run.json says of a run; ``"killed"`` where it says that it goes on, and no process works in the directory.
+    """Return the state of a run from run.json; ``"killed"`` if it is ``"running"`` and no process has the lock.
 
-    None where it cannot be read.
+    None if run.json cannot be read.
     """
     state = read(path).get("state")
     if state == "running" and not is_locked(path):
@@ -109,7 +111,7 @@ def read_state(path: Path) -> str | None:
 
 
 def stages_of(state: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Of run.json, stage -> kind -> key in the store; what is no such thing is left out."""
+    """Return stage -> kind -> key in the store, from run.json; invalid items are left out."""
     stages = state.get("stages")
     return {
         stage: {kind: key for kind, key in kinds.items() if isinstance(key, str)}

@@ -1,4 +1,4 @@
-"""The versions that count in a key, and those that run.json has too."""
+"""Versions of distributions: those that count in a key, and those in run.json."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from importlib.metadata import version
 from srframework.recipe.model import Recipe
 
 COMPUTING = ("srframework", "accelerate", "numpy", "scikit-learn", "tokenizers", "torch", "transformers")
-"""The distributions by which results are computed: their versions are part of a result's key."""
+"""Distributions that compute results; their versions are part of a result's key."""
 
 _READING = ("datasets", "safetensors")
-"""Those that only read and write: what they read counts by its content."""
+"""Distributions that only read and write files; the content of the files counts instead."""
 
 
 def computing_versions() -> dict[str, str]:
-    """The versions that count in a key."""
+    """Return the versions that count in a key."""
     return {name: _version(name) for name in COMPUTING}
 
 
 def run_versions(recipe: Recipe) -> dict[str, str]:
-    """Of Python, of the plugins that a recipe uses, and of the libraries."""
+    """Return the versions of Python, of the plugins that a recipe uses, and of the libraries."""
     uses = [recipe.backbone, recipe.dataset, *recipe.evaluators]
     uses += [use for stage in recipe.stages for use in (stage.loss, stage.pruner) if use is not None]
     uses += [recipe.bias] if recipe.bias is not None else []

@@ -1,1 +1,1 @@
-"""The stage store: results under the hash of what determines them. Imported by run and above; imports no other room."""
+"""The stage store keeps each result under the hash of its inputs. Imported by run and above; imports no other layer."""

@@ -1,4 +1,4 @@
-"""The files of an entry or a draft: which count, their checksums, and whether they are as they were written."""
+"""Files of an entry or a draft: which files count, their checksums, and checks for damage."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ from srframework.hashing import sha256
 
 FILES = "files"
 SCRATCH = "checkpoints"
-"""What a stage keeps in ``files/`` only while it works: this directory, and whatever begins with a dot."""
+"""Directory in ``files/`` that exists only while a stage runs. Names that begin with a dot are scratch too."""
 
 
 class Damaged(Exception):
-    """An entry is not as it was written; the message says which file, what was expected, what is there."""
+    """An entry was changed after it was written. The message names the file, the expected and the actual content."""
 
 
 Look = tuple[int, int, int]
-"""Size, time of the last change, and number of a file: it need not be read again while these are the same."""
+"""Size, modification time (ns) and inode of a file. While these stay the same, the file need not be read again."""
 
 _TICK = 50_000_000
-"""Nanoseconds; within these a file may change without its time of the last change telling."""
+"""Nanoseconds. A second change within this time may leave the modification time as it was."""
 
 
 @dataclass(frozen=True)
 class Sum:
-    """Size and SHA-256 of a file, as it was written."""
+    """Size in bytes and SHA-256 of a file when it was written."""
 
     bytes: int
     sha256: str
 
     @classmethod
     def of(cls, path: Path) -> Sum:
-        """Of what is in a file now.
+        """Compute both from the current content of a file.
 
         Raises:
-            OSError: It cannot be read.
+            OSError: The file cannot be read.
         """
         return cls(path.stat().st_size, sha256(path))
 
 
 def compare(path: Path, expected: Sum) -> None:
-    """See that a file is as it was written.
+    """Check that a file is unchanged since it was written.
 
     Raises:
-        Damaged: It is not.
-        OSError: It cannot be read, which is no damage to it.
+        Damaged: The file was changed.
+        OSError: The file cannot be read for a reason other than damage.
     """
     if not is_file(path):
         raise Damaged(f"{path}: expected a file of {expected.bytes} bytes, got something else")
@@ -69,22 +69,22 @@ def compare(path: Path, expected: Sum) -> None:
 
 
 def is_damage(error: OSError) -> bool:
-    """Whether what cannot be read is lost; not where this process may not, or has not the means to."""
+    """Whether a read error means that the file is lost. Missing permissions or resources do not mean that."""
     return isinstance(error, NoFile) or error.errno in (errno.EIO, errno.ELOOP, errno.ENXIO, errno.EISDIR)
 
 
 def is_file(path: Path) -> bool:
-    """Whether it is a regular file, and no link to one."""
+    """Whether ``path`` is a regular file and not a link."""
     return S_ISREG(path.lstat().st_mode)
 
 
 def is_directory(path: Path) -> bool:
-    """Whether it is a directory, and no link to one."""
+    """Whether ``path`` is a directory and not a link."""
     return S_ISDIR(path.lstat().st_mode)
 
 
 def content(files: Path) -> Iterator[Path]:
-    """Every file and directory under ``files`` that is no scratch, in a fixed order."""
+    """Yield every file and directory under ``files`` except scratch, in a fixed order."""
     for folder, folders, names in os.walk(files, onerror=_raise):
         folders[:] = sorted(each for each in folders if not is_scratch(Path(folder, each), files))
         paths = (Path(folder, each) for each in sorted([*folders, *names]))
@@ -96,16 +96,16 @@ def _raise(error: OSError) -> NoReturn:
 
 
 def is_scratch(path: Path, files: Path) -> bool:
-    """Whether ``path``, below ``files``, is of no use once the stage is done."""
+    """Whether ``path``, below ``files``, is useless once the stage is complete."""
     return path.name.startswith(".") or path == files / SCRATCH
 
 
 def look(path: Path) -> Look:
-    """How a file looks now."""
+    """Return the current state of a file."""
     stat = path.lstat()
     return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
 def is_settled(found: Look) -> bool:
-    """Whether a later change of a file would show in how it looks: not where it was changed just now."""
+    """Whether a later change of the file would change its state. This is not certain for a very recent file."""
     return time.time_ns() - found[1] > _TICK

@@ -1,10 +1,10 @@
-"""Drafts: what a stage has written so far, and what it took; and what is left of damaged entries.
+"""Drafts: the unfinished results of stages and the time spent on them. Also describes damaged entries.
 
 ::
 
     DRAFT/
-      draft.json      {"kind", "what", "seconds": of the attempts that are over, "since": when the present one began}
-      sums.json       {"files": {path: {"bytes", "sha256"}}, "digest"}, of the content as it was written
+      draft.json      {"kind", "what", "seconds": of past attempts, "since": start of the current attempt}
+      sums.json       {"files": {path: {"bytes", "sha256"}}, "digest"}, computed when the content was written
       files/          the content
 """
 
@@ -30,19 +30,20 @@ from srframework.store.content import Damaged, Look, Sum
 NAME = "draft.json"
 SUMS = "sums.json"
 POINTS = "points"
-"""A directory in a draft whose directories are good or bad each by itself."""
+"""A directory in a draft. Damage to one of its subdirectories does not affect the others."""
 
 
 class Sums:
-    """Of all that is written into a draft, size and SHA-256: taken as it is written, kept beside the files.
+    """Size and SHA-256 of every file of a draft, computed when the file is written and stored beside the files.
 
-    What a process that was killed left there counts only as far as it still is what that process wrote: a
-    damaged file goes, with all that it belongs to, and so does whatever is unknown.
+    Files of a killed process are reused only if they are unchanged. A damaged file is removed together with the
+    files that depend on it. Files without a checksum are removed too.
 
     Args:
         files: The directory of the content.
-        note: Told of what is damaged.
-        leave: Names of files that are written bit by bit, which :meth:`add` tells of at the end.
+        note: Receives a message about each damaged file.
+        leave: Names of files that are written in several steps and are not removed; :meth:`add` records them at the
+            end.
     """
 
     def __init__(self, files: Path, note: Callable[[str], None] = lambda _: None, leave: Collection[str] = ()) -> None:
@@ -54,13 +55,13 @@ class Sums:
             try:
                 self._see(name, files / name)
                 content.compare(files / name, expected)
-            except (FileNotFoundError, NotADirectoryError):  # the process died before it had its name
+            except (FileNotFoundError, NotADirectoryError):  # the process was killed before the file was renamed
                 kept.pop(name, None)
             except Damaged as damage:
-                note(f"draft {damage}; it is removed, and computed again")
+                note(f"draft {damage}; the file is removed and computed again")
                 kept.pop(name, None)
-        whole = {_unit(name) for name in self._sums} - {_unit(name) for name in self._sums.keys() - kept.keys()}
-        self._sums = {name: each for name, each in kept.items() if _unit(name) in whole}
+        complete = {_unit(name) for name in self._sums} - {_unit(name) for name in self._sums.keys() - kept.keys()}
+        self._sums = {name: each for name, each in kept.items() if _unit(name) in complete}
         self._clear()
         self._write()
 
@@ -68,22 +69,22 @@ class Sums:
         return iter(self._sums)
 
     def all(self) -> dict[str, Sum]:
-        """Path below the content's directory -> what was written there."""
+        """Return the checksum of each file, by its path relative to the content's directory."""
         return dict(self._sums)
 
     @property
     def seen(self) -> dict[str, Look]:
-        """How the files looked when their checksums were computed, by their path below the content's directory."""
+        """State of each file when its checksum was computed, by its path relative to the content's directory."""
         return dict(self._seen)
 
     def file(self, path: Path) -> AbstractContextManager[Path]:
-        """As :func:`srframework.files.atomic_file`; the file is known from then on."""
+        """Write a file as :func:`srframework.files.atomic_file` does, and record its checksum."""
         path.parent.mkdir(parents=True, exist_ok=True)
         return atomic_file(path, lambda temporary: self._know({path: temporary}))
 
     def directory(self, path: Path) -> AbstractContextManager[Path]:
-        """As :func:`srframework.files.atomic_directory`, in the place of an older one; its files are known from then
-        on."""
+        """Replace a directory as :func:`srframework.files.atomic_directory` does, and record the checksums of its
+        files."""
         path.parent.mkdir(parents=True, exist_ok=True)
         remove(path)
 
@@ -94,7 +95,7 @@ class Sums:
         return atomic_directory(path, written)
 
     def add(self, path: Path, content: Sum) -> None:
-        """Know a file that was written in another way."""
+        """Record the checksum of a file that was written in another way."""
         self._sums[self._name(path)] = content
         self._write()
 
@@ -115,14 +116,14 @@ class Sums:
     def _read(self, note: Callable[[str], None]) -> dict[str, Sum]:
         path = self._files.parent / SUMS
         try:
-            said = read_json(path)
-            if said["digest"] != digest(said["files"]):
-                raise ValueError("its digest is another")
-            return {name: Sum(**each) for name, each in said["files"].items()}
+            stored = read_json(path)
+            if stored["digest"] != digest(stored["files"]):
+                raise ValueError("a wrong digest")
+            return {name: Sum(**each) for name, each in stored["files"].items()}
         except FileNotFoundError:
             return {}
         except (NoFile, ValueError, TypeError, KeyError, AttributeError) as error:
-            note(f"draft {path}: expected the checksums that were written, got {error}; all is computed again")
+            note(f"draft {path}: the checksums are damaged: {error}; all files are computed again")
             return {}
 
     def _write(self) -> None:
@@ -140,19 +141,19 @@ class Sums:
                 path.unlink()
         for folder, _, _ in os.walk(self._files, topdown=False):
             if Path(folder) != self._files and not content.is_scratch(Path(folder), self._files):
-                with contextlib.suppress(OSError):  # there is something in it
+                with contextlib.suppress(OSError):  # not empty
                     os.rmdir(folder)
 
 
 def emptied(files: Path) -> Sums:
-    """For what is computed from its beginning: whatever an earlier attempt left is removed."""
+    """Remove the files of earlier attempts, for a computation that cannot resume."""
     for left in files.iterdir():
         remove(left)
     return Sums(files)
 
 
 def _unit(name: str) -> tuple[str, ...]:
-    """The files that are useless without this one: those of its point, or of the model."""
+    """Return the path prefix of the files that are useless without this one: its point or the model."""
     parts = tuple(name.split("/"))
     return parts[:2] if parts[0] == POINTS else parts[:1]
 
@@ -161,20 +162,20 @@ _LAST = 253402300799.0
 """The end of the year 9999, in seconds since 1970."""
 
 _EVER = 1e11
-"""Seconds that nothing lasts, and that no clock shows."""
+"""Limit for plausible durations and times, in seconds."""
 
 
 @dataclass(frozen=True)
 class Remains:
-    """A draft, or what was set aside because it is damaged.
+    """A draft, or a damaged entry that was set aside.
 
     Attributes:
-        key: Of what it is, or was to be.
-        kind, what: As of an entry; empty where that cannot be told.
-        changed: When anything in it was last written.
-        seconds: What it took to compute so far.
+        key: Key of the entry.
+        kind, what: As for an entry; empty if unknown.
+        changed: Time of the last change of any file.
+        seconds: Seconds spent on computing it so far.
         path: Its directory.
-        bytes: Of its files.
+        bytes: Size of its files.
     """
 
     key: str
@@ -187,16 +188,16 @@ class Remains:
 
 
 def begin(draft: Path, kind: str, what: str) -> float:
-    """Make the draft, or take it up; what it took so far, in seconds."""
-    _put_right(draft)
+    """Create the draft or resume it; return the seconds spent so far."""
+    _remove_strange(draft)
     (draft / content.FILES).mkdir(parents=True, exist_ok=True)
     seconds = _spent(draft)
     write_json(draft / NAME, {"kind": kind, "what": what, "seconds": seconds, "since": time.time()})
     return seconds
 
 
-def _put_right(draft: Path) -> None:
-    """Remove what no process of ours puts into a draft: files in the place of directories, links, pipes, devices."""
+def _remove_strange(draft: Path) -> None:
+    """Remove everything that srframework never writes: files in place of directories, links, pipes and devices."""
     for path, kind in ((draft, S_ISDIR), (draft / content.FILES, S_ISDIR), (draft / NAME, S_ISREG)):
         with contextlib.suppress(FileNotFoundError):
             if not kind(path.lstat().st_mode):
@@ -211,36 +212,36 @@ def _put_right(draft: Path) -> None:
 
 
 def end(draft: Path, kind: str, what: str, seconds: float) -> None:
-    """Say what it took so far; the attempt is over."""
+    """Record the seconds spent so far, at the end of an attempt."""
     write_json(draft / NAME, {"kind": kind, "what": what, "seconds": seconds})
 
 
 def _spent(draft: Path) -> float:
-    """Seconds of all attempts; one that was killed lasted until it last wrote a file."""
-    said = _said(draft)
-    seconds = float(said.get("seconds", 0.0))
-    if "since" in said:
-        seconds += max(0.0, _changed(draft / content.FILES) - float(said["since"]))
+    """Return the seconds of all attempts; a killed attempt counts until its last change of a file."""
+    stored = _stored(draft)
+    seconds = float(stored.get("seconds", 0.0))
+    if "since" in stored:
+        seconds += max(0.0, _changed(draft / content.FILES) - float(stored["since"]))
     return seconds
 
 
-def _said(draft: Path) -> dict[str, Any]:
+def _stored(draft: Path) -> dict[str, Any]:
     try:
-        said = read_json(draft / NAME)
-        texts = {name: said[name] for name in ("kind", "what") if isinstance(said.get(name), str)}
-        numbers = {name: float(said[name]) for name in ("seconds", "since") if _is_number(said.get(name))}
+        stored = read_json(draft / NAME)
+        texts = {name: stored[name] for name in ("kind", "what") if isinstance(stored.get(name), str)}
+        numbers = {name: float(stored[name]) for name in ("seconds", "since") if _is_number(stored.get(name))}
         return {**texts, **numbers}
     except (OSError, ValueError, AttributeError):
         return {}
 
 
 def _is_number(value: Any) -> bool:
-    """Whether it may be a number of seconds."""
+    """Whether ``value`` is a plausible number of seconds."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _EVER
 
 
 def _changed(path: Path) -> float:
-    """When anything in a directory was last written, in seconds since 1970."""
+    """Return the time of the last change of any file in a directory, in seconds since 1970."""
     return max((stat.st_mtime for stat in _stats(path)), default=0.0)
 
 
@@ -252,17 +253,17 @@ def _stats(path: Path) -> Iterator[os.stat_result]:
 
 
 def remains(path: Path, key: str) -> Remains:
-    """What a directory is of which nothing need be whole."""
-    said = _said(path)
+    """Describe a draft or a damaged entry; its files may be missing or damaged."""
+    stored = _stored(path)
     with contextlib.suppress(Damaged):
         entry = manifest.read(path)
-        said = {"kind": entry.kind, "what": entry.what, "seconds": entry.seconds} if entry is not None else said
+        stored = {"kind": entry.kind, "what": entry.what, "seconds": entry.seconds} if entry is not None else stored
     return Remains(
         key=key,
-        kind=said.get("kind", ""),
-        what=said.get("what", ""),
+        kind=stored.get("kind", ""),
+        what=stored.get("what", ""),
         changed=datetime.fromtimestamp(max(0.0, min(_changed(path), _LAST)), UTC),
-        seconds=_spent(path) if "since" in said else float(said.get("seconds", 0.0)),
+        seconds=_spent(path) if "since" in stored else float(stored.get("seconds", 0.0)),
         path=path,
         bytes=sum(stat.st_size for stat in _stats(path) if not S_ISDIR(stat.st_mode)),
     )

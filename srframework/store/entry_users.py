@@ -1,4 +1,4 @@
-"""The runs that use an entry, or wait for it: a file for each, with the run's directory in it."""
+"""The runs that use an entry or wait for it; one file for each run contains the path of its directory."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from srframework.files import parse_json, read_text
 
 
 def users_place(root: Path, key: str) -> Path:
-    """Where a store keeps a file for each run that uses, or waits for, an entry: with the run's directory in it."""
+    """Return the directory with a file for each run that uses or waits for an entry."""
     return root / "users" / key[:2] / key
 
 
 def user_record(root: Path, key: str, run: str) -> Path:
-    """The file for one run directory."""
+    """Return the path of the file for one run directory."""
     return users_place(root, key) / hashlib.sha256(os.fsencode(run)).hexdigest()[:16]
 
 
 def users(root: Path, key: str) -> list[Path]:
-    """The directories of the runs that use an entry: still there, and run.json says so, or that the run goes on.
+    """Return the existing run directories whose run.json names the entry or is of an unfinished run.
 
-    A record that is damaged stands for itself: of which run it is cannot be told, so that one counts as there.
+    A damaged record does not tell its run. The record itself is returned instead, so that the entry counts as used.
     """
     found = []
     for record in users_place(root, key).glob("[!.]*"):
@@ -48,6 +48,6 @@ def _refers(run: Path, key: str) -> bool:
     except (FileNotFoundError, NotADirectoryError, NoFile):
         return False
     except OSError:
-        return True  # of somebody else: rather keep too much
+        return True  # perhaps another user's directory; rather keep too much
     except (ValueError, AttributeError, TypeError):
         return False

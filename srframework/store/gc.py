@@ -1,4 +1,4 @@
-"""Garbage collection: what no run needs is removed from the store, by its age or by the size of the store."""
+"""Garbage collection: remove results that no run needs, by their age or by the size of the store."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Item:
 
     Attributes:
         state: entry, draft, damaged or foreign.
-        key, kind, what: Of what it is, or was to be.
-        since: When it was whole, or was last written to.
-        bytes: Of its files.
+        key, kind, what: As for an entry.
+        since: Time when it was completed or last changed.
+        bytes: Size of its files.
         path: Its directory.
-        why: Why it was removed, or who needs it.
-        runs: The directories of the runs that need it.
+        why: Reason for its removal, or what needs it.
+        runs: Directories of the runs that need it.
     """
 
     state: str
@@ -41,11 +41,12 @@ class Item:
 
 @dataclass(frozen=True)
 class Collected:
-    """What was removed, and what would have been, were it not in use.
+    """Result of a garbage collection.
 
     Attributes:
-        removed, kept: Oldest first.
-        bytes: Of all that is left.
+        removed: Removed items, oldest first.
+        kept: Items that are old enough or too large to keep, but in use; oldest first.
+        bytes: Size of all remaining items.
     """
 
     removed: list[Item]
@@ -56,16 +57,15 @@ class Collected:
 def collect_garbage(
     store: Store, older_than: float | None = None, max_bytes: int | None = None, dry_run: bool = False
 ) -> Collected:
-    """Remove what is older than that, then the oldest until all fits.
+    """Remove old items, then the oldest of the others until the store is small enough.
 
-    An entry that an existing run refers to stays, as does a draft that one waits for, and whatever a process
-    works on.
+    Items in use stay: entries of existing runs, drafts that a run waits for, and items that a process is computing.
 
     Args:
         store: The store.
-        older_than: Age in seconds of the youngest to go; None: none goes for its age.
-        max_bytes: Size of all, drafts and damaged ones included, to get down to; None: none goes for it.
-        dry_run: Remove nothing; say what would be.
+        older_than: Remove items older than this, in seconds; None: remove none for its age.
+        max_bytes: Remove items until all, including drafts and damaged entries, fit in this size; None: no limit.
+        dry_run: Only report what would be removed.
 
     Raises:
         StoreError: The store cannot be written.
@@ -106,14 +106,15 @@ def _remains(state: str, some: Remains) -> Item:
 
 
 def _remove(store: Store, item: Item, dry_run: bool) -> Item | None:
-    """Remove it, unless it is needed; then, the same with who needs it."""
+    """Remove an item and return None; if it is in use, return it with the reason."""
     with store.writing(), store.lock(item.key, touch=not dry_run) as free:
         if not free:
-            return replace(item, why="another process works on it")
+            return replace(item, why="another process is computing it")
         if item.state != "damaged" and (found := entry_users.users(store.root, item.key)):
             return replace(item, why=f"used by {', '.join(map(str, found))}", runs=tuple(found))
         if not dry_run and item.path.exists():
-            gone = item.path.with_name(f"{item.path.name}.gone")  # renamed first: never half an entry in its place
+            # Renamed first, so that no incomplete entry stays in place.
+            gone = item.path.with_name(f"{item.path.name}.gone")
             shutil.rmtree(gone, ignore_errors=True)
             os.rename(item.path, gone)
             shutil.rmtree(gone)
@@ -123,7 +124,7 @@ def _remove(store: Store, item: Item, dry_run: bool) -> Item | None:
 
 
 def _sweep(store: Store) -> None:
-    """Finish what a process was about when it died: a removal, or putting a new entry in the place of an old one."""
+    """Finish the removals and replacements of entries that killed processes had begun."""
     with store.writing():
         for pattern in ("entries/*/*.gone", "work/*.gone", "damaged/*.gone"):
             for path in store.root.glob(pattern):

@@ -1,4 +1,4 @@
-"""An entry of the store: what it is, and the checksums by which damage to it is known.
+"""Entries of the store: their manifests, with checksums that reveal damage.
 
 ::
 
@@ -8,7 +8,7 @@
       files/          the content
 
 ``digest`` is the SHA-256 of the rest of the manifest, as JSON with sorted keys and no spaces. A manifest with
-``"format"`` in it is of another layout than this one, which says none: it is nobody's here, and is left alone.
+``"format"`` is of another version of srframework, since this version writes no format. Such an entry is ignored.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ NAME = "manifest.json"
 
 @dataclass(frozen=True)
 class Entry:
-    """A whole result in the store.
+    """A complete result in the store.
 
     Attributes:
-        key: SHA-256 of what determines it, in hexadecimal.
+        key: SHA-256 of ``identity``, in hexadecimal.
         kind: trained, measured, taught.
-        what: What a person calls it.
-        created: When it was whole.
-        seconds: What it took to compute.
-        identity: What the key was made of.
+        what: Name for messages.
+        created: Time when it was completed.
+        seconds: Seconds spent on computing it.
+        identity: Everything that determines the result.
         path: The directory with the manifest.
-        bytes: Of the content.
-        about: The recipe and stage that it was first computed for; for people only, and no part of the key.
+        bytes: Size of the content.
+        about: The recipe and stage for which it was first computed; for people, not part of the key.
     """
 
     key: str
@@ -72,7 +72,7 @@ class Entry:
         return self.path / FILES
 
     def users(self) -> list[Path]:
-        """The directories of the runs that use it; see :func:`users`."""
+        """Return the directories of the runs that use the entry; see :func:`users`."""
         return users(self.path.parents[2], self.key)
 
 
@@ -86,20 +86,20 @@ def write(
     sums: Mapping[str, Sum] | None = None,
     about: Mapping[str, str] | None = None,
 ) -> None:
-    """Bring the content of ``place`` to the disk, then write its manifest; scratch is left out.
+    """Flush the content of ``place`` to the disk, then write its manifest, without scratch files.
 
     Args:
         place: The entry's directory.
-        key: Of the entry, as the next four.
-        kind: See :class:`Entry`.
-        what: What a person calls it.
-        seconds: What it took.
-        identity: What the key was made of.
-        sums: Of every file of it, as it was written; None where that was not kept: of what is there now.
+        key: See :class:`Entry`, as for the next four.
+        kind: trained, measured, taught.
+        what: Name for messages.
+        seconds: Seconds spent on computing it.
+        identity: Everything that determines the result.
+        sums: Checksum of every file, computed when it was written; None: compute them now.
         about: See :class:`Entry`.
 
     Raises:
-        ValueError: There is something that is neither a file nor a directory, and nobody says what was written.
+        ValueError: ``sums`` is None, and the content has something that is neither a file nor a directory.
     """
     files = {}
     for path in content(place / FILES):
@@ -127,10 +127,10 @@ def write(
 
 
 def read(place: Path) -> Entry | None:
-    """The entry by its manifest, its content unseen; None where there is no manifest, or one of another format.
+    """Read an entry from its manifest, without a check of its content; None for no manifest or another format.
 
     Raises:
-        Damaged: The manifest is not what was written.
+        Damaged: The manifest was changed after it was written.
     """
     manifest = _manifest(place)
     if manifest is None or is_foreign(manifest):
@@ -148,16 +148,16 @@ def read(place: Path) -> Entry | None:
             about={name: _text(value) for name, value in manifest.get("about", {}).items()},
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise Damaged(f"{place / NAME}: expected the manifest of an entry, got another JSON object") from error
+        raise Damaged(f"{place / NAME}: expected an entry's manifest, got another JSON object") from error
 
 
 def is_foreign(manifest: Mapping[str, Any]) -> bool:
-    """Whether a manifest is of another format than this one."""
+    """Whether a manifest is of another version of srframework."""
     return "format" in manifest
 
 
 def foreign(place: Path) -> bool:
-    """Whether a directory has a manifest of another format."""
+    """Whether a directory has a manifest of another version of srframework."""
     with contextlib.suppress(Damaged):
         return (manifest := _manifest(place)) is not None and is_foreign(manifest)
     return False
@@ -199,34 +199,34 @@ def _manifest(place: Path) -> dict[str, Any] | None:
         raise Damaged(f"{path}: expected UTF-8, got {error.reason}") from error
     except OSError as error:
         if is_damage(error):
-            raise Damaged(f"{path}: expected a manifest, which cannot be read: {error.strerror}") from error
+            raise Damaged(f"{path}: the manifest cannot be read: {error.strerror}") from error
         raise
     try:
         manifest = parse_json(text)
-        said = manifest.pop("digest")
+        stored = manifest.pop("digest")
         found = digest(manifest)
     except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
-        raise Damaged(f"{path}: expected a JSON object with a digest, got {len(text)} characters without") from error
-    if said != found:
-        raise Damaged(f"{path}: expected a content of SHA-256 {str(said)[:12]}, got {found[:12]}")
+        raise Damaged(f"{path}: expected a JSON object with a digest, got {len(text)} other characters") from error
+    if stored != found:
+        raise Damaged(f"{path}: expected content of SHA-256 {str(stored)[:12]}, got {found[:12]}")
     return dict(manifest)
 
 
 _checked: dict[Path, tuple[object, ...]] = {}
-"""What this process found whole, and how the files looked; it need not read them again while they look so."""
+"""Entries that this process found intact, with the state of their files. Unchanged files are not read again."""
 
 
 def check(place: Path, key: str, again: bool = False, seen: Mapping[str, Look] | None = None) -> Entry | None:
-    """The entry, its content seen to be as it was written; None where there is no manifest.
+    """Read an entry and check its content; None for no manifest.
 
     Args:
         place: The entry's directory.
-        key: Whose entry it is to be.
-        again: Read the files even if this process did so before.
-        seen: How files looked when this process computed their checksums; those that still look so are not read.
+        key: The expected key.
+        again: Read all files, even if this process read them before.
+        seen: State of files when this process computed their checksums; unchanged ones are not read again.
 
     Raises:
-        Damaged: It is not.
+        Damaged: The manifest or a file was changed, or belongs to another key.
     """
     entry = read(place)
     if entry is None:
@@ -248,7 +248,7 @@ def check(place: Path, key: str, again: bool = False, seen: Mapping[str, Look] |
 
 
 def moved(place: Path, target: Path) -> None:
-    """What this process found whole has another name now."""
+    """Record that an intact entry was renamed."""
     if (looks := _checked.pop(place.absolute(), None)) is not None:
         _checked[target.absolute()] = looks
 
@@ -264,4 +264,4 @@ def _compare(entry: Entry, seen: Mapping[str, Look]) -> None:
         if seen.get(name) != look(found[name]):
             compare(found[name], file)
     if extra := sorted(found.keys() - expected.keys()):
-        raise Damaged(f"{found[extra[0]]}: expected no such file, got one")
+        raise Damaged(f"{found[extra[0]]}: unexpected file")

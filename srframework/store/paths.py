@@ -1,4 +1,4 @@
-"""Where everything is in a store, and what is there."""
+"""Paths in a store, and lists of its entries, drafts and damaged entries."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _KEY = re.compile("[0-9a-z]{4,128}")
 
 
 class StorePaths:
-    """A store as it is found; :class:`srframework.store.store.Store` computes into it.
+    """The content of a store; :class:`srframework.store.store.Store` adds results to it.
 
     Args:
-        root: The directory.
-        note: Given sentences for the user: of damage, of waiting.
+        root: The directory of the store.
+        note: Receives messages for the user, about damage and waiting.
     """
 
     def __init__(self, root: Path, note: Callable[[str], None] = lambda _: None) -> None:
@@ -29,7 +29,10 @@ class StorePaths:
         self.note = note
 
     def entries(self) -> Iterator[Entry]:
-        """Every entry, by key; their content is not read. What has a damaged manifest is left out, and said."""
+        """Yield all entries in order of their keys, without a check of their content.
+
+        Entries with a damaged manifest are reported and left out.
+        """
         for key, place in self.places():
             try:
                 entry = manifest.read(place)
@@ -40,33 +43,33 @@ class StorePaths:
                 yield entry
 
     def foreign(self) -> Iterator[Remains]:
-        """What other versions of srframework keep among the entries in another format, by key; left alone."""
+        """Yield the entries of other versions of srframework, in order of their keys."""
         for key, place in self.places():
             if manifest.foreign(place):
                 yield drafts.remains(place, key)
 
     def drafts(self) -> Iterator[Remains]:
-        """What was begun and is not whole, by key; perhaps in the hands of a process that works on it."""
+        """Yield the drafts in order of their keys; a process may be writing to them."""
         for path in self._directories("work"):
             yield drafts.remains(path, path.name)
 
     def damaged(self) -> Iterator[Remains]:
-        """What was set aside, by key, then by time."""
+        """Yield the damaged entries that were set aside, by key, then by time."""
         for path in self._directories("damaged"):
             yield drafts.remains(path, path.name.split("-")[0])
 
     def place(self, key: str) -> Path:
-        """Where the entry is, or would be."""
+        """Return the directory of an entry, which may not exist."""
         if not _KEY.fullmatch(key):
             raise ValueError(f"expected a key in hexadecimal, got {key!r}")
         return self.root / "entries" / key[:2] / key
 
     def draft(self, key: str) -> Path:
-        """What ``compute`` is given while the entry is computed, for processes that compute it together."""
+        """Return the directory that ``compute`` writes to, for processes that compute an entry together."""
         return self.root / "work" / key / FILES
 
     def places(self) -> Iterator[tuple[str, Path]]:
-        """Key and directory of whatever is among the entries, by key."""
+        """Yield key and directory of all entries, damaged and foreign ones included, in order of their keys."""
         for shelf in self._directories("entries"):
             for path in _directories(shelf):
                 if _KEY.fullmatch(path.name):
@@ -74,7 +77,7 @@ class StorePaths:
 
     @contextmanager
     def lock(self, key: str, touch: bool = True) -> Iterator[bool]:
-        """Hold the lock of a key; whether it was free. ``touch``: make its file where there is none."""
+        """Try to lock a key; yields whether it was free. ``touch``: create a missing lock file."""
         from filelock import FileLock, Timeout
 
         path = self.root / "locks" / f"{key}.lock"
@@ -94,7 +97,7 @@ class StorePaths:
             lock.release()
 
     def writing(self) -> AbstractContextManager[None]:
-        """What the disk refuses in the block is a :class:`StoreError`."""
+        """Turn errors of the disk in the block into :class:`StoreError`."""
         return self._sentences()
 
     @contextmanager
@@ -119,7 +122,7 @@ class StorePaths:
 
 
 def _directories(path: Path) -> list[Path]:
-    """The directories in one, by name; not those in the middle of something, which have a dot in their names."""
+    """Return the directories in one, by name; a dot in the name marks an unfinished operation and is left out."""
     try:
         return sorted(each for each in path.iterdir() if "." not in each.name and each.is_dir())
     except FileNotFoundError:

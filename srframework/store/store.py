@@ -1,16 +1,16 @@
-"""The stage store: a result is kept under the hash of what determines it, and is computed once.
+"""The stage store: computes each result once and keeps it under the hash of its inputs.
 
 ::
 
     STORE/
-      entries/<key[:2]>/<key>/   whole results; see manifest.py
-      users/<key[:2]>/<key>/     a file for each run that uses it, or waits for it: the run's directory
-      work/<key>/                a draft: what was written so far; a killed process's is gone on with
-      locks/<key>.lock           held while the result is computed; free again when its holder dies
-      damaged/<key>-<time>/      what was not as it had been written
+      entries/<key[:2]>/<key>/   complete results; see manifest.py
+      users/<key[:2]>/<key>/     a file for each run that uses or waits for the entry: path of the run directory
+      work/<key>/                an unfinished result; the next process resumes it
+      locks/<key>.lock           locked while the result is computed; unlocked when the process ends
+      damaged/<key>-<time>/      an entry that was damaged
 
-A draft has no manifest until it is complete; then it is renamed into ``entries/``. Where it replaces an
-entry, that one is ``<key>.old`` for the moment between two renames, and is put back should the process die there.
+A draft gets its manifest when it is complete; then it is renamed into ``entries/``. An entry that it replaces is
+``<key>.old`` between two renames. If the process is killed between them, the next one restores the old entry.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ from srframework.store.manifest import Entry
 from srframework.store.paths import StorePaths
 
 _ATTEMPTS = 3
-"""How often a result is computed that is no longer what was written when it is complete."""
+"""Attempts to compute a result that is damaged as soon as it is complete."""
 
 
 class Store(StorePaths):
     """The stage store in one directory.
 
     Args:
-        root: The directory; made when there is something to write.
-        note: Given sentences for the user: of damage, of waiting.
+        root: The directory of the store; created by the first write.
+        note: Receives messages for the user, about damage and waiting.
     """
 
     def get(self, key: str) -> Entry | None:
-        """The entry, seen to be whole; None where there is none.
+        """Return an intact entry, or None.
 
-        A damaged one is set aside, and the user told. The files are read once per process, unless
-        they look otherwise by then (size, time, inode).
+        A damaged entry is reported and set aside. The files are read once per process, and again if their size,
+        modification time or inode changed.
 
         Raises:
             StoreError: The store cannot be read.
@@ -59,18 +59,20 @@ class Store(StorePaths):
             try:
                 found = manifest.check(self.place(key), key)
                 if _old(self.place(key)).exists():
-                    self._put_right(key)
+                    self._try_recover(key)
                 return found
             except Damaged as damage:
-                said = damage
+                found_damage = damage
             try:
                 with self.lock(key) as free:
-                    # Without the lock it may be in the hands of somebody who just computes or removes it.
+                    # Without the lock, another process may be computing or removing it.
                     return self._checked(key) if free else None
             except OSError as error:
                 if error.errno not in SYSTEM_ERRORS:
                     raise
-            self.note(f"store {self.root}: {said}; it is not used, and stays because the store cannot be written")
+            self.note(
+                f"store {self.root}: {found_damage}; it is not used, but stays because the store cannot be written"
+            )
             return None
 
     def get_or_compute(
@@ -84,25 +86,24 @@ class Store(StorePaths):
         users: Sequence[Path] = (),
         about: Mapping[str, str] | None = None,
     ) -> tuple[Entry, bool]:
-        """The entry, and whether it was there already; computed where it was not, by one process at a time.
+        """Return an entry and whether it existed; compute a missing entry, in one process at a time.
 
         Args:
-            key: SHA-256 of what determines the result, in hexadecimal.
+            key: SHA-256 of ``identity``, in hexadecimal.
             kind: trained, measured, taught.
-            what: What a person calls it.
-            identity: What the key was made of; JSON.
-            compute: Writes the result into the directory that it is given. What a killed process left is
-                there; files whose names begin with a dot, and all in ``checkpoints/``, are removed at the end.
-                Where it gives a :class:`srframework.store.drafts.Sums`, what is kept is what that says was written;
-                where it gives anything else, what is there at the end.
-            enough: Whether an entry's files hold what is wanted. One that does not is computed again,
-                and stays until the new one takes its place.
-            users: The directories of the runs that ask for it; from here on it stays for them.
-            about: The recipe and stage that ask for it, for people.
+            what: Name for messages.
+            identity: Everything that determines the result; JSON.
+            compute: Writes the result into the given directory, which may contain files of a killed process.
+                Afterwards ``checkpoints/`` and files whose names begin with a dot are removed. If it returns
+                :class:`srframework.store.drafts.Sums`, the entry has the files and checksums recorded there;
+                otherwise it has all files in the directory.
+            enough: Whether the files of an existing entry suffice. If not, the entry is computed again, and stays
+                until the new one replaces it.
+            users: The directories of the runs that need the entry; it stays as long as they use it.
+            about: The recipe and stage of the call, for people.
 
         Raises:
-            StoreError: The store cannot be written, or does not keep what is written. What was computed stays, and
-                is gone on with.
+            StoreError: The store cannot be written, or damages files. The draft stays, and the next call resumes it.
         """
         try:
             lock = self._acquired(key, what)
@@ -110,7 +111,7 @@ class Store(StorePaths):
             if error.errno not in SYSTEM_ERRORS:
                 raise
             if (entry := self.get(key)) is not None and enough(entry.files):
-                return entry, True  # of a store that cannot be written, where nobody removes anything either
+                return entry, True  # needs no lock: nobody can remove it from a read-only store
             raise self._sentence(error, failed_operation(error, "written")) from error
         with lock:
             with self._sentences():
@@ -122,18 +123,18 @@ class Store(StorePaths):
                 return entry, True
             if manifest.foreign(self.place(key)):
                 raise StoreError(
-                    f"store {self.root}: {self.place(key)} is of another version of srframework, and is left alone; "
+                    f"store {self.root}: {self.place(key)} is of another version of srframework and stays unchanged; "
                     "choose another store with --store or $SRFRAMEWORK_STORE"
                 )
             for _ in range(_ATTEMPTS):
                 try:
                     return self._computed(key, kind, what, identity, compute, about), False
                 except Damaged as damage:
-                    said = damage
-                    self.note(f"store {self.root}: {said}; it is computed again")
+                    found_damage = damage
+                    self.note(f"store {self.root}: {damage}; the result is computed again")
             raise StoreError(
-                f"store {self.root}: {said}; {what} was computed {_ATTEMPTS} times, and each time what is read is not "
-                "what was written: the disk or the memory may be faulty; choose another store with --store"
+                f"store {self.root}: {found_damage}; {what} was computed {_ATTEMPTS} times, and its files were damaged "
+                "each time: the disk or the memory may be faulty; choose another store with --store"
             )
 
     def _computed(
@@ -145,10 +146,10 @@ class Store(StorePaths):
         compute: Callable[[Path], object],
         about: Mapping[str, str] | None,
     ) -> Entry:
-        """A new entry; the caller holds the lock.
+        """Compute a new entry; the caller has the lock.
 
         Raises:
-            Damaged: What was written is no longer what it was; nothing of that is an entry.
+            Damaged: A file was changed after it was written; no entry is made.
         """
         draft, place = self.root / "work" / key, self.place(key)
         with self._sentences():
@@ -178,8 +179,10 @@ class Store(StorePaths):
             return done
 
     def use(self, key: str, run: Path) -> None:
-        """Record that a run directory uses an entry, or waits for it, as far as the store can be written; the caller
-        holds the lock of the key."""
+        """Record that a run directory uses or waits for an entry; the caller has the lock.
+
+        A store that cannot be written is left as it is.
+        """
         path = str(run.resolve())
         record = user_record(self.root, key, path)
         with contextlib.suppress(OSError, UnicodeError):
@@ -188,14 +191,14 @@ class Store(StorePaths):
             write_text(record, path + "\n")
 
     def set_aside(self, key: str, damage: Damaged) -> None:
-        """Move a damaged entry out of the way, and say so; the caller holds its lock."""
+        """Move a damaged entry to ``damaged/`` and report it; the caller has the lock."""
         place = self._damaged(key)
         os.rename(self.place(key), place)
         sync(place.parent)
-        self.note(f"store {self.root}: {damage}; it is set aside as {place}, and is computed again where it is needed")
+        self.note(f"store {self.root}: {damage}; it is set aside as {place} and is computed again when needed")
 
     def _acquired(self, key: str, what: str) -> AbstractContextManager[object]:
-        """The lock of a key, once no other process has it."""
+        """Lock a key; wait until no other process has the lock."""
         from filelock import FileLock, Timeout
 
         path = self.root / "locks" / f"{key}.lock"
@@ -207,14 +210,14 @@ class Store(StorePaths):
             self.note(f"waiting for another process that computes {what}")
             return lock.acquire()
 
-    def _put_right(self, key: str) -> None:
-        """Finish what a process was about when it died, unless one is about it now, or the store cannot be written."""
+    def _try_recover(self, key: str) -> None:
+        """Call :meth:`recover`, unless another process has the lock or the store cannot be written."""
         with contextlib.suppress(OSError, StoreError), self.lock(key) as free:
             if free:
                 self.recover(key)
 
     def _checked(self, key: str) -> Entry | None:
-        """As :meth:`get`; the caller holds the lock."""
+        """Return an intact entry or None, as :meth:`get` does; the caller has the lock."""
         try:
             with self._sentences("read"):
                 return manifest.check(self.place(key), key)
@@ -223,7 +226,7 @@ class Store(StorePaths):
             return None
 
     def recover(self, key: str) -> None:
-        """Finish what a process was about when it died; the caller holds the lock."""
+        """Finish what a killed process had begun: replace an entry, or install a draft. The caller has the lock."""
         place, draft = self.place(key), self.root / "work" / key
         old = _old(place)
         if old.exists():
@@ -239,13 +242,13 @@ class Store(StorePaths):
             aside = self._damaged(key)
             os.rename(draft, aside)
             sync(aside.parent)
-            self.note(f"store {self.root}: {damage}; it is set aside as {aside}, and is computed again")
+            self.note(f"store {self.root}: {damage}; it is set aside as {aside} and is computed again")
             return
         if complete:
             self._install(key)
 
     def _install(self, key: str) -> None:
-        """Make a complete draft the entry, in the place of an older one; at every moment one of them is whole."""
+        """Turn a complete draft into the entry; an older entry stays complete until the new one replaces it."""
         place, draft = self.place(key), self.root / "work" / key
         files = draft / FILES
         for folder, folders, names in os.walk(files):
@@ -268,7 +271,7 @@ class Store(StorePaths):
             shutil.rmtree(old)
 
     def _damaged(self, key: str) -> Path:
-        """A new place for what is damaged."""
+        """Return a new path in ``damaged/``."""
         parent = self.root / "damaged"
         parent.mkdir(parents=True, exist_ok=True)
         return parent / f"{key}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
@@ -293,7 +296,7 @@ class Store(StorePaths):
 
 
 def _tidy(folder: Path) -> None:
-    """Remove the files in it that a process that was killed had not brought to their names."""
+    """Remove the temporary files of killed processes."""
     for left in folder.glob(".*"):
         remove(left)
 

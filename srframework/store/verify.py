@@ -1,4 +1,4 @@
-"""Every file of the store read once more; what is damaged is set aside."""
+"""Check every file of the store, and set damaged entries aside."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from srframework.store.store import Store
 
 @dataclass(frozen=True)
 class Checked:
-    """What a reading of all files found.
+    """Result of checking all files.
 
     Attributes:
-        whole: The entries that are as they were written.
-        damaged: Key and sentence of each that was not, and is set aside where the store can be written.
+        intact: The entries without damage.
+        damaged: Key and message of each damaged entry; they are set aside if the store can be written.
     """
 
-    whole: list[Entry] = field(default_factory=list)
+    intact: list[Entry] = field(default_factory=list)
     damaged: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -38,5 +38,5 @@ def verify(store: Store) -> Checked:
             store.get(key)
             continue
         if entry is not None:
-            found.whole.append(entry)
+            found.intact.append(entry)
     return found

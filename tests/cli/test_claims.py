@@ -328,7 +328,7 @@ def test_a_seed_that_is_too_large_is_refused_as_the_recipe_does(call):
     [
         ("full", "expected a new or an empty directory, got one that is not empty"),
         ("full/file", "expected a directory, got a file"),
-        ("full/file/x", "the directory cannot be made: Not a directory"),
+        ("full/file/x", "the directory cannot be created: Not a directory"),
     ],
 )
 def test_the_directory_is_new_or_empty(perform, home, out, message):

@@ -186,7 +186,7 @@ def test_what_gc_kept_is_summed_up_and_each_is_in_the_json(perform, home):
     assert {item["key"]: (item["runs"], item["why"]) for item in said["kept"]} == {
         KEY: ([str(run) for run in runs], f"used by {runs[0]}, {runs[1]}"),
         OTHER: ([str(runs[1])], f"used by {runs[1]}"),
-        draft: ([], "another process works on it"),
+        draft: ([], "another process is computing it"),
     }
 
 

@@ -213,7 +213,7 @@ def test_a_bias_model_that_knows_nothing_of_ood_training_examples_is_told_before
     done = perform("run", "recipe.toml", *bias, cwd=taught.home)
     assert (done.code, done.out) == (1, "")
     assert (
-        "error: bias: 'bias-file' has no predictions for the split 'ood_train', which a stage trains on\n" in done.err
+        "error: bias: 'bias-file' has no predictions for the split 'ood_train', but a stage trains on it\n" in done.err
     )
     assert not (taught.home / "unknown" / "stages").exists()
     assert json.loads((taught.home / "unknown" / "run.json").read_text())["state"] == "failed"

@@ -186,7 +186,9 @@ def test_to_train_on_a_split_of_which_nothing_is_known_is_refused(fit):
     assert bias.log_probs(TRAIN).shape == (4, 3)
     with pytest.raises(DataError) as refused:
         bias.log_probs(split("ood_train", [0]))
-    assert str(refused.value) == ("bias: 'known' has no predictions for the split 'ood_train', which a stage trains on")
+    assert str(refused.value) == (
+        "bias: 'known' has no predictions for the split 'ood_train', but a stage trains on it"
+    )
 
 
 @pytest.mark.parametrize(

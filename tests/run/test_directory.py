@@ -72,7 +72,7 @@ def test_a_directory_that_cannot_be_made_is_refused_with_the_reason(tmp_path, re
     def begin() -> None:
         RunDirectory(tmp_path / name, recipe).begin({})
 
-    with pytest.raises(UsageError, match=f"--out .*: the directory cannot be (made|read): {reason}"):
+    with pytest.raises(UsageError, match=f"--out .*: the directory cannot be (created|read): {reason}"):
         begin()
 
 

@@ -250,7 +250,7 @@ def _run(recipe, home):
 
     def obtain(results, stage, kind, identity, compute, *rest, **named):
         entry, was_there = own(results, stage, kind, identity, compute, *rest, **named)
-        found[stage.name, kind, named.get("said", "")] = entry.key, bits(entry.files)
+        found[stage.name, kind, named.get("record_as", "")] = entry.key, bits(entry.files)
         return entry, was_there
 
     with mock.patch.object(StageResults, "get_or_compute", obtain):

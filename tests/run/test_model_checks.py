@@ -110,7 +110,7 @@ def test_logits_that_are_not_finite_are_refused():
 def test_another_number_of_logits_is_refused():
     network = testing.network()
     network.model.classifier = torch.nn.Linear(8, 2)
-    assert "expected 3 logits an example, got 3 × 2 for 3 examples" in tried(network)
+    assert "expected 3 logits per example, got 3 × 2 for 3 examples" in tried(network)
 
 
 @pytest.mark.parametrize("error", [IndexError("index out of range"), ZeroDivisionError("0"), ValueError("a\nb")])

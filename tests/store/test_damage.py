@@ -50,11 +50,11 @@ def _not_text(entry: Entry) -> None:
         (_truncate, r"files/model/weights: expected 11 bytes, got 3"),
         (flip, r"files/model/weights: expected SHA-256 [0-9a-f]{12}, got [0-9a-f]{12}"),
         (_remove, r"files/model/weights: expected a file of 11 bytes, got none"),
-        (_add, r"files/extra: expected no such file, got one"),
-        (_replace(""), r"manifest.json: expected a JSON object with a digest, got 0 characters without"),
-        (_replace("[]"), r"manifest.json: expected a JSON object with a digest, got 2 characters without"),
-        (_replace('{"digest": 1}'), r"manifest.json: expected a content of SHA-256 1, got [0-9a-f]{12}"),
-        (_rewrite, r"manifest.json: expected a content of SHA-256 [0-9a-f]{12}, got [0-9a-f]{12}"),
+        (_add, r"files/extra: unexpected file"),
+        (_replace(""), r"manifest.json: expected a JSON object with a digest, got 0 other characters"),
+        (_replace("[]"), r"manifest.json: expected a JSON object with a digest, got 2 other characters"),
+        (_replace('{"digest": 1}'), r"manifest.json: expected content of SHA-256 1, got [0-9a-f]{12}"),
+        (_rewrite, r"manifest.json: expected content of SHA-256 [0-9a-f]{12}, got [0-9a-f]{12}"),
         (_not_text, r"manifest.json: expected UTF-8, got invalid start byte"),
     ],
 )
@@ -69,7 +69,7 @@ def test_damage_is_found_set_aside_and_computed_again(store, notes, damage, said
     [aside] = store.damaged()
     assert aside.key == KEY
     [note] = notes
-    assert re.search(rf"{said}; it is set aside as {re.escape(str(aside.path))}, and is computed again", note)
+    assert re.search(rf"{said}; it is set aside as {re.escape(str(aside.path))} and is computed again", note)
     again, was_there = obtain(store)
     assert not was_there
     assert (again.files / "model" / "weights").read_text() == TEXT
@@ -136,7 +136,7 @@ def test_verify_reads_everything_again(store, notes):
     os.utime(entry.files / "result.json", ns=(stat.st_atime_ns, stat.st_mtime_ns))  # looks as before
     assert store.get(KEY) == entry
     checked = verify(store)
-    assert checked.whole == [other]
+    assert checked.intact == [other]
     [(key, sentence)] = checked.damaged
     assert key == KEY
     assert "result.json: expected SHA-256" in sentence

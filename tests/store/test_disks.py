@@ -95,7 +95,7 @@ def test_a_store_that_can_only_be_read_serves_what_it_has(small_disk, notes, tmp
     assert kept.users() == []
     assert notes == []
     assert store.get(OTHER) is None
-    assert "it is not used, and stays because the store cannot be written" in notes[0]
+    assert "it is not used, but stays because the store cannot be written" in notes[0]
     with pytest.raises(StoreError) as caught:
         obtain(store, OTHER)
     assert str(caught.value) == (

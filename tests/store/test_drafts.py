@@ -171,7 +171,7 @@ def test_what_changes_while_the_process_lives_is_computed_again(store, notes, fi
     assert there(entry.files) == ALL
     assert (entry.files / "model/weights").read_text() == "the weights of files"
     assert (verify(store).damaged, list(store.damaged()), list(store.drafts())) == ([], [], [])
-    assert "it is computed again" in notes[0]
+    assert "the result is computed again" in notes[0]
 
 
 def test_a_file_that_nobody_wrote_is_no_part_of_an_entry(store, notes):
@@ -187,7 +187,7 @@ def test_a_file_that_nobody_wrote_is_no_part_of_an_entry(store, notes):
 
     entry, _ = store.get_or_compute(KEY, "trained", "SRNet", {}, compute)
     assert there(entry.files) == ALL
-    assert "expected no such file, got one" in notes[0]
+    assert "unexpected file" in notes[0]
 
 
 def test_a_disk_that_never_keeps_what_is_written_is_a_sentence_and_no_entry(store):
@@ -252,7 +252,7 @@ def test_an_entry_of_another_format_is_left_alone(store, notes, format_):
     assert list(store.entries()) == []
     assert verify(store).damaged == []
     assert [each.key for each in store.foreign()] == [KEY]
-    with pytest.raises(StoreError, match="of another version of srframework, and is left alone"):
+    with pytest.raises(StoreError, match="of another version of srframework and stays unchanged"):
         store.get_or_compute(KEY, "trained", "SRNet", {}, lambda _: None)
     assert {each: each.read_bytes() for each in path.rglob("*") if each.is_file()} == before
     assert notes == []
@@ -322,7 +322,7 @@ def test_what_is_no_file_is_never_waited_for(store, name, harm):
 def test_what_has_no_name_of_an_entry_is_left_alone(store):
     entry, _ = store.get_or_compute(KEY, "trained", "SRNet", {}, lambda _: None)
     shutil.copytree(entry.path, entry.path.with_name("UPPER"))
-    assert [each.key for each in verify(store).whole] == [KEY]
+    assert [each.key for each in verify(store).intact] == [KEY]
     assert [each.key for each in store.entries()] == [KEY]
 
 

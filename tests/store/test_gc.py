@@ -76,7 +76,9 @@ def test_what_a_process_works_on_stays(aged, start, dry_run):
     process = start(aged, "hang")
     assert process.stdout.readline() == "computing\n"
     done = collect_garbage(aged, 0, None, dry_run)
-    assert [(item.state, item.key, item.why) for item in done.kept] == [("draft", KEY, "another process works on it")]
+    assert [(item.state, item.key, item.why) for item in done.kept] == [
+        ("draft", KEY, "another process is computing it")
+    ]
     assert len(done.removed) == 3
     assert [draft.key for draft in aged.drafts()] == [KEY]
 
