@@ -141,15 +141,15 @@ def verify(app: App, store: Path, recompute: int | None, as_json: bool) -> None:
     again = [] if recompute is None else _recomputed(app, kept, checked.intact, recompute, quiet=as_json)
     if as_json:
         damaged = [{"key": key, "error": sentence} for key, sentence in checked.damaged]
-        found = {"whole": [entry.key for entry in checked.intact], "damaged": damaged}
+        found = {"intact": [entry.key for entry in checked.intact], "damaged": damaged}
         print_json(found | ({} if recompute is None else {"recomputed": [_again_row(each) for each in again]}))
     else:
         if again:
             rows = [{**_again_row(each), "key": each.entry.key[:12]} for each in again]
             shown = [{**row, "took": time_text(row["seconds"])} for row in rows]
             print_rows(shown, False, ("key", "kind", "what", "result", "took", "why"))
-        whole = _count(len(checked.intact), "entry is", "entries are")
-        click.echo(f"{kept.root}: {whole} whole, {len(checked.damaged)} damaged{_again_line(again)}")
+        intact = _count(len(checked.intact), "entry is", "entries are")
+        click.echo(f"{kept.root}: {intact} intact, {len(checked.damaged)} damaged{_again_line(again)}")
     differs = any(each.state == "differs" for each in again)
     click.get_current_context().exit(1 if checked.damaged or differs else 0)
 

@@ -1,4 +1,4 @@
-"""One run, from a checked recipe to its report."""
+"""Run a checked recipe and return its report."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from srframework.store.store import Store
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run gave.
+    """The result of a run.
 
     Attributes:
         report: As ``run --json`` prints it.
@@ -65,7 +65,7 @@ def run_recipe(
 
 
 def quieten() -> None:
-    """Keep the libraries from printing: the progress display is ours."""
+    """Stop the libraries from printing, which would disturb our progress display."""
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     datasets.disable_progress_bars()
@@ -73,7 +73,7 @@ def quieten() -> None:
 
 @contextlib.contextmanager
 def kept_materials() -> Iterator[None]:
-    """Release, at the end of the block, the data and models that runs with ``shared`` keep for the next one."""
+    """At the end of the block, release the data and models that runs with ``shared`` keep for the next run."""
     try:
         yield
     finally:
@@ -81,13 +81,13 @@ def kept_materials() -> Iterator[None]:
 
 
 def processes() -> int:
-    """How many processes work together, as ``accelerate launch`` has started them."""
+    """The number of processes that ``accelerate launch`` started."""
     count = os.environ.get("WORLD_SIZE", "")
     return int(count) if count.isdecimal() else 1
 
 
 def one_process_only(what: str) -> None:
-    """Refuse to do under ``accelerate launch`` what is done in one process.
+    """Refuse a command under ``accelerate launch`` that needs a single process.
 
     Args:
         what: The name of it, for the message.

@@ -1,4 +1,4 @@
-"""The stages of one recipe, one after the other, each taken from the store or computed into it."""
+"""Run the stages of a recipe one after another; each result is read from the store or computed into it."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class Pipeline:
 
     Args:
         recipe: Checked.
-        store: Where stages are taken from, and kept.
+        store: The stage store.
         options: How it runs.
-        reporter: Who is told of the progress.
+        reporter: Receives the progress.
 
     Attributes:
         computed: Seconds that each stage took that was computed here.
@@ -66,15 +66,15 @@ class Pipeline:
         self._directory = RunDirectory(out, recipe, self._reporter.note) if out is not None and self.is_first else None
         self._bias_report: dict[str, Any] | None = None
         self._notes: list[str] = []
-        self._untold: list[str] = []
+        self._notes_to_show: list[str] = []
         self.computed: dict[str, float] = {}
 
     def run(self) -> dict[str, Any]:
-        """Run every stage, each result in the store before the next stage begins; give the report, as ``run --json``
+        """Run every stage; each result is stored before the next stage begins. Return the report, as ``run --json``
         prints it.
 
         Raises:
-            NotStored: A stage is to be taken from the store, and is not there.
+            NotStored: A result must come from the store but is not there.
             SRFrameworkError: The data, the model, a plugin or a reference is not as it should be.
         """
         with at():
@@ -96,7 +96,7 @@ class Pipeline:
             return report
 
     def recompute(self, kind: str) -> None:
-        """Ask the store for the last stage's result of one kind, and for what it is computed from; for nothing else.
+        """Get or compute only one kind of result of the last stage, and the results that it is computed from.
 
         Args:
             kind: trained, taught or measured.
@@ -124,8 +124,8 @@ class Pipeline:
         task = self._materials.task
         for note in task.notes:
             self._reporter.note(note)
-        self._untold = [*self._materials.suspicious, *too_few_examples(task, recipe.stages)]
-        self._notes = [*task.notes, *self._untold]
+        self._notes_to_show = [*self._materials.suspicious, *too_few_examples(task, recipe.stages)]
+        self._notes = [*task.notes, *self._notes_to_show]
         planned = self._planned()
         check_points(recipe, planned)
         check_model(recipe, self._materials)
@@ -146,7 +146,7 @@ class Pipeline:
 
     @contextlib.contextmanager
     def _begun(self) -> Iterator[None]:
-        """Write into the run directory, if there is one, and see to it that run.json says how it ended."""
+        """Write into the run directory, if there is one; at the end run.json says how the run ended."""
         directory = self._directory
         if directory is None:
             yield
@@ -158,10 +158,10 @@ class Pipeline:
             except BaseException as error:
                 belongs_to(error, directory.path)
                 state: State = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-                said = str(error) if isinstance(error, SRFrameworkError) else describe(error)
+                message = str(error) if isinstance(error, SRFrameworkError) else describe(error)
                 # Of a full disk the error itself tells.
                 with shielded(), contextlib.suppress(OSError, SRFrameworkError):
-                    directory.mark(state, said if state == "failed" else "")
+                    directory.mark(state, message if state == "failed" else "")
                 raise
 
     # -- before the first stage ----------------------------------------------------------------
@@ -180,7 +180,7 @@ class Pipeline:
         return {"data": data, "notes": list(self._notes), "machine": machine, "store": str(self._store.root.absolute())}
 
     def _planned(self) -> Plan:
-        """The length of every stage, by the examples that it trains on, which are there."""
+        """The length of every stage, from its training examples, which are loaded now."""
         for stage in self._recipe.stages:
             self._materials.trained_on(stage)
         task = self._materials.task
@@ -203,7 +203,7 @@ class Pipeline:
         self._reporter.run_started(start)
 
     def _fit_bias(self) -> None:
-        """Fit the bias model, where a stage needs it, and ask it of all that they train on."""
+        """Fit the bias model if a stage needs it, and compute its predictions for all training examples."""
         needing = [stage for stage in self._recipe.stages if stage.needs_bias]
         if needing:
             self._reporter.doing("fitting the bias model")
@@ -236,15 +236,15 @@ class Pipeline:
         return mine.of_stage(stage.name, stage.op, self._materials.task.metric)
 
     def _on_training(self, stage: Stage, number: int, steps: int, draft: Path) -> None:
-        while self._untold:  # only where something is trained
-            self._reporter.note(self._untold.pop(0))
+        while self._notes_to_show:  # only where something is trained
+            self._reporter.note(self._notes_to_show.pop(0))
         self._reporter.stage_started(stage.name, stage.formula(), number, len(self._recipe.stages), steps)
         if self._directory is not None:
             self._directory.follow(stage.name, draft / LOG)
-        self._tell_of_cut(stage)
+        self._report_cut(stage)
 
-    def _tell_of_cut(self, stage: Stage) -> None:
-        """Note how many examples are longer than the stage takes; the tokens are those that it will use."""
+    def _report_cut(self, stage: Stage) -> None:
+        """Report how many examples are longer than the ``max_length`` of the stage."""
         if not self.is_first:
             return
         max_length = stage.training.max_length
@@ -258,7 +258,7 @@ class Pipeline:
             self._directory.write_notes(self._notes)
 
     def _place(self, stage: Stage, points: Sequence[str], trained: Entry, measured: Entry) -> None:
-        """Put into the run directory what the stage left, of the points inside it these."""
+        """Link the files of a stage into the run directory, with these points inside it."""
         assert self._directory is not None, "asked for where there is one"
         for files in (trained.files, measured.files):
             for file in sorted(each for each in files.rglob("*") if each.is_file()):

@@ -1,4 +1,4 @@
-"""Progress as lines of text: into a log file, or on stderr where that is no terminal."""
+"""Progress as lines of text, for a log file or a stderr that is not a terminal."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from srframework.run.reporter import Reporter, RunStart
 from srframework.text import duration_text
 
 LOG = "run.log"
-"""The file in a run directory that has the lines of a run."""
+"""The log file of a run directory."""
 
 
 class Tracker(Reporter):
-    """Keeps how far a run is, for those that show it.
+    """Keeps the progress of a run for displays.
 
     Attributes:
         start: The facts of the run; None before they are known.
@@ -87,7 +87,7 @@ class Tracker(Reporter):
 
     @property
     def done(self) -> int:
-        """Of these, the steps that are done."""
+        """How many of these steps are done."""
         return self._before + (self.at if self.stage else 0)
 
     @property
@@ -103,7 +103,7 @@ class Tracker(Reporter):
         return duration_text(time.monotonic() - self._began)
 
     def interrupted(self) -> str:
-        """What an interrupted run leaves, and how to resume it."""
+        """The message of an interrupted run: where it stopped, and how to resume it."""
         where = ""
         if self.stage:
             where = f" in '{self.stage}'"
@@ -176,7 +176,7 @@ class LineReporter(Tracker):
 
 
 class RunLog(LineReporter):
-    """The lines of a run, in ``run.log`` of its directory; earlier lines wait until that is known."""
+    """Writes the lines of a run into ``run.log`` of its directory; keeps earlier lines until the directory is known."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -222,7 +222,7 @@ def stamped(text: str) -> str:
 
 
 def start_lines(start: RunStart) -> list[str]:
-    """What is run, on what, and where it is written."""
+    """The start lines: recipe, device and run directory."""
     cached = start.stages - len(start.pending)
     stages = f"{start.stages} stage{'s' if start.stages != 1 else ''}{f' ({cached} cached)' if cached else ''}"
     processes = f", {start.processes} processes" if start.processes > 1 else ""
@@ -233,12 +233,12 @@ def start_lines(start: RunStart) -> list[str]:
 
 
 def reused(name: str, index: int, count: int, seconds: float) -> str:
-    """That a stage is not computed again."""
+    """The line for a stage that is reused."""
     return f"[{index}/{count}] {name}: reused cached result ({duration_text(seconds)} when computed)"
 
 
 def resumes(step: int) -> str:
-    """From where a stage resumes."""
+    """The line for a stage that resumes."""
     return f"resumes from the checkpoint at step {step}"
 
 

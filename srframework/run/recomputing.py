@@ -1,4 +1,4 @@
-"""Results computed once more, in a store of their own, and compared bit by bit with what the store has.
+"""Compute results again in a temporary store and compare them bit by bit with the store.
 
 Checksums know damage to a file; this knows a result that was wrong when it was written, or that is served for a stage
 whose key does not hold all that it depends on.
@@ -35,14 +35,14 @@ from srframework.store.manifest import Entry
 from srframework.store.store import Store
 
 _NOT_COMPARED = (MACHINE, LOG)
-"""On what a result was computed, and the log, which tells as much as the recipe of the run wanted."""
+"""Files that may differ: the machine, and the log, whose detail the recipe of the run chooses."""
 
 _KINDS = ("trained", "measured", "taught")
 
 
 @dataclass(frozen=True)
 class Recomputed:
-    """What became of one entry.
+    """The result for one entry.
 
     Attributes:
         entry: The entry, which stays as it is.
@@ -71,7 +71,7 @@ class _NotRecomputed(SRFrameworkError):
 
 
 def choose(entries: Iterable[Entry], count: int) -> list[Entry]:
-    """The entries to be recomputed, the same for the same store.
+    """Choose the entries to compute again; the same store gives the same entries.
 
     First those that an existing run directory uses. In turn one of each kind, and of a kind one of each stage (by its
     formula); of one stage the smallest key first.
@@ -102,7 +102,7 @@ def _in_turn(groups: Sequence[Sequence[Entry]]) -> list[Entry]:
 def recompute(
     store: Store, entries: Iterable[Entry], registry: Registry, note: Callable[[str], None] = lambda _: None
 ) -> Iterator[Recomputed]:
-    """Compute entries once more, each by itself: what it builds on comes from the store.
+    """Compute each entry again; the results that it builds on come from the store.
 
     A temporary store beside the store is made and removed. Nothing in ``store`` is changed. Relative paths in recipes
     are relative to the current directory, as they were for the run.
@@ -153,7 +153,7 @@ def _recomputed(store: Store, entry: Entry, registry: Registry, scratch: Path) -
 
 
 def _stage_of(run: Path, entry: Entry) -> tuple[str, set[str]]:
-    """The stage of a run whose result an entry is, and the keys of all results of that run."""
+    """The stage of a run that an entry belongs to, and the keys of all results of that run."""
     try:
         stages = json.loads((run / "run.json").read_text(encoding="utf-8"))["stages"]
         keys = {key for kinds in stages.values() for key in kinds.values()}
@@ -201,7 +201,7 @@ def _with_threads(count: int) -> Iterator[None]:
 
 
 class _Beside(Store):
-    """A store for one entry; everything else comes from another store, which stays as it is.
+    """A store for one entry; all other entries come from another store, which is not changed.
 
     Args:
         root: Where the one entry is computed.
@@ -215,7 +215,7 @@ class _Beside(Store):
         self._kept, self._wanted, self._keys = kept, wanted, keys
 
     def get(self, key: str) -> Entry | None:
-        """As that of a store; the wanted entry only once it is computed here."""
+        """As in a store; the wanted entry exists only after it was computed here."""
         return super().get(key) if key == self._wanted.key else self._kept.get(key)
 
     def get_or_compute(
@@ -229,7 +229,7 @@ class _Beside(Store):
         users: Sequence[Path] = (),
         about: Mapping[str, str] | None = None,
     ) -> tuple[Entry, bool]:
-        """As that of a store; ends with :class:`_Done` when the wanted entry is computed."""
+        """As in a store; raises :class:`_Done` after the wanted entry was computed."""
         if key == self._wanted.key:
             entry, _ = super().get_or_compute(key, kind, what, identity, compute)
             raise _Done(entry)
@@ -255,7 +255,7 @@ class _Beside(Store):
 
 
 def _difference(stored: Path, new: Path) -> str:
-    """The first file that differs, as a sentence; empty where none does."""
+    """A sentence about the first file that differs; empty if none differs."""
     there, here_ = _files(stored), _files(new)
     for name in there:
         if name not in here_:
@@ -279,7 +279,7 @@ def _is_same(stored: Path, new: Path) -> bool:
 
 
 def _same_figures(stored: Path, new: Path) -> bool:
-    """Whether all figures of the first are in the second, which has more points inside the stage."""
+    """Whether the second has all figures of the first; it may have more points inside the stage."""
     try:
         before, now = (json.loads(path.read_text(encoding="utf-8")) for path in (stored, new))
         points = {name: now["points"].get(name) for name in before["points"]}

@@ -1,4 +1,4 @@
-"""What the pipeline reports of its progress. The base shows nothing."""
+"""The interface to which the pipeline reports its progress. The base class shows nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class RunStart:
-    """What is known of a run once its data and its model are read.
+    """Facts about a run after its data and model are read.
 
     Attributes:
         recipe: Name of the recipe.
@@ -36,7 +36,7 @@ class RunStart:
 
 
 class Reporter:
-    """Silent; override what is of interest. Calls come in the order of a run."""
+    """Shows nothing; override some methods. They are called in the order of a run."""
 
     def note(self, text: str) -> None:
         """A sentence that the user should know, such as how many rows were skipped."""
@@ -54,7 +54,7 @@ class Reporter:
         """Instead of :meth:`stage_started`: the stage was in the store; it took ``seconds`` when it was computed."""
 
     def resumed(self, step: int) -> None:
-        """The stage, which has started, resumes from a checkpoint after ``step`` steps."""
+        """The stage that has just started resumes from a checkpoint after ``step`` steps."""
 
     def step(self, step: int, loss: float, learning_rate: float) -> None:
         """``loss`` is the mean since the last call."""
@@ -63,14 +63,14 @@ class Reporter:
         """The metric, in [0, 1], on ID examples and on each OOD split."""
 
     def stopped(self, step: int) -> None:
-        """An interrupt stops the stage after ``step`` steps, of which a checkpoint is written."""
+        """An interrupt stops the stage after ``step`` steps; a checkpoint is written."""
 
     def stage_finished(self, name: str) -> None:
         """The stage's result is on disk."""
 
 
 Display = Callable[[], AbstractContextManager[Reporter]]
-"""Shows the progress of one run, from when it is entered: :func:`silent`, or a method of a screen."""
+"""A context manager whose reporter shows one run: :func:`silent`, or a method of a screen."""
 
 
 @contextmanager

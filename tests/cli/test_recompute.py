@@ -138,7 +138,7 @@ def test_the_table_says_what_differs(perform, home):
     assert "differs" in next(line for line in done.out.splitlines() if "taught" in line)
     assert (
         done.out.splitlines()[-1]
-        == "store: 5 entries are whole, 0 damaged; recomputed: 2 equal, 1 different, 0 not possible"
+        == "store: 5 entries are intact, 0 damaged; recomputed: 2 equal, 1 different, 0 not possible"
     )
     assert done.err.startswith("recomputing ")
 

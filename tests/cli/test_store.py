@@ -121,13 +121,13 @@ def test_an_empty_store_is_said_to_be(perform, tmp_path, monkeypatch, arguments)
 
 def test_verify_says_that_all_is_whole(perform, home):
     done = perform("store", "verify", cwd=home)
-    assert (done.code, done.out, done.err) == (0, "runs/.store: 2 entries are whole, 0 damaged\n", "")
+    assert (done.code, done.out, done.err) == (0, "runs/.store: 2 entries are intact, 0 damaged\n", "")
 
 
 def test_verify_sets_damaged_ones_aside_and_fails(perform, home):
     path = _damage(home)
     done = perform("store", "verify", cwd=home)
-    assert (done.code, done.out) == (1, "runs/.store: 1 entry is whole, 1 damaged\n")
+    assert (done.code, done.out) == (1, "runs/.store: 1 entry is intact, 1 damaged\n")
     said = f"warning: store runs/.store: {path.relative_to(home)}: expected 1500 bytes, got 5; it is set aside as "
     assert done.err.startswith(said)
     assert not path.exists()
@@ -139,7 +139,7 @@ def test_verify_json(perform, home):
     done = perform("store", "verify", "--json", cwd=home)
     assert done.code == 1
     said = json.loads(done.out)
-    assert said["whole"] == [KEY]
+    assert said["intact"] == [KEY]
     [damaged] = said["damaged"]
     assert damaged["key"] == OTHER
     assert damaged["error"].endswith("files/a: expected 1500 bytes, got 5")
