@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -20,15 +19,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from broken_plugin import BASES, CONTRACTS, DEFAULTS, HEAD, NUMBERS, PLUGIN_RECIPE
+from log_lines import without_times
 from safetensors.numpy import save_file
 from small_sweep import RECIPE
 
 from srframework.cli import main
 from srframework.component import KINDS
 from srframework.sweeps.worker import _registry
-
-STAMP = r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d "
-"""The time at the start of a line of a log."""
 
 PAUSE = """
 import os
@@ -302,8 +299,7 @@ def sweep(perform, home):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("OMP_NUM_THREADS", "1")
             done = perform("sweep", "recipe.toml", *args, cwd=home)
-        lines = re.sub(STAMP, "", done.err).splitlines()
-        return SimpleNamespace(code=done.code, out=done.out, err=done.err, lines=lines)
+        return SimpleNamespace(code=done.code, out=done.out, err=done.err, lines=without_times(done.err))
 
     return sweep
 

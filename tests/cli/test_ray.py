@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from log_lines import without_times
 from small_recipe import FULL, small_recipe
 
 pytestmark = pytest.mark.long
@@ -66,7 +66,7 @@ def test_a_sweep_on_ray_comes_to_the_same_bits_though_a_worker_is_killed(perform
     told = ("started ", "done ", "2 runs: ", "Next: ", "warning: full-")
     assert "the worker process died (out of memory?); it is started again" in err
     assert err.splitlines()[-2].startswith("2 runs: ")
-    others = [line for line in re.sub(r"(?m)^\d{4}-\S+ \S+ ", "", err).splitlines() if not line.startswith(told)]
+    others = [line for line in without_times(err) if not line.startswith(told)]
     assert all("raylet" in line or "worker" in line for line in others), err  # what Ray says of the one that was killed
     manifests = [json.loads(path.read_text()) for path in home.glob("runs/.store/entries/*/*/manifest.json")]
     assert sum(manifest["kind"] == "trained" for manifest in manifests) == 3  # full once, more twice

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
+from log_lines import TIME
 
 from srframework.run.progress import LineReporter, RunLog
 from srframework.run.reporter import Reporter, RunStart
-
-STAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ")
 
 
 def start(directory: Path | None = None, **pending: int) -> RunStart:
@@ -35,8 +33,8 @@ def clock(monkeypatch):
 def unstamped(text: str) -> list[str]:
     """The lines of a log without the time, which each of them has."""
     lines = text.splitlines()
-    assert all(STAMP.match(line) for line in lines)
-    return [STAMP.sub("", line) for line in lines]
+    assert all(TIME.match(line) for line in lines)
+    return [TIME.sub("", line) for line in lines]
 
 
 @pytest.fixture
