@@ -203,7 +203,7 @@ PASSES = {
     "torch memory": ("raise torch.OutOfMemoryError('CUDA out of memory')", 1, "out of memory"),
     "numpy memory": ("np.empty(10**17)", 1, "out of memory"),
     "cpu memory": ("torch.empty(10**17)", 1, "out of memory"),
-    "interrupt": ("raise KeyboardInterrupt", 130, "Interrupted."),
+    "interrupt": ("raise KeyboardInterrupt", 130, "Interrupted"),
 }
 
 

@@ -15,7 +15,7 @@ def test_list_prints_a_line_for_each_component_under_its_kind(call):
     groups = [group.splitlines() for group in done.out.split("\n\n")]
     assert [lines[0] for lines in groups] == list(KINDS)
     pruners = next(lines for lines in groups if lines[0] == "pruner")
-    assert "  mask    Mask training: weights frozen, a score for each of them trained." in pruners
+    assert "  mask    Mask training: the weights are frozen; a score for each weight is trained." in pruners
     assert sum(len(lines) - 1 for lines in groups) == len(json.loads(call("list", "--json").out))
     assert version("srframework") not in done.out
 
