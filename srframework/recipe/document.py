@@ -55,7 +55,7 @@ class Source:
         except ValueError as error:  # int() refuses integers of thousands of digits
             line = statements.line_of_long_integer(self._text)
             at = f" (line {line})" if line else ""
-            got = f"an integer of thousands of digits{at}; one has at most 64 bits"
+            got = f"an integer of thousands of digits{at}; integers have at most 64 bits"
             raise self._refused(f"expected TOML, got: {got}") from error
 
     def _refused(self, message: str, line: int | None = None) -> RecipeError:
@@ -216,7 +216,7 @@ class Document:
             return Problem(where, ".".join(map(key_text, keys)), message, near)
 
         if len(keys) > MAX_DEPTH:
-            return refuse(f"expected at most {MAX_DEPTH} keys with dots between, got {len(keys):,}")
+            return refuse(f"expected at most {MAX_DEPTH} keys separated by dots, got {len(keys):,}")
         self.data = table = self._owned(self.data)
         path: KeyPath = ()
         *parents, last = keys
@@ -237,7 +237,7 @@ class Document:
                 return refuse(f"{self.label(path)} is a value ({shorten(inner)}), not a table")
             table[here] = table = self._owned(inner)
         if isinstance(table, list):
-            return refuse(f"expected a key of one item of {self.label(path)}, got {shorten(last)}")
+            return refuse(f"expected a key of an item of {self.label(path)}, got {shorten(last)}")
         table[last] = value
         if last == "name" or isinstance(value, dict | list):
             self._numbers.clear()

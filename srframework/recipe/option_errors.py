@@ -37,7 +37,7 @@ _IN_TOML = {
     "dict_type": "a table",
     "model_attributes_type": "a table",
     "model_type": "a table",
-    "too_short": "at least {min_length} of them",
+    "too_short": "{min_length} or more items",
     "string_too_short": "a string of length {min_length} or more",
     "string_pattern_mismatch": "a string that matches {pattern}",
 }

@@ -227,10 +227,8 @@ def _axes(document: Document, overrides: Sequence[str], flags: Sequence[str]) ->
     of_flags = [each for axis in added for each in axis]
     for each in of_flags:
         if around := _around(each.keys, fixed):
-            got = f"--set {fixed[around]}"
-            refuse(
-                each.origin, f"expected a key that is swept or set, not both; got {one_line(got, 120)} too", each.keys
-            )
+            override = one_line(f"--set {fixed[around]}", 120)
+            refuse(each.origin, f"expected a key that is swept or set, not both; {override} sets it", each.keys)
     leave = {*fixed, *(each.keys for each in of_flags)}
     axes = [*_of_recipe(document, leave, refuse), *added]
     every = [each for axis in axes for each in axis]

@@ -362,7 +362,7 @@ def test_an_item_of_stages_that_is_no_table_does_not_hide_or_shift_the_others(pr
     ("stages", "problem"),
     [
         ("", "r.toml:1: stages: missing; expected: The stages: at least one [[stages]] table."),
-        ("stages = []\n", "r.toml:1: stages: expected at least 1 of them, got []"),
+        ("stages = []\n", "r.toml:1: stages: expected 1 or more items, got []"),
         ("stages = 'full'\n", "r.toml:1: stages: expected an array, got 'full'"),
     ],
 )

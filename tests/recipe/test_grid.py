@@ -179,7 +179,7 @@ def test_variants_may_be_swept_and_keep_their_own_sweeps(values):
             ["--grid backbone.layers=3,4"],
             [
                 "--grid backbone.layers=3,4: backbone.layers: expected a key that is swept or set, not both; "
-                "got --set backbone.layers=1 too"
+                "--set backbone.layers=1 sets it"
             ],
         ),
         (["--grid seed=1,x"], ["--grid seed=1,x: seed: expected a valid integer, got 'x'"]),

@@ -99,7 +99,7 @@ def test_an_odd_value_or_key_is_refused_in_one_short_line(problems, line, proble
         ("=x", "--set =x: expected key=value"),
         ("a..b=1", "--set a..b=1: expected key=value"),
         ("stages.=1", "--set stages.=1: expected key=value"),
-        ("a." * 50 + "a=1", f"expected at most {MAX_DEPTH} keys with dots between, got 51"),
+        ("a." * 50 + "a=1", f"expected at most {MAX_DEPTH} keys separated by dots, got 51"),
         ("seed=" + "9" * 5000, "seed: expected a valid integer, got '9999"),
         ("seed=" + "9" * 40, "seed: expected an integer of at most 64 bits, got 99999"),
         ("seed=[" + "9" * 40 + "]", "seed: expected an integer of at most 64 bits"),
@@ -179,7 +179,7 @@ PAIRS = 'name = "x"\nschema = 1\nbackbone = "tiny"\n[dataset]\nuse = "pairs"\ntr
         ("[true, 1.5]", 'dataset.labels: expected strings, got [true, 1.5]; quote them: ["true", "1.5"]'),
         ("[2024-01-01, 2]", 'dataset.labels: expected strings, got [2024-01-01, 2]; quote them: ["2024-01-01", "2"]'),
         ('["a", 1]', "dataset.labels[1]: expected a valid string, got 1"),
-        ("[]", "dataset.labels: expected at least 2 of them, got []"),
+        ("[]", "dataset.labels: expected 2 or more items, got []"),
         ("3", "dataset.labels: expected an array, got 3"),
     ],
 )

@@ -129,10 +129,9 @@ _working = threading.Event()
 
 def _serve(connection: Connection[Any, Any], slot: int, threads: int) -> None:
     """Run jobs one after the other until the launcher closes the pipe."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches all processes of the group; only the parent decides which stop
-    if hasattr(signal, "SIGHUP"):  # a closed terminal also signals all processes of the group
+    # Ctrl-C and the end of a terminal signal all processes of the group; only the parent decides which stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
     threading.Thread(target=_outlive, daemon=True).start()
