@@ -86,7 +86,7 @@ def test_every_check_that_is_none_is_a_problem_and_nothing_else(read):
          "note, checks; did you mean 'source'?"),
         ('claim = { statement = "s" }', "r.toml:6: claim.checks: missing; expected: What must be so for the claim to "
          f"hold: {FORM}."),
-        ('claim = { statement = "s", checks = [] }', "r.toml:6: claim.checks: expected 1 or more items, got []"),
+        ('claim = { statement = "s", checks = [] }', "r.toml:6: claim.checks: expected at least 1 of them, got []"),
         (CLAIM.replace("ood(full) <", "ood(full) ="), f"r.toml:10: claim.checks[1]: expected {FORM}, got "
          "'ood(full) == 0.5'"),
         (CLAIM.replace('"id(full) >= 0.5"', "3"), "r.toml:10: claim.checks[0]: expected a valid string, got 3"),
