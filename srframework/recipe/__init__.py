@@ -1,4 +1,4 @@
-"""TOML -> a checked recipe as a value, the cells of its sweep, the length of its stages; light: it loads no torch.
+"""Reads TOML into a checked recipe, the cells of its sweep and the length of its stages; does not import torch.
 
-Imported by run, sweeps, claims, report and cli; imports registry, the options of training, and the contracts.
+Imported by run, sweeps, claims, report and cli; imports registry, the options of training and the contracts.
 """

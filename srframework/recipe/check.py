@@ -1,4 +1,4 @@
-"""TOML -> checked recipe, with every problem found before any work starts."""
+"""Check a recipe and report every problem before any work starts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OptionsT = TypeVar("OptionsT", bound=Options)
 
 
 def load_recipe(recipe: str | Path, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
-    """Read and check a recipe; of one with a ``[sweep]``, what it says without (see :mod:`srframework.recipe.sweep`).
+    """Read and check a recipe, ignoring its ``[sweep]`` (see :mod:`srframework.recipe.sweep`).
 
     Args:
         recipe: A path, or the name of a shipped recipe.
@@ -39,13 +39,13 @@ def load_recipe(recipe: str | Path, registry: Registry, overrides: Sequence[str]
 
 
 class Add(Protocol):
-    """Reports a problem: the key at which it is, a sentence, the nearest valid name."""
+    """Report a problem: its key, the message, the nearest valid name."""
 
     def __call__(self, key: KeyPath, message: str, near: str | None = None) -> None: ...
 
 
 TableCheck = Callable[[Mapping[str, Any], Add], None]
-"""Checks a table that another room reads: given all tables of the recipe, it reports what is wrong with its own."""
+"""Checks a table that another package reads: gets all tables of the recipe and reports the problems of its own."""
 
 
 def check_recipe(
@@ -59,8 +59,8 @@ def check_recipe(
     Args:
         document: The tables.
         registry: The components that it may use.
-        files: Look at the files that it names too.
-        tables: Name of a table -> what checks it besides; called only where the document has the table.
+        files: If given, the files that the recipe names are checked too.
+        tables: Extra checks by the name of their table; called only if the document has the table.
     """
     return _Check(document, registry, files, tables or {}).recipe()
 
@@ -68,7 +68,7 @@ def check_recipe(
 class _Check:
     """One pass over a document; collects problems instead of stopping at the first.
 
-    What a table says by itself is checked once for all documents of one source.
+    Checks that depend on one table only are done once for all documents of the same source.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class _Check:
         evaluators = self._evaluators(data.get("evaluators"), dataset)
         stages = self._stages(data)
         if dataset is not None:
-            if bias is not None or "bias" not in data:  # without the bias model that is wrong, nothing is known
+            if bias is not None or "bias" not in data:  # an invalid [bias] is already reported
                 bias = match_bias(bias, dataset, stages, self._registry, self._add)
             check_needs(dataset, stages, self._add)
         order = self._order(data, stages)
@@ -121,18 +121,18 @@ class _Check:
         problem = Problem(document.where(key), document.label(key), message, near, owner, exit_code)
         self._problems.append((document.line(key), problem))
 
-    def _once(self, what: tuple[Any, ...], tables: Sequence[object], run: Callable[[], TableResult]) -> TableResult:
-        """What a check gives that depends on the tables alone, which is done once for those that documents share."""
+    def _once(self, label: tuple[Any, ...], tables: Sequence[object], run: Callable[[], TableResult]) -> TableResult:
+        """The result of a check that depends only on ``tables``; cached if all of them are shared between documents."""
         if not all(map(self._document.is_shared, tables)):
             return run()
-        memo, key = self._document.source.memo, (self._registry, *what, *map(id, tables))
+        memo, key = self._document.source.memo, (self._registry, *label, *map(id, tables))
         if key not in memo:
             memo[key] = run()
         found: TableResult = memo[key]
         return found
 
-    def _take(self, found: TableResult, key: KeyPath) -> Any:
-        """The value; its problems are noted, with their keys in the file."""
+    def _unwrap(self, found: TableResult, key: KeyPath) -> Any:
+        """Record the problems, with their keys in the file, and return the value."""
         for note in found.problems:
             self._add((*key, *note.key), *note[1:])
         return found.value
@@ -140,18 +140,18 @@ class _Check:
     # -- tables -> options ---------------------------------------------------------------------
 
     def _options(self, model: type[OptionsT], table: Mapping[str, Any], key: KeyPath) -> OptionsT | None:
-        found: OptionsT | None = self._take(checked_options(model, table), key)
+        found: OptionsT | None = self._unwrap(checked_options(model, table), key)
         return found
 
     def _use(self, kind: str, value: Any, key: KeyPath) -> Use | None:
-        """A component: a table with ``use`` and options, or, where no option is needed, its name."""
+        """A component, from a table with ``use`` and options, or from its name if it needs no options."""
         if isinstance(value, dict):
             found = self._once(("use", kind), [value], lambda: checked_component(self._registry, kind, value))
         elif isinstance(value, str):
             found = self._once(("use", kind, value), [], lambda: checked_component(self._registry, kind, value))
         else:
             found = checked_component(self._registry, kind, value)
-        use: Use | None = self._take(found, key)
+        use: Use | None = self._unwrap(found, key)
         if use is not None and self._files is not None:
             for each in self._files.of(use):
                 self._add((*key, *each.key), each.message, each.nearest, use.registered.owner)
@@ -160,7 +160,7 @@ class _Check:
     # -- evaluators, bias ----------------------------------------------------------------------
 
     def _evaluators(self, values: Any, dataset: Use | None) -> tuple[Use, ...]:
-        """Those that the data set requires, and those that the recipe lists; each once."""
+        """The evaluators that the data set requires or the recipe lists, each once."""
         uses: dict[str, Use] = {}
         for index, value in enumerate(values if isinstance(values, list) else ()):
             if use := self._use("evaluator", value, ("evaluators", index)):
@@ -194,26 +194,26 @@ class _Check:
             names[name.casefold()] = name
             return
         if name == PRETRAINED:
-            why = "means the backbone's own weights"
+            why = "means the pretrained weights of the backbone"
         elif name == other:
-            why = "is taken by another stage"
+            why = "is already the name of another stage"
         else:
-            why = f"differs from {shorten(other)} by case alone; not every file system tells them apart"
-        self._add(key, f"expected a name of its own, got {shorten(name)}, which {why}")
+            why = f"differs from {shorten(other)} only in case; some file systems ignore case"
+        self._add(key, f"expected a unique name, got {shorten(name)}, which {why}")
 
     def _stage(self, table: Mapping[str, Any], common: Mapping[str, Any], key: KeyPath) -> Stage | None:
-        draft = self._take(self._once(("stage",), [table], lambda: checked_stage(self._registry, table)), key)
+        draft = self._unwrap(self._once(("stage",), [table], lambda: checked_stage(self._registry, table)), key)
         return None if draft is None else with_training(draft, common)
 
     def _order(self, data: Mapping[str, Any], stages: Sequence[Indexed]) -> list[Stage]:
-        """The stages, each after those that it starts from; none where a reference is wrong."""
+        """The stages, each after the stages that it depends on; empty if a reference is invalid."""
         tables = stage_tables(data)
-        names, wrong = self._once(
+        names, errors = self._once(
             ("graph",),
             [table for _, table in tables],
             lambda: TableResult(ordered(self._registry, tables)),
         ).value
-        for each in wrong:
+        for each in errors:
             self._add(("stages", each.index, *each.key.split(".")), each.message, each.nearest)
         by_name = {stage.name: stage for _, stage in stages}
         return [by_name[name] for name in names if name in by_name]

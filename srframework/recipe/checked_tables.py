@@ -1,4 +1,4 @@
-"""One table -> options or a component, with what is wrong in it; where the table stands in the recipe is not known."""
+"""Check one table and build options or a component from it; the place of the table in the recipe is not known."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from srframework.text import listed, shorten
 
 
 class TableProblem(NamedTuple):
-    """A problem, with its key from the table on; the rest as in :class:`srframework.errors.Problem`."""
+    """A problem, with its key relative to the table; other fields as in :class:`srframework.errors.Problem`."""
 
     key: KeyPath
     message: str
@@ -30,7 +30,7 @@ class TableProblem(NamedTuple):
 
 @dataclass(frozen=True)
 class TableResult:
-    """What a check gave, and the problems that it found."""
+    """The value that a check returns (None if it failed), and the problems that it found."""
 
     value: Any
     problems: tuple[TableProblem, ...] = ()
@@ -39,8 +39,10 @@ class TableResult:
 def checked_options(
     model: type[Options], table: Mapping[str, Any], owner: str | None = None, also: Sequence[str] = ()
 ) -> TableResult:
-    """The table as options, or None and what is wrong with it; ``also``: keys that the table
-    may have besides, which the caller reads itself and which may be the nearest name."""
+    """Parse the table as options.
+
+    ``also`` names further valid keys, which the caller reads itself; they are candidates for the nearest name.
+    """
     try:
         return TableResult(validated(model, table, owner))
     except PluginError as error:
@@ -51,24 +53,24 @@ def checked_options(
 
 
 def checked_component(registry: Registry, kind: str, value: Any) -> TableResult:
-    """A component and its options as :class:`srframework.recipe.model.Use`; ``value``: what the recipe names it by."""
+    """Parse ``value``, a name or a table with ``use``, as a :class:`srframework.recipe.model.Use`."""
 
-    def wrong(message: str, key: KeyPath = (), exit_code: int = UsageError.exit_code) -> TableResult:
+    def failed(message: str, key: KeyPath = (), exit_code: int = UsageError.exit_code) -> TableResult:
         return TableResult(None, (TableProblem(key, message, exit_code=exit_code),))
 
     table = {"use": value} if isinstance(value, str) else value
     if not isinstance(table, dict):
-        return wrong(f"expected a table with `use`, or the {KINDS[kind]}'s name, got {shorten(value)}")
+        return failed(f"expected a table with `use`, or the {KINDS[kind]}'s name, got {shorten(value)}")
     name = table.get("use")
     use_key: KeyPath = () if isinstance(value, str) else ("use",)
     if not isinstance(name, str):
         names = listed(each.name for each in registry.of_kind(kind))
         got = "nothing" if name is None else shorten(name)
-        return wrong(f"expected the {KINDS[kind]}'s name, one of: {names}; got {got}", use_key)
+        return failed(f"expected the {KINDS[kind]}'s name, one of: {names}; got {got}", use_key)
     try:
         registered = registry.get(kind, name)
     except (UnknownComponent, AmbiguousComponent, MissingComponent) as error:
-        return wrong(f"{error}{getattr(error, 'aside', '')}", use_key, error.exit_code)
+        return failed(f"{error}{getattr(error, 'aside', '')}", use_key, error.exit_code)
     given = {option: value for option, value in table.items() if option != "use"}
     found = checked_options(registered.component.options, given, registered.owner)
     return found if found.value is None else TableResult(Use(registered, found.value))

@@ -1,4 +1,4 @@
-"""A TOML file, its variants and overrides, and where in it each key stands."""
+"""A TOML file with its variants and overrides, and the line of each key."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from srframework.recipe.statements import KeyPath
 from srframework.text import key_text, listed, nearest, one_line, shorten
 
 MAX_BYTES = 4 * 2**20
-"""The largest recipe file that is read, in bytes."""
+"""Maximum size of a recipe file, in bytes."""
 
 
 class Source:
-    """A recipe file, read and parsed once, however many documents are made of it.
+    """A recipe file, read and parsed once for all documents made from it.
 
     Args:
         recipe: A path, or the name of a shipped recipe.
-        data: The tables of the file where they are known; it is then read only to locate a problem.
+        data: The parsed tables, if known; the file is then only read to locate problems.
 
     Attributes:
-        path: The file.
-        data: The parsed tables, which nobody changes.
-        memo: Results of checks of the tables in ``data``, for whoever checks many documents of one source.
+        path: Path of the file.
+        data: The parsed tables; read only.
+        memo: Cached results of checks of the tables in ``data``, shared by all documents of the source.
 
     Raises:
-        RecipeError: There is no such file, it cannot be read, or it is no TOML.
+        RecipeError: The file does not exist, cannot be read, or is not valid TOML.
     """
 
     def __init__(self, recipe: str | Path, data: Mapping[str, Any] | None = None) -> None:
@@ -41,9 +41,9 @@ class Source:
         self.memo: dict[tuple[Any, ...], Any] = {}
         self._overrides: dict[str, Assignment | Problem] = {}
         self.data: dict[str, Any] = self._parsed() if data is None else dict(data)
-        if wrong := list(limits(self.data)):
+        if exceeded := list(limits(self.data)):
             document = Document(self, choose=False)
-            raise RecipeError([Problem(document.where(key), document.label(key), message) for key, message in wrong])
+            raise RecipeError([Problem(document.where(key), document.label(key), message) for key, message in exceeded])
 
     def _parsed(self) -> dict[str, Any]:
         try:
@@ -52,10 +52,10 @@ class Source:
             raise self._refused(f"expected TOML, got: {error.msg} (column {error.colno})", error.lineno) from error
         except RecursionError as error:
             raise self._refused(f"expected TOML, got: tables or arrays nested more than {MAX_DEPTH} deep") from error
-        except ValueError as error:  # int() refuses what would take it long
+        except ValueError as error:  # int() refuses integers of thousands of digits
             line = statements.line_of_long_integer(self._text)
             at = f" (line {line})" if line else ""
-            got = f"an integer of thousands of digits{at}; one has at most 64 bits"
+            got = f"an integer of thousands of digits{at}; integers have at most 64 bits"
             raise self._refused(f"expected TOML, got: {got}") from error
 
     def _refused(self, message: str, line: int | None = None) -> RecipeError:
@@ -67,11 +67,11 @@ class Source:
 
     @cached_property
     def lines(self) -> dict[KeyPath, int]:
-        """The line on which the statement of each key begins."""
+        """The first line of the statement that defines each key."""
         return statements.lines(self._text)
 
     def has(self, key: KeyPath) -> bool:
-        """Whether the file has the key."""
+        """Whether the key exists in the file."""
         table: Any = self.data
         for part in key:
             if isinstance(part, int):
@@ -83,29 +83,29 @@ class Source:
         return True
 
     def parsed(self, override: str) -> Assignment | Problem:
-        """An override of the command line; the same objects each time."""
+        """Parse an override of the command line; cached."""
         if override not in self._overrides:
             self._overrides[override] = parsed_override(override)
         return self._overrides[override]
 
 
 class Document:
-    """The content of a recipe file, with what overrides it applied, one after the other: the
-    variant that it chooses from ``[variants]``, the values of one cell of its ``[sweep]``, and
-    the overrides of the command line.
+    """The content of a recipe file after its overrides, applied in this order: the chosen
+    variant of ``[variants]``, the values of one cell of its ``[sweep]``, and the overrides of
+    the command line.
 
     Args:
-        source: The file, or its path, or the name of a shipped recipe.
+        source: The file, its path, or the name of a shipped recipe.
         overrides: ``key=value``, with the value as in TOML.
-        cell: Values of swept keys, each with its origin: words, or a key path of the file.
-        choose: Whether the variant counts that the file names; if not, none is chosen.
+        cell: Values of swept keys, each with its origin: a text, or a key path of the file.
+        choose: Whether to apply the chosen variant; if False, no variant is applied.
 
     Attributes:
         source, path: The file.
-        data: The tables; those that no override changes are the source's own.
+        data: The tables; tables without an override are shared with the source.
 
     Raises:
-        RecipeError: The file cannot be read or is no TOML, or an override names no place in it.
+        RecipeError: The file cannot be read or is not valid TOML, or the place of an override does not exist.
     """
 
     def __init__(
@@ -132,11 +132,11 @@ class Document:
             raise RecipeError(problems)
 
     def is_shared(self, value: object) -> bool:
-        """Whether a table or array is one that all documents of the source share, and none changes."""
+        """Whether the documents of the source share this table or array; nothing may change it then."""
         return id(value) not in self._own
 
     def where(self, key: KeyPath) -> str:
-        """File and line of the key, or of the nearest table around it; or the override that set it."""
+        """The file and line of the key or of the nearest table around it, or the override that set it."""
         return self._place(self._cause(key))
 
     def line(self, key: KeyPath) -> int:
@@ -146,15 +146,16 @@ class Document:
 
     def _cause(self, key: KeyPath) -> str | KeyPath:
         origin = self._origin(key)
-        if origin == key and not self.source.has(key):  # a table that is there for the sake of an override inside it
+        if origin == key and not self.source.has(key):  # a table that an override inside it created
             origin = self._origins.within(key) or key
         return origin
 
     def _origin(self, key: KeyPath) -> str | KeyPath:
-        """What set the key, or a table around it: an override, or another key of the file, such as a
-        variant's; or what set that one. The key itself where nothing did."""
+        """The first cause of the value: an override of the command line, or a key of the file.
+
+        Follows overrides inside the file, such as those of a variant; without any, returns ``key``."""
         origin: str | KeyPath = key
-        followed: set[KeyPath] = set()  # a variant may override even itself
+        followed: set[KeyPath] = set()  # a variant may override itself
         while not isinstance(origin, str) and origin not in followed:
             followed.add(origin)
             origin = self._origins.of(origin) or origin
@@ -168,7 +169,7 @@ class Document:
         return next((lines[key[:end]] for end in range(len(key), 0, -1) if key[:end] in lines), 1)
 
     def label(self, key: KeyPath) -> str:
-        """The key as a user writes it, with stages by their name: ``stages.srnet.loss``."""
+        """The key as a user writes it, with stage names: ``stages.srnet.loss``."""
         words: list[str] = []
         for index, part in enumerate(key):
             if isinstance(part, int) and key[0] == "stages" and index == 1:
@@ -186,20 +187,20 @@ class Document:
         return name if isinstance(name, str) else str(index)
 
     def _variant(self, choices: Sequence[Assignment]) -> list[Assignment]:
-        """What the chosen variant overrides; the last of ``choices`` that names one wins over the file."""
+        """The overrides of the chosen variant; the last choice in ``choices`` has priority over the file."""
         variants = self.data.get("variants", {})
         of_file: Assignment = (("variant",), self.data.get("variant"), ("variant",))
         _, chosen, where = [of_file, *(each for each in choices if each[0] == ("variant",))][-1]
         if chosen is None:
             return []
-        name = str(chosen) if isinstance(chosen, str | int) else ""  # that it must be a string is reported elsewhere
+        name = str(chosen) if isinstance(chosen, str | int) else ""  # other types are reported elsewhere
         table = variants.get(name) if isinstance(variants, dict) else None
         if not isinstance(table, dict):
             tables = variants.items() if isinstance(variants, dict) else ()
             names = [name for name, table in tables if isinstance(table, dict)]
-            expected = f"one of: {listed(names)}" if names else "none, for want of [variants] in the recipe"
+            expected = f"one of: {listed(names)}" if names else "none, because the recipe has no [variants]"
             message = f"expected {expected}; got {shorten(chosen)}"
-            # what sweeps variants may itself be set by an override, which is not applied yet
+            # an override, not applied yet, may set the sweep over variants
             of_sweep = [each for keys, _, each in choices if keys == tuple(map(str, where))[: len(keys)]]
             origin = (of_sweep or [where])[-1] if not isinstance(where, str) else where
             raise RecipeError([Problem(self._place(origin), "variant", message, nearest(name, names))])
@@ -215,7 +216,7 @@ class Document:
             return Problem(where, ".".join(map(key_text, keys)), message, near)
 
         if len(keys) > MAX_DEPTH:
-            return refuse(f"expected at most {MAX_DEPTH} keys with dots between, got {len(keys):,}")
+            return refuse(f"expected at most {MAX_DEPTH} keys separated by dots, got {len(keys):,}")
         self.data = table = self._owned(self.data)
         path: KeyPath = ()
         *parents, last = keys
@@ -236,7 +237,7 @@ class Document:
                 return refuse(f"{self.label(path)} is a value ({shorten(inner)}), not a table")
             table[here] = table = self._owned(inner)
         if isinstance(table, list):
-            return refuse(f"expected a key of one item of {self.label(path)}, got {shorten(last)}")
+            return refuse(f"expected a key of an item of {self.label(path)}, got {shorten(last)}")
         table[last] = value
         if last == "name" or isinstance(value, dict | list):
             self._numbers.clear()
@@ -244,7 +245,7 @@ class Document:
         return None
 
     def _owned(self, value: Any) -> Any:
-        """The table or array, to be changed here: a copy of one that other documents share."""
+        """The table or array, copied first if other documents share it; safe to change."""
         if self.is_shared(value):
             value = value.copy()
             self._own.add(id(value))

@@ -1,4 +1,4 @@
-"""A resolved recipe as keys and values, written as a user writes an override: ``stages.srnet.pruner.sparsity``."""
+"""Flatten a resolved recipe into dotted keys and values, as in overrides: ``stages.srnet.pruner.sparsity``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from srframework.text import shorten
 
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Every value of the tables of a recipe by its dotted key, with stages by their names."""
+    """Map each dotted key to its value; stages go by their names."""
     found: dict[str, Any] = {}
     for key, value in table.items():
         if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
@@ -23,11 +23,11 @@ def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """A sentence for each key whose value is not the same in two recipes' tables: ``seed: 1 there, 2 here``."""
+    """A line for each key whose value differs between two recipes: ``seed: 1 there, 2 here``."""
     a, b = flat(there), flat(here)
-    told = []
+    lines = []
     for key in dict.fromkeys([*a, *b]):
         values = [shorten(each[key]) if key in each else "nothing" for each in (a, b)]
         if a.get(key) != b.get(key) or (key in a) != (key in b):
-            told.append(f"{key}: {values[0]} there, {values[1]} here")
-    return told
+            lines.append(f"{key}: {values[0]} there, {values[1]} here")
+    return lines

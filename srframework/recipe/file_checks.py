@@ -1,4 +1,4 @@
-"""What components say of the files that their options name, asked once for the same options."""
+"""Check the files that the options of components name, once for equal options."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from srframework.recipe.model import Use
 
 
 class FileChecks:
-    """Asks components; remembers the answers, since the cells of a sweep mostly name the same files."""
+    """Calls ``check_files`` of components and caches the results: most cells of a sweep name the same files."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str, str], tuple[FileProblem, ...]] = {}
@@ -17,7 +17,7 @@ class FileChecks:
         """The problems that :meth:`srframework.Options.check_files` finds.
 
         Raises:
-            PluginError: It fails; names the plugin.
+            PluginError: ``check_files`` fails; names the plugin.
         """
         key = (use.registered.kind, use.registered.full_name, use.options.model_dump_json())
         if key not in self._known:
@@ -27,7 +27,7 @@ class FileChecks:
                     raise TypeError(f"expected FileProblem objects, got {type(wrong).__name__}")
             except Exception as error:
                 raise PluginError(
-                    f"{use.registered.owner}: its check_files fails: {type(error).__name__}: {error}"
+                    f"{use.registered.owner}: check_files failed: {type(error).__name__}: {error}"
                 ) from error
             self._known[key] = found
         return self._known[key]

@@ -1,4 +1,4 @@
-"""What the command line sweeps: ``--grid KEY=a,b`` and ``--zip "KEY=a,b KEY2=c,d"`` -> axes of a sweep."""
+"""Parse ``--grid KEY=a,b`` and ``--zip "KEY=a,b KEY2=c,d"`` into axes of a sweep; name the cells."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _CLOSING = {"[": "]", "{": "}", "(": ")"}
 
 @dataclass(frozen=True)
 class Swept:
-    """One key that is swept.
+    """A swept key.
 
     Attributes:
-        origin: Who says so: a key path under ``sweep`` in the recipe, or an option of the command line.
-        keys: The key whose value varies.
-        values: Its values.
+        origin: A key path under ``sweep`` in the recipe, or an option of the command line.
+        keys: The key.
+        values: The values of the key.
     """
 
     origin: str | KeyPath
@@ -33,23 +33,23 @@ class Swept:
 
 
 Axis = tuple[Swept, ...]
-"""Keys that move together; mostly one."""
+"""Keys that move together; usually one."""
 
 
 class Refuse(Protocol):
-    """Takes note of a problem with what ``origin`` says of the key."""
+    """Records a problem with a swept key and its origin."""
 
     def __call__(self, origin: str | KeyPath, message: str, keys: Keys = ()) -> None: ...
 
 
 def axis_of(flag: str, refuse: Refuse) -> Axis:
-    """What one option sweeps; nothing where that is refused.
+    """Parse one option into an axis; empty if it is invalid.
 
     Args:
         flag: As on the command line: ``--grid seed=1,2``, ``--zip training.epochs=1,2 training.batch_size=8,16``.
-            Values as in TOML, with commas between; a bare word is a string, and a comma in quotes or
-            brackets is part of a value.
-        refuse: Told what is wrong.
+            Values are TOML, separated by commas; a bare word is a string; a comma in quotes or brackets is
+            part of a value.
+        refuse: Called for each problem.
     """
     name, _, text = flag.partition(" ")
     found: list[Swept] = []
@@ -63,7 +63,7 @@ def axis_of(flag: str, refuse: Refuse) -> Axis:
             refuse(flag, f"expected KEY=a,b, such as training.learning_rate=1e-3,1e-2{more}")
             return ()
         if not all(words):
-            refuse(flag, 'expected values with a comma between, got an empty one; "" is a text without letters', keys)
+            refuse(flag, 'expected values separated by commas, got an empty one; write "" for an empty string', keys)
             return ()
         try:
             found.append(Swept(flag, keys, tuple(value_of(word) for word in words)))
@@ -73,29 +73,29 @@ def axis_of(flag: str, refuse: Refuse) -> Axis:
     if not found:
         refuse(flag, 'expected keys that move together, such as "KEY=a,b KEY2=c,d", got none')
     if len({len(each.values) for each in found}) > 1:
-        refuse(flag, f"expected as many values of each key, got {lengths(found)}")
+        refuse(flag, f"expected the same number of values for each key, got {lengths(found)}")
         return ()
     rows = list(zip(*(each.values for each in found), strict=True))
     if len(distinct(rows)) < len(rows):
         got = [list(row) if len(row) > 1 else row[0] for row in rows]
-        refuse(flag, f"expected values that differ, got {shorten(got)}", found[0].keys)
+        refuse(flag, f"expected distinct values, got {shorten(got)}", found[0].keys)
     return tuple(found)
 
 
 def lengths(axis: Sequence[Swept]) -> str:
-    """How many values each key of an axis has, for a message."""
+    """The number of values of each key of an axis, for a message."""
     most = 5
     each = [f"{dotted(swept.keys)}: {len(swept.values)}" for swept in axis[:most]]
     return ", ".join([*each, *(["…"] if len(axis) > most else [])])
 
 
 def dotted(keys: Keys) -> str:
-    """A key in a message, as a user writes it."""
+    """A key as a user writes it, for a message."""
     return one_line(".".join(map(key_text, keys[:40])), 200)
 
 
 def distinct(values: Iterable[Any]) -> list[Any]:
-    """The values, each once, in their order; 1 and 1.0 are one value, 1 and true are two."""
+    """The values in order, without duplicates; 1 equals 1.0, but not true."""
     found: dict[Any, Any] = {}
     for value in values:
         found.setdefault(_comparable(value), value)
@@ -111,7 +111,7 @@ def _comparable(value: Any) -> Any:
 
 
 def split(text: str, separator: str) -> Iterator[str]:
-    """The parts of ``text``, without the space around them; a separator in quotes or brackets separates nothing."""
+    """Yield the parts of ``text``, stripped; separators in quotes or brackets are ignored."""
     ends = [-1, *_separators(text, separator), len(text)]
     for start, end in itertools.pairwise(ends):
         yield text[start + 1 : end].strip()
@@ -120,7 +120,7 @@ def split(text: str, separator: str) -> Iterator[str]:
 def _separators(text: str, separator: str) -> Iterator[int]:
     quote, escaped = "", False
     open_brackets: list[str] = []
-    begins = True  # what follows may be a quoted value: in `it's` nothing is quoted
+    begins = True  # a quote opens only at the start of a value: not in `it's`
     for place, letter in enumerate(text):
         if quote:
             if letter == quote and not escaped:
@@ -139,11 +139,11 @@ def _separators(text: str, separator: str) -> Iterator[int]:
 
 
 Choice = tuple[str | KeyPath, Keys, Any]
-"""A swept key in one cell: who sweeps it, the key, its value there."""
+"""A swept key in one cell: its origin, the key, its value."""
 
 
 def label_of(chosen: Sequence[Choice]) -> str:
-    """Keys by their last part, where that says which is meant."""
+    """A label such as ``seed=1, sparsity=0.5``; uses the last part of a key if that is unique."""
     leading: dict[str | KeyPath, tuple[Keys, Any]] = {}
     for origin, keys, value in chosen:
         group = origin[:3] if origin[1] == "zip" and not isinstance(origin, str) else origin
@@ -154,7 +154,7 @@ def label_of(chosen: Sequence[Choice]) -> str:
 
 
 def slug_of(label: str, number: int, used: set[str]) -> str:
-    """The label as the name of a directory, unlike those in ``used`` also where case does not count; added there."""
+    """Turn the label into a directory name that differs from all in ``used``, ignoring case; adds it to ``used``."""
     plain = re.sub(r"[^A-Za-z0-9=.@,_+-]+", "-", label.replace(", ", ","))[:120].rstrip(".")
     slug = plain if plain.casefold() not in used else f"{plain},run={number}"
     while slug.casefold() in used:

@@ -1,4 +1,4 @@
-"""A checked recipe, as a value; :mod:`srframework.recipe.check` makes it from TOML."""
+"""A checked recipe, as a value; :mod:`srframework.recipe.check` builds it from TOML."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ from srframework.text import listed, nearest
 from srframework.training.options import TrainingOptions
 
 PRETRAINED = "pretrained"
-"""The name of θ_pt where a stage names its ``weights``."""
+"""The name of the pretrained weights (θ_pt) in the ``weights`` of a stage."""
 
 
 @dataclass(frozen=True)
 class Use:
-    """A component, with its options, as a recipe uses it."""
+    """A component with its options, as a recipe uses it."""
 
     registered: Registered
     options: Options
 
     def build(self) -> Any:
-        """Make the thing itself; see :meth:`srframework.registry.registry.Registered.build`."""
+        """Build the component; see :meth:`srframework.registry.registry.Registered.build`."""
         return self.registered.build(self.options)
 
     def table(self) -> dict[str, Any]:
-        """As TOML: the name, and every option that has a value."""
+        """The TOML table: the name and every option that has a value."""
         with calling(self.registered.owner, "options"):
             return {"use": self.registered.full_name, **self.options.model_dump(mode="json", exclude_none=True)}
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What ``weights`` or ``mask`` names: a stage, or a point inside one.
+    """A stage, or a point inside a stage, as ``weights`` or ``mask`` names it.
 
     Attributes:
-        stage: The stage, or ``"pretrained"``.
-        point: ``"10000"``, a step; ``"0.5"``, a sparsity level; None, the end of the stage.
+        stage: The name of the stage, or ``"pretrained"``.
+        point: A step (``"10000"``), a sparsity level (``"0.5"``), or None for the end of the stage.
     """
 
     stage: str
@@ -54,18 +54,18 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        """``imp@0.5`` -> stage ``imp``, point ``0.5``; as is ``imp@.50``, since points are kept under one name."""
+        """Parse ``imp@0.5`` into stage ``imp`` and point ``0.5``; ``imp@.50`` gives the same point."""
         stage, at, point = text.partition("@")
         return cls(stage, _plain(point) if at else None)
 
     @property
     def step(self) -> int | None:
-        """The step that is meant; None for a level, or for the end."""
+        """The step; None if the point is a level or the end."""
         return int(self.point) if self.point is not None and is_step(self.point) else None
 
     @property
     def level(self) -> float | None:
-        """The sparsity level that is meant, in (0, 1); None for a step, or for the end."""
+        """The sparsity level, in (0, 1); None if the point is a step or the end."""
         return float(self.point) if self.point is not None and not is_step(self.point) else None
 
     def __str__(self) -> str:
@@ -73,7 +73,7 @@ class Reference:
 
 
 def _plain(point: str) -> str:
-    """A step or a level as its checkpoint is named; anything else as it is."""
+    """The checkpoint name of a step or level; any other text unchanged."""
     if is_step(point):
         return str(int(point))
     try:
@@ -84,7 +84,7 @@ def _plain(point: str) -> str:
 
 
 def is_step(point: str) -> bool:
-    """Whether what follows an '@' is a number of steps; no stage has steps of more digits."""
+    """Whether the text after an '@' is a number of steps (at most 18 digits)."""
     return point.isascii() and point.isdecimal() and len(point) <= _DIGITS_OF_STEPS
 
 
@@ -98,11 +98,11 @@ class Stage:
     Attributes:
         name: Unique in its recipe.
         op: ``"train"`` or ``"prune"``.
-        weights: θ that it starts from.
-        mask: m that it keeps fixed; None for none.
-        pruner: p; None when it trains.
-        loss: L.
-        training: Its training options: the recipe's, overridden.
+        weights: Initial weights θ.
+        mask: Mask m that stays fixed, or None.
+        pruner: Pruner p; None if ``op`` is ``"train"``.
+        loss: Loss L.
+        training: Training options: those of the recipe with the overrides of the stage.
     """
 
     name: str
@@ -115,18 +115,18 @@ class Stage:
 
     @property
     def needs_bias(self) -> bool:
-        """Whether the loss wants the bias model's predictions."""
+        """Whether the loss needs the predictions of the bias model."""
         with at(stage=self.name):
             return NEEDS_BIAS in self.loss.registered.required(self.loss.options)
 
     @property
     def teacher(self) -> Reference | None:
-        """The stage from whose probabilities the loss learns; None for none."""
+        """The stage whose probabilities are the targets of the loss, or None."""
         named = [getattr(self.loss.options, name) for name in stage_references(type(self.loss.options))]
         return Reference.parse(named[0]) if named else None
 
     def phases(self, steps: int) -> Sequence[Phase]:
-        """How so many steps are divided; a pruner may take fewer."""
+        """The phases of the stage, given its number of steps; a pruner may use fewer steps."""
         if self.pruner is None:
             return [Phase(steps)]
         with at(stage=self.name):
@@ -134,13 +134,13 @@ class Stage:
 
     @cached_property
     def _schedule(self) -> Pruner:
-        """The pruner, as far as it is asked for its phases."""
-        assert self.pruner is not None, "asked for where there is one"
+        """The pruner, built only to compute its phases."""
+        assert self.pruner is not None, "only called for a stage with a pruner"
         pruner: Pruner = self.pruner.build()
         return pruner
 
     def references(self) -> Iterator[tuple[str, Reference]]:
-        """The key and the reference, for each stage that this one builds on."""
+        """Yield the key and the reference of each stage that this stage depends on."""
         if self.weights.stage != PRETRAINED:
             yield "weights", self.weights
         if self.mask is not None:
@@ -149,7 +149,7 @@ class Stage:
             yield f"loss.{stage_references(type(self.loss.options))[0]}", self.teacher
 
     def table(self) -> dict[str, Any]:
-        """As TOML, with every training option said."""
+        """The TOML table, with every training option."""
         table: dict[str, Any] = {"name": self.name, "op": self.op, "weights": str(self.weights)}
         if self.mask is not None:
             table["mask"] = str(self.mask)
@@ -170,12 +170,12 @@ class Recipe:
     """A checked recipe; all names resolved, all options complete.
 
     Attributes:
-        name: For people.
-        seed: From which all randomness flows.
-        description: For people; may be empty.
-        backbone, dataset, evaluators, bias: The components; ``bias`` is None where no stage needs it.
-        stages: In an order in which each comes after those that it builds on.
-        claim: The ``[claim]`` table as it is written, for :mod:`srframework.claims`; None where there is none.
+        name: Shown in reports.
+        seed: The seed of all random numbers.
+        description: Shown in reports; may be empty.
+        backbone, dataset, evaluators, bias: The components; ``bias`` is None if no stage needs it.
+        stages: Sorted so that each stage comes after the stages that it depends on.
+        claim: The unparsed ``[claim]`` table, for :mod:`srframework.claims`; None if the recipe has none.
     """
 
     name: str
@@ -189,7 +189,7 @@ class Recipe:
     claim: Mapping[str, Any] | None = None
 
     def table(self) -> dict[str, Any]:
-        """The resolved recipe as a TOML document, which loads to an equal recipe."""
+        """The resolved recipe as a TOML document; loading it gives an equal recipe."""
         table: dict[str, Any] = {"name": self.name, "schema": 1, "seed": self.seed}
         if self.description:
             table["description"] = self.description
@@ -206,15 +206,15 @@ class Recipe:
         return tomli_w.dumps(self.table())
 
     def only(self, stage: str) -> Recipe:
-        """The recipe less the stages that ``stage`` does not build on, and less its claim."""
-        wanted = {stage}
+        """The recipe with only ``stage`` and the stages that it depends on, and without its claim."""
+        required = {stage}
         for each in reversed(self.stages):
-            if each.name in wanted:
-                wanted |= {reference.stage for _, reference in each.references()}
-        return replace(self, stages=tuple(each for each in self.stages if each.name in wanted), claim=None)
+            if each.name in required:
+                required |= {reference.stage for _, reference in each.references()}
+        return replace(self, stages=tuple(each for each in self.stages if each.name in required), claim=None)
 
     def steps_kept(self, stage: str) -> frozenset[int]:
-        """The steps of ``stage`` that another stage builds on."""
+        """The steps of ``stage`` that other stages depend on."""
         return frozenset(self._steps_kept.get(stage, ()))
 
     @cached_property
@@ -237,7 +237,7 @@ def find_recipe(recipe: str) -> Path:
     """The file that ``recipe`` names: a path, or the name of a shipped recipe.
 
     Raises:
-        RecipeError: It names neither; the nearest shipped recipe is said.
+        RecipeError: Neither exists; suggests the nearest shipped recipe.
     """
     if os.path.isfile(recipe):
         return Path(recipe)

@@ -1,4 +1,4 @@
-"""What components require of each other: a bias model, features to fit it on, OOD training examples."""
+"""Check the requirements of components: a bias model, its features, OOD training examples."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from srframework.recipe.statements import KeyPath
 from srframework.registry.registry import Registry
 
 Indexed = tuple[int, Stage]
-"""A stage, with its place among the [[stages]] tables of the file."""
+"""A stage, with the index of its [[stages]] table in the file."""
 
 Add = Callable[[KeyPath, str], None]
-"""Takes the key at which something is wrong, and a sentence."""
+"""Reports a problem: its key and the message."""
 
 
 def match_bias(bias: Use | None, dataset: Use, stages: Sequence[Indexed], registry: Registry, add: Add) -> Use | None:
-    """The bias model that the recipe names, or the only one that needs no options; checked."""
+    """Return the bias model of the recipe, or the only one that needs no options; check its requirements."""
     offered = set(dataset.registered.provided(dataset.options))
     models = registry.of_kind("bias")
     names = ", ".join(each.name for each in models) or "none is installed"
@@ -37,27 +37,26 @@ def match_bias(bias: Use | None, dataset: Use, stages: Sequence[Indexed], regist
         if bias is None:
             add(("stages", index, "loss", "use"), f"{loss}; expected a [bias] table with one of: {names}")
         elif missing := set(bias.registered.required(bias.options)) - offered:
-            what = " and ".join(sorted(missing)).replace("-", " ")
+            features = " and ".join(sorted(missing)).replace("-", " ")
             add(
                 ("stages", index, "loss", "use"),
-                f"{loss}; expected a data set with {what} for {bias.registered.name!r}, or a [bias] table "
-                f"with another of: {names}; got dataset {data!r}, which has none with these options",
+                f"{loss}; expected a data set with {features} for {bias.registered.name!r}, or a [bias] table "
+                f"with another of: {names}; got dataset {data!r}, which does not provide this with these options",
             )
     return bias
 
 
 def check_needs(dataset: Use, stages: Sequence[Indexed], add: Add) -> None:
-    """Whatever else a stage's components require must come from the data set."""
+    """Check that the data set provides everything else that the components of the stages require."""
     offered = {NEEDS_BIAS, *dataset.registered.provided(dataset.options)}
     for index, stage in stages:
         if stage.training.ood_train and "ood-train" not in offered:
-            expected = "0, for want of OOD training examples"
-            got = f"{stage.training.ood_train}; {dataset.registered.owner} has none with these options"
-            add(("stages", index, "ood_train"), f"expected {expected}, got {got}")
+            reason = f"{dataset.registered.owner} has no OOD training examples with these options"
+            add(("stages", index, "ood_train"), f"expected 0, got {stage.training.ood_train}; {reason}")
         for key, use in (("loss", stage.loss), ("pruner", stage.pruner)):
             with at(stage=stage.name):
                 missing = set(use.registered.required(use.options)) - offered if use is not None else set()
             if use is not None and missing:
-                what = " and ".join(sorted(missing))
-                expected = f"a data set that provides {what}, which {use.registered.owner} requires"
+                names = " and ".join(sorted(missing))
+                expected = f"a data set that provides {names}, which {use.registered.owner} requires"
                 add(("stages", index, key, "use"), f"expected {expected}; got {dataset.registered.name!r}")

@@ -1,4 +1,4 @@
-"""pydantic's errors -> our sentences: expected, got, nearest valid name."""
+"""Turn errors of pydantic into messages: expected, got, nearest valid name."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from srframework.text import listed, nearest, one_line, shorten
 
 @dataclass(frozen=True)
 class Explanation:
-    """One thing that is wrong with a table.
+    """One problem with a table.
 
     Attributes:
-        key: Where in the table.
-        message: What was expected, what was given.
-        nearest: The nearest valid name, if one is near.
+        key: Key relative to the table.
+        message: The expected value and the given value.
+        nearest: The nearest valid name, if any is similar.
     """
 
     key: tuple[str | int, ...]
@@ -37,23 +37,23 @@ _IN_TOML = {
     "dict_type": "a table",
     "model_attributes_type": "a table",
     "model_type": "a table",
-    "too_short": "at least {min_length} of them",
+    "too_short": "{min_length} or more items",
     "string_too_short": "a string of length {min_length} or more",
     "string_pattern_mismatch": "a string that matches {pattern}",
 }
-"""What is expected, for the types of pydantic's errors whose own words are Python's."""
+"""The expected value by error type, for pydantic messages that use terms of Python."""
 
 
 def explain(
     model: type[Options], error: ValidationError, table: Mapping[str, Any], also: Sequence[str] = ()
 ) -> list[Explanation]:
-    """Everything that is wrong with a table that is no ``model``; nothing that only follows from something else.
+    """Explain all problems of a table that does not fit ``model``; consequences of other problems are left out.
 
     Args:
-        model: The options that the table should be.
-        error: What pydantic says.
+        model: The expected options.
+        error: The error of pydantic.
         table: The table.
-        also: Further keys that the table may have, which the caller reads itself.
+        also: Further valid keys, which the caller reads itself.
     """
     details = [(_place(detail, table), detail) for detail in error.errors(include_url=False)]
     inside = {loc[:end] for loc, _ in details for end in range(len(loc))}
@@ -62,7 +62,7 @@ def explain(
     for loc, detail in details:
         array = _at(table, loc[:-1]) if loc else None
         if detail["type"] in _OF_CONTENT and loc in inside:
-            continue  # pydantic counts only the items that are right, and may see none of the others
+            continue  # pydantic counts only the valid items
         if detail["type"] == "string_type" and isinstance(array, list):
             if loc[:-1] not in quoted and (strings := _in_quotes(array)) is not None:
                 quoted.add(loc[:-1])
@@ -78,7 +78,7 @@ _OF_CONTENT = ("too_short", "too_long", "value_error", "assertion_error")
 
 
 def _place(detail: ErrorDetails, table: Mapping[str, Any]) -> tuple[str | int, ...]:
-    """Where in the table it is; pydantic marks with "[key]" that a key itself is wrong."""
+    """The place of the problem in the table; pydantic appends "[key]" if the key itself is invalid."""
     loc = detail["loc"]
     if loc[-1:] == ("[key]",):
         around = _at(table, loc[:-1])
@@ -88,7 +88,7 @@ def _place(detail: ErrorDetails, table: Mapping[str, Any]) -> tuple[str | int, .
 
 
 def _at(table: Any, loc: Sequence[str | int]) -> Any:
-    """What stands at a place in a table; None where nothing does."""
+    """The value at a place in a table, or None."""
     for part in loc:
         if isinstance(table, Mapping):
             table = table.get(part)
@@ -100,7 +100,7 @@ def _at(table: Any, loc: Sequence[str | int]) -> Any:
 
 
 def _in_quotes(array: Sequence[Any]) -> str | None:
-    """An array of numbers, dates and the like with each in quotes, of which a message shows the first; else None."""
+    """The array with each item quoted, shortened for a message; None if it has strings, arrays or tables."""
     if any(isinstance(item, list | dict | str) for item in array):
         return None
     few = [f'"{shorten(item)}"' for item in array[:10]]
@@ -123,13 +123,13 @@ def _explain(
         expected = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     got = detail["input"]
     if isinstance(got, dict | Options) and detail["type"] == "value_error":
-        return Explanation(loc, f"expected {expected}")  # a check of several keys says itself what they are
+        return Explanation(loc, f"expected {expected}")  # a check of several keys names them in its message
     near = nearest(got, _literals(detail)) if isinstance(got, str) and suggest else None
     return Explanation(loc, f"expected {expected}, got {shorten(got)}", near if near != got else None)
 
 
 def _keys(model: type[Options]) -> dict[str, str]:
-    """The keys of a table, as they are written, with their descriptions."""
+    """The keys of a table, as in TOML, with their descriptions."""
     return {field.alias or name: field.description or "" for name, field in model.model_fields.items()}
 
 
@@ -138,7 +138,7 @@ def _options_at(model: type[Options], loc: Sequence[str | int]) -> type[Options]
     current = model
     for part in loc:
         field = current.model_fields.get(str(part))
-        if field is not None:  # else a name of the user's own, such as that of an OOD split
+        if field is not None:  # else a name that the user chose, such as an OOD split
             current = _options_in(field.annotation) or current
     return current
 
@@ -152,6 +152,6 @@ def _options_in(annotation: Any) -> type[Options] | None:
 
 
 def _literals(detail: ErrorDetails) -> list[str]:
-    """The values that a field allows, where it allows only some."""
+    """The values that a literal field allows; empty for other fields."""
     expected = str(detail.get("ctx", {}).get("expected", "")) if detail["type"] == "literal_error" else ""
     return [word.strip("'") for part in expected.split(", ") for word in part.split(" or ")]

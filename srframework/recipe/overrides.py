@@ -1,4 +1,4 @@
-"""Overrides of a recipe: their keys and values as a user writes them, and what set each key."""
+"""Overrides of a recipe: parse their keys and values, and record the origin of each key."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from srframework.recipe.statements import KeyPath
 from srframework.text import key_text, one_line, shorten
 
 Keys = tuple[str, ...]
-"""A dotted key as a user writes it, with stages by their name: ``("stages", "srnet", "epochs")``."""
+"""A dotted key as a user writes it, with stage names: ``("stages", "srnet", "epochs")``."""
 
 Assignment = tuple[Keys, Any, str | KeyPath]
-"""A key, the value that overrides it, and its origin: words, or a key path of the file."""
+"""A key, its new value, and the origin of the override: a text, or a key path of the file."""
 
 MAX_DEPTH = 32
-"""How many tables and arrays may be inside each other."""
+"""Maximum nesting depth of tables and arrays."""
 
 _INTEGERS = range(-(2**63), 2**63)
-"""TOML's integers."""
+"""Range of TOML integers."""
 
 
 @dataclass
 class Origins:
-    """What set each key that an override set: a tree of the keys."""
+    """The origin of each overridden key, as a tree of keys."""
 
     origin: str | KeyPath | None = None
     inside: dict[str | int, Origins] = field(default_factory=dict)
 
     def add(self, path: KeyPath, origin: str | KeyPath) -> None:
-        """Note what set a key, together with everything inside it."""
+        """Record the origin of a key and of everything inside it."""
         *around, last = path
         node = self
         for part in around:
@@ -42,7 +42,7 @@ class Origins:
         node.inside[last] = Origins(origin)
 
     def of(self, path: KeyPath) -> str | KeyPath | None:
-        """What set the key, or the nearest table around it."""
+        """The origin of the key or of the nearest table around it."""
         node, found = self, self.origin
         for part in path:
             if part not in node.inside:
@@ -52,7 +52,7 @@ class Origins:
         return found
 
     def within(self, path: KeyPath) -> str | KeyPath | None:
-        """What first set something inside the table."""
+        """The origin of the first override inside the table."""
         node: Origins | None = self
         for part in path:
             node = node.inside.get(part) if node is not None else None
@@ -62,10 +62,10 @@ class Origins:
 
 
 def leaves(table: Mapping[str, Any], path: KeyPath = ()) -> Iterator[tuple[KeyPath, Keys, Any]]:
-    """The values in a table of overrides: where each stands in it, the key that it overrides, and the value.
+    """Yield for each value in a table of overrides: its path in the table, the key that it overrides, the value.
 
     ``"training.epochs" = 3``, ``training.epochs = 3`` and a table ``training`` with ``epochs = 3`` are
-    the same. A table with ``use`` is one value: it replaces a component together with its options.
+    equivalent. A table with ``use`` is one value: it replaces a component and its options.
     """
     for key, value in table.items():
         if isinstance(value, dict) and value and "use" not in value:
@@ -79,7 +79,7 @@ def leaves(table: Mapping[str, Any], path: KeyPath = ()) -> Iterator[tuple[KeyPa
 
 
 def parsed_override(override: str) -> Assignment | Problem:
-    """An override as it stands on the command line, ``key=value``."""
+    """Parse an override of the command line, ``key=value``."""
     key, equals, value = override.partition("=")
     keys = keys_of(key)
     if not equals or not all(keys):
@@ -93,26 +93,26 @@ def parsed_override(override: str) -> Assignment | Problem:
 
 
 def _shown(text: str) -> str:
-    """An argument of the command line as it is shown in messages."""
+    """An argument of the command line, shortened for a message."""
     return one_line(text, 120)
 
 
 def keys_of(text: str) -> Keys:
-    """A dotted key of the command line."""
+    """Split a dotted key of the command line."""
     return tuple(text.strip().split("."))
 
 
 def value_of(text: str) -> Any:
-    """A value as a user writes it on the command line: as in TOML, or a bare word, which is a string.
+    """Parse a value of the command line: a TOML value, or a bare word, which is a string.
 
     Raises:
-        UsageError: It is a number or a table beyond what a recipe may have.
+        UsageError: An integer is too large, or tables are nested too deep.
     """
     try:
         parsed = tomli.loads(f"value = {text}")
     except (RecursionError, ValueError):
-        parsed = {}  # a bare word is a string, so that `--set backbone.use=tiny` needs no quotes in quotes
-    if parsed.keys() != {"value"}:  # a line break in a word begins no second key
+        parsed = {}  # a bare word is a string: `--set backbone.use=tiny` needs no quotes
+    if parsed.keys() != {"value"}:  # text after a line break is not a second key
         parsed = {"value": text}
     for _, message in limits(parsed):
         raise UsageError(message)
@@ -120,7 +120,7 @@ def value_of(text: str) -> Any:
 
 
 def limits(data: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
-    """The values beyond what a recipe may have: integers of more than 64 bits; tables deep inside each other."""
+    """Yield values beyond the limits of a recipe: integers of more than 64 bits, tables nested too deep."""
     waiting: list[tuple[KeyPath, Any]] = [((), data)]
     while waiting:
         path, value = waiting.pop()

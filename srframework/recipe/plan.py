@@ -1,4 +1,4 @@
-"""How long the stages of a recipe are, and whether the points inside them that others name exist."""
+"""Compute the length of the stages of a recipe, and check the points inside them that other stages refer to."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from srframework.recipe.model import Recipe, Stage
 from srframework.training.options import optimizer_steps
 
 Plan = Mapping[str, Sequence[Phase]]
-"""The phases of each stage, by its name; a stage whose length is not known is not in it."""
+"""The phases of each stage, by its name; without the stages whose length is unknown."""
 
 
 @dataclass(frozen=True)
 class StageLength:
-    """How long a stage is.
+    """The length of one stage.
 
     Attributes:
-        stage: Its name.
-        formula: In the paper's notation.
-        length: In epochs or steps, as the recipe says.
-        steps: Optimizer steps; None where the size of the training set is not known without reading it.
+        stage: Name of the stage.
+        formula: The stage in the paper's notation.
+        length: Epochs or steps, as in the recipe.
+        steps: Optimizer steps; None if the size of the training set is unknown before it is read.
     """
 
     stage: str
@@ -32,14 +32,14 @@ class StageLength:
 
 
 def lengths(recipe: Recipe) -> list[StageLength]:
-    """The length of each stage, in order, as far as it is known before the data are read."""
+    """The length of each stage, in order; steps are None if they depend on data that are not read yet."""
     phases = plan(recipe, recipe.dataset.build().sizes())
     steps = {name: steps_of(each) for name, each in phases.items()}
     return [StageLength(each.name, each.formula(), _length(each), steps.get(each.name)) for each in recipe.stages]
 
 
 def steps_of(phases: Sequence[Phase]) -> int:
-    """The steps of all phases together."""
+    """The total number of steps of all phases."""
     return sum(phase.steps for phase in phases)
 
 
@@ -50,12 +50,12 @@ def _length(stage: Stage) -> str:
 
 
 def plan(recipe: Recipe, sizes: Mapping[str, int], processes: int = 1) -> Plan:
-    """How the steps of each stage are divided; a pruner may take fewer than it is given.
+    """Compute the phases of each stage; a pruner may use fewer steps than it gets.
 
     Args:
-        recipe: Its pruners are built, each once.
-        sizes: Examples of ``train`` and ``ood_train``, as far as they are known.
-        processes: How many share a step.
+        recipe: A checked recipe; each pruner is built once.
+        sizes: Number of examples of ``train`` and ``ood_train``, where known.
+        processes: Number of processes that share a step.
     """
     found = {stage.name: _phases(stage, sizes, processes) for stage in recipe.stages}
     return {name: phases for name, phases in found.items() if phases is not None}
@@ -63,8 +63,8 @@ def plan(recipe: Recipe, sizes: Mapping[str, int], processes: int = 1) -> Plan:
 
 def _phases(stage: Stage, sizes: Mapping[str, int], processes: int) -> Sequence[Phase] | None:
     training = stage.training
-    wanted = ["train", *(["ood_train"] if training.ood_train else [])]
-    if training.max_steps is None and not all(name in sizes for name in wanted):
+    splits = ["train", *(["ood_train"] if training.ood_train else [])]
+    if training.max_steps is None and not all(name in sizes for name in splits):
         return None
     examples = sizes.get("train", 0) + training.ood_train * sizes.get("ood_train", 0)
     steps = optimizer_steps(training, examples, processes)
@@ -72,10 +72,10 @@ def _phases(stage: Stage, sizes: Mapping[str, int], processes: int) -> Sequence[
 
 
 def check_early(recipes: Iterable[Recipe]) -> None:
-    """Refuse what :func:`check_points` does, as far as it is known before the data are read: their size is an estimate.
+    """Check recipes as :func:`check_points` does, before the data are read: the sizes of the data are estimates.
 
     Raises:
-        UsageError: Has the problems of all recipes, each once.
+        UsageError: Lists the problems of all recipes, each once.
     """
     problems: dict[str, None] = {}
     for recipe in recipes:
@@ -88,15 +88,15 @@ def check_early(recipes: Iterable[Recipe]) -> None:
 
 
 def check_points(recipe: Recipe, plan: Plan, estimated: bool = False) -> None:
-    """Refuse a reference to a step or level that its stage never reaches.
+    """Check that each stage reaches the steps and levels that other stages refer to.
 
     Args:
-        recipe: Checked.
-        plan: The length of its stages.
-        estimated: Whether the length of a stage that is told in epochs is an estimate, which refuses no step.
+        recipe: A checked recipe.
+        plan: The phases of its stages.
+        estimated: Whether stage lengths in epochs are estimates; steps of such stages are not checked.
 
     Raises:
-        UsageError: There is one; says what the stage reaches.
+        UsageError: A stage does not reach a step or level; shows the valid ones.
     """
     exact = {stage.name for stage in recipe.stages if not estimated or stage.training.max_steps is not None}
     for stage in recipe.stages:
@@ -114,18 +114,18 @@ def check_points(recipe: Recipe, plan: Plan, estimated: bool = False) -> None:
 
 
 def check_level(where: str, stage: str, level: float, phases: Sequence[Phase]) -> None:
-    """Refuse a sparsity level that a stage does not keep.
+    """Check that a stage keeps a sparsity level.
 
     Args:
-        where: What names the level, for the message.
-        stage: The stage.
-        level: In (0, 1).
-        phases: Of the stage.
+        where: The key and the reference, for the message.
+        stage: Name of the stage.
+        level: Sparsity level, in (0, 1).
+        phases: Phases of the stage.
 
     Raises:
-        UsageError: It is none of those that the stage keeps.
+        UsageError: The stage does not keep this level; lists the levels that it keeps.
     """
     levels = [f"{phase.level:g}" for phase in phases if phase.level is not None]
     if f"{level:g}" not in levels:
-        got = f"expected a sparsity level that {stage!r} keeps, got {level:g}"
-        raise UsageError(f"{where}: {got}; it keeps {', '.join(levels) or 'none'}")
+        message = f"expected a sparsity level that {stage!r} keeps, got {level:g}"
+        raise UsageError(f"{where}: {message}; it keeps {', '.join(levels) or 'none'}")

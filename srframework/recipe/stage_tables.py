@@ -1,4 +1,4 @@
-"""The ``[[stages]]`` tables: what each is by itself, and their order."""
+"""The ``[[stages]]`` tables: the check of each table, and their order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from srframework.training.options import TrainingOptions
 
 
 def stage_tables(data: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
-    """The [[stages]] tables, each with its place; what stands there and is no table is reported elsewhere."""
+    """The [[stages]] tables, each with its index; items that are not tables are reported elsewhere."""
     stages = data.get("stages")
     listed = enumerate(stages) if isinstance(stages, list) else ()
     return [(index, table) for index, table in listed if isinstance(table, dict)]
@@ -27,7 +27,7 @@ def stage_tables(data: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
 
 @dataclass(frozen=True)
 class StageDraft:
-    """A stage, less the recipe's [training]."""
+    """A stage without the options of the recipe's [training]."""
 
     top: StageTable
     pruner: Use | None
@@ -36,40 +36,40 @@ class StageDraft:
 
 
 def checked_stage(registry: Registry, table: Mapping[str, Any]) -> TableResult:
-    """What the table of a stage says by itself: the stage, less the recipe's [training]; or nothing."""
+    """Check the table of one stage, without the recipe's [training]; the value is a :class:`StageDraft` or None."""
     fields = TrainingOptions.model_fields
     overrides = {option: value for option, value in table.items() if option in fields}
     rest = {option: value for option, value in table.items() if option not in fields}
     problems: list[TableProblem] = []
 
-    def take(found: TableResult, key: KeyPath = ()) -> Any:
+    def unwrap(found: TableResult, key: KeyPath = ()) -> Any:
         problems.extend(note._replace(key=(*key, *note.key)) for note in found.problems)
         return found.value
 
-    top = take(checked_options(StageTable, rest, also=list(fields)))
-    training = take(checked_options(TrainingOptions, overrides))
+    top = unwrap(checked_options(StageTable, rest, also=list(fields)))
+    training = unwrap(checked_options(TrainingOptions, overrides))
     found = checked_component(registry, "debiaser", table.get("loss", DEFAULT_LOSS))
     if found.value is None and "loss" not in table:
         message = f"missing; expected: {StageTable.model_fields['loss'].description}"
         found = TableResult(None, (TableProblem((), message),))
-    loss = take(found, ("loss",))
-    pruner = take(checked_component(registry, "pruner", table["pruner"]), ("pruner",)) if "pruner" in table else None
+    loss = unwrap(found, ("loss",))
+    pruner = unwrap(checked_component(registry, "pruner", table["pruner"]), ("pruner",)) if "pruner" in table else None
     if top is not None:
         if top.op == "prune" and "pruner" not in table:
             message = "missing; a stage with op = 'prune' needs a pruner: { use = ... }"
             problems.append(TableProblem(("pruner",), message))
         if top.op == "train" and "pruner" in table:
-            message = "expected no pruner in a stage with op = 'train'; op = 'prune' has one"
+            message = "expected no pruner in a stage with op = 'train'; op = 'prune' has a pruner"
             problems.append(TableProblem(("pruner",), message))
         if top.op == "prune" and top.mask is not None:
-            message = "expected no mask in a stage with op = 'prune', which finds its own"
+            message = "expected no mask in a stage with op = 'prune', because it finds its own mask"
             problems.append(TableProblem(("mask",), message))
     is_known = None not in (top, training, loss) and (pruner is not None or top.op == "train")
     return TableResult(StageDraft(top, pruner, loss, overrides) if is_known else None, tuple(problems))
 
 
 def with_training(draft: StageDraft, common: Mapping[str, Any]) -> Stage:
-    """The stage, with its training options."""
+    """The complete stage, with its training options."""
     top, pruner = draft.top, draft.pruner
     weights = Reference.parse(top.weights)
     training = TrainingOptions.model_validate({**common, **draft.overrides})
@@ -82,22 +82,24 @@ def with_training(draft: StageDraft, common: Mapping[str, Any]) -> Stage:
     return Stage(top.name, top.op, weights, mask, pruner, draft.loss, training)
 
 
-def ordered(registry: Registry, tables: Sequence[tuple[int, dict[str, Any]]]) -> tuple[list[str], list[graph.Wrong]]:
-    """The names of the stages in order, none where a reference is wrong; and what is wrong.
+def ordered(
+    registry: Registry, tables: Sequence[tuple[int, dict[str, Any]]]
+) -> tuple[list[str], list[graph.InvalidReference]]:
+    """The names of the stages in order (empty if a reference is invalid), and the invalid references.
 
-    That there is no stage of some name counts for nothing where a stage has none, which may be the one.
+    If a stage has no valid name, unknown stages are not reported: they may refer to that stage.
     """
     nodes = graph.nodes(tables, partial(_named_in_loss, registry))
-    wrong = list(graph.check(nodes))
-    if wrong:
+    invalid = list(graph.check(nodes))
+    if invalid:
         if all(isinstance(table.get("name"), str) for _, table in tables):
-            return [], wrong
-        return [], [each for each in wrong if not each.is_unknown]
+            return [], invalid
+        return [], [each for each in invalid if not each.is_unknown]
     return graph.order(nodes), []
 
 
 def _named_in_loss(registry: Registry, table: Mapping[str, Any]) -> list[str]:
-    """The options of a stage's loss that name stages; none where there is no such loss."""
+    """The options of a stage's loss that name stages; empty if the loss is unknown."""
     loss = table.get("loss")
     name = loss.get("use") if isinstance(loss, dict) else None
     known = [each for each in registry.of_kind("debiaser") if name in (each.name, each.full_name)]

@@ -1,4 +1,4 @@
-"""Where the statements of a TOML file begin: a scanner for text that tomli has parsed, which gives no positions."""
+"""The lines on which the statements of a TOML file begin; tomli gives no positions. The text must be valid TOML."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _IN_VALUE = re.compile(rf"""{_STRING}|#[^\n]*|[\[\]{{}}\n]|[^\[\]{{}}\n#"']+""")
 
 
 def lines(text: str) -> dict[KeyPath, int]:
-    """The line on which the statement begins that makes each key or table; of what is inside a value, none.
+    """The first line of the statement that defines each key or table; keys inside a value are left out.
 
     Args:
-        text: What tomli parses, with plain newlines.
+        text: Valid TOML, with line feeds only (no carriage returns).
     """
     found: dict[KeyPath, int] = {}
     lengths: dict[KeyPath, int] = {}
@@ -48,13 +48,13 @@ def lines(text: str) -> dict[KeyPath, int]:
 
 
 def line_of_long_integer(text: str) -> int | None:
-    """The line of the first thousands of decimal digits, such as int() refuses; None where there are none."""
+    """The line of the first integer too long for int() (thousands of digits), or None."""
     found = re.search(r"\d(?:_?\d){4000,}", text)
     return None if found is None else text.count("\n", 0, found.start()) + 1
 
 
 def _statements(text: str) -> Iterator[tuple[int, bool, bool, list[str]]]:
-    """Of each statement: where it begins, whether it is a [header], whether a [[header]], its key."""
+    """Yield for each statement: its offset, whether it is a [header] or a [[header]], its keys."""
     place = _skip(_BLANK, text, 0)
     while place < len(text):
         is_header, is_item = text.startswith("[", place), text.startswith("[[", place)

@@ -1,4 +1,4 @@
-"""A grid -> recipes: one for each cell of a recipe's ``[sweep]``.
+"""Expand the ``[sweep]`` of a recipe into one checked recipe for each cell.
 
 ::
 
@@ -37,9 +37,9 @@ class Cell:
     """One cell of a sweep.
 
     Attributes:
-        values: What is swept -> its value here; empty for a recipe without a sweep.
-        label: ``seed=1, sparsity=0.5``, for people; of keys that move together, the first.
-        slug: The label as the name of a directory, unlike that of any other cell.
+        values: Value of each swept key in this cell; empty for a recipe without a sweep.
+        label: ``seed=1, sparsity=0.5``, for display; shows only the first of keys that move together.
+        slug: The label as a directory name; unique in the sweep.
         recipe: The checked recipe.
     """
 
@@ -50,10 +50,10 @@ class Cell:
 
 
 MAX_RUNS = 10_000
-"""How many runs a sweep may have."""
+"""Maximum number of runs in a sweep."""
 
 MAX_CHECKED = 10 * MAX_RUNS
-"""How many runs of all variants together are checked at once."""
+"""Maximum number of runs of all variants that are checked at once."""
 
 
 def load_cells(
@@ -64,19 +64,19 @@ def load_cells(
     files: FileChecks | None = None,
     tables: Mapping[str, TableCheck] | None = None,
 ) -> list[Cell]:
-    """Read and check a recipe, and every cell of its sweep: the product of its axes, the last varying fastest.
+    """Read and check a recipe and every cell of its sweep: the product of its axes; the last axis varies fastest.
 
-    An override of a swept key takes it out of the sweep; ``sweep={}`` takes out all. Where ``variant`` is
-    swept, each variant may have a sweep of its own.
+    An override of a swept key removes that key from the sweep; ``sweep={}`` removes all keys. If ``variant`` is
+    swept, each variant may define its own sweep.
 
     Args:
-        recipe: A path, or the name of a shipped recipe; or the file, read.
+        recipe: A path, the name of a shipped recipe, or a source.
         registry: The components that it may use.
-        overrides: ``key=value``, of every cell.
-        flags: What the command line sweeps besides, or instead of the recipe where both sweep a key:
+        overrides: ``key=value``, for every cell.
+        flags: Axes of the command line; they replace the recipe's axis of the same key:
             ``--grid seed=1,2``, ``--zip training.epochs=1,2 training.batch_size=8,16``.
-        files: Look at the files that the recipe names too, at their first rows.
-        tables: Checks of further tables, as :func:`srframework.recipe.check.check_recipe` takes them.
+        files: If given, the first rows of the files that the recipe names are checked too.
+        tables: Checks of further tables, as for :func:`srframework.recipe.check.check_recipe`.
 
     Raises:
         RecipeError: All problems of all cells at once, each once; or the sweep has more than :data:`MAX_RUNS` cells.
@@ -86,10 +86,10 @@ def load_cells(
     problems: dict[str, Problem] = {}
     try:
         choices: Iterable[list[Choice]] = _sweep(source, overrides, flags).choices()
-    except RecipeError as error:  # what is wrong besides the sweep is to be reported too
+    except RecipeError as error:  # report the problems outside the sweep too
         problems = {str(problem): problem for problem in error.problems}
         choices = [[]]
-    # That [sweep] is no table is reported above, and again by the check of the recipe.
+    # The check of the recipe would report again that [sweep] is not a table.
     of_sweep = {problem.key for problem in problems.values() if problem.key == "sweep"}
     slugs: set[str] = set()
     for number, chosen in enumerate(choices, 1):
@@ -112,8 +112,10 @@ def load_all_variants(
     overrides: Sequence[str] = (),
     tables: Mapping[str, TableCheck] | None = None,
 ) -> list[Cell]:
-    """The cells of a recipe, and, unless an override chooses one, those of each of its variants; files are looked
-    at too. Raises as :func:`load_cells` does."""
+    """Load the cells of a recipe and, unless an override chooses a variant, of each of its variants.
+
+    Checks the files that the recipe names too. Raises as :func:`load_cells` does.
+    """
     source = Source(recipe)
     variants = Document(source, overrides).data.get("variants", {})
     chosen = any(keys_of(override.partition("=")[0]) == ("variant",) for override in overrides)
@@ -138,7 +140,7 @@ def load_all_variants(
 
 
 def _count(source: Source, overrides: Sequence[str]) -> int:
-    """How many cells :func:`load_cells` checks; 1 where the sweep is wrong."""
+    """The number of cells that :func:`load_cells` checks; 1 if the sweep is invalid."""
     try:
         return _sweep(source, overrides).count
     except RecipeError:
@@ -147,7 +149,7 @@ def _count(source: Source, overrides: Sequence[str]) -> int:
 
 @dataclass(frozen=True)
 class _Part:
-    """The product of some axes, with what is set in all of it."""
+    """The product of some axes, with the choices that all its cells share."""
 
     chosen: Sequence[Choice]
     axes: Sequence[Axis]
@@ -159,7 +161,7 @@ class _Part:
 
 @dataclass(frozen=True)
 class _Sweep:
-    """What is swept: one part, or one for each variant."""
+    """A sweep: one part, or one part for each variant."""
 
     parts: Sequence[_Part]
 
@@ -168,13 +170,13 @@ class _Sweep:
         return sum(part.count for part in self.parts)
 
     def choices(self) -> Iterator[list[Choice]]:
-        """What each cell sets."""
+        """Yield the choices of each cell."""
         for part in self.parts:
             yield from ([*part.chosen, *more] for more in _product(part.axes))
 
 
 def _sweep(source: Source, overrides: Sequence[str], flags: Sequence[str] = ()) -> _Sweep:
-    """What is swept; counted, and refused where it is too much, before any cell is made."""
+    """Parse the sweep; check the number of cells before any cell is built."""
     axes = _axes(Document(source, overrides), overrides, flags)
     of_variants = [axis for axis in axes if _is_of_variants(axis)]
     if not of_variants:
@@ -196,7 +198,7 @@ def _refuse_many(source: Source, count: int, axes: Sequence[Axis]) -> None:
         of_axes = ", ".join(f"{len(axis[0].values):,} of {dotted(axis[0].keys)}" for axis in longest)
         message = f"expected at most {MAX_RUNS:,} runs in a sweep, got {count_text(count)} (values: {of_axes}"
         message += ", …)" if len(axes) > len(longest) else ")"
-        raise RecipeError([Problem(str(source.path), "sweep", f"{message}; sweep fewer values, or in several sweeps")])
+        raise RecipeError([Problem(str(source.path), "sweep", f"{message}; sweep fewer values, or use several sweeps")])
 
 
 def _is_of_variants(axis: Axis) -> bool:
@@ -210,8 +212,8 @@ def _product(axes: Sequence[Axis]) -> Iterator[list[Choice]]:
 
 
 def _axes(document: Document, overrides: Sequence[str], flags: Sequence[str]) -> list[Axis]:
-    """The axes of a document's sweep, less what an override fixes or the command line sweeps; then those of
-    the command line."""
+    """The axes of a document's sweep, without keys that an override or the command line sets, then the
+    axes of the command line."""
     problems: list[Problem] = []
 
     def refuse(origin: str | KeyPath, message: str, keys: Keys = ()) -> None:
@@ -225,17 +227,15 @@ def _axes(document: Document, overrides: Sequence[str], flags: Sequence[str]) ->
     of_flags = [each for axis in added for each in axis]
     for each in of_flags:
         if around := _around(each.keys, fixed):
-            got = f"--set {fixed[around]}"
-            refuse(
-                each.origin, f"expected a key that is swept or set, not both; got {one_line(got, 120)} too", each.keys
-            )
+            override = one_line(f"--set {fixed[around]}", 120)
+            refuse(each.origin, f"expected a key that is swept or set, not both; {override} sets it", each.keys)
     leave = {*fixed, *(each.keys for each in of_flags)}
     axes = [*_of_recipe(document, leave, refuse), *added]
     every = [each for axis in axes for each in axis]
     times = Counter(each.keys for each in every)
     for each in every:
         if times[each.keys] > 1:
-            refuse(each.origin, f"expected keys that are swept once; {dotted(each.keys)} is swept twice", each.keys)
+            refuse(each.origin, f"expected each key to be swept once; {dotted(each.keys)} is swept twice", each.keys)
         elif each.keys[0] in ("sweep", "variants"):
             refuse(each.origin, "expected a key of the recipe other than sweep and variants", each.keys)
     if problems:
@@ -244,12 +244,12 @@ def _axes(document: Document, overrides: Sequence[str], flags: Sequence[str]) ->
 
 
 def _around(keys: Keys, among: Collection[Keys]) -> Keys | None:
-    """The first of the key and the tables around it that is among some keys, from outside."""
+    """The outermost of the tables around the key, or the key itself, that is in ``among``."""
     return next((keys[:end] for end in range(1, len(keys) + 1) if keys[:end] in among), None)
 
 
 def _of_recipe(document: Document, leave: Collection[Keys], refuse: Refuse) -> list[Axis]:
-    """The axes of a document's sweep, without the keys in ``leave`` and what is inside them."""
+    """The axes of a document's sweep, without the keys in ``leave`` and the keys inside those."""
     table = document.data.get("sweep", {})
 
     def swept(table: Mapping[str, Any], path: KeyPath) -> Iterator[Swept]:
@@ -271,20 +271,20 @@ def _of_recipe(document: Document, leave: Collection[Keys], refuse: Refuse) -> l
     alone: dict[Keys, Axis] = {}
     for each in swept({key: value for key, value in table.items() if key != "zip"}, ("sweep",)):
         if len(distinct(each.values)) < len(each.values):
-            refuse(each.origin, f"expected values that differ, got {shorten(each.values)}")
+            refuse(each.origin, f"expected distinct values, got {shorten(each.values)}")
         alone.pop(each.keys, None)
         alone[each.keys] = (each,)
     axes = list(alone.values())
     for index, group in enumerate(groups):
         axis = tuple(swept(group, ("sweep", "zip", index)))
         if len({len(each.values) for each in axis}) > 1:
-            refuse(("sweep", "zip", index), f"expected arrays of one length, got {lengths(axis)}")
+            refuse(("sweep", "zip", index), f"expected arrays of the same length, got {lengths(axis)}")
         elif axis:
             axes.append(_each_once(axis))
     return axes
 
 
 def _each_once(axis: Axis) -> Axis:
-    """The axis without combinations that repeat: an override may have taken out what told them apart."""
+    """The axis without duplicate combinations; an override may have removed the key that distinguished them."""
     rows = distinct(zip(*(each.values for each in axis), strict=True))
     return tuple(replace(each, values=values) for each, values in zip(axis, zip(*rows, strict=True), strict=True))

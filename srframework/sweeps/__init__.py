@@ -1,1 +1,1 @@
-"""A sweep as a function: jobs, their order, launchers, workers. Imported by claims and cli; imports run and below."""
+"""Sweeps: tasks, scheduler, launchers, workers. Imported by claims and cli; imports run and the layers below."""

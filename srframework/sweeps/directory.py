@@ -3,9 +3,9 @@
 ::
 
     SWEEP/
-      sweep.json    the report of each run that is done, in the order of the cells
+      sweep.json    the reports of the completed runs, in the order of the cells
       SLUG/         the run of a cell; a slug may contain a slash
-      logs/         the progress of each task, where several processes work
+      logs/         the progress of each task, if other processes run the tasks
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ LOGS = "logs"
 
 
 class SweepDirectory:
-    """A directory that is new, empty, or of the same cells; it may be of fewer, when cells were added since.
+    """The directory of a sweep: new, empty, or of a sweep of the same cells or of some of them.
 
     Args:
-        path: Where it is; made by :meth:`make`.
-        cells: Of the sweep.
-        beside: Names of further files that it may have.
+        path: Path of the directory; :meth:`make` creates it.
+        cells: The cells of the sweep.
+        beside: Names of further files that the directory may contain.
 
     Raises:
-        UsageError: It holds something else; says what differs.
+        UsageError: The directory contains other files or another sweep; names the difference.
     """
 
     def __init__(self, path: Path, cells: Sequence[Cell], beside: Collection[str] = ()) -> None:
@@ -59,7 +59,7 @@ class SweepDirectory:
             raise UsageError(f"--out {self.path}: the directory cannot be read: {error.strerror}") from error
         if runs:
             more = f", and {len(runs) - 1} more" if len(runs) > 1 else ""
-            got = f"got one of another, with the run {runs[0]}{more}, which this one has not"
+            got = f"got one of another sweep, with the run {runs[0]}{more}, not in this sweep"
             raise UsageError(
                 f"--out {self.path}: expected a new or an empty directory, or one of the same sweep, {got}"
             )
@@ -70,29 +70,29 @@ class SweepDirectory:
 
     @classmethod
     def default_path(cls, cells: Sequence[Cell]) -> Path:
-        """``runs/<recipe>-<hash of all cells>``, under the current directory: the same for the same sweep."""
+        """``runs/<recipe>-<hash of all cells>``, relative to the current directory."""
         every = [[cell.slug, cell.recipe.table()] for cell in cells]
         return Path("runs") / f"{slug(cells[0].recipe.name)}-{digest(every)[:8]}"
 
     def make(self) -> None:
-        """Make it, with the resolved recipe of each cell.
+        """Create the directory, with the resolved recipe of each cell.
 
         Raises:
-            UsageError: It cannot be made, or is by now of other work, that another process began.
+            UsageError: It cannot be created, or another process has started other work in it.
         """
         with locked(self.path, self._check, leave=False):
             for cell in self._cells:
                 make_waiting(self.path / cell.slug, cell.recipe)
 
     def finished(self) -> list[int]:
-        """The cells, counted from 0, whose run is finished."""
+        """The numbers of the cells whose run is finished, counted from 0."""
         return [number for number, cell in enumerate(self._cells) if is_finished(self.path / cell.slug)]
 
     def write(self, reports: Sequence[Mapping[str, Any]]) -> None:
         """Write sweep.json.
 
         Raises:
-            RunDirectoryError: It cannot be written.
+            RunDirectoryError: The file cannot be written.
         """
         with sentences(self.path):
             write_json(self.path / "sweep.json", reports)

@@ -1,4 +1,4 @@
-"""The cells of a sweep -> tasks: one for each stage that differs, however many cells have it, and one for each run."""
+"""Turn the cells of a sweep into tasks: one per distinct stage, which several cells may share, and one per run."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from srframework.sweeps.scheduler import Task
 
 @dataclass(frozen=True)
 class Tasks:
-    """What is to be done for a sweep.
+    """The tasks of a sweep.
 
     Attributes:
-        cells: Of the sweep.
-        out: Its directory, with ``SLUG/recipe.toml`` for each cell.
-        store: Where stages are kept.
-        blocked: Plugins not to load.
-        logs: Whether each task writes its progress into a file of its own.
-        failures: The plugins that failed to load, a line each.
+        cells: The cells of the sweep.
+        out: Directory of the sweep, with ``SLUG/recipe.toml`` for each cell.
+        store: Directory of the stage store.
+        blocked: Plugins that are not loaded.
+        logs: Whether each task writes its progress into its own file.
+        failures: The plugins that failed to load, one line each.
     """
 
     cells: Sequence[Cell]
@@ -37,7 +37,7 @@ class Tasks:
 
     @cached_property
     def signatures(self) -> list[dict[str, str]]:
-        """Of each cell, what tells its stages from others."""
+        """For each cell: the signature of each stage; equal signatures mean the same work."""
         return [signatures(cell.recipe) for cell in self.cells]
 
     @cached_property
@@ -46,7 +46,7 @@ class Tasks:
 
     @cached_property
     def _steps(self) -> dict[str, set[int]]:
-        """Signature -> steps inside the stage that some cell builds on."""
+        """Signature -> steps inside the stage that some cell refers to."""
         found: dict[str, set[int]] = {}
         for cell, signs in zip(self.cells, self.signatures, strict=True):
             for name, sign in signs.items():
@@ -55,7 +55,7 @@ class Tasks:
 
     @cached_property
     def _names(self) -> dict[str, str]:
-        """Signature -> the name of its task: the stage's in the first cell that has it, and the hash's first digits."""
+        """Signature -> task name: the stage's name in the first cell with it, and 8 digits of the signature."""
         found: dict[str, str] = {}
         for signs in self.signatures:
             for name, sign in signs.items():
@@ -63,35 +63,35 @@ class Tasks:
         return found
 
     def stored(self, number: int) -> Task:
-        """Take a whole run from the store."""
+        """The task that reads a complete run from the store and computes nothing."""
         return Task(self.cells[number].slug, self._job(number, None, stored_only=True))
 
     def all(self, numbers: Sequence[int], every_stage: bool = True) -> list[Task]:
-        """The tasks of some of the cells, earlier cells first, each after those that it builds on.
+        """The tasks of some of the cells, earlier cells first, each task after its dependencies.
 
         Args:
             numbers: The cells, counted from 0.
-            every_stage: Whether a stage of one cell alone is a task too, and not a part of its run: where
-                there is but one process, that saves it from reading the data once more.
+            every_stage: Whether a stage that only one cell has is a separate task, not a part of its run.
+                False saves a single process from reading the data again.
         """
         uses = Counter(sign for number in numbers for sign in set(self.signatures[number].values()))
         tasks: dict[str, Task] = {}
         for number in numbers:
             signs = self.signatures[number]
-            apart = [sign for sign in signs.values() if every_stage or uses[sign] > 1]
+            separate = [sign for sign in signs.values() if every_stage or uses[sign] > 1]
             for stage in self.cells[number].recipe.stages:
                 sign = signs[stage.name]
-                if sign in apart and sign not in tasks:
+                if sign in separate and sign not in tasks:
                     before = dict.fromkeys(signs[reference.stage] for _, reference in stage.references())
                     needs = tuple(self._names[each] for each in before)
                     users = [each for each in numbers if sign in self.signatures[each].values()]
                     tasks[sign] = Task(self._names[sign], self._job(number, stage.name, users=users), needs)
-            slug, needs = self.cells[number].slug, tuple(self._names[sign] for sign in dict.fromkeys(apart))
+            slug, needs = self.cells[number].slug, tuple(self._names[sign] for sign in dict.fromkeys(separate))
             tasks[slug] = Task(slug, self._job(number, None), needs, self._job(number, None, stored_only=True))
         return list(tasks.values())
 
     def users(self, numbers: Sequence[int]) -> dict[str, list[int]]:
-        """The name of a task -> the cells among ``numbers`` that it is done for."""
+        """Task name -> the cells among ``numbers`` that need the task."""
         found: dict[str, list[int]] = {}
         for number in numbers:
             found[self.cells[number].slug] = [number]
@@ -114,5 +114,5 @@ class Tasks:
             stored_only=stored_only,
             users=tuple(str(self.out / self.cells[each].slug) for each in users),
             failures=self.failures,
-            keep={} if stored_only else steps,  # what another cell wants is no part of this one's result
+            keep={} if stored_only else steps,  # steps for other cells are not part of this result
         )

@@ -1,4 +1,4 @@
-"""A sweep as a function: every run of it, several at a time, each stage once; what it leaves is on disk at any time."""
+"""Run a sweep: several runs at a time, each distinct stage once; sweep.json is written after each run."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Piece:
     """A part of a sweep: a run, or a stage that several runs may share.
 
     Attributes:
-        name: Unlike that of any other piece.
+        name: Unique name.
         run: The number of the run, counted from 0; None for a stage.
-        runs: The runs that need it.
-        log: The file with its progress; None where this process shows it.
+        runs: The numbers of the runs that need the piece.
+        log: The file with its progress; None if this process shows the progress.
     """
 
     name: str
@@ -44,31 +44,31 @@ class Piece:
 
 
 class SweepEvents:
-    """What a sweep reports while it works. Silent; override what is of interest."""
+    """Callbacks of a sweep. They do nothing by default; override those that you need."""
 
     def begun(self, cells: Sequence[Cell], in_process: bool) -> None:
-        """The sweep of these cells begins; with ``in_process`` this process runs them, and shows their progress."""
+        """The sweep of these cells starts; with ``in_process`` this process runs them and shows their progress."""
 
     def counted(self, done: int, total: int) -> None:
-        """Of the jobs of the sweep, so many are done: before the first, and after each."""
+        """Reports the number of finished jobs: before the first job, and after each."""
 
     def looked_at(self, number: int) -> None:
-        """A run was finished before; check that the store still has its results."""
+        """A run was finished before; the sweep now checks that the store still has its results."""
 
     def repeated(self, number: int, why: str) -> None:
-        """A run that was finished before has to be done again."""
+        """A run that was finished before must run again."""
 
     def started(self, piece: Piece) -> None:
         """A piece starts."""
 
     def restarted(self, piece: Piece, why: str) -> None:
-        """The worker process of a piece died; the piece starts again."""
+        """The worker process of a piece died; the piece restarts."""
 
     def ended(self, piece: Piece, outcome: JobResult) -> None:
-        """A piece is done, or has failed by itself; not called where it fails because of a piece that it needs."""
+        """A piece is done or has failed; not called if only a piece that it depends on has failed."""
 
     def warned(self, text: str) -> None:
-        """A plugin failed to load in a worker process alone."""
+        """A plugin failed to load in a worker process, but not in this process."""
 
     def reported(self, number: int, report: Mapping[str, Any]) -> None:
         """A run is done or has failed; its report is in sweep.json."""
@@ -76,17 +76,17 @@ class SweepEvents:
 
 @dataclass(frozen=True)
 class SweepResult:
-    """What a sweep gave.
+    """The result of a sweep.
 
     Attributes:
-        path: Its directory.
-        reports: The report of each run, in the order of the cells: that of ``run --json`` with the ``values`` of the
-            cell; of a run that failed, ``values``, ``run``, ``error`` and ``log``.
-        computed: How many stages were computed, repetitions included.
-        reused: How many stages of the runs came from the store.
-        repeated: How many runs that were finished before were done again.
-        computing: Seconds of all the stages that were computed.
-        wall: Seconds of the sweep.
+        path: Directory of the sweep.
+        reports: One report per run, in the order of the cells: the report of ``run --json`` and the ``values`` of
+            the cell; for a run that failed, ``values``, ``run``, ``error`` and ``log``.
+        computed: Number of stages that were computed, repetitions included.
+        reused: Number of stages that were reused from the store.
+        repeated: Number of runs that were finished before and ran again.
+        computing: Total compute time of the computed stages, in seconds.
+        wall: Wall time of the sweep, in seconds.
     """
 
     path: Path
@@ -105,10 +105,10 @@ class SweepResult:
 
 @dataclass(frozen=True)
 class Workers:
-    """Who does the work of a sweep.
+    """The workers of a sweep.
 
     Attributes:
-        launcher: Starts the launcher when it is entered, and closes it; None: this process does all the work.
+        launcher: Context manager that starts and closes a launcher; None: run all jobs in this process.
         blocked: Plugins that no worker loads.
         display: Shows the progress of runs in this process.
     """
@@ -127,26 +127,26 @@ def run_sweep(
     events: SweepEvents | None = None,
     beside: Collection[str] = (),
 ) -> SweepResult:
-    """Run every cell of a sweep, each stage once. Where an earlier sweep into the directory was stopped, go on there.
+    """Run every cell of a sweep, each distinct stage once; resume an earlier sweep in the same directory.
 
-    A run that fails stops no other; its report says why.
+    If a run fails, the other runs still run; the report of the failed run has the error.
 
     Args:
         cells: At least one, all checked: see :func:`srframework.recipe.sweep.load_cells`.
         registry: The components.
-        store: Where the results of stages are kept.
-        out: The directory: new, empty, or of the same sweep; None for the default one, which the cells determine.
-        workers: Who does the work; None: this process.
-        events: Gets every event.
-        beside: Names of further files that the directory may have.
+        store: Directory of the stage store.
+        out: Directory of the sweep: new, empty, or of the same sweep; None: the default, which depends on the cells.
+        workers: The workers; None: this process.
+        events: Callbacks.
+        beside: Names of further files that the directory may contain.
 
     Raises:
-        UsageError: The directory or the launcher is not what it should be, a stage refers to a point that is never
-            reached, or several processes run this.
+        UsageError: The directory or the launcher is not valid, a stage refers to a point that is never reached,
+            or several processes run this.
         RunDirectoryError: The directory cannot be written.
     """
     one_process_only("sweep")
-    begun = time.monotonic()
+    start = time.monotonic()
     workers, events = workers or Workers(), events or SweepEvents()
     check_early(cell.recipe for cell in cells)
     directory = SweepDirectory(out or SweepDirectory.default_path(cells), cells, beside)
@@ -154,20 +154,20 @@ def run_sweep(
     with kept_materials(), shown_by(workers.display), workers.launcher or nullcontext(here) as launcher:
         directory.make()
         failures = tuple(registry.failures())
-        alone = launcher.in_process
-        tasks = Tasks(cells, directory.path, store, workers.blocked, logs=not alone, failures=failures)
-        events.begun(cells, alone)
+        in_process = launcher.in_process
+        tasks = Tasks(cells, directory.path, store, workers.blocked, logs=not in_process, failures=failures)
+        events.begun(cells, in_process)
         run = _Run(cells, directory, tasks, events)
         finished = directory.finished()
         scheduler.run([tasks.stored(number) for number in finished], here, run.of_finished(finished))
         rest = [number for number in range(len(cells)) if number not in run.reports]
-        todo = tasks.all(rest, every_stage=not alone)
+        todo = tasks.all(rest, every_stage=not in_process)
         scheduler.run(todo, launcher, run.of_rest(rest, len(todo)))
-    return run.result(time.monotonic() - begun)
+    return run.result(time.monotonic() - start)
 
 
 class _Run:
-    """One run of a sweep: turns the events of the scheduler into reports, counts and events of the sweep."""
+    """Turns the events of the scheduler into reports, counts and events of one sweep."""
 
     def __init__(self, cells: Sequence[Cell], directory: SweepDirectory, tasks: Tasks, events: SweepEvents) -> None:
         self._cells, self._directory, self._tasks, self._events = cells, directory, tasks, events
@@ -181,14 +181,14 @@ class _Run:
         self._done = self._jobs = 0
 
     def of_finished(self, numbers: Sequence[int]) -> scheduler.Events:
-        """For the runs that were finished before, whose results the store should have."""
+        """Callbacks for the runs that were finished before; their results should be in the store."""
         self._users = self._tasks.users(numbers)
         return scheduler.Events(
             started=lambda task: self._events.looked_at(self._numbers[task.name]), ended=self._ended_stored
         )
 
     def of_rest(self, numbers: Sequence[int], jobs: int) -> scheduler.Events:
-        """For the others, of which there are so many jobs."""
+        """Callbacks for the other runs; ``jobs``: the number of their jobs."""
         self._users = self._tasks.users(numbers)
         self._done, self._jobs = 0, jobs
         self._events.counted(0, jobs)
@@ -199,9 +199,9 @@ class _Run:
         )
 
     def result(self, wall: float) -> SweepResult:
-        """What came out; ``wall``: seconds of the sweep."""
-        good = [number for number, report in self.reports.items() if "error" not in report]
-        used = [sign for number in good for sign in self._tasks.signatures[number].values()]
+        """The result of the sweep; ``wall``: wall time in seconds."""
+        succeeded = [number for number, report in self.reports.items() if "error" not in report]
+        used = [sign for number in succeeded for sign in self._tasks.signatures[number].values()]
         return SweepResult(
             path=self._directory.path,
             reports=[self.reports[number] for number in range(len(self._cells))],
@@ -253,7 +253,7 @@ class _Run:
         self._keep(number, {"values": self._cells[number].values, "run": str(place), "error": error, "log": log})
 
     def _succeeded(self, number: int, outcome: JobResult) -> None:
-        assert outcome.report is not None, "a run that did not fail has one"
+        assert outcome.report is not None, "a run that did not fail has a report"
         self._keep(number, {"values": self._cells[number].values} | outcome.report)
 
     def _keep(self, number: int, report: dict[str, Any]) -> None:

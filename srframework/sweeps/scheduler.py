@@ -1,4 +1,4 @@
-"""In which order tasks that build on one another are done: nothing here knows where they run."""
+"""Submit tasks to a launcher in the order of their dependencies."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from heapq import heappop, heappush
 from srframework.contracts import Job, JobResult, Launcher, WorkerDied
 
 RETRIES = 2
-"""How often a task is started again whose worker died."""
+"""How often a task restarts after its worker died."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A piece of work.
+    """A job with its dependencies.
 
     Attributes:
-        name: Unlike that of any other task.
-        job: What to do.
-        needs: The names of the tasks that it builds on, which come before it.
-        salvage: Done instead where one of those failed, for what it leaves: the task has failed all the same.
-            None: nothing is done.
+        name: Unique name.
+        job: The job.
+        needs: Names of the tasks that this task depends on; they come before it.
+        salvage: Job to run instead if a dependency failed; its files are useful, but the task counts as failed.
+            None: run nothing.
     """
 
     name: str
@@ -34,12 +34,12 @@ class Task:
 
 @dataclass
 class Events:
-    """Whom the scheduler tells.
+    """Callbacks of the scheduler.
 
     Attributes:
-        started: A task is with the launcher.
-        lost: Its worker died, and it starts again.
-        ended: It is done, or has failed; tasks that fail for what they build on end too.
+        started: A task was submitted to the launcher.
+        lost: The worker of a task died; the task restarts.
+        ended: A task is done or has failed, or a dependency of it has failed.
     """
 
     started: Callable[[Task], None] = lambda _: None
@@ -48,17 +48,17 @@ class Events:
 
 
 def run(tasks: Sequence[Task], launcher: Launcher, events: Events | None = None) -> dict[str, JobResult]:
-    """Do all tasks, each after those that it needs; of those that can start, the first in the list first.
+    """Run all tasks, each after its dependencies; among tasks that are ready, list order decides.
 
-    A task that fails fails those that need it, with its own error; everything else goes on.
+    If a task fails, the tasks that depend on it fail with the same error; all other tasks still run.
 
     Args:
-        tasks: Each after those that it needs.
-        launcher: Left open.
-        events: Whom to tell.
+        tasks: Each after its dependencies.
+        launcher: A started launcher; it stays open.
+        events: Callbacks.
 
     Returns:
-        The outcome of every task, by its name.
+        The outcome of every task, by task name.
     """
     return _Run(tasks, launcher, events or Events()).all()
 
@@ -71,7 +71,7 @@ class _Run:
         self.sorter = TopologicalSorter({task.name: task.needs for task in tasks})
         self.sorter.prepare()
         self.ready: list[int] = []
-        """The places of tasks that wait for the launcher alone, as a heap."""
+        """Positions of the tasks whose dependencies are done, as a heap."""
         self.running = 0
         self.deaths: Counter[str] = Counter()
 
@@ -84,7 +84,7 @@ class _Run:
         return self.outcomes
 
     def _start(self) -> None:
-        """Start what can start; a task that nothing is to be done for fails here, and those after it see that."""
+        """Submit the tasks that are ready; tasks without a job to run fail here, which can make further tasks ready."""
         while names := self.sorter.get_ready():
             for name in names:
                 task = self.tasks[self.places[name]]
@@ -100,7 +100,7 @@ class _Run:
             self._submit(task)
 
     def _inherited(self, task: Task) -> str | None:
-        """The error of the first task that failed among those that the task needs."""
+        """The error of the first dependency that failed, or None."""
         return next((error for name in task.needs if (error := self.outcomes[name].error) is not None), None)
 
     def _submit(self, task: Task) -> None:

@@ -1,4 +1,4 @@
-"""A job of a sweep, as a process does it."""
+"""Run a job of a sweep in the current process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _display: ContextVar[Display] = ContextVar("_display", default=silent)
 
 @contextlib.contextmanager
 def shown_by(display: Display) -> Iterator[None]:
-    """Have ``display`` show, in the block, the progress of jobs in this process that have no log."""
+    """Inside the block, show the progress of jobs without a log file with ``display``."""
     token = _display.set(display)
     try:
         yield
@@ -34,17 +34,17 @@ def shown_by(display: Display) -> Iterator[None]:
 
 
 def run_job(job: Job) -> JobResult:
-    """Do a job in this process, whose current directory becomes that of the job.
+    """Run a job in this process; changes the current directory to that of the job.
 
     Args:
-        job: As a launcher got it.
+        job: The job, as submitted to the launcher.
 
     Returns:
-        What the launcher gives back. Where the job failed it has the error; a traceback is in a log where the error is
-        no user's mistake.
+        The result for the launcher. If the job failed, it has the error; the log has the traceback, unless the
+        error is a mistake of the user.
 
     Raises:
-        KeyboardInterrupt: Nothing else.
+        KeyboardInterrupt: An interrupt; all other exceptions become the error of the result.
     """
     os.chdir(job.cwd)
     with contextlib.ExitStack() as stack:
@@ -60,7 +60,7 @@ def run_job(job: Job) -> JobResult:
             return _done(job, progress, computed)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # noqa: BLE001 -- one job that fails stops no other
+        except BaseException as error:  # noqa: BLE001 -- a failed job must not stop other jobs
             text = sentence(error, Path(job.log or _place(job) / LOG))
             if job.log is not None:
                 progress.note(f"error: {text}")
@@ -88,12 +88,12 @@ def _done(job: Job, progress: Reporter, computed: dict[str, float]) -> JobResult
 
 
 def _place(job: Job) -> Path:
-    """The directory of the run that the job is part of; of a stage, that of the first run that needs it."""
+    """The directory of the run; for a stage, the directory of the first run that needs it."""
     return Path(job.out or job.users[0])
 
 
 def _failed_here(job: Job) -> tuple[str, ...]:
-    """What failed to load in this process, and not in the one that the job comes from."""
+    """The plugins that failed to load in this process, but not in the process that created the job."""
     return tuple(line for line in _registry(job.blocked).failures() if line not in job.failures)
 
 

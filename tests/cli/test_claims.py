@@ -224,7 +224,7 @@ def test_claims_whose_names_are_alike_have_folders_of_their_own(perform, home):
 
 def test_a_directory_of_other_claims_is_refused_with_what_it_has(perform, home, judged):
     done = perform("claims", "good.toml", "--seeds", "4", "--out", "out", cwd=home)
-    got = "got one of another, with the run bad.toml/seed=4, and 4 more, which this one has not"
+    got = "got one of another sweep, with the run bad.toml/seed=4, and 4 more, not in this sweep"
     message = f"--out out: expected a new or an empty directory, or one of the same sweep, {got}"
     assert (done.code, done.out, done.err) == (2, "", f"error: {message}\n")
 

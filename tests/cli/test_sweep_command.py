@@ -226,8 +226,8 @@ def test_a_directory_of_another_sweep_is_refused_with_what_differs(sweep, home, 
     assert "stages.full.max_steps: 2 there, 3 here" in done.err
     done = sweep("--grid", "seed=1", *GRID[2:], "--out", "alone")
     assert done.err == (
-        "error: --out alone: expected a new or an empty directory, or one of the same sweep, got one of another, "
-        "with the run seed=2,sparsity=0.2, and 1 more, which this one has not\n"
+        "error: --out alone: expected a new or an empty directory, or one of the same sweep, got one of another sweep, "
+        "with the run seed=2,sparsity=0.2, and 1 more, not in this sweep\n"
     )
     assert reports(alone.place) == before
 

@@ -153,12 +153,12 @@ CASES = {
     "missing component": (
         '[backbone]\nuse = "tiny"',
         "",
-        "r.toml:1: backbone: missing; expected: The encoder: a table with `use`, and its options.",
+        "r.toml:1: backbone: missing; expected: The encoder: a table with `use` and its options.",
     ),
     "missing name of a stage": (
         'name = "srnet"\n',
         "",
-        "r.toml:15: stages.1.name: missing; expected: A name: letters, digits, '_', '.' and '-'.",
+        "r.toml:15: stages.1.name: missing; expected: Name of the stage: letters, digits, '_', '.' and '-'.",
     ),
     "missing option": (
         'use = "tiny"',
@@ -174,7 +174,7 @@ CASES = {
     "train with a pruner": (
         'loss.use = "std"',
         'loss.use = "std"\npruner = "mask"',
-        "r.toml:14: stages.full.pruner: expected no pruner in a stage with op = 'train'; op = 'prune' has one",
+        "r.toml:14: stages.full.pruner: expected no pruner in a stage with op = 'train'; op = 'prune' has a pruner",
     ),
     "unknown stage": (
         'weights = "full"',
@@ -190,24 +190,24 @@ CASES = {
     "stage that starts from itself": (
         'weights = "full"',
         'weights = "srnet"',
-        "r.toml:18: stages.srnet.weights: expected a stage that does not start from this one, got 'srnet': "
+        "r.toml:18: stages.srnet.weights: expected a stage that does not depend on this stage, got 'srnet': "
         "srnet -> srnet",
     ),
     "mask of a stage without one": (
         'loss.use = "poe"',
         'loss.use = "poe"\n[[stages]]\nname = "x"\nop = "train"\nmask = "full"\nloss = "std"',
-        "r.toml:24: stages.x.mask: expected a stage that has a mask, got 'full', which is trained without one",
+        "r.toml:24: stages.x.mask: expected a stage that has a mask, got 'full', which trains without a mask",
     ),
     "two stages of one name": (
         'name = "srnet"',
         'name = "full"',
-        "r.toml:16: stages.full.name: expected a name of its own, got 'full', which is taken by another stage",
+        "r.toml:16: stages.full.name: expected a unique name, got 'full', which is already the name of another stage",
     ),
     "name that is taken by the backbone": (
         'name = "srnet"',
         'name = "pretrained"',
-        "r.toml:16: stages.pretrained.name: expected a name of its own, got 'pretrained', "
-        "which means the backbone's own weights",
+        "r.toml:16: stages.pretrained.name: expected a unique name, got 'pretrained', "
+        "which means the pretrained weights of the backbone",
     ),
     "name that is a path": (
         'name = "srnet"',
@@ -237,7 +237,7 @@ CASES = {
         PAIRS,
         "r.toml:24: stages.srnet.loss.use: debiaser 'poe' needs a bias model; expected a data set with spurious "
         "features for 'bias-logistic', or a [bias] table with another of: bias-file, bias-logistic; "
-        "got dataset 'pairs', which has none with these options",
+        "got dataset 'pairs', which does not provide this with these options",
     ),
     "teacher that is no stage": (
         'loss.use = "poe"',
@@ -247,7 +247,7 @@ CASES = {
     "teacher that starts from its pupil": (
         'loss.use = "std"',
         'loss = { use = "confreg", teacher = "full" }',
-        "r.toml:13: stages.full.loss.teacher: expected a stage that does not start from this one, got 'full': "
+        "r.toml:13: stages.full.loss.teacher: expected a stage that does not depend on this stage, got 'full': "
         "full -> full",
     ),
     "teacher that is no string": (
@@ -264,8 +264,8 @@ CASES = {
     "OOD training examples that the data set has not": (
         'weights = "full"',
         'weights = "full"\nood_train = 3',
-        "r.toml:19: stages.srnet.ood_train: expected 0, for want of OOD training examples, got 3; "
-        "dataset 'synthetic' of srframework 0.1.0 has none with these options",
+        "r.toml:19: stages.srnet.ood_train: expected 0, got 3; "
+        "dataset 'synthetic' of srframework 0.1.0 has no OOD training examples with these options",
     ),
     "variant that is not there": (
         "schema = 1",
@@ -295,9 +295,9 @@ def test_what_is_wrong_is_said_once_with_line_and_key(problems, old, new, proble
 def test_both_ends_of_a_cycle_are_reported(problems):
     text = RECIPE.replace('loss.use = "std"', 'loss.use = "std"\nmask = "srnet"')
     assert problems(text) == [
-        "r.toml:14: stages.full.mask: expected a stage that does not start from this one, got 'srnet': "
+        "r.toml:14: stages.full.mask: expected a stage that does not depend on this stage, got 'srnet': "
         "full -> srnet -> full",
-        "r.toml:19: stages.srnet.weights: expected a stage that does not start from this one, got 'full': "
+        "r.toml:19: stages.srnet.weights: expected a stage that does not depend on this stage, got 'full': "
         "srnet -> full -> srnet",
     ]
 
@@ -305,7 +305,7 @@ def test_both_ends_of_a_cycle_are_reported(problems):
 def test_a_prune_stage_finds_its_own_mask(problems):
     text = RECIPE + '\n[[stages]]\nname = "again"\nop = "prune"\nmask = "srnet"\npruner = "mask"\nloss = "std"\n'
     assert problems(text) == [
-        "r.toml:25: stages.again.mask: expected no mask in a stage with op = 'prune', which finds its own"
+        "r.toml:25: stages.again.mask: expected no mask in a stage with op = 'prune', because it finds its own mask"
     ]
 
 
@@ -362,7 +362,7 @@ def test_an_item_of_stages_that_is_no_table_does_not_hide_or_shift_the_others(pr
     ("stages", "problem"),
     [
         ("", "r.toml:1: stages: missing; expected: The stages: at least one [[stages]] table."),
-        ("stages = []\n", "r.toml:1: stages: expected at least 1 of them, got []"),
+        ("stages = []\n", "r.toml:1: stages: expected 1 or more items, got []"),
         ("stages = 'full'\n", "r.toml:1: stages: expected an array, got 'full'"),
     ],
 )

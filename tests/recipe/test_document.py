@@ -159,7 +159,7 @@ def test_an_overridden_key_and_what_is_in_it_stand_at_the_override(document):
         ("stages.srnt.op=x", "stages.srnt.op: expected one of: full, srnet, got 'srnt'; did you mean 'srnet'?"),
         ("stages.2.op=x", "stages.2.op: expected one of: full, srnet, got '2'"),
         ("stages.-1.op=x", "stages.-1.op: expected one of: full, srnet, got '-1'"),
-        ("stages.srnet=x", "stages.srnet: expected a key of one item of stages, got 'srnet'"),
+        ("stages.srnet=x", "stages.srnet: expected a key of an item of stages, got 'srnet'"),
         ("name.x=1", "name.x: name is a value ('x'), not a table"),
         ("stages.full.loss.use.x=1", "stages.full.loss.use.x: stages.full.loss.use is a value ('std'), not a table"),
         ("training.texts.0.x=1", "training.texts.0.x: training.texts[0] is a value ('a'), not a table"),

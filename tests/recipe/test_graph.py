@@ -50,7 +50,7 @@ def test_a_reference_to_no_stage_names_the_choices_and_the_nearest():
 
 def test_a_mask_cannot_come_from_the_pretrained_weights_or_from_the_only_stage():
     assert wrong(train("a", mask="pretrained")) == [
-        (0, "mask", "expected no reference, for want of another stage; got 'pretrained'", None)
+        (0, "mask", "expected no reference, because there is no other stage; got 'pretrained'", None)
     ]
 
 
@@ -76,18 +76,18 @@ def test_a_mask_comes_from_a_stage_that_has_one():
     pruned = prune("p")
     assert wrong(pruned, train("a", mask="p"), train("b", mask="a")) == []
     assert wrong(train("a"), train("b", mask="a")) == [
-        (1, "mask", "expected a stage that has a mask, got 'a', which is trained without one", None)
+        (1, "mask", "expected a stage that has a mask, got 'a', which trains without a mask", None)
     ]
 
 
 def test_a_stage_that_starts_from_itself_is_a_cycle():
     assert wrong(train("a", weights="a")) == [
-        (0, "weights", "expected a stage that does not start from this one, got 'a': a -> a", None)
+        (0, "weights", "expected a stage that does not depend on this stage, got 'a': a -> a", None)
     ]
 
 
 def test_every_reference_on_a_cycle_is_reported_with_the_way_around():
-    message = "expected a stage that does not start from this one, got "
+    message = "expected a stage that does not depend on this stage, got "
     assert wrong(train("a", weights="c@7"), train("b", weights="a"), prune("c", weights="b"), train("d", mask="c")) == [
         (0, "weights", f"{message}'c@7': a -> c -> b -> a", None),
         (1, "weights", f"{message}'a': b -> a -> c -> b", None),
@@ -141,7 +141,7 @@ def test_one_reference_back_closes_a_cycle_that_is_found(tables, data):
     changed = [table | ({"weights": start} if table["name"] == end else {}) for table in tables]
     said = [(each.key, each.message) for each in graph.check(stages(*changed))]
     assert any(key == "weights" and f"got {start!r}: {end} -> {start}" in message for key, message in said)
-    assert all("does not start from this one" in message for _, message in said)
+    assert all("does not depend on this stage" in message for _, message in said)
 
 
 # -- references in a loss ----------------------------------------------------------------------------
@@ -180,7 +180,7 @@ def test_a_teacher_that_is_no_string_is_no_reference():
         ("ful", "expected one of: full; got 'ful'", "full"),
         ("pretrained", "expected one of: full; got 'pretrained'", None),
         ("full@x", "expected a step (10000) or a sparsity level in (0, 1) (0.5) after '@', got 'x'", None),
-        ("b", "expected a stage that does not start from this one, got 'b': b -> b", None),
+        ("b", "expected a stage that does not depend on this stage, got 'b': b -> b", None),
     ],
 )
 def test_a_wrong_teacher_is_reported_at_its_key(teacher, message, near):

@@ -147,24 +147,27 @@ def test_variants_may_be_swept_and_keep_their_own_sweeps(values):
         (
             ["--grid seed=1,,2"],
             [
-                "--grid seed=1,,2: seed: expected values with a comma between, got an empty one; "
-                '"" is a text without letters'
+                "--grid seed=1,,2: seed: expected values separated by commas, got an empty one; "
+                'write "" for an empty string'
             ],
         ),
-        (["--grid seed=1,2,1"], ["--grid seed=1,2,1: seed: expected values that differ, got [1, 2, 1]"]),
+        (["--grid seed=1,2,1"], ["--grid seed=1,2,1: seed: expected distinct values, got [1, 2, 1]"]),
         (
             ["--zip seed=1,1 training.epochs=2,2"],
-            ["--zip seed=1,1 training.epochs=2,2: seed: expected values that differ, got [[1, 2], [1, 2]]"],
+            ["--zip seed=1,1 training.epochs=2,2: seed: expected distinct values, got [[1, 2], [1, 2]]"],
         ),
         (
             ["--zip seed=1,2 training.epochs=2"],
-            ["--zip seed=1,2 training.epochs=2: expected as many values of each key, got seed: 2, training.epochs: 1"],
+            [
+                "--zip seed=1,2 training.epochs=2: expected the same number of values for each key, "
+                "got seed: 2, training.epochs: 1"
+            ],
         ),
         (["--zip  "], ['--zip  : expected keys that move together, such as "KEY=a,b KEY2=c,d", got none']),
         (
             ["--grid seed=1,2", "--grid seed=3,4"],
             [
-                f"--grid seed={values}: seed: expected keys that are swept once; seed is swept twice"
+                f"--grid seed={values}: seed: expected each key to be swept once; seed is swept twice"
                 for values in ("1,2", "3,4")
             ],
         ),
@@ -176,7 +179,7 @@ def test_variants_may_be_swept_and_keep_their_own_sweeps(values):
             ["--grid backbone.layers=3,4"],
             [
                 "--grid backbone.layers=3,4: backbone.layers: expected a key that is swept or set, not both; "
-                "got --set backbone.layers=1 too"
+                "--set backbone.layers=1 sets it"
             ],
         ),
         (["--grid seed=1,x"], ["--grid seed=1,x: seed: expected a valid integer, got 'x'"]),

@@ -86,7 +86,7 @@ def problems(load):
         ("sweep.seed = 2024-01-01", "r.toml:1: sweep.seed: expected an array of values, got 2024-01-01"),
         ("sweep.'.x' = [1]", "r.toml:1: sweep.'.x': expected a key with a name before and after each dot"),
         ("variants = [true]", "r.toml:1: variants: expected a table, got [true]"),
-        ("variant = true", "r.toml:1: variant: expected none, for want of [variants] in the recipe; got true"),
+        ("variant = true", "r.toml:1: variant: expected none, because the recipe has no [variants]; got true"),
         ("stages = 2024-01-01", "r.toml:1: stages: expected an array, got 2024-01-01"),
     ],
 )  # fmt: skip
@@ -103,7 +103,7 @@ def test_an_odd_value_or_key_is_refused_in_one_short_line(problems, line, proble
         ("=x", "--set =x: expected key=value"),
         ("a..b=1", "--set a..b=1: expected key=value"),
         ("stages.=1", "--set stages.=1: expected key=value"),
-        ("a." * 50 + "a=1", f"expected at most {MAX_DEPTH} keys with dots between, got 51"),
+        ("a." * 50 + "a=1", f"expected at most {MAX_DEPTH} keys separated by dots, got 51"),
         ("seed=" + "9" * 5000, "seed: expected a valid integer, got '9999"),
         ("seed=" + "9" * 40, "seed: expected an integer of at most 64 bits, got 99999"),
         ("seed=[" + "9" * 40 + "]", "seed: expected an integer of at most 64 bits"),
@@ -127,17 +127,17 @@ def test_an_odd_override_is_refused_in_one_short_line(problems, override, proble
 @pytest.mark.parametrize(
     ("names", "problem"),
     [
-        (["x" * 300], "expected a name of at most 100 characters, since it names a directory, got 'xxx"),
+        (["x" * 300], "expected a name of at most 100 characters, because it names a directory, got 'xxx"),
         *(
-            ([name], "expected a name that is not reserved for a device on Windows")
+            ([name], "expected a name that Windows does not reserve for a device")
             for name in ("NUL", "con", "Com1", "LPT9.x", "aux.tar.gz")
         ),
         (["full."], "expected a name that does not end in a dot"),
         (
             ["full", "FULL"],
-            "got 'FULL', which differs from 'full' by case alone; not every file system tells them apart",
+            "got 'FULL', which differs from 'full' only in case; some file systems ignore case",
         ),
-        (["Pretrained"], "got 'Pretrained', which differs from 'pretrained' by case alone"),
+        (["Pretrained"], "got 'Pretrained', which differs from 'pretrained' only in case"),
         (["a\\n"], 'expected a string that matches ^[A-Za-z0-9][A-Za-z0-9_.-]*$, got "a\\n"'),
     ],
 )
@@ -166,7 +166,7 @@ def test_without_a_plugin_that_has_std_a_stage_needs_a_loss(tmp_path, monkeypatc
     with pytest.raises(RecipeError) as caught:
         load_all_variants("r.toml", Registry(plugins))
     missing = (
-        "r.toml:5: stages.full.loss: missing; expected: The debiaser: a table with `use`, and its options; unset, std."
+        "r.toml:5: stages.full.loss: missing; expected: The debiaser: a table with `use` and its options; default: std."
     )
     assert [str(each) for each in caught.value.problems] == [missing]
 
@@ -183,7 +183,7 @@ PAIRS = 'name = "x"\nschema = 1\nbackbone = "tiny"\n[dataset]\nuse = "pairs"\ntr
         ("[true, 1.5]", 'dataset.labels: expected strings, got [true, 1.5]; quote them: ["true", "1.5"]'),
         ("[2024-01-01, 2]", 'dataset.labels: expected strings, got [2024-01-01, 2]; quote them: ["2024-01-01", "2"]'),
         ('["a", 1]', "dataset.labels[1]: expected a valid string, got 1"),
-        ("[]", "dataset.labels: expected at least 2 of them, got []"),
+        ("[]", "dataset.labels: expected 2 or more items, got []"),
         ("3", "dataset.labels: expected an array, got 3"),
     ],
 )

@@ -229,25 +229,25 @@ def test_variants_may_be_swept_together_with_other_keys(cells):
         ("seed = 3\n", ["r.toml:26: sweep.seed: expected an array of values, got 3"]),
         ("seed = []\n", ["r.toml:26: sweep.seed: expected an array of values, got []"]),
         ("seed = {}\n", ["r.toml:26: sweep.seed: expected an array of values, got {}"]),
-        ("seed = [1, 2, 1]\n", ["r.toml:26: sweep.seed: expected values that differ, got [1, 2, 1]"]),
+        ("seed = [1, 2, 1]\n", ["r.toml:26: sweep.seed: expected distinct values, got [1, 2, 1]"]),
         ("zip = 3\n", ["r.toml:26: sweep.zip: expected [[sweep.zip]] tables of keys that move together, got 3"]),
         ("zip = [3]\n", ["r.toml:26: sweep.zip: expected [[sweep.zip]] tables of keys that move together, got [3]"]),
         ("[[sweep.zip]]\nseed = 3\n", ["r.toml:27: sweep.zip[0].seed: expected an array of values, got 3"]),
         (
             "[[sweep.zip]]\nseed = [1, 2]\ntraining.epochs = [1, 2, 3]\n",
-            ["r.toml:26: sweep.zip[0]: expected arrays of one length, got seed: 2, training.epochs: 3"],
+            ["r.toml:26: sweep.zip[0]: expected arrays of the same length, got seed: 2, training.epochs: 3"],
         ),
         (
             f'seed = [1, 2]\n[[sweep.zip]]\nseed = [3, 4]\n"{SPARSITY}" = [0.3, 0.6]\n',
             [
-                "r.toml:26: sweep.seed: expected keys that are swept once; seed is swept twice",
-                "r.toml:28: sweep.zip[0].seed: expected keys that are swept once; seed is swept twice",
+                "r.toml:26: sweep.seed: expected each key to be swept once; seed is swept twice",
+                "r.toml:28: sweep.zip[0].seed: expected each key to be swept once; seed is swept twice",
             ],
         ),
         (
             "[[sweep.zip]]\ntraining.epochs = [1, 2]\n[[sweep.zip]]\nseed = [1]\n'training.epochs' = [1]\n",
             [
-                f"r.toml:{line}: sweep.zip[{group}].training.epochs: expected keys that are swept once; "
+                f"r.toml:{line}: sweep.zip[{group}].training.epochs: expected each key to be swept once; "
                 "training.epochs is swept twice"
                 for line, group in ((27, 0), (30, 1))
             ],

@@ -108,7 +108,7 @@ def test_a_worker_that_is_asked_to_end_has_died_too(local, work):
     (victim,) = children()
     wait_until(lambda: begun(work(endless=True)))
     os.kill(victim, signal.SIGTERM)
-    assert local.wait() == [("endless", WorkerDied("the worker process was told to stop by signal 15"))]
+    assert local.wait() == [("endless", WorkerDied("the worker process was stopped by signal 15"))]
 
 
 @pytest.mark.long

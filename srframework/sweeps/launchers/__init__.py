@@ -1,6 +1,6 @@
-"""Where the jobs of a sweep run: in this process (serial), in others on this machine (local), or where a plugin says.
+"""Launchers run the jobs of a sweep: in this process (serial), in other processes (local), or as a plugin defines.
 
-Each is a :class:`srframework.Launcher`, and a component like any other.
+Each launcher is a :class:`srframework.Launcher` and a component.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from srframework.text import key_text, one_line
 
 
 def choose_launcher(registry: Registry, name: str | None, settings: Sequence[str] = (), jobs: int | None = None) -> Use:
-    """The launcher that the user names, with its options.
+    """Return the launcher that the user chose, with its options.
 
     Args:
         registry: The components.
-        name: Of the launcher; None: ``serial`` for one job at a time, ``local`` for several.
-        settings: Its options, ``KEY=VALUE`` each, with the value as in TOML, or a bare word, which is a string.
-        jobs: How many jobs at once, if the user says it.
+        name: Name of the launcher; None: ``serial`` for one job at a time, ``local`` for several.
+        settings: Its options as ``KEY=VALUE``; the value is TOML, or a bare word, which is a string.
+        jobs: Number of parallel jobs; None: not set by the user.
 
     Raises:
-        UsageError: There is no such launcher, or it has no such options; says what there is.
+        UsageError: The launcher or one of the options is unknown or invalid; lists the valid choices.
     """
     name = name or ("serial" if jobs in (None, 1) else "local")
     registered = registry.get("launcher", name)
@@ -64,19 +64,19 @@ def choose_launcher(registry: Registry, name: str | None, settings: Sequence[str
 
 @contextlib.contextmanager
 def running_launcher(use: Use, jobs: int | None, threads: int | None) -> Iterator[Launcher]:
-    """A launcher, from its start to its end; as long, what anything prints to stdout goes to stderr.
+    """Start a launcher and close it at the end; until then, stdout is redirected to stderr.
 
     Args:
-        use: See :func:`choose_launcher`.
-        jobs: How many jobs at once; None leaves it to the launcher.
-        threads: Threads of each job; None leaves it to the launcher.
+        use: The launcher; see :func:`choose_launcher`.
+        jobs: Number of parallel jobs; None: the launcher decides.
+        threads: Threads per job; None: the launcher decides.
 
     Raises:
         PluginError: The launcher is broken.
         UsageError: It cannot start with these options.
     """
     launcher: Launcher = use.build()
-    with contextlib.redirect_stdout(sys.stderr):  # a cluster tells of its workers at any time; stdout is for results
+    with contextlib.redirect_stdout(sys.stderr):  # a cluster may print at any time; stdout is for results
         try:
             launcher.start(jobs, threads)
             yield launcher
@@ -85,11 +85,11 @@ def running_launcher(use: Use, jobs: int | None, threads: int | None) -> Iterato
 
 
 def cpus() -> int:
-    """How many CPUs this process may use."""
+    """The number of CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def threads_of_each(jobs: int) -> int:
-    """Threads of each of several processes: what OMP_NUM_THREADS says, or else an equal share of the CPUs."""
-    said = os.environ.get("OMP_NUM_THREADS", "")
-    return int(said) if said.isdecimal() and int(said) else max(1, cpus() // jobs)
+    """Threads per process for ``jobs`` processes: OMP_NUM_THREADS if set, else an equal share of the CPUs."""
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    return int(threads) if threads.isdecimal() and int(threads) else max(1, cpus() // jobs)

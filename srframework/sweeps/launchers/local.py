@@ -1,4 +1,4 @@
-"""Jobs in processes of their own, on this machine."""
+"""Run jobs in separate processes on this machine."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from srframework.sweeps.launchers import threads_of_each
 from srframework.sweeps.worker import run_job
 
 PATIENCE = 10.0
-"""Seconds that a process has to end after it was told to stop."""
+"""Seconds that a process may use to stop before it is killed."""
 
 
 class LocalLauncher(Launcher):
-    """A process for each slot, so that one that dies fails no job but its own.
+    """Runs one process per slot, so that a process that dies affects only its own job.
 
-    Of several GPUs each process sees one, in turn.
+    Each process sees one GPU; processes use the GPUs in turn.
     """
 
     def __init__(self, options: Any = None) -> None:
@@ -35,22 +35,22 @@ class LocalLauncher(Launcher):
         self._workers: dict[int, _Worker] = {}
 
     def start(self, jobs: int | None, threads: int | None) -> None:
-        """Take note; a process starts with its first job."""
+        """Set the number of slots and threads; each process starts with its first job."""
         self.slots = jobs or 1
         self._threads = threads or threads_of_each(self.slots)
 
     def submit(self, name: str, job: Job) -> None:
-        """Give the job to the first process that has none; it is started if need be, also in place of a dead one."""
+        """Send the job to the first idle process; start the process first if it does not exist or is dead."""
         assert self.slots is not None, "start comes first"
         slot = next(slot for slot in range(self.slots) if slot not in self._workers or self._workers[slot].name is None)
         worker = self._workers.get(slot)
-        if worker is None or not worker.took(job):
+        if worker is None or not worker.accepted(job):
             worker = self._workers[slot] = _Worker.start(slot, self._threads)
-            worker.took(job)  # one that is dead already is found by wait
+            worker.accepted(job)  # wait() detects a process that is already dead
         worker.name = name
 
     def wait(self) -> list[tuple[str, JobResult | WorkerDied]]:
-        """Wait for the first that ends."""
+        """Wait until at least one job ends."""
         busy = {slot: worker for slot, worker in self._workers.items() if worker.name is not None}
         ready = wait([each for worker in busy.values() for each in (worker.connection, worker.process.sentinel)])
         ended: list[tuple[str, JobResult | WorkerDied]] = []
@@ -59,13 +59,13 @@ class LocalLauncher(Launcher):
                 result = worker.result()
                 if isinstance(result, WorkerDied) and not worker.process.is_alive():
                     del self._workers[slot]
-                assert worker.name is not None, "it is busy"
+                assert worker.name is not None, "a busy worker has a job"
                 ended.append((worker.name, result))
                 worker.name = None
         return ended
 
     def close(self) -> None:
-        """Stop all processes: ask them first, and kill those that do not end within :data:`PATIENCE`."""
+        """Ask all processes to stop; kill those that do not stop within :data:`PATIENCE` seconds."""
         for worker in self._workers.values():
             if worker.name is not None:
                 worker.process.terminate()
@@ -81,7 +81,7 @@ class LocalLauncher(Launcher):
 
 @dataclass
 class _Worker:
-    """A process, this end of its pipe, and the name of the job that it has."""
+    """A process, our end of its pipe, and the name of its current job (None: idle)."""
 
     process: BaseProcess
     connection: Connection[Any, Any]
@@ -97,8 +97,8 @@ class _Worker:
         theirs.close()
         return cls(process, ours)
 
-    def took(self, job: Job) -> bool:
-        """Send the job; False where the process is dead."""
+    def accepted(self, job: Job) -> bool:
+        """Send the job; return False if the process is dead."""
         if self.process.is_alive():
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 self.connection.send(job)
@@ -108,7 +108,7 @@ class _Worker:
         return False
 
     def result(self) -> JobResult | WorkerDied:
-        """What the process sent, or how it ended, as a sentence."""
+        """The result that the process sent, or a message about how the process ended."""
         with contextlib.suppress(EOFError, OSError):
             if self.connection.poll():
                 received: JobResult | WorkerDied = self.connection.recv()
@@ -117,7 +117,7 @@ class _Worker:
         self.process.join()
         code = self.process.exitcode
         if code is None or code >= 0:
-            return WorkerDied(f"the worker process ended by itself, with exit code {code}")
+            return WorkerDied(f"the worker process ended unexpectedly with exit code {code}")
         cause = " (out of memory?)" if -code == signal.SIGKILL else ""
         return WorkerDied(f"the worker process was killed by signal {-code}{cause}")
 
@@ -128,14 +128,15 @@ _working = threading.Event()
 
 
 def _serve(connection: Connection[Any, Any], slot: int, threads: int) -> None:
-    """What a worker process does: one job after the other, until nobody sends any."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent says what is to stop
-    if hasattr(signal, "SIGHUP"):  # as does that of a terminal that is closed
+    """Run jobs one after the other until the launcher closes the pipe."""
+    # Ctrl-C and the end of a terminal signal all processes of the group; only the parent decides which stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
     threading.Thread(target=_outlive, daemon=True).start()
     prepare(slot, threads)
-    # The pipe breaks when the launcher is closed; an interrupt may come just after a job has ended.
+    # The pipe breaks when the launcher closes; an interrupt may arrive just after a job has ended.
     with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
         while True:
             result = _result(connection.recv())
@@ -148,25 +149,25 @@ def _serve(connection: Connection[Any, Any], slot: int, threads: int) -> None:
 
 
 def prepare(slot: int, threads: int) -> None:
-    """Give this process its threads and its GPU; torch reads the environment when it is imported."""
+    """Set the threads and the GPU of this process; torch reads the environment when it is imported."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(threads)
     import torch
 
     torch.set_num_threads(threads)
-    # Its own lock is one of the whole machine, which nobody frees where a process is killed.
+    # The default lock of tqdm is shared by all processes of the machine; a killed process never releases it.
     importlib.import_module("tqdm").tqdm.set_lock(threading.RLock())
-    if gpus := torch.cuda.device_count():  # asks the driver's library, and starts nothing on any of them
+    if gpus := torch.cuda.device_count():  # does not initialize any GPU
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu_of(slot, gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
 def gpu_of(slot: int, gpus: int, visible: str | None) -> str:
-    """The GPU of a slot, as CUDA_VISIBLE_DEVICES names it.
+    """The GPU of a slot, as a value for CUDA_VISIBLE_DEVICES.
 
     Args:
-        slot: Counted from 0.
-        gpus: How many this process may use, at least 1.
-        visible: What CUDA_VISIBLE_DEVICES says: numbers or UUIDs; None where it is not set.
+        slot: Slot number, counted from 0.
+        gpus: Number of GPUs that this process may use, at least 1.
+        visible: Value of CUDA_VISIBLE_DEVICES (numbers or UUIDs); None if it is not set.
     """
     names = range(gpus) if visible is None else visible.split(",")
     return str(names[slot % gpus]).strip()
@@ -179,7 +180,7 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 
 
 def _outlive() -> None:
-    """End with the parent, however it ended: what goes on would hold the locks of the store."""
+    """Stop this process when the parent ends, for any reason; otherwise it would keep the locks of the store."""
     parent = parent_process()
     assert parent is not None, "this is a worker"
     parent.join()
@@ -196,6 +197,6 @@ def _result(job: Job) -> JobResult | WorkerDied:
     try:
         return run_job(job)
     except KeyboardInterrupt:
-        return WorkerDied("the worker process was told to stop by signal 15")
+        return WorkerDied("the worker process was stopped by signal 15")
     finally:
         _working.clear()

@@ -1,4 +1,4 @@
-"""Jobs in this process, one after the other."""
+"""Run jobs in this process, one after the other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from srframework.sweeps.worker import run_job
 
 
 class SerialLauncher(Launcher):
-    """Does a job when :meth:`wait` is called."""
+    """Runs the job inside :meth:`wait`."""
 
     slots = 1
     in_process = True
@@ -20,7 +20,7 @@ class SerialLauncher(Launcher):
         self._submitted: tuple[str, Job] | None = None
 
     def start(self, jobs: int | None, threads: int | None) -> None:
-        """Set the threads of torch, if the user gives a number of them."""
+        """Set the number of torch threads, if given."""
         if jobs not in (None, 1):
             raise UsageError(
                 f"--launcher serial runs one job at a time (got --jobs {jobs}); --launcher local runs several"
@@ -31,11 +31,11 @@ class SerialLauncher(Launcher):
             torch.set_num_threads(threads)
 
     def submit(self, name: str, job: Job) -> None:
-        """Keep the job."""
+        """Store the job until :meth:`wait`."""
         self._submitted = name, job
 
     def wait(self) -> list[tuple[str, JobResult | WorkerDied]]:
-        """Do it; an interrupt passes."""
-        assert self._submitted is not None, "wait without a job"
+        """Run the job; an interrupt is not caught."""
+        assert self._submitted is not None, "submit comes first"
         (name, job), self._submitted = self._submitted, None
         return [(name, run_job(job))]
