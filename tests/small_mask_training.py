@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from srf_pruners.arithmetic import soft_scores
 from srf_pruners.mask import MaskTraining
-from srf_pruners.options import MaskOptions
+from srf_pruners.mask_options import MaskOptions
 from srframework import Network, keep_highest
 
 

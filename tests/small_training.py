@@ -12,7 +12,8 @@ from srf_debiasers.losses import Standard
 from srf_debiasers.options import NoOptions
 from srf_pruners.imp import IterativeMagnitudePruning
 from srf_pruners.mask import MaskTraining
-from srf_pruners.options import ImpOptions, MaskOptions
+from srf_pruners.mask_options import MaskOptions
+from srf_pruners.options import ImpOptions
 from srframework.contracts import LossInputs, Phase
 from srframework.fixed_mask import FixedMask
 from srframework.masks import Mask

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from srf_pruners.options import ImpOptions, ImpRewindOptions, MaskOptions, OneShotOptions
+from srf_pruners.mask_options import MaskOptions
+from srf_pruners.options import ImpOptions, ImpRewindOptions, OneShotOptions
 from srframework import Component, hookimpl
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from srf_pruners.arithmetic import StraightThrough, hard_scores, pruned_counts, soft_scores, thresholds_to
-from srf_pruners.options import MaskOptions
+from srf_pruners.mask_options import MaskOptions
 from srframework import Mask, Network, Pruner
 
 

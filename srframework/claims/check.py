@@ -12,7 +12,8 @@ from srframework.errors import SHOWN, UsageError
 from srframework.faults import validated
 from srframework.recipe.check import Add
 from srframework.recipe.option_errors import explain
-from srframework.recipe.plan import Plan, check_level
+from srframework.recipe.points import check_level
+from srframework.recipe.stage_lengths import Plan
 from srframework.text import listed, nearest, shorten
 
 

@@ -15,7 +15,7 @@ from srframework.hashing import digest
 from srframework.recipe.document import Source
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.model import Recipe, shipped
-from srframework.recipe.plan import plan
+from srframework.recipe.stage_lengths import plan
 from srframework.recipe.sweep import Cell, load_cells
 from srframework.registry.registry import Registry
 from srframework.text import nearest

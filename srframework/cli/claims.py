@@ -33,7 +33,7 @@ from srframework.cli.launching import launched, worker_options
 from srframework.cli.plan import full_option, print_plan
 from srframework.cli.screen import LOADING, resumable, screen, verbosity_options
 from srframework.recipe.file_checks import FileChecks
-from srframework.recipe.plan import check_early
+from srframework.recipe.points import check_early
 
 
 class _Seeds(click.ParamType[tuple[int, ...]]):

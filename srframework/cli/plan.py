@@ -13,7 +13,7 @@ import click
 from srframework.cli.context import print_json
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.model import Recipe, Use
-from srframework.recipe.plan import StageLength, lengths
+from srframework.recipe.stage_lengths import StageLength, lengths
 from srframework.recipe.sweep import Cell
 
 

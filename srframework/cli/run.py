@@ -13,7 +13,7 @@ from srframework.cli.plan import full_option, print_plan
 from srframework.cli.screen import LOADING, screen, single_run, verbosity_options
 from srframework.cli.sweep import sweep_cells
 from srframework.recipe.file_checks import FileChecks
-from srframework.recipe.plan import check_early
+from srframework.recipe.points import check_early
 from srframework.recipe.sweep import load_cells
 
 

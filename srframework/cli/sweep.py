@@ -17,7 +17,7 @@ from srframework.cli.screen import LOADING, Screen, resumable, screen, verbosity
 from srframework.contracts import Launcher
 from srframework.errors import SRFrameworkError, UsageError
 from srframework.recipe.file_checks import FileChecks
-from srframework.recipe.plan import check_early
+from srframework.recipe.points import check_early
 from srframework.recipe.sweep import Cell, load_cells
 
 

@@ -15,8 +15,8 @@ from srframework.report.result_rows import RECIPE, varying
 from srframework.report.runs import Run, find_runs
 from srframework.report.selection import conditions, select_runs
 from srframework.run.directory import stage_place
+from srframework.run.paths import predictions_file
 from srframework.run.results import Figures, StageAndLevels
-from srframework.run.stage_files import predictions_file
 
 Place = tuple[str, float | None]
 """A stage, and a sparsity level inside it; None for the end of the stage."""

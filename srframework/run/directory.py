@@ -9,7 +9,7 @@
       summary.json              figures and resolved recipe, for `srframework results`
       run.log                   the progress of each attempt; only of a single run
       bias.json                 accuracy of the bias model; only if a loss needs one
-      stages/NAME/              files of a stage; see :mod:`srframework.run.stage_files`
+      stages/NAME/              files of a stage; see :mod:`srframework.run.paths`
 
 Files of the store are linked if the file system can do so, and otherwise copied.
 """
@@ -40,8 +40,8 @@ from srframework.recipe.model import Recipe, Reference
 from srframework.run import state as states
 from srframework.run import versions
 from srframework.run.directory_lock import LOCK, locked, make_directory, sentences
+from srframework.run.paths import LOG, point_in
 from srframework.run.results import FIGURES, Measured
-from srframework.run.stage_files import LOG, point_in
 from srframework.run.state import State, check_format
 
 _Method = TypeVar("_Method", bound=Callable[..., None])

@@ -1,4 +1,4 @@
-"""Measures the models of a stage and writes the results into a directory; see :mod:`srframework.run.stage_files`.
+"""Measures the models of a stage and writes the results into a directory; see :mod:`srframework.run.paths`.
 
 Predictions are logits ``(N, C)`` and predicted and true labels ``(N,)``, in the split's own labels.
 """
@@ -16,9 +16,9 @@ from srframework import masks
 from srframework.contracts import Predictions
 from srframework.recipe.model import Stage
 from srframework.run.machine import record
+from srframework.run.paths import MODEL, point_in, predictions_file
 from srframework.run.resources import Materials
 from srframework.run.results import FIGURES, Figures, Measured
-from srframework.run.stage_files import MODEL, point_in, predictions_file
 from srframework.store.drafts import Sums, emptied
 
 

@@ -13,7 +13,8 @@ import torch
 from srframework.errors import SRFrameworkError
 from srframework.faults import at, describe
 from srframework.recipe.model import Recipe, Reference, Stage
-from srframework.recipe.plan import Plan, check_points, plan
+from srframework.recipe.points import check_points
+from srframework.recipe.stage_lengths import Plan, plan
 from srframework.run.crash import belongs_to
 from srframework.run.data_checks import cut_note, too_few_examples
 from srframework.run.directory import RunDirectory
@@ -21,11 +22,11 @@ from srframework.run.identity import Components, uses
 from srframework.run.machine import MACHINE
 from srframework.run.model_checks import check_model
 from srframework.run.options import RunOptions
+from srframework.run.paths import LOG, point_of
 from srframework.run.processes import Processes
 from srframework.run.reporter import Reporter, RunStart
 from srframework.run.resources import Materials, shared_materials
 from srframework.run.results import FIGURES, Measured, StageAndLevels
-from srframework.run.stage_files import LOG, point_of
 from srframework.run.stage_results import StageResults
 from srframework.run.state import State
 from srframework.store.manifest import Entry

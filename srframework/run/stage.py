@@ -1,4 +1,4 @@
-"""Trains a stage and writes model, mask, points and log into a directory; see :mod:`srframework.run.stage_files`.
+"""Trains a stage and writes model, mask, points and log into a directory; see :mod:`srframework.run.paths`.
 
 ``checkpoints/`` has the training state to resume from, which is not part of the result.
 """
@@ -27,9 +27,9 @@ from srframework.fixed_mask import FixedMask
 from srframework.masks import Mask
 from srframework.recipe.model import Stage
 from srframework.run.machine import record
+from srframework.run.paths import LOG, MASK, MODEL, point_in
 from srframework.run.reporter import Reporter
 from srframework.run.resources import Materials
-from srframework.run.stage_files import LOG, MASK, MODEL, point_in
 from srframework.store.content import Sum
 from srframework.store.drafts import Sums
 from srframework.training.checkpoints import Checkpoints

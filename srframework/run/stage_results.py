@@ -17,18 +17,18 @@ from srframework.errors import SRFrameworkError
 from srframework.hashing import digest
 from srframework.masks import Mask
 from srframework.recipe.model import PRETRAINED, Recipe, Reference, Stage
-from srframework.recipe.plan import Plan, steps_of
+from srframework.recipe.stage_lengths import Plan, steps_of
 from srframework.run import versions
 from srframework.run.directory import RunDirectory
 from srframework.run.evaluation import measure
 from srframework.run.identity import Components, stage_identity
 from srframework.run.machine import record
+from srframework.run.paths import MASK, MODEL, log_probs_file, point_in, steps_kept
 from srframework.run.processes import Processes
 from srframework.run.reporter import Reporter
 from srframework.run.resources import Materials
 from srframework.run.results import FIGURES, Measured
 from srframework.run.stage import StageTraining
-from srframework.run.stage_files import MASK, MODEL, log_probs_file, point_in, steps_kept
 from srframework.store.drafts import Sums, emptied
 from srframework.store.manifest import Entry
 from srframework.store.store import Store

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from srframework.contracts import JobResult, Launcher
-from srframework.recipe.plan import check_early
+from srframework.recipe.points import check_early
 from srframework.recipe.sweep import Cell
 from srframework.registry.registry import Registry
 from srframework.run.api import kept_materials, one_process_only

@@ -139,7 +139,7 @@ def test_a_finished_run_whose_entry_is_gone_is_counted(run, home):
     summary = next(line for line in again.err.splitlines() if line.startswith("4 runs: "))
     assert summary.startswith("4 runs: 1 stage computed in ")
     assert ", 7 reused; " in summary
-    assert summary.endswith("; 1 finished run done again")
+    assert summary.endswith("; 1 finished run computed again")
     assert key(home, f"out/{cell}", "robust") == gone
 
 

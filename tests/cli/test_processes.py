@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import psutil
 import pytest
+from log_lines import without_times
 from safetensors.numpy import load_file
 
 from srframework import Mask
@@ -246,7 +247,7 @@ def test_a_second_launch_takes_every_stage_from_the_store(both, home):
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert {**report, "run": "both"} == both.report
-    lines = [line for line in done.stderr.splitlines() if line.startswith("[")]
+    lines = [line for line in without_times(done.stderr) if line.startswith("[")]
     assert [line.count(": reused cached result") for line in lines] == [1] * len(STAGES)
     assert "step" not in done.stderr.replace("reused cached result", "")
     assert content(home / "second") == content(both.out)

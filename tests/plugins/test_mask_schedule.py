@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from small_mask_training import attached, by_magnitude, small_network
 from torch import nn
 
-from srf_pruners.options import MaskOptions
+from srf_pruners.mask_options import MaskOptions
 from srframework import Mask, Network
 
 

@@ -12,7 +12,7 @@ from small_mask_training import attached, by_magnitude, forward, set_scores, sma
 from torch import nn
 
 from srf_pruners.mask import MaskTraining
-from srf_pruners.options import MaskOptions
+from srf_pruners.mask_options import MaskOptions
 from srframework import Mask
 
 ENCODER = "bert.encoder.layer.0"

@@ -6,7 +6,7 @@ import pytest
 from checked_recipe import MASK, RECIPE, SYNTHETIC, keys
 
 from srf_datasets.options import SyntheticOptions
-from srf_pruners.options import MaskOptions
+from srf_pruners.mask_options import MaskOptions
 
 
 def test_overrides_are_checked_as_the_file_is(read):

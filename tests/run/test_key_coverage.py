@@ -41,10 +41,10 @@ from srframework.recipe.schema import RecipeTable
 from srframework.run.api import quieten
 from srframework.run.machine import MACHINE
 from srframework.run.options import RunOptions
+from srframework.run.paths import LOG
 from srframework.run.pipeline import Pipeline
 from srframework.run.resources import clear_shared_materials
 from srframework.run.results import FIGURES
-from srframework.run.stage_files import LOG
 from srframework.run.stage_results import StageResults
 from srframework.store.store import Store
 from srframework.training.options import PROGRESS

@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from small_training import PRUNERS, Phased, Recording, assert_same_bits, every_pruner
 
 from srf_pruners.mask import MaskTraining
-from srf_pruners.options import MaskOptions
+from srf_pruners.mask_options import MaskOptions
 from srframework.contracts import Phase
 from srframework.run.prediction import predict
 from srframework.training.events import KeptModel

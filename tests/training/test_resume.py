@@ -17,8 +17,9 @@ from srf_debiasers.options import LearnedMixinOptions
 from srf_pruners.imp import IterativeMagnitudePruning
 from srf_pruners.imp_rw import RewindingMagnitudePruning
 from srf_pruners.mask import MaskTraining
+from srf_pruners.mask_options import MaskOptions
 from srf_pruners.one_shot import OneShotMagnitudePruning, RandomPruning
-from srf_pruners.options import ImpOptions, ImpRewindOptions, MaskOptions, OneShotOptions
+from srf_pruners.options import ImpOptions, ImpRewindOptions, OneShotOptions
 from srframework import Mask
 from srframework.fixed_mask import FixedMask
 from srframework.training.checkpoints import Checkpoints, TrainingState

@@ -9,7 +9,8 @@ from srframework.contracts import Phase
 from srframework.errors import UsageError
 from srframework.recipe.check import load_recipe
 from srframework.recipe.model import Recipe
-from srframework.recipe.plan import check_points, plan
+from srframework.recipe.points import check_points
+from srframework.recipe.stage_lengths import plan
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 

@@ -8,7 +8,7 @@ import pytest
 from srframework.contracts import Dataset
 from srframework.recipe.check import load_recipe
 from srframework.recipe.model import Recipe, Use
-from srframework.recipe.plan import StageLength, lengths, plan
+from srframework.recipe.stage_lengths import StageLength, lengths, plan
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 
