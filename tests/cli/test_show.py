@@ -25,7 +25,7 @@ def test_show_prints_where_a_component_comes_from_and_its_options(call):
     assert origin.startswith("from: srframework ")
     assert origin.endswith(" (srf_pruners)")
     place = cards.index("sparsity  number in [0, 1)  default: 0.7")
-    assert cards[place + 1] == "    Fraction of the entries to prune, in [0, 1); the schedule ends at it."
+    assert cards[place + 1] == "    Fraction of the entries to prune, in [0, 1); the final sparsity of the schedule."
     assert "refresh_every  integer in [1, ∞)  (unset)" in cards
     assert "    Prune the classifier's matrices too. [§3.1]" in cards
 

@@ -127,8 +127,8 @@ def test_several_processes_say_of_each_stage_whether_it_was_in_the_store(sweep, 
 
 
 def test_the_help_has_an_example_that_works(perform, home):
-    text = " ".join(perform("sweep", "--help", cwd=home).out.split())
-    words = re.search(r"`srframework (sweep [^`]*)`", text)[1].split()
+    text = perform("sweep", "--help", cwd=home).out.replace("\\\n", " ")
+    words = re.search(r"^ *srframework (sweep quickstart .*)$", text, re.MULTILINE)[1].split()
     done = perform(*words, "--dry-run", cwd=home)
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith("6 runs, ")

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import tomli
+from log_lines import without_times
 from small_recipe import FULL, small_recipe
 
 import srframework.sweeps.launchers.serial
@@ -64,7 +65,7 @@ def test_json_is_a_list_of_reports_with_what_was_swept(swept):
 
 
 def test_which_run_it_is_goes_to_stderr(swept):
-    lines = [line for line in swept.err.splitlines() if line.startswith("run ")]
+    lines = [line for line in without_times(swept.err) if line.startswith("run ") and " of " in line]
     assert lines == [f"run {number} of 4: {slug.replace(',', ', ')}" for number, slug in enumerate(SLUGS, 1)]
 
 
@@ -146,7 +147,7 @@ def test_a_cell_that_fails_does_not_stop_the_rest(failing):
 
 def test_a_cell_that_fails_is_told_of_at_once_and_in_the_end_by_the_exit_code(failing):
     assert failing.code == 1
-    lines = failing.err.splitlines()
+    lines = without_times(failing.err)
     (failure,) = (line for line in lines if line.startswith("error: learning_rate=1e+30: the loss is "))
     assert lines.index("run 2 of 3: learning_rate=1e+30") < lines.index(failure)
     assert lines.index(failure) < lines.index("run 3 of 3: learning_rate=0.01")

@@ -41,9 +41,10 @@ def test_there_is_a_recipe_for_each_table_and_figure():
 
 @pytest.mark.parametrize("name", PAPER)
 def test_a_paper_recipe_opens_with_the_result_that_it_is(name):
-    first, second, *_ = shipped()[name].read_text(encoding="utf-8").splitlines()
+    first, second, third, *_ = shipped()[name].read_text(encoding="utf-8").splitlines()
     assert first.startswith(("# §", "# App.", "# Table", "# The full models"))
-    assert second.startswith("name = ")
+    assert second.startswith("# Needs: ")
+    assert third.startswith("name = ")
 
 
 @pytest.mark.parametrize("name", PAPER)
