@@ -14,6 +14,9 @@ TEXTS = [
     ROOT / "CONTRIBUTING.md",
     ROOT / "CHANGELOG.md",
     ROOT / "docs",
+    ROOT / "plugins",
+    ROOT / "recipes",
+    ROOT / "srframework",
 ]
 """Files, and directories in which every text counts."""
 

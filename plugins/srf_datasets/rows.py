@@ -34,7 +34,7 @@ class MissingColumn(DataError):
 class RowFile:
     """A file of rows: an unquoted TSV or a quoted CSV, each with a header; or JSON lines.
 
-    In a TSV a double quote is text (GLUE). A byte-order mark and CRLF are taken off. Cells are
+    In a TSV a double quote is text (GLUE). A byte-order mark and CRLF are removed. Cells are
     stripped of space around them.
 
     Attributes:
