@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from small_recipe import FULL, small_recipe, srnet
 
+pytestmark = pytest.mark.long
+
 CLAIM = """
 [claim]
 statement = "It is dense."

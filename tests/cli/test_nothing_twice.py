@@ -114,7 +114,8 @@ def test_the_tokenizer_of_a_stage_is_that_of_the_backbone(run, home):
 SWEEP = BIASED + "\n[sweep]\nseed = [1, 2]\nstages.robust.learning_rate = [1e-3, 1e-2]\n"
 
 
-@pytest.mark.parametrize("jobs", ["1", pytest.param("2", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("jobs", ["1", "2"])
 def test_the_cells_of_one_seed_rest_on_one_full(run, home, jobs):
     first = run(SWEEP, "--out", "out", "--jobs", jobs, command="sweep")
     assert "4 runs: 6 stages computed in " in first.err
@@ -129,6 +130,7 @@ def test_the_cells_of_one_seed_rest_on_one_full(run, home, jobs):
     assert len(trained(home)) == 6
 
 
+@pytest.mark.long
 def test_a_finished_run_whose_entry_is_gone_is_counted(run, home):
     run(SWEEP, "--out", "out", command="sweep")
     cell = "seed=1,learning_rate=0.001"

@@ -27,7 +27,7 @@ def test_show_prints_where_a_component_comes_from_and_its_options(call):
     place = cards.index("sparsity  number in [0, 1)  default: 0.7")
     assert cards[place + 1] == "    Fraction of the entries to prune, in [0, 1); the final sparsity of the schedule."
     assert "refresh_every  integer in [1, ∞)  (unset)" in cards
-    assert "    Prune the classifier's matrices too. [§3.1]" in cards
+    assert "    Prune the matrices of the classifier too. [§3.1]" in cards
 
 
 def test_a_component_is_shown_by_its_name_alone_where_only_one_kind_has_it(call):

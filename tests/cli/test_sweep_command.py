@@ -61,6 +61,7 @@ def test_a_stage_that_several_runs_share_is_computed_once(request, how):
     assert done.lines[-1] == f"Next: srframework results {how}"
 
 
+@pytest.mark.long
 def test_several_processes_come_to_the_same_bits_as_one(alone, parallel):
     found = reports(parallel.place)
     assert figures(found) == figures(reports(alone.place))
@@ -73,6 +74,7 @@ def test_several_processes_come_to_the_same_bits_as_one(alone, parallel):
     assert entries(parallel.store).keys() == entries(alone.store).keys()
 
 
+@pytest.mark.long
 def test_each_cell_is_a_run_directory_with_its_resolved_recipe(parallel):
     for slug, report in zip(SLUGS, reports(parallel.place), strict=True):
         place = parallel.place / slug
@@ -82,6 +84,7 @@ def test_each_cell_is_a_run_directory_with_its_resolved_recipe(parallel):
         assert json.loads((place / "results.json").read_text())["stages"] == report["stages"]
 
 
+@pytest.mark.long
 def test_several_processes_tell_when_tasks_start_and_end_and_log_the_rest(parallel):
     started = [line.split()[1] for line in parallel.lines if line.startswith("started ")]
     assert sum(name.startswith("full-") for name in started) == 2
@@ -96,6 +99,7 @@ def test_several_processes_tell_when_tasks_start_and_end_and_log_the_rest(parall
     assert "step 2/2" not in parallel.err
 
 
+@pytest.mark.long
 def test_the_same_command_again_computes_nothing_and_says_the_same(sweep, parallel):
     before = entries(parallel.store), (parallel.place / "sweep.json").read_text()
     again = sweep(*GRID, "--out", "parallel", "--store", "parallel-store", "--jobs", "2", "--json")

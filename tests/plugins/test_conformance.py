@@ -32,7 +32,15 @@ ELSEWHERE = {
 }
 
 
-@pytest.mark.parametrize("name", [f"{e.kind}/{e.name}" for e in REGISTRY if f"{e.kind}/{e.name}" not in ELSEWHERE])
+HERE = [name for e in REGISTRY if (name := f"{e.kind}/{e.name}") not in ELSEWHERE]
+
+
+def marked(name):
+    """The name as a parameter; workers take seconds to start."""
+    return pytest.param(name, marks=pytest.mark.long) if name == "launcher/local" else name
+
+
+@pytest.mark.parametrize("name", map(marked, HERE))
 def test_every_component_that_needs_no_file_conforms(name):
     kind, _, bare = name.partition("/")
     component = REGISTRY.get(kind, bare).component

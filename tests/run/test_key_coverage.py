@@ -368,6 +368,7 @@ FILES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("scene", "file"), [(scene, file) for scene, files in FILES.items() for file in files])
 def test_the_content_of_a_file_counts(scene, file, home, monkeypatch):
     recipe, path = recipe_of(scene), home / file

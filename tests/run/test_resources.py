@@ -117,6 +117,7 @@ def closed_over(network) -> None:
     network.model.forward = lambda **batch: plain(**batch)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("change", [hooked, closed_over])
 def test_a_model_that_cannot_be_copied_is_loaded_again_and_checked(materials, place, change, monkeypatch):
     load_plain = HuggingFaceEncoder.load

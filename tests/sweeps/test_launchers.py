@@ -175,6 +175,7 @@ print(torch.get_num_threads(), os.environ["OMP_NUM_THREADS"], os.environ["MKL_NU
 """
 
 
+@pytest.mark.long
 def test_a_worker_computes_with_the_threads_it_is_given():
     done = subprocess.run([sys.executable, "-c", PREPARED], capture_output=True, text=True, check=True)
     assert done.stdout == "3 3 3\n"

@@ -88,6 +88,7 @@ def run(train, make_network):
     return run
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", [1, 4, 6, 7])
 @pytest.mark.parametrize("name", PRUNERS)
 def test_the_bits_are_those_of_a_training_that_was_never_stopped(run, tmp_path, name, step):
