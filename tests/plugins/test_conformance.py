@@ -40,7 +40,7 @@ def marked(name):
     return pytest.param(name, marks=pytest.mark.long) if name == "launcher/local" else name
 
 
-@pytest.mark.parametrize("name", map(marked, HERE))
+@pytest.mark.parametrize("name", [marked(name) for name in HERE])
 def test_every_component_that_needs_no_file_conforms(name):
     kind, _, bare = name.partition("/")
     component = REGISTRY.get(kind, bare).component
