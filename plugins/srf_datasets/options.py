@@ -82,9 +82,11 @@ class SourceOptions(Options):
     text_b: str | None = Field(None, description="Column of the second text; unset: as in the data set.")
     label: str | None = Field(None, description="Column of the label; unset: as in the data set.")
     label_names: dict[str, str] | None = Field(
-        None, description="Word in the label column -> label; unset: as in the data set."
+        None, description="Table from a word in the label column to its label; unset: as in the data set."
     )
-    where: dict[str, str] = Field({}, description="Column -> value; other rows are skipped.")
+    where: dict[str, str] = Field(
+        {}, description="Table from a column to a value: read only rows with this value in the column."
+    )
     keep: Names = Field((), description="Further columns to read, for evaluators, such as heuristic.")
 
     @field_validator("keep")
@@ -108,7 +110,7 @@ class OodOptions(SourceOptions):
 
     labels: Names | None = Field(None, description="The labels of the split; unset: as in the data set.")
     collapse: dict[str, str] = Field(
-        {}, description="Label of the data set that the split lacks -> label of the split for which it counts."
+        {}, description="Table from each label that the split lacks to the label of the split that replaces it."
     )
 
 
@@ -121,7 +123,9 @@ class PairsOptions(TextOptions):
     text_a: str = Field("sentence1", description="Column of the first text.")
     text_b: str = Field("sentence2", description="Column of the second text; '' for one text.")
     label: str = Field("label", description="Column of the label.")
-    label_names: dict[str, str] = Field({}, description="Word in the label column -> label; other words are labels.")
+    label_names: dict[str, str] = Field(
+        {}, description="Table from a word in the label column to its label; other words are labels."
+    )
     features: Literal["overlap", "claim-only", "none"] = Field(
         "overlap",
         description="Spurious features for a bias model: the overlap of the two texts' words (overlap), "

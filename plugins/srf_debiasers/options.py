@@ -63,7 +63,7 @@ class ConfregOptions(AnnealingOptions):
     """Options of ``confreg``."""
 
     teacher: StageReference = Field(
-        description="The stage whose model is the teacher, trained by std; or a point of it, such as full@1000."
+        description="The stage whose model is the teacher, trained with std; or a point of it, such as full@1000."
     )
 
 
@@ -95,14 +95,16 @@ class FocalOptions(Options):
 class LogisticBiasOptions(Options):
     """Options of ``bias-logistic``; the defaults are those of Clark et al. 2019."""
 
-    c: float = Field(100.0, gt=0, description="Inverse strength of the L2 penalty; above 0.")
-    balanced: bool = Field(True, description="Weight classes inversely to their frequency.")
+    c: float = Field(
+        100.0, gt=0, description="Inverse of the strength of the L2 penalty, as C in scikit-learn; above 0."
+    )
+    balanced: bool = Field(True, description="Give rare classes a higher weight: the inverse of their frequency.")
     merge: tuple[str, ...] | None = Field(
         None,
         strict=False,
         json_schema_extra={"source": "App. B.3.1; Clark et al. 2019"},
-        description="Labels to fit as one class, whose probability they share evenly: 2 or more, not all; []: none; "
-        "unset: as in the data set, contradiction and neutral for NLI.",
+        description="Labels to fit as one class; each gets an equal part of its probability: 2 or more, not all; "
+        "[]: none; unset: as in the data set, contradiction and neutral for NLI.",
     )
 
     @field_validator("merge")
@@ -120,7 +122,7 @@ class FileBiasOptions(Options):
         description="A .npy file of shape (training examples, labels), or a .json file: a list of rows, one for each "
         "training example, or a table from example id to row. The columns are in the order of the data set's labels."
     )
-    log: bool = Field(False, description="Whether the rows are log-probabilities; else they are probabilities.")
+    log: bool = Field(False, description="The rows are log-probabilities (true), or probabilities (false).")
 
     def check_files(self) -> Iterator[FileProblem]:
         """Check the extension, and the header of a .npy file."""

@@ -23,7 +23,7 @@ class PrunedParts(Options):
     scope: Literal["local", "global"] = Field(
         "local",
         json_schema_extra={"source": "App. A.1.1"},
-        description="Whether each matrix has the sparsity (local), or all of them together (global).",
+        description="Each matrix has this sparsity (local), or all matrices together have it (global).",
     )
 
     def parts(self) -> frozenset[str]:

@@ -20,8 +20,8 @@ _FIGURE = re.compile(r"(id|ood|sparsity)(?:\.([A-Za-z0-9_-]+))?\(([^()\s]+)\)")
 _SPREADS = re.compile(rf"\s*sd\(({_FIGURE.pattern})\)\s*([<>])\s*sd\(({_FIGURE.pattern})\)\s*")
 _NUMBERS = re.compile(r"[-+*<>=().\seE0-9]*")
 _FORM = (
-    "figures such as id(full), ood(srnet), ood.hans(srnet), sparsity(imp@0.7), numbers, + - *, and one of >= > <= <; "
-    "or sd(ood(a)) < sd(ood(b)), of standard deviations over seeds"
+    "a comparison by >= > <= <, such as ood(srnet) >= ood(full) + 0.05, of metrics (id(full), ood.hans(srnet), "
+    "sparsity(imp@0.7)), numbers and + - *; or of standard deviations over seeds: sd(ood(a)) < sd(ood(b))"
 )
 
 

@@ -92,10 +92,10 @@ def claims(
     CLAIM is a shipped claim, such as 03-robust-subnetworks or the start of its name, 03; or the path of a recipe
     with a [claim] table. Default: all shipped claims.
 
-    Each claim has checks, and each check a margin. A check holds if its margin is significantly above 0 over the
-    seeds (Student's t, 5 % a side), does not hold if it is significantly below 0, and is undecided otherwise or
-    with fewer than three seeds. A claim holds if all its checks hold, and does not hold if one of them does not
-    (5 % in all).
+    Each claim has checks. A check compares two sides; its margin is their difference. A check holds if its margin is
+    significantly above 0 over the seeds (Student's t, 5 % on each side). It does not hold if the margin is
+    significantly below 0. Otherwise, or with fewer than three seeds, it is undecided. A claim holds if all its checks
+    hold, and does not hold if at least one check does not hold (5 % for all checks together).
     """
     registry = app.found if quiet else app.registry
     place = launched(registry, launcher, launcher_options, jobs, threads)

@@ -27,7 +27,7 @@ full_option = click.option(
     "--full",
     is_flag=True,
     callback=_with_dry_run,
-    help="With --dry-run: print the resolved recipe too, of a sweep that of its first run.",
+    help="With --dry-run: print the resolved recipe too; for a sweep, the recipe of its first run.",
 )
 
 

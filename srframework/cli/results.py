@@ -40,13 +40,14 @@ def results(
 ) -> None:
     """Print a table of the finished runs under each DIR (default: runs).
 
-    Each row is a stage with one combination of settings: mean ± standard deviation over the seeds. A setting of
-    one stage divides only the rows of the stages that build on it. Runs that share a stage's settings and seed count
-    as one. The figures of the finished stages of unfinished runs are printed above the table, on stderr.
+    Each row is a stage with one combination of settings: mean ± standard deviation over the seeds. If a
+    setting of a stage differs between runs, only this stage and the stages that build on it have separate rows. Runs
+    with the same settings and seed of a stage count as one. Finished stages of unfinished runs are printed above the
+    table, on stderr.
 
-    The table shows the recipe and the settings that differ between runs of one recipe, as far as they fit on the
-    screen, and those that --where or --sort name; --settings shows all that differ. With --json, each row has
-    its runs, their resolved recipes and the versions of all plugins; --csv and --latex have all settings that differ.
+    The table shows the recipe, the settings that --where or --sort name, and those settings that differ between runs
+    of one recipe and fit on the screen. --settings, --csv and --latex show all settings that differ. With --json,
+    each row has its runs, their resolved recipes and the versions of all plugins.
     """
     from srframework.report import formats
     from srframework.report.columns import columns, ordered, sort_key

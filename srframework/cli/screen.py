@@ -202,7 +202,7 @@ _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 def verbosity_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options ``quiet`` and ``verbose``, for :func:`screen`."""
     options: tuple[_Decorator, ...] = (
-        click.option("-q", "--quiet", is_flag=True, help="Print nothing on stderr but errors."),
+        click.option("-q", "--quiet", is_flag=True, help="Print only errors on stderr."),
         click.option(
             "-v",
             "--verbose",

@@ -40,11 +40,11 @@ def store_group() -> None:
 def list_entries(store: Path, as_json: bool) -> None:
     """List the cached results and the runs that use them.
 
-    Each entry is listed with its stage, recipe and settings, its size, age and computing time. Drafts, damaged
-    entries and those of other versions of srframework follow.
+    Each entry is listed with its stage, recipe and settings, its size, age and computing time. After these, drafts,
+    damaged entries and entries of other versions of srframework are listed.
     """
     if not store.exists():
-        click.echo("[]" if as_json else f"{store}: nothing is kept there yet")
+        click.echo("[]" if as_json else f"{store}: this store does not exist yet")
         return
     kept = _open(store)
     entries = sorted(kept.entries(), key=lambda entry: entry.created)
@@ -127,8 +127,9 @@ def verify(app: App, store: Path, recompute: int | None, as_json: bool) -> None:
     Entries whose files have changed are moved aside; the exit code is then 1.
 
     With --recompute N, N entries are computed again and compared bit by bit; the exit code is 1 if one differs.
-    The same store gives the same choice: first entries that existing runs use, one of each kind and stage in turn,
-    by key. Inputs of an entry come from the store. Run this in the directory in which the runs were started.
+    The choice of entries is always the same for the same store: entries that existing runs use come first, one of each
+    kind and stage in turn, by key. Inputs of an entry are read from the store. Run this in the directory where you
+    started the runs.
     """
     if recompute is not None:
         from srframework.run.api import one_process_only
@@ -223,7 +224,7 @@ def _open(root: Path) -> Store:
     from srframework.store.store import Store
 
     if not root.is_dir():
-        raise UsageError(f"store {root}: there is none; name another with --store or $SRFRAMEWORK_STORE")
+        raise UsageError(f"store {root}: no such directory; choose another store with --store or $SRFRAMEWORK_STORE")
     try:
         here = [each.name for each in root.iterdir()]
     except OSError as error:

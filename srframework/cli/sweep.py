@@ -28,14 +28,14 @@ from srframework.recipe.sweep import Cell, load_cells
     multiple=True,
     metavar="KEY=A,B",
     help="Sweep a key: seed=1,2,3. Values are TOML; a bare word is a string. Repeatable: all combinations run. "
-    "Replaces the values that the recipe has for the key.",
+    "These values replace those of the recipe.",
 )
 @click.option(
     "--zip",
     "zips",
     multiple=True,
     metavar="'KEY=A,B KEY2=C,D'",
-    help="Sweep keys that move together. Repeatable.",
+    help="Sweep keys that change together. Repeatable.",
 )
 @set_option
 @worker_options
@@ -88,9 +88,7 @@ def sweep(
     registry = app.found if quiet else app.registry
     cells = load_cells(recipe, registry, overrides, flags, None if dry_run else FileChecks(), TABLES)
     if not cells[0].values:
-        expected = (
-            "expected something to sweep: --grid, --zip, or a [sweep] in the recipe; `srframework run` runs it once"
-        )
+        expected = "expected --grid, --zip, or a [sweep] in the recipe; to run the recipe once, use `srframework run`"
         raise UsageError(f"{recipe}: {expected}")
     place = launched(registry, launcher, launcher_options, jobs, threads)
     if dry_run:

@@ -71,7 +71,7 @@ def axis_of(flag: str, refuse: Refuse) -> Axis:
             refuse(flag, str(error), keys)
             return ()
     if not found:
-        refuse(flag, 'expected keys that move together, such as "KEY=a,b KEY2=c,d", got none')
+        refuse(flag, 'expected keys that change together, such as "KEY=a,b KEY2=c,d", got none')
     if len({len(each.values) for each in found}) > 1:
         refuse(flag, f"expected the same number of values for each key, got {lengths(found)}")
         return ()

@@ -17,7 +17,7 @@ class RecipeTable(Options):
     """The top-level table of a recipe file."""
 
     name: str = Field(min_length=1, description="Name of the recipe.")
-    version: Literal[1] = Field(alias="schema", description="Version of the recipe language: 1.")
+    version: Literal[1] = Field(alias="schema", description="Version of the recipe format: 1.")
     seed: int = Field(0, ge=0, lt=2**32, description="Seed of all random numbers; in [0, 2^32).")
     description: str = Field("", description="Purpose of the recipe.")
     backbone: Any = Field(description="The encoder: a table with `use` and its options.")
@@ -48,7 +48,7 @@ def _as_directory(name: str) -> str:
     if len(name) > _LONGEST_NAME:
         raise ValueError(f"a name of at most {_LONGEST_NAME} characters, because it names a directory")
     if name.partition(".")[0].lower() in _RESERVED:
-        raise ValueError("a name that Windows does not reserve for a device, because it names a directory")
+        raise ValueError("a name that Windows allows for a directory")
     if name.endswith("."):
         raise ValueError("a name that does not end in a dot, because it names a directory")
     return name

@@ -4,7 +4,7 @@
 
     [sweep]
     seed = [1, 2, 3]                                # an axis; the grid is the product of the axes
-    [[sweep.zip]]                                   # keys that move together: one axis
+    [[sweep.zip]]                                   # keys that change together: one axis
     "stages.mask.pruner.sparsity" = [0.5, 0.9]
     "stages.mask.epochs" = [3, 7]
 """
@@ -38,7 +38,7 @@ class Cell:
 
     Attributes:
         values: Value of each swept key in this cell; empty for a recipe without a sweep.
-        label: ``seed=1, sparsity=0.5``, for display; shows only the first of keys that move together.
+        label: ``seed=1, sparsity=0.5``, for display; shows only the first of keys that change together.
         slug: The label as a directory name; unique in the sweep.
         recipe: The checked recipe.
     """
@@ -266,7 +266,7 @@ def _of_recipe(document: Document, leave: Collection[Keys], refuse: Refuse) -> l
         table = {}
     groups = table.get("zip", [])
     if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
-        refuse(("sweep", "zip"), f"expected [[sweep.zip]] tables of keys that move together, got {shorten(groups)}")
+        refuse(("sweep", "zip"), f"expected [[sweep.zip]] tables of keys that change together, got {shorten(groups)}")
         groups = []
     alone: dict[Keys, Axis] = {}
     for each in swept({key: value for key, value in table.items() if key != "zip"}, ("sweep",)):

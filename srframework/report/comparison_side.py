@@ -53,7 +53,7 @@ class Side:
             if found.damaged:
                 raise DataError(found.damaged[0])
             why = f", {len(found.unfinished)} unfinished" if found.unfinished else ""
-            raise UsageError(f"{path}: expected a finished run, or a directory of several; got none{why}")
+            raise UsageError(f"{path}: expected a finished run, or a directory of finished runs; got none{why}")
         chosen = select_runs(found.runs, conditions(where, found.runs, option))
         if keys := varying(dict.fromkeys(run.settings for run in chosen)):
             more = f" and {len(keys) - 3} more" if keys[3:] else ""

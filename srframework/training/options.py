@@ -48,8 +48,8 @@ class TrainingOptions(Options):
         None,
         ge=0,
         le=1,
-        description="Fraction of the steps, in [0, 1]; earlier checkpoints cannot become the best one. "
-        "Default: that of the stage's pruner, which is 0 for most; 0 without a pruner.",
+        description="Fraction of the steps, in [0, 1]; checkpoints before it cannot become the best one. "
+        "Default: the default of the stage's pruner, 0 for most pruners; 0 without a pruner.",
     )
     log_every: int = Field(10, ge=1, description="Optimizer steps between lines of metrics.jsonl; at least 1.")
     checkpoint_seconds: float = Field(

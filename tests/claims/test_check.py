@@ -16,8 +16,8 @@ from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 
 FORM = (
-    "figures such as id(full), ood(srnet), ood.hans(srnet), sparsity(imp@0.7), numbers, + - *, and one of >= > <= <; "
-    "or sd(ood(a)) < sd(ood(b)), of standard deviations over seeds"
+    "a comparison by >= > <= <, such as ood(srnet) >= ood(full) + 0.05, of metrics (id(full), ood.hans(srnet), "
+    "sparsity(imp@0.7)), numbers and + - *; or of standard deviations over seeds: sd(ood(a)) < sd(ood(b))"
 )
 
 RECIPE = """\

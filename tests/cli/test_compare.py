@@ -244,7 +244,11 @@ def test_a_metric_that_an_evaluator_computes_of_a_confusion_matrix_has_an_interv
     ("args", "code", "said"),
     [
         (["A", "nowhere"], 2, "nowhere: expected a directory with runs, got no such directory"),
-        (["A", "stopped"], 2, "stopped: expected a finished run, or a directory of several; got none, 1 unfinished"),
+        (
+            ["A", "stopped"],
+            2,
+            "stopped: expected a finished run, or a directory of finished runs; got none, 1 unfinished",
+        ),
         (["A", "damaged"], 1, "damaged/summary.json: expected the results of a run"),
         (
             ["A", "other"],

@@ -233,7 +233,7 @@ def test_what_gc_cannot_take_is_said_and_nothing_is_removed(perform, home, argum
 
 def test_in_a_store_that_is_not_there_nothing_is_kept_yet(call):
     done = call("store", "list", "--store", "gone")
-    assert (done.code, done.out, done.err) == (0, "gone: nothing is kept there yet\n", "")
+    assert (done.code, done.out, done.err) == (0, "gone: this store does not exist yet\n", "")
     assert call("store", "list", "--json", "--store", "gone").out == "[]\n"
 
 
@@ -255,7 +255,7 @@ def test_a_directory_that_is_no_store_is_bad_usage_and_nothing_in_it_is_touched(
 def test_a_store_that_is_not_there_is_bad_usage_and_is_not_made(call, command):
     done = call("store", *command, "--store", "gone")
     assert (done.code, done.out) == (2, "")
-    assert done.err == "error: store gone: there is none; name another with --store or $SRFRAMEWORK_STORE\n"
+    assert done.err == "error: store gone: no such directory; choose another store with --store or $SRFRAMEWORK_STORE\n"
 
 
 def test_a_file_in_the_place_of_a_store_is_bad_usage(call, work):

@@ -192,8 +192,8 @@ def test_keys_that_move_together(sweep, home):
     [
         (
             [],
-            "recipe.toml: expected something to sweep: --grid, --zip, or a [sweep] in the recipe; "
-            "`srframework run` runs it once",
+            "recipe.toml: expected --grid, --zip, or a [sweep] in the recipe; "
+            "to run the recipe once, use `srframework run`",
         ),
         (["--grid", "seed=1,x"], "--grid seed=1,x: seed: expected a valid integer, got 'x'"),
         (

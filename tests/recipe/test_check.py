@@ -148,7 +148,7 @@ CASES = {
     "missing key of the recipe": (
         "schema = 1",
         "",
-        "r.toml:1: schema: missing; expected: Version of the recipe language: 1.",
+        "r.toml:1: schema: missing; expected: Version of the recipe format: 1.",
     ),
     "missing component": (
         '[backbone]\nuse = "tiny"',
@@ -259,7 +259,7 @@ CASES = {
         'loss.use = "poe"',
         'loss.use = "confreg"',
         "r.toml:20: stages.srnet.loss.teacher: missing; expected: The stage whose model is the teacher, trained "
-        f"by std; or a point of it, such as full@1000.{CONFREG}",
+        f"with std; or a point of it, such as full@1000.{CONFREG}",
     ),
     "OOD training examples that the data set has not": (
         'weights = "full"',

@@ -163,7 +163,7 @@ def test_variants_may_be_swept_and_keep_their_own_sweeps(values):
                 "got seed: 2, training.epochs: 1"
             ],
         ),
-        (["--zip  "], ['--zip  : expected keys that move together, such as "KEY=a,b KEY2=c,d", got none']),
+        (["--zip  "], ['--zip  : expected keys that change together, such as "KEY=a,b KEY2=c,d", got none']),
         (
             ["--grid seed=1,2", "--grid seed=3,4"],
             [

@@ -129,7 +129,7 @@ def test_an_odd_override_is_refused_in_one_short_line(problems, override, proble
     [
         (["x" * 300], "expected a name of at most 100 characters, because it names a directory, got 'xxx"),
         *(
-            ([name], "expected a name that Windows does not reserve for a device")
+            ([name], "expected a name that Windows allows for a directory")
             for name in ("NUL", "con", "Com1", "LPT9.x", "aux.tar.gz")
         ),
         (["full."], "expected a name that does not end in a dot"),

@@ -230,8 +230,8 @@ def test_variants_may_be_swept_together_with_other_keys(cells):
         ("seed = []\n", ["r.toml:26: sweep.seed: expected an array of values, got []"]),
         ("seed = {}\n", ["r.toml:26: sweep.seed: expected an array of values, got {}"]),
         ("seed = [1, 2, 1]\n", ["r.toml:26: sweep.seed: expected distinct values, got [1, 2, 1]"]),
-        ("zip = 3\n", ["r.toml:26: sweep.zip: expected [[sweep.zip]] tables of keys that move together, got 3"]),
-        ("zip = [3]\n", ["r.toml:26: sweep.zip: expected [[sweep.zip]] tables of keys that move together, got [3]"]),
+        ("zip = 3\n", ["r.toml:26: sweep.zip: expected [[sweep.zip]] tables of keys that change together, got 3"]),
+        ("zip = [3]\n", ["r.toml:26: sweep.zip: expected [[sweep.zip]] tables of keys that change together, got [3]"]),
         ("[[sweep.zip]]\nseed = 3\n", ["r.toml:27: sweep.zip[0].seed: expected an array of values, got 3"]),
         (
             "[[sweep.zip]]\nseed = [1, 2]\ntraining.epochs = [1, 2, 3]\n",
