@@ -122,7 +122,8 @@ def _unknown(
     if not suggest:  # comparing all names for every reference is slow
         message = f"expected the name of a stage; got {shorten(str(reference))}"
         return InvalidReference(node.index, key, message, is_unknown=True)
-    choices = [*(name for name in by_name if name != node.name), *([PRETRAINED] if key == "weights" else [])]
+    choices = [name for name in by_name if name not in (node.name, PRETRAINED)]
+    choices += [PRETRAINED] if key == "weights" else []
     expected = f"one of: {listed(choices)}" if choices else "no reference, because there is no other stage"
     near = nearest(reference.stage, choices)
     message = f"expected {expected}; got {shorten(str(reference))}"
