@@ -34,6 +34,9 @@ from srframework.store.entry_users import user_record
 from srframework.store.manifest import Entry
 from srframework.store.paths import StorePaths
 
+Facts = Mapping[str, Any]
+Compute = Callable[[Path], object]
+
 _ATTEMPTS = 3
 """Attempts to compute a result that is damaged as soon as it is complete."""
 
@@ -70,9 +73,8 @@ class Store(StorePaths):
             except OSError as error:
                 if error.errno not in SYSTEM_ERRORS:
                     raise
-            self.note(
-                f"store {self.root}: {found_damage}; it is not used, but stays because the store cannot be written"
-            )
+            unused = "it is not used, but stays because the store cannot be written"
+            self.note(f"store {self.root}: {found_damage}; {unused}")
             return None
 
     def get_or_compute(
@@ -80,8 +82,8 @@ class Store(StorePaths):
         key: str,
         kind: str,
         what: str,
-        identity: Mapping[str, Any],
-        compute: Callable[[Path], object],
+        identity: Facts,
+        compute: Compute,
         enough: Callable[[Path], bool] = lambda _: True,
         users: Sequence[Path] = (),
         about: Mapping[str, str] | None = None,
@@ -138,13 +140,7 @@ class Store(StorePaths):
             )
 
     def _computed(
-        self,
-        key: str,
-        kind: str,
-        what: str,
-        identity: Mapping[str, Any],
-        compute: Callable[[Path], object],
-        about: Mapping[str, str] | None,
+        self, key: str, kind: str, what: str, identity: Facts, compute: Compute, about: Mapping[str, str] | None
     ) -> Entry:
         """Compute a new entry; the caller has the lock.
 
