@@ -96,9 +96,8 @@ class Store(StorePaths):
             what: Name for messages.
             identity: Everything that determines the result; JSON.
             compute: Writes the result into the given directory, which may contain files of a killed process.
-                Afterwards ``checkpoints/`` and files whose names begin with a dot are removed. If it returns
-                :class:`srframework.store.drafts.Sums`, the entry has the files and checksums recorded there;
-                otherwise it has all files in the directory.
+                Afterwards ``checkpoints/`` and hidden files are removed. If it returns a
+                :class:`srframework.store.drafts.Sums`, only the files recorded there belong to the entry.
             enough: Whether the files of an existing entry suffice. If not, the entry is computed again, and stays
                 until the new one replaces it.
             users: The directories of the runs that need the entry; it stays as long as they use it.
