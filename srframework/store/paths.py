@@ -11,6 +11,7 @@ from srframework.errors import FULL, SYSTEM_ERRORS, StoreError, failed_operation
 from srframework.store import drafts, manifest
 from srframework.store.content import FILES, Damaged
 from srframework.store.drafts import Remains
+from srframework.store.lock import try_lock
 from srframework.store.manifest import Entry
 
 _KEY = re.compile("[0-9a-z]{4,128}")
@@ -75,26 +76,9 @@ class StorePaths:
                 if _KEY.fullmatch(path.name):
                     yield path.name, path
 
-    @contextmanager
-    def lock(self, key: str, touch: bool = True) -> Iterator[bool]:
-        """Try to lock a key; yields whether it was free. ``touch``: create a missing lock file."""
-        from filelock import FileLock, Timeout
-
-        path = self.root / "locks" / f"{key}.lock"
-        if not touch and not path.exists():
-            yield True
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            lock.release()
+    def lock(self, key: str, touch: bool = True) -> AbstractContextManager[bool]:
+        """Try to lock a key; see :func:`srframework.store.lock.try_lock`."""
+        return try_lock(self.root / "locks" / f"{key}.lock", touch)
 
     def writing(self) -> AbstractContextManager[None]:
         """Turn errors of the disk in the block into :class:`StoreError`."""
