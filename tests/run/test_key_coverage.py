@@ -1,7 +1,6 @@
 """Every option there is, changed: where the bits of a result change, so does its key.
 
-The options come from the schema of the built-in components, of ``[training]`` and of a recipe. For each a changed
-value is derived from its type and its constraints, or is in ``CHANGES``; a new option that has neither fails here.
+The options come from the schema. Each has a changed value, derived from its type or in ``CHANGES``; else it fails here.
 """
 
 from __future__ import annotations
@@ -334,7 +333,6 @@ NO_RESULT = {
     "variants": {"more": {"training": {"epochs": 9}}},
 }
 """Keys of a recipe that bear on no result, and another value."""
-
 OF_RESULTS = {"version", "seed", "backbone", "dataset", "evaluators", "bias", "training", "variant", "sweep", "stages"}
 """The others; what they choose is in the tests above and below."""
 
