@@ -20,6 +20,14 @@ def did_you_mean(near: str | None) -> str:
     return f"; did you mean {shorten(near, 200)}?" if near else ""
 
 
+def choices_text(near: str | None, names: Iterable[object], most: int = 40) -> str:
+    """Return the end of a message about an unknown name: the result of :func:`nearest` first, then the choices."""
+    every = listed(names, most)
+    if not every:
+        return did_you_mean(near)
+    return f"{did_you_mean(near)} Choices: {every}" if near else f"; choices: {every}"
+
+
 _MAX_WORD = 200
 
 

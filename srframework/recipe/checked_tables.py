@@ -66,7 +66,7 @@ def checked_component(registry: Registry, kind: str, value: Any) -> TableResult:
     if not isinstance(name, str):
         names = listed(each.name for each in registry.of_kind(kind))
         got = "nothing" if name is None else shorten(name)
-        return failed(f"expected the {KINDS[kind]}'s name, one of: {names}; got {got}", use_key)
+        return failed(f"must be the name of a {KINDS[kind]} (got {got}); choices: {names}", use_key)
     try:
         registered = registry.get(kind, name)
     except (UnknownComponent, AmbiguousComponent, MissingComponent) as error:

@@ -14,7 +14,7 @@ from srframework.recipe import statements
 from srframework.recipe.model import find_recipe
 from srframework.recipe.overrides import MAX_DEPTH, Assignment, Keys, Origins, leaves, limits, parsed_override
 from srframework.recipe.statements import KeyPath
-from srframework.text import key_text, listed, nearest, one_line, shorten
+from srframework.text import choices_text, key_text, nearest, one_line, shorten
 
 MAX_BYTES = 4 * 2**20
 """Maximum size of a recipe file, in bytes."""
@@ -198,12 +198,12 @@ class Document:
         if not isinstance(table, dict):
             tables = variants.items() if isinstance(variants, dict) else ()
             names = [name for name, table in tables if isinstance(table, dict)]
-            expected = f"one of: {listed(names)}" if names else "none, because the recipe has no [variants]"
-            message = f"expected {expected}; got {shorten(chosen)}"
+            near = nearest(name, names)
+            message = f"no variant is named {shorten(chosen)}{choices_text(near, names) or '; there is no [variants]'}"
             # an override, not applied yet, may set the sweep over variants
             of_sweep = [each for keys, _, each in choices if keys == tuple(map(str, where))[: len(keys)]]
             origin = (of_sweep or [where])[-1] if not isinstance(where, str) else where
-            raise RecipeError([Problem(self._place(origin), "variant", message, nearest(name, names))])
+            raise RecipeError([Problem(self._place(origin), "variant", message)])
         place: KeyPath = ("variants", name)
         return [(keys, value, (*place, *path)) for path, keys, value in leaves(table)]
 
@@ -226,8 +226,9 @@ class Document:
                 index = self._index(table, part, path)
                 if index is None:
                     names = [self._stage_name(i) for i in range(len(table))] if path == ("stages",) else []
-                    expected = f"one of: {listed(names)}" if names else f"a number below {len(table)}"
-                    return refuse(f"expected {expected}, got {shorten(part)}", nearest(part, names))
+                    if not names:
+                        return refuse(f"must be a number below {len(table)} (got {shorten(part)})")
+                    return refuse(f"no stage is named {shorten(part)}{choices_text(nearest(part, names), names)}")
                 here = index
             elif part not in table:
                 table[part] = {}

@@ -13,7 +13,7 @@ from typing import Any
 
 from srframework.errors import SHOWN
 from srframework.recipe.model import PRETRAINED, Reference, is_step
-from srframework.text import listed, nearest, one_line, shorten
+from srframework.text import choices_text, nearest, one_line, shorten
 
 
 @dataclass(frozen=True)
@@ -120,14 +120,17 @@ def _unknown(
     node: Node, key: str, reference: Reference, by_name: Mapping[str, Node], suggest: bool
 ) -> InvalidReference:
     if not suggest:  # comparing all names for every reference is slow
-        message = f"expected the name of a stage; got {shorten(str(reference))}"
+        message = f"no stage is named {shorten(reference.stage)}"
         return InvalidReference(node.index, key, message, is_unknown=True)
     choices = [name for name in by_name if name not in (node.name, PRETRAINED)]
     choices += [PRETRAINED] if key == "weights" else []
-    expected = f"one of: {listed(choices)}" if choices else "no reference, because there is no other stage"
-    near = nearest(reference.stage, choices)
-    message = f"expected {expected}; got {shorten(str(reference))}"
-    return InvalidReference(node.index, key, message, near, is_unknown=True)
+    if reference.stage == PRETRAINED:
+        reason = "have no mask" if key == "mask" else "are no stage and have no points"
+        message = f"the pretrained weights {reason} (got {shorten(str(reference))})"
+        return InvalidReference(node.index, key, message, is_unknown=True)
+    offered = choices_text(nearest(reference.stage, choices), choices) or "; there is no other stage"
+    message = f"no stage is named {shorten(reference.stage)}{offered}"
+    return InvalidReference(node.index, key, message, is_unknown=True)
 
 
 def _cycles(by_name: Mapping[str, Node]) -> dict[tuple[str, str], tuple[list[str], int]]:

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from srframework.component import Options
 from srframework.errors import SHOWN
-from srframework.text import listed, nearest, one_line, shorten
+from srframework.text import choices_text, nearest, one_line, shorten
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,14 @@ class Explanation:
     nearest: str | None = None
 
 
-_IN_TOML = {
+_MUST_BE = {
+    "string_type": "a string",
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "int_parsing_size": "an integer of at most 64 bits",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
     "tuple_type": "an array",
     "list_type": "an array",
     "set_type": "an array",
@@ -37,11 +44,24 @@ _IN_TOML = {
     "dict_type": "a table",
     "model_attributes_type": "a table",
     "model_type": "a table",
-    "too_short": "{min_length} or more items",
-    "string_too_short": "a string of length {min_length} or more",
+    "date_type": "a date",
+    "time_type": "a time",
+    "datetime_type": "a date and time",
+    "literal_error": "{expected}",
+    "enum": "{expected}",
+    "none_required": "absent",
+    "greater_than": "greater than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
+    "multiple_of": "a multiple of {multiple_of}",
+    "too_short": "an array of at least {min_length} items",
+    "too_long": "an array of at most {max_length} items",
+    "string_too_short": "a string of at least {min_length} characters",
+    "string_too_long": "a string of at most {max_length} characters",
     "string_pattern_mismatch": "a string that matches {pattern}",
 }
-"""The expected value by error type, for pydantic messages that use terms of Python."""
+"""The required value by pydantic's type of error."""
 
 
 def explain(
@@ -112,20 +132,30 @@ def _explain(
 ) -> Explanation:
     if detail["type"] == "extra_forbidden":
         names = [*_keys(_options_at(model, loc[:-1])), *(also if len(loc) == 1 else ())]
-        expected = f"expected one of: {listed(names, 60)}" if names else "expected no options"
-        return Explanation(loc, f"unknown key; {expected}", nearest(str(loc[-1]), names) if suggest else None)
+        near = nearest(str(loc[-1]), names) if suggest else None
+        return Explanation(loc, f"unknown key{choices_text(near, names, 60) or '; it has no options'}")
     if detail["type"] == "missing":
-        field = _keys(_options_at(model, loc[:-1])).get(str(loc[-1]), "")
-        return Explanation(loc, f"missing; expected: {field}" if field else "missing")
-    if detail["type"] in _IN_TOML:
-        expected = _IN_TOML[detail["type"]].format(**detail.get("ctx", {}))
-    else:
-        expected = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        return Explanation(loc, missing_text(_keys(_options_at(model, loc[:-1])).get(str(loc[-1]), "")))
     got = detail["input"]
+    if detail["type"] in _MUST_BE:
+        context = {key: f"{each:g}" if isinstance(each, float) else each for key, each in detail.get("ctx", {}).items()}
+        if context.get("min_length") == 1:
+            return Explanation(loc, f"must not be empty (got {shorten(got)})")
+        required = _MUST_BE[detail["type"]].format(**context)
+        near = nearest(got, _literals(detail)) if isinstance(got, str) and suggest else None
+        return Explanation(loc, f"must be {required} (got {shorten(got)})", near if near != got else None)
+    expected = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if isinstance(got, dict | Options) and detail["type"] == "value_error":
         return Explanation(loc, f"expected {expected}")  # a check of several keys names them in its message
-    near = nearest(got, _literals(detail)) if isinstance(got, str) and suggest else None
-    return Explanation(loc, f"expected {expected}, got {shorten(got)}", near if near != got else None)
+    return Explanation(loc, f"expected {expected}, got {shorten(got)}")
+
+
+def missing_text(description: str) -> str:
+    """The message for a required key, with its description as a part of the sentence."""
+    described = description.removesuffix(".")
+    if described[1:2].islower() or described[1:2] == " ":
+        described = described[:1].lower() + described[1:]
+    return f"required key is missing ({described})" if described else "required key is missing"
 
 
 def _keys(model: type[Options]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from srframework.faults import at
 from srframework.recipe import graph
 from srframework.recipe.checked_tables import TableProblem, TableResult, checked_component, checked_options
 from srframework.recipe.model import PRETRAINED, Reference, Stage, Use
+from srframework.recipe.option_errors import missing_text
 from srframework.recipe.schema import DEFAULT_LOSS, StageTable
 from srframework.recipe.statements import KeyPath
 from srframework.registry.registry import Registry
@@ -50,13 +51,13 @@ def checked_stage(registry: Registry, table: Mapping[str, Any]) -> TableResult:
     training = unwrap(checked_options(TrainingOptions, overrides))
     found = checked_component(registry, "debiaser", table.get("loss", DEFAULT_LOSS))
     if found.value is None and "loss" not in table:
-        message = f"missing; expected: {StageTable.model_fields['loss'].description}"
+        message = missing_text(StageTable.model_fields["loss"].description or "")
         found = TableResult(None, (TableProblem((), message),))
     loss = unwrap(found, ("loss",))
     pruner = unwrap(checked_component(registry, "pruner", table["pruner"]), ("pruner",)) if "pruner" in table else None
     if top is not None:
         if top.op == "prune" and "pruner" not in table:
-            message = "missing; a stage with op = 'prune' needs a pruner: { use = ... }"
+            message = "required key is missing; a stage with op = 'prune' needs a pruner: { use = ... }"
             problems.append(TableProblem(("pruner",), message))
         if top.op == "train" and "pruner" in table:
             message = "expected no pruner in a stage with op = 'train'; op = 'prune' has a pruner"

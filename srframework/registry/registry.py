@@ -17,7 +17,7 @@ from srframework.component import KINDS, Component, Needs, Options
 from srframework.errors import AmbiguousComponent, MissingComponent, PluginError, SRFrameworkError, UnknownComponent
 from srframework.faults import calling, describe, expect, is_system_error, kind_of, where
 from srframework.registry.discovery import Plugin
-from srframework.text import did_you_mean, nearest, shorten
+from srframework.text import choices_text, did_you_mean, nearest, shorten
 
 if TYPE_CHECKING:
     import click
@@ -166,10 +166,9 @@ class Registry:
             )
         names = sorted({each.name for each in choices} | {each.full_name for each in choices if "/" in name})
         near = nearest(name, names)
-        hint = did_you_mean(near)
         others = [each.kind for each in self._all if name in (each.name, each.full_name)]
         other = f", which is of kind {others[0]}" if others else ""
-        message = f"no {KINDS[kind]} is named {name!r}{other}; expected one of: {', '.join(names) or 'none'}{hint}"
+        message = f"no {KINDS[kind]} is named {name!r}{other}{choices_text(near, names) or '; none is installed'}"
         self._refuse_missing(kind, name)
         raise self._unknown(message, is_near=near is not None)
 

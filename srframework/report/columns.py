@@ -8,7 +8,7 @@ from typing import Any
 
 from srframework.errors import UsageError
 from srframework.report.result_rows import Row, Statistic, rank
-from srframework.text import did_you_mean, nearest
+from srframework.text import choices_text, nearest, shorten
 
 NUMERIC = ("sparsity", "id", "also", "ood", "n")
 """Kinds of column that are aligned to the right."""
@@ -102,9 +102,8 @@ def _sorted_by(by: str, among: Sequence[Column]) -> Column:
     names = {word.lower(): column for column, every in reversed(called) for word in every}
     column = names.get(name.lower()) if name else None
     if column is None:
-        usual = ", ".join(every[0] for _, every in called)
-        near = nearest(name.lower(), names)
-        raise UsageError(f"--sort {by}: expected one of: {usual}; got {name!r}{did_you_mean(near)}")
+        offered = choices_text(nearest(name.lower(), names), (every[0] for _, every in called))
+        raise UsageError(f"--sort {by}: no column is named {shorten(name)}{offered}")
     return column
 
 

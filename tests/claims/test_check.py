@@ -80,16 +80,21 @@ def test_every_check_that_is_none_is_a_problem_and_nothing_else(read):
 @pytest.mark.parametrize(
     ("claim", "problem"),
     [
-        ("claim = 3", "r.toml:6: claim: expected a table, got 3"),
-        (CLAIM.replace("Good.", ""), "r.toml:8: claim.statement: expected a string of length 1 or more, got ''"),
-        (CLAIM.replace("source", "sorce"), "r.toml:9: claim.sorce: unknown key; expected one of: statement, source, "
-         "note, checks; did you mean 'source'?"),
-        ('claim = { statement = "s" }', "r.toml:6: claim.checks: missing; expected: Conditions that "
-         f"must all hold for the claim to hold: {FORM}."),
+        ("claim = 3", "r.toml:6: claim: must be a table (got 3)"),
+        (CLAIM.replace("Good.", ""), "r.toml:8: claim.statement: must not be empty (got '')"),
+        (
+            CLAIM.replace("source", "sorce"),
+            "r.toml:9: claim.sorce: unknown key; did you mean 'source'? Choices: statement, source, note, checks",
+        ),
+        (
+            'claim = { statement = "s" }',
+            "r.toml:6: claim.checks: required key is missing (conditions that must all hold for the claim to hold: "
+            f"{FORM})",
+        ),
         ('claim = { statement = "s", checks = [] }', "r.toml:6: claim.checks: expected at least 1 of them, got []"),
         (CLAIM.replace("ood(full) <", "ood(full) ="), f"r.toml:10: claim.checks[1]: expected {FORM}, got "
          "'ood(full) == 0.5'"),
-        (CLAIM.replace('"id(full) >= 0.5"', "3"), "r.toml:10: claim.checks[0]: expected a valid string, got 3"),
+        (CLAIM.replace('"id(full) >= 0.5"', "3"), "r.toml:10: claim.checks[0]: must be a string (got 3)"),
         (CLAIM.replace("ood(full)", "ood(fulll) - id(fulll)"), "r.toml:10: claim.checks[1]: expected figures of: full; "
          "got 'fulll'; did you mean 'full'?"),
     ],

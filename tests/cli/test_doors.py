@@ -65,14 +65,13 @@ def test_a_sweep_runs_by_the_launcher_of_a_plugin_and_comes_to_the_same_figures(
 
     sweep = ("sweep", "recipe.toml", "--launcher", "shell")
     for given, message in (
-        ("comand=env", "comand: unknown key; expected one of: command"),
-        ("command=3", "command: expected a valid string, got 3"),
+        ("comand=env", "comand: unknown key; did you mean 'command'? Choices: command"),
+        ("command=3", "command: must be a string (got 3)"),
     ):
         done = command(*sweep, "--launcher-option", given)
-        near = "; did you mean 'command'?" if "unknown" in message else ""
         owner = "launcher 'shell' of shell_launcher 1.2"
         assert (done.code, done.out) == (2, "")
-        assert done.err == f"error: --launcher-option {given}: {message} (option of {owner}){near}\n"
+        assert done.err == f"error: --launcher-option {given}: {message} (option of {owner})\n"
 
     option = ("--launcher-option", "command=env LC_ALL=C", "--jobs", "2")
     done = command(*sweep, *option, "--out", "shell", "--store", "a", "--json")
@@ -94,9 +93,7 @@ def test_an_unknown_launcher_is_refused_with_the_nearest(command, tmp_path):
     (tmp_path / "work/recipe.toml").write_text(RECIPE)
     done = command("sweep", "recipe.toml", "--launcher", "loca")
     assert (done.code, done.out) == (2, "")
-    assert done.err == (
-        "error: no launcher is named 'loca'; expected one of: local, ray, serial; did you mean 'local'?\n"
-    )
+    assert done.err == ("error: no launcher is named 'loca'; did you mean 'local'? Choices: local, ray, serial\n")
 
 
 @pytest.mark.parametrize("given", ["address", "=x"])

@@ -28,9 +28,9 @@ GOOD = 'name = "s"\nschema = 1\nbackbone = "tiny"\ndataset = "synthetic"\n[[stag
         (["sweep", "quickstart", "--out", f"a/{'x' * 300}"], "expected names of at most 255 bytes, got 'xxx"),
         (["run", "quickstart", "--out", "é" * 128], "expected names of at most 255 bytes, got 'é"),
         (["run", "quickstart", "--out", "a/" * 3000], "expected a path of at most 3584 bytes, got 'a/a/"),
-        (["run", "x" * 5000], "got no such file"),
-        (["run", "a\0b"], "error: a\\u0000b: expected a file, or the name of a shipped recipe"),
-        (["run", "\x1b[31m"], "error: \\u001b[31m: expected a file, or the name of a shipped recipe"),
+        (["run", "x" * 5000], "no such file, and no shipped recipe has this name"),
+        (["run", "a\0b"], "error: a\\u0000b: no such file, and no shipped recipe has this name"),
+        (["run", "\x1b[31m"], "error: \\u001b[31m: no such file, and no shipped recipe has this name"),
     ],
 )
 def test_an_argument_that_no_file_system_takes_is_refused(call, arguments, message):

@@ -106,5 +106,5 @@ def test_ood_is_no_column_where_there_are_several(make_run, call):
     path.write_text(json.dumps(summary))
     done = call("results", "--sort", "OOD")
     assert done.code == 2
-    assert "--sort OOD: expected one of: stage, sparsity, ID, hans, fever, n; got 'OOD'" in done.err
+    assert "--sort OOD: no column is named 'OOD'; choices: stage, sparsity, ID, hans, fever, n" in done.err
     assert call("results", "--sort", "OOD fever").code == 0

@@ -125,14 +125,14 @@ def test_the_toml_of_an_option_without_a_default_is_a_comment(call):
 @pytest.mark.parametrize(
     ("component", "message"),
     [
-        ("pruner/msk", f"error: no pruner is named 'msk'; expected one of: {PRUNERS}; did you mean 'mask'?"),
+        ("pruner/msk", f"error: no pruner is named 'msk'; did you mean 'mask'? Choices: {PRUNERS}"),
         (
             "prunner/mask",
             "error: no component is named 'prunner/mask' (see `srframework list`); did you mean 'pruner/mask'?",
         ),
         ("msk", "error: no component is named 'msk' (see `srframework list`); did you mean 'mask'?"),
         ("pruner", "error: pruner is a kind; expected NAME or KIND/NAME (see `srframework list pruner`)"),
-        ("pruner/", f"error: no pruner is named ''; expected one of: {PRUNERS}"),
+        ("pruner/", f"error: no pruner is named ''; choices: {PRUNERS}"),
     ],
 )
 def test_what_cannot_be_shown_is_refused_with_the_choices(call, component, message):

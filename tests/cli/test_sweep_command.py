@@ -195,11 +195,11 @@ def test_keys_that_move_together(sweep, home):
             "recipe.toml: expected --grid, --zip, or a [sweep] in the recipe; "
             "to run the recipe once, use `srframework run`",
         ),
-        (["--grid", "seed=1,x"], "--grid seed=1,x: seed: expected a valid integer, got 'x'"),
+        (["--grid", "seed=1,x"], "--grid seed=1,x: seed: must be an integer (got 'x')"),
         (
             ["--grid", "seed=1", "--launcher-option", "address=here:1"],
-            "--launcher-option address=here:1: address: unknown key; expected no options (option of launcher 'serial' "
-            "of srframework 0.1.0)",
+            "--launcher-option address=here:1: address: unknown key; it has no options (option of launcher "
+            "'serial' of srframework 0.1.0)",
         ),
         (
             ["--grid", "stages.srnet.weights=full@1,full@3"],

@@ -288,6 +288,6 @@ def test_a_wrong_override_of_a_dry_run_is_refused(call, recipe):
     done = call("run", recipe, "--dry-run", "--set", "stages.srnett.op=train")
     assert (done.code, done.out) == (2, "")
     assert done.err == (
-        "error: --set stages.srnett.op=train: stages.srnett.op: expected one of: ticket, srnet, full, "
-        "got 'srnett'; did you mean 'srnet'?\n"
+        "error: --set stages.srnett.op=train: stages.srnett.op: no stage is named 'srnett'; did you "
+        "mean 'srnet'? Choices: ticket, srnet, full\n"
     )

@@ -34,8 +34,11 @@ OPTION = "(option of pruner 'mask' of srframework "
 
 WRONG: dict[str, tuple[bytes, list[str]]] = {
     "unknown-key": (changed("sparsity", "sparsty"), ["wrong:15: stages.srnet.pruner.sparsty: unknown key", OPTION]),
-    "wrong-type": (changed("0.5", "'half'"), ["wrong:15: stages.srnet.pruner.sparsity: expected", "'half'", OPTION]),
-    "out-of-range": (changed("0.5", "1.5"), ["wrong:15: stages.srnet.pruner.sparsity: expected less than 1", OPTION]),
+    "wrong-type": (
+        changed("0.5", "'half'"),
+        ["wrong:15: stages.srnet.pruner.sparsity: must be a number (got 'half')", OPTION],
+    ),
+    "out-of-range": (changed("0.5", "1.5"), ["wrong:15: stages.srnet.pruner.sparsity: must be less than 1", OPTION]),
     "unknown-component": (
         changed('"tiny"', '"tinny"'),
         ["wrong:3: backbone: no backbone is named", "did you mean 'tiny'?"],
@@ -64,7 +67,7 @@ WRONG: dict[str, tuple[bytes, list[str]]] = {
     "binary": (bytes(range(256)) * 8, ["wrong:", "expected UTF-8 text, got the byte 0x80"]),
     "everything-missing": (
         b"# nothing yet\n",
-        [f"wrong:1: {key}: missing" for key in ("name", "schema", "backbone", "dataset", "stages")],
+        [f"wrong:1: {key}: required key is missing (" for key in ("name", "schema", "backbone", "dataset", "stages")],
     ),
 }
 
@@ -78,8 +81,8 @@ def wrong(work):
     Path("good.toml").write_text(GOOD)
     return {name: [line.replace("wrong", name, 1) for line in expected] for name, (_, expected) in WRONG.items()} | {
         "directory": ["directory: expected a recipe file, got a directory"],
-        "missing.toml": ["missing.toml: expected a file, or the name of a shipped recipe (", "got no such file"],
-        "quickstat": ["quickstat: expected a file", "did you mean 'quickstart'?"],
+        "missing.toml": ["missing.toml: no such file, and no shipped recipe has this name"],
+        "quickstat": ["quickstat: no such file, and no shipped recipe has this name", "did you mean 'quickstart'?"],
     }
 
 
@@ -130,7 +133,7 @@ def test_overrides_apply_to_every_recipe(call, wrong):
     done = call("validate", "good.toml", "quickstart", "--set", "stages.srnet.pruner.sparsity=2", "--set", "seed=x")
     assert done.code == 2
     assert done.out == "good.toml: 2 problem(s)\nquickstart: 2 problem(s)\n"
-    said = [line.split(": expected")[0] for line in done.err.splitlines()]
+    said = [line.split(": must be")[0] for line in done.err.splitlines()]
     assert sorted(said) == sorted(
         2
         * [
@@ -165,7 +168,7 @@ def test_every_variant_is_checked_unless_one_is_chosen(call, work):
     done = call("validate", "r.toml", "--set", "variant=dense")
     assert (done.code, done.err) == (
         2,
-        "--set variant=dense: variant: expected one of: sparser, denser; got 'dense'; did you mean 'denser'?\n",
+        "--set variant=dense: variant: no variant is named 'dense'; did you mean 'denser'? Choices: sparser, denser\n",
     )
 
 

@@ -28,20 +28,19 @@ def test_overrides_are_checked_as_the_file_is(read):
 @pytest.mark.parametrize(
     ("override", "problem"),
     [
-        ("seed=x", "seed: expected a valid integer, got 'x'"),
-        ("stages.srnet.pruner.sparsity=1", f"stages.srnet.pruner.sparsity: expected less than 1, got 1{MASK}"),
+        ("seed=x", "seed: must be an integer (got 'x')"),
+        ("stages.srnet.pruner.sparsity=1", f"stages.srnet.pruner.sparsity: must be less than 1 (got 1){MASK}"),
         (
             "stages.1.pruner.sparsty=0.1",
-            f"stages.srnet.pruner.sparsty: unknown key; expected one of: {keys(MaskOptions)}{MASK}; "
-            "did you mean 'sparsity'?",
+            f"stages.srnet.pruner.sparsty: unknown key; did you mean 'sparsity'? Choices: {keys(MaskOptions)}{MASK}",
         ),
         (
             "stages.srnet.weights=fulll",
-            "stages.srnet.weights: expected one of: full, pretrained; got 'fulll'; did you mean 'full'?",
+            "stages.srnet.weights: no stage is named 'fulll'; did you mean 'full'? Choices: full, pretrained",
         ),
         (
             "dataset.zzz.strength=1",
-            f"dataset.zzz: unknown key; expected one of: {keys(SyntheticOptions)}{SYNTHETIC}",
+            f"dataset.zzz: unknown key; choices: {keys(SyntheticOptions)}{SYNTHETIC}",
         ),
     ],
 )
@@ -51,5 +50,5 @@ def test_a_problem_in_an_override_names_the_override(problems, override, problem
 
 def test_a_wrong_override_is_reported_before_the_file_is_checked(problems):
     assert problems(RECIPE.replace("tiny", "tinny"), "stages.x.op=train") == [
-        "--set stages.x.op=train: stages.x.op: expected one of: full, srnet, got 'x'"
+        "--set stages.x.op=train: stages.x.op: no stage is named 'x'; choices: full, srnet"
     ]

@@ -156,14 +156,14 @@ def test_an_overridden_key_and_what_is_in_it_stand_at_the_override(document):
         ("epochs", "expected key=value, such as training.epochs=3 or stages.NAME.pruner.sparsity=0.5"),
         ("=3", "expected key=value, such as training.epochs=3 or stages.NAME.pruner.sparsity=0.5"),
         ("a..b=3", "expected key=value, such as training.epochs=3 or stages.NAME.pruner.sparsity=0.5"),
-        ("stages.srnt.op=x", "stages.srnt.op: expected one of: full, srnet, got 'srnt'; did you mean 'srnet'?"),
-        ("stages.2.op=x", "stages.2.op: expected one of: full, srnet, got '2'"),
-        ("stages.-1.op=x", "stages.-1.op: expected one of: full, srnet, got '-1'"),
+        ("stages.srnt.op=x", "stages.srnt.op: no stage is named 'srnt'; did you mean 'srnet'? Choices: full, srnet"),
+        ("stages.2.op=x", "stages.2.op: no stage is named '2'; choices: full, srnet"),
+        ("stages.-1.op=x", "stages.-1.op: no stage is named '-1'; choices: full, srnet"),
         ("stages.srnet=x", "stages.srnet: expected a key of an item of stages, got 'srnet'"),
         ("name.x=1", "name.x: name is a value ('x'), not a table"),
         ("stages.full.loss.use.x=1", "stages.full.loss.use.x: stages.full.loss.use is a value ('std'), not a table"),
         ("training.texts.0.x=1", "training.texts.0.x: training.texts[0] is a value ('a'), not a table"),
-        ("training.texts.9.x=1", "training.texts.9.x: expected a number below 2, got '9'"),
+        ("training.texts.9.x=1", "training.texts.9.x: must be a number below 2 (got '9')"),
     ],
 )
 def test_an_override_that_names_no_place_is_refused_by_its_own_words(refused, override, message):

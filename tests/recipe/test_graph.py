@@ -43,20 +43,20 @@ def test_a_graph_without_faults_has_nothing_wrong():
 
 def test_a_reference_to_no_stage_names_the_choices_and_the_nearest():
     assert wrong(train("full"), train("ticket", weights="ful", mask="fulll")) == [
-        (1, "weights", "expected one of: full, pretrained; got 'ful'", "full"),
-        (1, "mask", "expected one of: full; got 'fulll'", "full"),
+        (1, "weights", "no stage is named 'ful'; did you mean 'full'? Choices: full, pretrained", None),
+        (1, "mask", "no stage is named 'fulll'; did you mean 'full'? Choices: full", None),
     ]
 
 
 def test_a_mask_cannot_come_from_the_pretrained_weights_or_from_the_only_stage():
     assert wrong(train("a", mask="pretrained")) == [
-        (0, "mask", "expected no reference, because there is no other stage; got 'pretrained'", None)
+        (0, "mask", "the pretrained weights have no mask (got 'pretrained')", None)
     ]
 
 
 def test_there_is_no_point_inside_the_pretrained_weights():
     assert wrong(train("a", weights="pretrained@5")) == [
-        (0, "weights", "expected one of: pretrained; got 'pretrained@5'", "pretrained")
+        (0, "weights", "the pretrained weights are no stage and have no points (got 'pretrained@5')", None)
     ]
 
 
@@ -177,8 +177,8 @@ def test_a_teacher_that_is_no_string_is_no_reference():
 @pytest.mark.parametrize(
     ("teacher", "message", "near"),
     [
-        ("ful", "expected one of: full; got 'ful'", "full"),
-        ("pretrained", "expected one of: full; got 'pretrained'", None),
+        ("ful", "no stage is named 'ful'; did you mean 'full'? Choices: full", None),
+        ("pretrained", "the pretrained weights are no stage and have no points (got 'pretrained')", None),
         ("full@x", "expected a step (10000) or a sparsity level in (0, 1) (0.5) after '@', got 'x'", None),
         ("b", "expected a stage that does not depend on this stage, got 'b': b -> b", None),
     ],

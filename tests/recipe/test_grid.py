@@ -182,22 +182,26 @@ def test_variants_may_be_swept_and_keep_their_own_sweeps(values):
                 "--set backbone.layers=1 sets it"
             ],
         ),
-        (["--grid seed=1,x"], ["--grid seed=1,x: seed: expected a valid integer, got 'x'"]),
+        (["--grid seed=1,x"], ["--grid seed=1,x: seed: must be an integer (got 'x')"]),
         (
             ["--grid stages.ful.epochs=1,2"],
-            ["--grid stages.ful.epochs=1,2: stages.ful.epochs: expected one of: full, got 'ful'; did you mean 'full'?"],
+            [
+                "--grid stages.ful.epochs=1,2: stages.ful.epochs: no stage is named 'ful'; did you mean 'full'? "
+                "Choices: full"
+            ],
         ),
         (
             ["--grid variant=short,lng"],
             [
-                "--grid variant=short,lng: variant: expected one of: short, long; got 'lng'; did you mean 'long'?",
+                "--grid variant=short,lng: variant: no variant is named 'lng'; did you mean 'long'? Choices: "
+                "short, long",
             ],
         ),
         (
             ["--grid seed=x", "--grid training.epochs=0", "--grid name=a,b"],
             [
-                "--grid seed=x: seed: expected a valid integer, got 'x'",
-                "--grid training.epochs=0: training.epochs: expected greater than or equal to 1, got 0",
+                "--grid seed=x: seed: must be an integer (got 'x')",
+                "--grid training.epochs=0: training.epochs: must be at least 1 (got 0)",
             ],
         ),
     ],

@@ -105,9 +105,9 @@ def test_what_an_override_replaces_stands_at_the_override_to_its_depths(document
 
 def test_every_key_of_a_variant_that_names_no_place_is_reported_with_its_line(refused):
     assert refused(RECIPE + VARIANTS, "variant=wrong", "stages.x.y=1") == [
-        "r.toml:45: stages.srnt.last: expected one of: full, srnet, got 'srnt'; did you mean 'srnet'?",
+        "r.toml:45: stages.srnt.last: no stage is named 'srnt'; did you mean 'srnet'? Choices: full, srnet",
         "r.toml:46: name.x: name is a value ('x'), not a table",
-        "--set stages.x.y=1: stages.x.y: expected one of: full, srnet, got 'x'",
+        "--set stages.x.y=1: stages.x.y: no stage is named 'x'; choices: full, srnet",
     ]
 
 
@@ -117,17 +117,17 @@ def test_every_key_of_a_variant_that_names_no_place_is_reported_with_its_line(re
         (
             RECIPE + VARIANTS,
             "doted",
-            "expected one of: nested, dotted, quoted, other, wrong; got 'doted'; did you mean 'dotted'?",
+            "no variant is named 'doted'; did you mean 'dotted'? Choices: nested, dotted, quoted, other, wrong",
         ),
-        (RECIPE + VARIANTS, "3", "expected one of: nested, dotted, quoted, other, wrong; got 3"),
-        (RECIPE, "dotted", "expected none, because the recipe has no [variants]; got 'dotted'"),
-        ("variants = 3\n" + RECIPE, "dotted", "expected none, because the recipe has no [variants]; got 'dotted'"),
+        (RECIPE + VARIANTS, "3", "no variant is named 3; choices: nested, dotted, quoted, other, wrong"),
+        (RECIPE, "dotted", "no variant is named 'dotted'; there is no [variants]"),
+        ("variants = 3\n" + RECIPE, "dotted", "no variant is named 'dotted'; there is no [variants]"),
         (
             "variants.dotted = 3\n" + RECIPE,
             "dotted",
-            "expected none, because the recipe has no [variants]; got 'dotted'",
+            "no variant is named 'dotted'; there is no [variants]",
         ),
-        ("variants = { dotted = 3, b = {} }\n" + RECIPE, "dotted", "expected one of: b; got 'dotted'"),
+        ("variants = { dotted = 3, b = {} }\n" + RECIPE, "dotted", "no variant is named 'dotted'; choices: b"),
     ],
     ids=["misspelt", "number", "no variants", "variants that are a number", "variant that is a number", "beside it"],
 )
@@ -136,7 +136,7 @@ def test_a_variant_that_is_not_there_is_refused_with_the_choices(refused, conten
 
 
 def test_an_unknown_variant_stands_where_it_was_chosen(refused, document):
-    expected = "expected one of: nested, dotted, quoted, other, wrong; got 'doted'; did you mean 'dotted'?"
+    expected = "no variant is named 'doted'; did you mean 'dotted'? Choices: nested, dotted, quoted, other, wrong"
     content = RECIPE.replace('name = "x"\n', 'name = "x"\nvariant = "doted"\n', 1) + VARIANTS
     assert refused(content) == [f"r.toml:2: variant: {expected}"]
     assert refused(content, "variant=dotted", "variant=doted") == [f"--set variant=doted: variant: {expected}"]
@@ -200,4 +200,4 @@ def test_an_unknown_variant_of_a_sweep_stands_where_the_sweep_was_set(document, 
         cell(path, *overrides, variant="lng")
     (problem,) = caught.value.problems
     assert (problem.where, problem.key) == (where, "variant")
-    assert problem.message == "expected one of: nested, dotted, quoted, other, wrong; got 'lng'"
+    assert problem.message == "no variant is named 'lng'; choices: nested, dotted, quoted, other, wrong"

@@ -63,13 +63,13 @@ def test_a_name_that_two_plugins_have_is_refused_with_the_full_names(registry):
 @pytest.mark.parametrize(
     ("kind", "name", "message"),
     [
-        ("pruner", "impp", "no pruner is named 'impp'; expected one of: imp, mask, soft-mask; did you mean 'imp'?"),
-        ("pruner", "zzz", "no pruner is named 'zzz'; expected one of: imp, mask, soft-mask"),
-        ("backbone", "mask", "no backbone is named 'mask', which is of kind pruner; expected one of: tiny"),
+        ("pruner", "impp", "no pruner is named 'impp'; did you mean 'imp'? Choices: imp, mask, soft-mask"),
+        ("pruner", "zzz", "no pruner is named 'zzz'; choices: imp, mask, soft-mask"),
+        ("backbone", "mask", "no backbone is named 'mask', which is of kind pruner; choices: tiny"),
         (
             "evaluator",
             "zo/f1",
-            "no evaluator is named 'zo/f1'; expected one of: f1, zoo/f1; did you mean 'zoo/f1'?",
+            "no evaluator is named 'zo/f1'; did you mean 'zoo/f1'? Choices: f1, zoo/f1",
         ),
     ],
 )
