@@ -22,7 +22,12 @@ _WHERE = "Use only the runs of {} with this setting, recipe or seed; see `result
 @click.argument("a")
 @click.argument("b")
 @click.option(
-    "--resamples", type=click.IntRange(min=100), default=10_000, show_default=True, help="Resamples of the bootstrap."
+    "--resamples",
+    type=click.IntRange(min=100),
+    metavar="N",
+    default=10_000,
+    show_default=True,
+    help="Resamples of the bootstrap.",
 )
 @click.option("--a", "of_a", multiple=True, metavar="KEY=VALUE", help=_WHERE.format("A"))
 @click.option("--b", "of_b", multiple=True, metavar="KEY=VALUE", help=_WHERE.format("B"))

@@ -86,7 +86,7 @@ def _table(rows: Sequence[Row], columns: Sequence[Column], runs: bool) -> Table:
 
 def _print_row(console: Console, row: Row, columns: Sequence[Column], runs: bool) -> None:
     console.print(Text(row.name, "bold cyan"), soft_wrap=True)
-    for kinds in (("setting",), ("metric", *NUMERIC)):
+    for kinds in (("setting", "run"), ("metric", *NUMERIC)):
         of_kind = [column for column in columns if column.kind in kinds and column.text(row)]
         text = ", ".join(f"{column.heading} {column.text(row)}" for column in of_kind)
         for line in Text(text).wrap(console, console.width - 4) if text else ():

@@ -36,13 +36,16 @@ def results_table(stages: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def bias_line(report: Mapping[str, Any]) -> str:
-    """The accuracy of the bias model alone, as a sentence."""
-    parts = []
+def bias_lines(report: Mapping[str, Any]) -> list[str]:
+    """The accuracy of the bias model alone, a line for each split."""
+    rows = {}
     for name, figures in report["splits"].items():
-        merged = f" (labels merged: {_bias_figures(figures['merged'])})" if "merged" in figures else ""
-        parts.append(f"{name}: {_bias_figures(figures)}{merged}")
-    return f"bias model {report['use']}, in %, confident from p = {report['confident_from']:g}: {'; '.join(parts)}"
+        rows[name] = figures
+        if "merged" in figures:
+            rows[f"{name}, labels merged"] = figures["merged"]
+    width = max(map(len, rows), default=0)
+    lines = [f"  {name:{width}}  {_bias_figures(figures)}" for name, figures in rows.items()]
+    return [f"bias model {report['use']} alone (confident from p = {report['confident_from']:g}), in %:", *lines]
 
 
 def _bias_figures(figures: Mapping[str, float]) -> str:

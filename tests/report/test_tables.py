@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from srframework.report.tables import bias_line, results_table
+from srframework.report.tables import bias_lines, results_table
 from srframework.run.results import Figures, Measured, StageAndLevels
 
 
@@ -86,21 +86,15 @@ def test_at_80_columns_no_name_or_figure_is_cut():
     assert "25.0 (+0.0)" in text.getvalue()
 
 
-def test_the_bias_model_is_told_in_a_sentence():
-    splits = {"train": {"accuracy": 0.625, "confidently_right": 0.25, "confidently_wrong": 0.0}}
-    assert bias_line({"use": "bias-file", "confident_from": 0.8, "splits": splits}) == (
-        "bias model bias-file, in %, confident from p = 0.8: train: accuracy 62.5, confidently right 25.0"
-    )
-
-
-def test_the_bias_model_is_told_of_merged_labels_where_there_are_such():
+def test_the_bias_model_has_a_line_for_each_split_and_one_more_where_labels_are_merged():
     merged = {"accuracy": 0.75, "confidently_right": 0.5, "confidently_wrong": 0.0}
     splits = {
-        "train": {"accuracy": 0.5, "confidently_right": 0.0, "confidently_wrong": 0.0, "merged": merged},
+        "train": {"accuracy": 0.625, "confidently_right": 0.0, "confidently_wrong": 0.0, "merged": merged},
         "hans": {"accuracy": 1 / 3, "confidently_right": 1.0, "confidently_wrong": 0.0},
     }
-    assert bias_line({"use": "bias-logistic", "confident_from": 0.8, "splits": splits}) == (
-        "bias model bias-logistic, in %, confident from p = 0.8: "
-        "train: accuracy 50.0, confidently right 0.0 (labels merged: accuracy 75.0, confidently right 50.0); "
-        "hans: accuracy 33.3, confidently right 100.0"
-    )
+    assert bias_lines({"use": "bias-logistic", "confident_from": 0.8, "splits": splits}) == [
+        "bias model bias-logistic alone (confident from p = 0.8), in %:",
+        "  train                 accuracy 62.5, confidently right 0.0",
+        "  train, labels merged  accuracy 75.0, confidently right 50.0",
+        "  hans                  accuracy 33.3, confidently right 100.0",
+    ]
