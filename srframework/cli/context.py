@@ -230,10 +230,10 @@ def print_report(report: Mapping[str, Any], as_json: bool) -> None:
         return
     from srframework.report.tables import bias_lines, results_table
 
-    print_table(results_table(report["stages"]))
-    if "bias" in report:
-        for line in bias_lines(report["bias"]):
-            print_table(Text(line))
+    console = output()
+    console.print(results_table(report["stages"], console.width))
+    for line in bias_lines(report["bias"]) if "bias" in report else ():
+        console.print(line)
     click.echo(f"run directory: {report['run']}")
 
 

@@ -165,10 +165,13 @@ class LiveScreen(Screen):
 
     @contextmanager
     def paused(self) -> Iterator[None]:
+        self._bars.hidden = True  # of hidden bars nothing is left that the next display would erase
         self._bars.stop()
         try:
             yield
         finally:
+            self._bars.hidden = False
+            self._bars.live.vertical_overflow = "ellipsis"  # stop() has changed it
             self._bars.start()
 
     @contextmanager
@@ -327,6 +330,7 @@ class _Both(Reporter):
 class _Bars(Progress):
     """Bars of one layout, with a spinner above or text below."""
 
+    hidden: bool = False
     spinner: Spinner | None = None
     below: str = ""
 
@@ -342,6 +346,8 @@ class _Bars(Progress):
         )
 
     def get_renderables(self) -> Iterator[RenderableType]:
+        if self.hidden:
+            return
         if self.tasks:
             yield self.make_tasks_table(self.tasks)
         if self.below:

@@ -158,6 +158,19 @@ def test_the_bar_of_a_sweep_in_this_process_moves_within_a_run(shown):
             assert on._bars.tasks[0].completed == 1.5
 
 
+def test_what_is_printed_between_two_displays_stays(shown):
+    on, _, text = shown(80)
+    with on:
+        on.jobs(0, 12)
+        on.running(["full-1", "srnet-2"])
+        with on.paused():
+            text.write("the last line\n")
+        on.jobs(1, 12)
+        after = text.getvalue().partition("the last line\n")[2]
+    up = "\x1b[1A"
+    assert "/12 jobs" in after.partition(up)[0]
+
+
 @pytest.mark.parametrize("where", [nullcontext, resumable], ids=["reading the data", "loading"])
 def test_an_interrupt_before_the_first_stage_says_what_is_kept(where):
     def interrupted() -> None:
