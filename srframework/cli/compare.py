@@ -10,6 +10,7 @@ import click
 from rich.table import Table
 
 from srframework.cli.context import App, json_option, print_json, print_table
+from srframework.cli.streams import echo_error
 from srframework.text import shorten
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def compare(
 
     left, right = Side.read(a, of_a, "--a"), Side.read(b, of_b, "--b")
     for sentence in (*left.warnings, *right.warnings):
-        click.echo(f"warning: {sentence}", err=True)
+        echo_error(f"warning: {sentence}")
     rows = comparison.compare_sides(left, right, resamples, app.registry)
     differences = {
         "recipe": comparison.recipe_differences(left, right),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from srframework.cli.context import json_option, output, print_json
+from srframework.cli.streams import echo_error
 from srframework.errors import UsageError
 
 _MOST_UNFINISHED = 3
@@ -61,7 +62,7 @@ def results(
     levels = levels or wants_levels(where)
     found = find_runs(places, levels)
     for sentence in found.damaged:
-        click.echo(f"warning: {sentence}", err=True)
+        echo_error(f"warning: {sentence}")
     _tell_unfinished(found.unfinished)
     every = found.runs if as_csv or as_latex or as_json else [*found.runs, *unfinished_runs(found.unfinished)]
     if not every:
@@ -92,7 +93,7 @@ def _tell_unfinished(paths: list[str]) -> None:
 
     if paths:
         shown = ", ".join(f"{path} ({state_of_unfinished(path)})" for path in paths[:_MOST_UNFINISHED])
-        click.echo(f"{len(paths)} unfinished: {shown}{', …' if paths[_MOST_UNFINISHED:] else ''}", err=True)
+        echo_error(f"{len(paths)} unfinished: {shown}{', …' if paths[_MOST_UNFINISHED:] else ''}")
 
 
 def _tell_conflicts(pairs: list[tuple[str, str]]) -> None:

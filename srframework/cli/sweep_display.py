@@ -11,6 +11,7 @@ import click
 
 from srframework.cli.context import print_report
 from srframework.cli.screen import Screen
+from srframework.cli.streams import echo_error
 from srframework.contracts import JobResult
 from srframework.recipe.sweep import Cell
 from srframework.sweeps.run import Piece, SweepEvents, SweepResult
@@ -85,7 +86,7 @@ class SweepDisplay(SweepEvents):
     def reported(self, number: int, report: Mapping[str, Any]) -> None:
         if "error" in report:
             with self._on.paused():
-                click.echo(f"error: {self._cells[number].label}: {report['error']}", err=True)
+                echo_error(f"error: {self._cells[number].label}: {report['error']}")
         if self._tables:
             self._waiting[number] = report
             with self._on.paused(), contextlib.redirect_stdout(self._results):

@@ -35,7 +35,7 @@ class Column:
         if self.kind == "setting":
             return row.values.get(self.key)
         if self.kind == "run":
-            return "finished" if row.is_finished else "unfinished"
+            return None if row.is_finished else "unfinished"
         if self.kind in ("stage", "metric"):
             return row.name if self.kind == "stage" else row.metric
         return len(row.figures) if self.kind == "n" else row.statistic(self.kind, self.split)

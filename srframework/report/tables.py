@@ -58,7 +58,15 @@ def _paragraphs(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int)
             for head, text in zip(heads[1:], figures, strict=True)
             if text
         ]
-        yield Text(textwrap.fill(", ".join(shown), width, initial_indent=" " * 4, subsequent_indent=" " * 4))
+        yield from map(Text, filled(shown, width))
+
+
+def filled(items: Sequence[str], width: int) -> list[str]:
+    """Indented lines with the items in a row; an item is broken only if it is wider than a line."""
+    space = "\u00a0"
+    text = ", ".join(item.replace(" ", space) if len(item) < width - 5 else item for item in items)
+    lines = textwrap.wrap(text, width, initial_indent=" " * 4, subsequent_indent=" " * 4, break_on_hyphens=False)
+    return [line.replace(space, " ") for line in lines]
 
 
 def bias_lines(report: Mapping[str, Any]) -> list[str]:

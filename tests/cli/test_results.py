@@ -284,9 +284,9 @@ def test_the_finished_stages_of_an_unfinished_run_are_marked_rows(make_run, stop
     assert done.err.splitlines() == ["1 unfinished: runs/stopped (interrupted)"]
     assert "┃ run " in done.out
     assert _rows(done.out) == [
-        ["full", "finished", "0.00", "90.00", "50.00", "1"],
+        ["full", "", "0.00", "90.00", "50.00", "1"],
         ["full", "unfinished", "0.00", "84.60", "18.80", "1"],
-        ["srnet", "finished", "50.00", "80.00", "70.00", "1"],
+        ["srnet", "", "50.00", "80.00", "70.00", "1"],
     ]
     assert ["full@0.3", "unfinished", "30.00", "75.00", "25.00", "1"] in _rows(call("results", "--levels").out)
     assert len(_rows(call("results", "--where", "seed=2").out)) == 1

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from srframework.cli.screen import LineScreen, LiveScreen, Screen, resumable, screen, single_run
+from srframework.cli.streams import wrapped
 from srframework.run.reporter import RunStart
 
 STAGE = "a-fine-tuned-network-with-a-rather-long-name"
@@ -194,3 +195,15 @@ def test_an_interrupt_of_a_run_says_how_to_resume_and_so_does_its_log(tmp_path):
         interrupted()
     last = (tmp_path / "run.log").read_text(encoding="utf-8").splitlines()[-1]
     assert last.endswith(f"Interrupted at step 5/10 of 'full'. Run the same command to resume ({tmp_path}).")
+
+
+def test_an_error_is_wrapped_between_words_and_not_inside_a_command():
+    text = "error: no component is named 'bert' (see `srframework list`); did you mean 'bert-base'?"
+    assert wrapped(text, 90) == text
+    assert wrapped(text, 55).splitlines() == [
+        "error: no component is named 'bert' (see",
+        "`srframework list`); did you mean 'bert-base'?",
+    ]
+    assert (
+        wrapped(f"error: runs/{'long' * 20}: no such directory", 60) == f"error: runs/{'long' * 20}: no such directory"
+    )

@@ -83,10 +83,11 @@ def test_at_80_columns_no_name_or_figure_is_cut():
     Console(file=text, width=80).print(results_table([full.to_json(), pruned.to_json()], 80))
     lines = text.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
-    assert lines[3:6] == [
+    assert lines[4:8] == [
         names[1],
-        "    sparsity 0.0 %, ID accuracy 50.0 % (+0.0), OOD paws-qqp-with-a-long-name",
-        "    accuracy 25.0 % (+0.0), OOD paws-wiki-with-a-long-name accuracy 50.0 %",
+        "    sparsity 0.0 %, ID accuracy 50.0 % (+0.0),",
+        "    OOD paws-qqp-with-a-long-name accuracy 25.0 % (+0.0),",
+        "    OOD paws-wiki-with-a-long-name accuracy 50.0 % (+0.0)",
     ]
 
 
