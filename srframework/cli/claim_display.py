@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import click
-
 from srframework.claims.run import ClaimEvents
+from srframework.cli.streams import echo_error
 from srframework.cli.sweep_display import SweepDisplay
 
 
@@ -13,4 +12,4 @@ class ClaimDisplay(SweepDisplay, ClaimEvents):
 
     def refused(self, name: str, why: str) -> None:
         with self._on.paused():
-            click.echo(f"error: {name}: {why}", err=True)
+            echo_error(f"error: {name}: {why}")

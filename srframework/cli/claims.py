@@ -97,7 +97,7 @@ def claims(
     significantly below 0. Otherwise, or with fewer than three seeds, it is undecided. A claim holds if all its checks
     hold, and does not hold if at least one check does not hold (5 % for all checks together).
     """
-    registry = app.found if quiet else app.registry
+    registry = app.registry
     place = launched(registry, launcher, launcher_options, jobs, threads)
     files = None if listing or dry_run else FileChecks()
     chosen = load_claims(names or shipped_claims(), seeds, registry, overrides, files)

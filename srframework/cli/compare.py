@@ -10,6 +10,7 @@ import click
 from rich.table import Table
 
 from srframework.cli.context import App, json_option, print_json, print_table
+from srframework.cli.streams import echo_error
 from srframework.text import shorten
 
 if TYPE_CHECKING:
@@ -22,7 +23,12 @@ _WHERE = "Use only the runs of {} with this setting, recipe or seed; see `result
 @click.argument("a")
 @click.argument("b")
 @click.option(
-    "--resamples", type=click.IntRange(min=100), default=10_000, show_default=True, help="Resamples of the bootstrap."
+    "--resamples",
+    type=click.IntRange(min=100),
+    metavar="N",
+    default=10_000,
+    show_default=True,
+    help="Resamples of the bootstrap.",
 )
 @click.option("--a", "of_a", multiple=True, metavar="KEY=VALUE", help=_WHERE.format("A"))
 @click.option("--b", "of_b", multiple=True, metavar="KEY=VALUE", help=_WHERE.format("B"))
@@ -49,7 +55,7 @@ def compare(
 
     left, right = Side.read(a, of_a, "--a"), Side.read(b, of_b, "--b")
     for sentence in (*left.warnings, *right.warnings):
-        click.echo(f"warning: {sentence}", err=True)
+        echo_error(f"warning: {sentence}")
     rows = comparison.compare_sides(left, right, resamples, app.registry)
     differences = {
         "recipe": comparison.recipe_differences(left, right),

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from srframework.cli.streams import echo_error
 from srframework.errors import PluginError, SRFrameworkError, UsageError
 from srframework.faults import describe, is_system_error
 from srframework.registry.discovery import discover
@@ -106,7 +107,7 @@ class App:
                 f"warning: --block {unknown}: no plugin or distribution has that name{did_you_mean(near)}", err=True
             )
         for line in registry.failures():
-            click.echo(f"warning: {line}", err=True)
+            echo_error(f"warning: {line}")
         return registry
 
 
@@ -230,9 +231,10 @@ def print_report(report: Mapping[str, Any], as_json: bool) -> None:
         return
     from srframework.report.tables import bias_table, results_table
 
-    print_table(results_table(report["stages"]))
+    console = output()
+    console.print(results_table(report["stages"], console.width))
     if "bias" in report:
-        print_table(bias_table(report["bias"]))
+        console.print(bias_table(report["bias"]))
     click.echo(f"run directory: {report['run']}")
 
 

@@ -14,11 +14,15 @@ from srframework.sweeps.launchers import choose_launcher, running_launcher
 
 _OPTIONS = (
     click.option(
-        "--jobs", type=click.IntRange(1, 1024), help="Jobs that run at a time. Default: 1, or as the launcher chooses."
+        "--jobs",
+        type=click.IntRange(1, 1024),
+        metavar="N",
+        help="Jobs that run at a time. Default: 1, or as the launcher chooses.",
     ),
     click.option(
         "--threads",
         type=click.IntRange(1, 1024),
+        metavar="N",
         help="Threads of each job. Default: $OMP_NUM_THREADS, or the number of CPUs divided by --jobs.",
     ),
     click.option(

@@ -59,7 +59,8 @@ def _lines(
     distinct = _distinct(cells, plans, _cached(cells, store, out, is_sweep))
     if is_sweep:
         runs = f"{len(cells)} run{'s' if len(cells) > 1 else ''}"
-        yield f"{runs}, {len(distinct)} distinct stages instead of {sum(map(len, plans))}:"
+        every = sum(map(len, plans))
+        yield f"{runs}, {len(distinct)} distinct stages{f' instead of {every}' if every > len(distinct) else ''}:"
     else:
         yield "The plan, in order:"
     for number, ((row, cached), count) in enumerate(Counter(distinct).items(), 1):
@@ -146,7 +147,12 @@ def _document(cells: Sequence[Cell], plans: Sequence[Sequence[StageLength]]) -> 
 
 def _extent(row: StageLength) -> str:
     steps = _steps(row.steps)
-    return steps if row.length == steps.replace(",", "") else f"{row.length}: {steps}"
+    if row.length == steps.replace(",", ""):
+        return steps
+    count = row.length.partition(" step")[0]
+    if count.isdecimal() and row.steps is not None:  # a pruner may use fewer steps than it gets
+        return f"{row.steps:,} of {_steps(int(count))}"
+    return f"{row.length}: {steps}"
 
 
 def _steps(count: int | None) -> str:

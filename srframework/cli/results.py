@@ -1,10 +1,11 @@
-"""``results``: a table of the finished runs."""
+"""``results``: a table of the runs."""
 
 from __future__ import annotations
 
 import click
 
 from srframework.cli.context import json_option, output, print_json
+from srframework.cli.streams import echo_error
 from srframework.errors import UsageError
 
 _MOST_UNFINISHED = 3
@@ -38,12 +39,12 @@ def results(
     as_latex: bool,
     as_json: bool,
 ) -> None:
-    """Print a table of the finished runs under each DIR (default: runs).
+    """Print a table of the runs under each DIR.
 
-    Each row is a stage with one combination of settings: mean ± standard deviation over the seeds. If a
-    setting of a stage differs between runs, only this stage and the stages that build on it have separate rows. Runs
-    with the same settings and seed of a stage count as one. Finished stages of unfinished runs are printed above the
-    table, on stderr.
+    Default DIR: runs. Each row is a stage with one combination of settings: mean ± standard deviation over the seeds.
+    If a setting of a stage differs between runs, only this stage and the stages that build on it have separate rows.
+    Runs with the same settings and seed of a stage count as one. Finished stages of unfinished runs have separate
+    rows, marked "unfinished"; --csv, --latex and --json leave them out.
 
     The table shows the recipe, the settings that --where or --sort name, and those settings that differ between runs
     of one recipe and fit on the screen. --settings, --csv and --latex show all settings that differ. With --json,
@@ -52,7 +53,7 @@ def results(
     from srframework.report import formats
     from srframework.report.columns import columns, ordered, sort_key
     from srframework.report.result_rows import summarise, varying_within_recipes
-    from srframework.report.runs import find_runs
+    from srframework.report.runs import find_runs, unfinished_runs
     from srframework.report.selection import conditions, select_rows, select_runs, wants_levels
 
     if as_csv + as_latex + as_json > 1 or (runs and as_csv + as_latex + as_json):
@@ -61,12 +62,13 @@ def results(
     levels = levels or wants_levels(where)
     found = find_runs(places, levels)
     for sentence in found.damaged:
-        click.echo(f"warning: {sentence}", err=True)
+        echo_error(f"warning: {sentence}")
     _tell_unfinished(found.unfinished)
-    if not found.runs:
+    every = found.runs if as_csv or as_latex or as_json else [*found.runs, *unfinished_runs(found.unfinished)]
+    if not every:
         raise UsageError(f"no finished run under {', '.join(places)}")
-    chosen = conditions(where, found.runs)
-    keys, rows = summarise(select_runs(found.runs, chosen), levels)
+    chosen = conditions(where, every)
+    keys, rows = summarise(select_runs(every, chosen), levels)
     rows = select_rows(rows, chosen)
     if not rows:
         raise UsageError(f"the runs under {', '.join(places)} have no stages")
@@ -82,25 +84,16 @@ def results(
         click.echo(formats.as_latex(rows, table), nl=False)
     else:
         named = {key for condition in chosen for key in condition.keys} | sort_key(sort, table)
-        wanted = None if all_settings else named | varying_within_recipes(found.runs)
+        wanted = None if all_settings else named | varying_within_recipes(every)
         formats.print_rows(output(), rows, table, wanted, named, runs)
 
 
 def _tell_unfinished(paths: list[str]) -> None:
-    """Print the unfinished runs; the first ones with the figures of their finished stages."""
-    from srframework.report.runs import finished_stages, state_of_unfinished
+    from srframework.report.runs import state_of_unfinished
 
     if paths:
         shown = ", ".join(f"{path} ({state_of_unfinished(path)})" for path in paths[:_MOST_UNFINISHED])
-        click.echo(f"{len(paths)} unfinished: {shown}{', …' if paths[_MOST_UNFINISHED:] else ''}", err=True)
-    for path in paths[:_MOST_UNFINISHED]:
-        stages = finished_stages(path)
-        if stages:
-            click.echo(f"finished stages of {path}, in percent:", err=True)
-        for name, figures in stages.items():
-            splits = {"ID": figures.id, **figures.also, **{f"OOD {name}": each for name, each in figures.ood.items()}}
-            text = ", ".join(f"{split} {100 * figure:.2f}" for split, figure in splits.items())
-            click.echo(f"    {name}: {text}; sparsity {100 * figures.sparsity:.2f}", err=True)
+        echo_error(f"{len(paths)} unfinished: {shown}{', …' if paths[_MOST_UNFINISHED:] else ''}")
 
 
 def _tell_conflicts(pairs: list[tuple[str, str]]) -> None:

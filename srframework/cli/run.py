@@ -10,7 +10,7 @@ import click
 from srframework.claims.check import TABLES
 from srframework.cli.context import App, Folder, json_option, print_report, set_option, store_option
 from srframework.cli.plan import full_option, print_plan
-from srframework.cli.screen import LOADING, screen, single_run, verbosity_options
+from srframework.cli.screen import LOADING, resumable, screen, single_run, verbosity_options
 from srframework.cli.sweep import sweep_cells
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.points import check_early
@@ -60,7 +60,7 @@ def run(
     """
     # A plan may be made before the data are here.
     files = None if dry_run else FileChecks()
-    cells = load_cells(recipe, app.found if quiet else app.registry, overrides, files=files, tables=TABLES)
+    cells = load_cells(recipe, app.registry, overrides, files=files, tables=TABLES)
     on = screen(quiet, verbose)
     if (len(cells) > 1 or bool(cells[0].values)) and not dry_run:
         sweep_cells(app, cells, store, out, on, as_json=as_json)
@@ -69,7 +69,7 @@ def run(
     if dry_run:
         print_plan(cells, store, out, full, as_json)
         return
-    with on:
+    with on, resumable():
         on.doing(LOADING)
         from srframework.run.api import processes, run_recipe
         from srframework.run.directory import RunDirectory
@@ -81,5 +81,4 @@ def run(
     if ran.is_first:
         print_report(ran.report, as_json)
         directory = shlex.quote(str(place))
-        on.line(f"Next: srframework results {directory}")
-        on.line(f"      srframework compare {directory} OTHER_RUN")
+        on.next_steps(f"srframework results {directory}", f"srframework compare {directory} OTHER_RUN")

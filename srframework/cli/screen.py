@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.spinner import Spinner
 from rich.text import Text
 
+from srframework.cli.context import print_text
 from srframework.errors import SRFrameworkError, UsageError
 from srframework.faults import describe
 from srframework.run.progress import (
+    BEFORE_STAGES,
     LineReporter,
     RunLog,
     Tracker,
@@ -36,7 +39,7 @@ _MOST_NAMED = 6
 
 
 class Screen:
-    """Shows nothing; used for ``--quiet``. Enter it before the first call."""
+    """Shows warnings only; used for ``--quiet``. Enter it before the first call."""
 
     def __enter__(self) -> Screen:
         return self
@@ -51,7 +54,14 @@ class Screen:
         """A job of a sweep begins or ends."""
 
     def line(self, text: str) -> None:
-        """Print a warning or a final message."""
+        """Print a final message."""
+
+    def next_steps(self, *commands: str) -> None:
+        """Print commands that the user may want to copy."""
+
+    def warning(self, text: str) -> None:
+        """Print a warning or an error."""
+        click.echo(text, err=True)
 
     def jobs(self, done: int, total: int) -> None:
         """Set the number of finished jobs of a sweep."""
@@ -66,7 +76,7 @@ class Screen:
     @contextmanager
     def reporter(self) -> Iterator[Reporter]:
         """A reporter that shows one run on this screen."""
-        yield Reporter()
+        yield _Notes()
 
 
 class LineScreen(Screen):
@@ -85,6 +95,10 @@ class LineScreen(Screen):
     def line(self, text: str) -> None:
         click.echo(text, err=True)
 
+    def next_steps(self, *commands: str) -> None:
+        for each in _steps_text(commands):
+            self.line(each)
+
     @contextmanager
     def reporter(self) -> Iterator[Reporter]:
         yield LineReporter(verbose=self._verbose)
@@ -100,6 +114,7 @@ class LiveScreen(Screen):
         self._bars = _Bars(console or Console(stderr=True))
         self._verbose = verbose
         self._sweep: _Bar | None = None
+        self._counted = 0, 0
 
     def __enter__(self) -> Screen:
         self._bars.start()
@@ -116,13 +131,32 @@ class LiveScreen(Screen):
         self.line(text)
 
     def line(self, text: str) -> None:
-        self._bars.console.print(text, markup=False, highlight=False)
+        console = self._bars.console
+        for each in text.splitlines():
+            if any(cell_len(word) > console.width for word in each.split()):  # a path: not with a line end in it
+                console.print(Text(each), soft_wrap=True)
+            else:
+                print_text(console, each)
+
+    def next_steps(self, *commands: str) -> None:
+        for each in _steps_text(commands):
+            self._bars.console.print(Text(each), soft_wrap=True)
+
+    def warning(self, text: str) -> None:
+        self.line(text)
 
     def jobs(self, done: int, total: int) -> None:
         if self._sweep is None:
             self.doing("")
             self._sweep = _Bar(self._bars, "sweep", total, "jobs", by_mean=True)
+        self._counted = done, total
         self._sweep.update(done, total)
+
+    def partly(self, share: float) -> None:
+        """Move the bar of the sweep by a share, in [0, 1], of the job that runs in this process."""
+        done, total = self._counted
+        if self._sweep is not None:
+            self._sweep.update(min(done + share, total), total)
 
     def running(self, names: Sequence[str]) -> None:
         more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
@@ -131,10 +165,13 @@ class LiveScreen(Screen):
 
     @contextmanager
     def paused(self) -> Iterator[None]:
+        self._bars.hidden = True  # of hidden bars nothing is left that the next display would erase
         self._bars.stop()
         try:
             yield
         finally:
+            self._bars.hidden = False
+            self._bars.live.vertical_overflow = "ellipsis"  # stop() has changed it
             self._bars.start()
 
     @contextmanager
@@ -144,6 +181,10 @@ class LiveScreen(Screen):
             yield live
         finally:
             live.clear()
+
+
+def _steps_text(commands: Sequence[str]) -> list[str]:
+    return [f"{'' if number else 'Next:':6}{each}" for number, each in enumerate(commands)]
 
 
 def screen(quiet: bool = False, verbose: bool = False) -> Screen:
@@ -184,16 +225,23 @@ def single_run(on: Screen) -> Iterator[Reporter]:
 
 
 @contextmanager
-def resumable(directory: Path) -> Iterator[None]:
-    """Make an interrupt in the block print how to resume.
+def resumable(directory: Path | None = None) -> Iterator[None]:
+    """Make an interrupt in the block print how to resume, if it does not say so itself.
+
+    Args:
+        directory: Where the results are; None if nothing is computed in the block.
 
     Raises:
         KeyboardInterrupt: Of the block.
     """
     try:
         yield
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"Interrupted. Run the same command to resume ({directory}).") from None
+    except KeyboardInterrupt as error:
+        if error.args:
+            raise
+        where = f" ({directory})" if directory is not None else ""
+        kept = "" if directory is not None else f" {BEFORE_STAGES}"
+        raise KeyboardInterrupt(f"Interrupted{kept}. Run the same command to resume{where}.") from None
 
 
 _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -202,7 +250,7 @@ _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 def verbosity_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options ``quiet`` and ``verbose``, for :func:`screen`."""
     options: tuple[_Decorator, ...] = (
-        click.option("-q", "--quiet", is_flag=True, help="Print only errors on stderr."),
+        click.option("-q", "--quiet", is_flag=True, help="Print only warnings and errors on stderr."),
         click.option(
             "-v",
             "--verbose",
@@ -215,6 +263,16 @@ def verbosity_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+class _Notes(Reporter):
+    """Shows what the user should know, and no progress."""
+
+    def note(self, text: str) -> None:
+        click.echo(text, err=True)
+
+    def info(self, text: str) -> None:
+        pass
+
+
 class _Both(Reporter):
     """Passes each call to two reporters."""
 
@@ -224,6 +282,10 @@ class _Both(Reporter):
     def note(self, text: str) -> None:
         for each in self._each:
             each.note(text)
+
+    def info(self, text: str) -> None:
+        for each in self._each:
+            each.info(text)
 
     def doing(self, text: str) -> None:
         for each in self._each:
@@ -268,6 +330,7 @@ class _Both(Reporter):
 class _Bars(Progress):
     """Bars of one layout, with a spinner above or text below."""
 
+    hidden: bool = False
     spinner: Spinner | None = None
     below: str = ""
 
@@ -275,7 +338,7 @@ class _Bars(Progress):
         super().__init__(
             TextColumn("{task.description}"),
             BarColumn(bar_width=min(max(console.width - 60, 5), 40)),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[unit]}", justify="right"),
+            TextColumn("{task.fields[count]}/{task.total:.0f} {task.fields[unit]}", justify="right"),
             _Times(),
             console=console,
             transient=True,
@@ -283,6 +346,8 @@ class _Bars(Progress):
         )
 
     def get_renderables(self) -> Iterator[RenderableType]:
+        if self.hidden:
+            return
         if self.tasks:
             yield self.make_tasks_table(self.tasks)
         if self.below:
@@ -318,12 +383,12 @@ class _Bar:
 
     def __init__(self, bars: _Bars, label: str, total: int, unit: str, by_mean: bool = False) -> None:
         self._bars = bars
-        self.task: TaskID = bars.add_task(label, total=total, unit=unit, end=None, by_mean=by_mean)
+        self.task: TaskID = bars.add_task(label, total=total, unit=unit, count=0, end=None, by_mean=by_mean)
 
-    def update(self, done: int, total: int, left: float | None = None) -> None:
+    def update(self, done: float, total: int, left: float | None = None) -> None:
         """Set the progress; ``left``: seconds until the end, None if unknown."""
         end = None if left is None else time.monotonic() + left
-        self._bars.update(self.task, completed=done, total=total, end=end)
+        self._bars.update(self.task, completed=done, total=total, count=int(done), end=end)
 
     def remove(self) -> None:
         self._bars.remove_task(self.task)
@@ -344,7 +409,7 @@ class _LiveReporter(Tracker):
         self._on, self._bars, self._verbose, self._with_total = on, bars, verbose, with_total
         self._all: _Bar | None = None
         self._one: _Bar | None = None
-        self._figures = ""
+        self._figures = self._formula = ""
 
     def note(self, text: str) -> None:
         self._on.line(text)
@@ -362,7 +427,7 @@ class _LiveReporter(Tracker):
     def stage_started(self, name: str, formula: str, index: int, count: int, steps: int) -> None:
         super().stage_started(name, formula, index, count, steps)
         self.doing("")
-        self.note(f"{self.label}: {formula}, {steps} steps")
+        self._formula = formula
         if self._with_total and self._all is None and self.start is not None and len(self.start.pending) > 1:
             self._all = _Bar(self._bars, "all stages", self.total, "steps")
         self._one = _Bar(self._bars, f"stage {index}/{count}", steps, "steps")
@@ -391,7 +456,7 @@ class _LiveReporter(Tracker):
 
     def stage_finished(self, name: str) -> None:
         if name == self.stage:
-            self.note(f"{self.label}: done in {self.took}")
+            self.note(f"{self.label}: {self._formula}, {self.steps} steps, done in {self.took}")
         super().stage_finished(name)
         self.doing("")
         if self._one is not None:
@@ -417,5 +482,7 @@ class _LiveReporter(Tracker):
         self._one.update(self.at, self.steps, self.left if known else None)
         if self._all is not None:
             self._all.update(self.done, self.total, self.total_left if known or self._before else None)
+        elif not self._with_total and self.total:
+            self._on.partly(self.done / self.total)
         loss = "" if self.loss is None else f"loss {self.loss:.3f}, {self.speed:.1f} steps/s"
         self._bars.below = "\n".join(filter(None, (f"{self.stage}: {loss or 'starting'}", self._figures)))

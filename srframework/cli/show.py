@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import textwrap
 import types
 from collections.abc import Iterator
 from typing import Any, Literal, Union, get_args, get_origin
@@ -70,6 +72,11 @@ def _show_training(as_json: bool) -> None:
     if as_json:
         print_json(options)
     else:
+        console = output()
+        summary = "Options of training; [training] is for all stages, [[stages]] for one."
+        print_text(console, Text.assemble(("training", "bold"), f": {summary}"), hanging=2)
+        print_text(console, f"source: {_TRAINING_SOURCE}", hanging=2)
+        console.print()
         _print_options(options, _TRAINING_SOURCE)
 
 
@@ -163,7 +170,7 @@ def _range(field: FieldInfo) -> str:
 
     def bound(closed: str, opened: str, shut: str, ajar: str) -> str | None:
         name, sign = (closed, shut) if closed in bounds else (opened, ajar)
-        return f"{getattr(bounds[name], name)}{sign}" if name in bounds else None
+        return f"{_short(getattr(bounds[name], name))}{sign}" if name in bounds else None
 
     low, high = bound("ge", "gt", "[", "("), bound("le", "lt", "]", ")")
     if low is None and high is None:
@@ -172,13 +179,21 @@ def _range(field: FieldInfo) -> str:
     return f"{start}, {high or '∞)'}"
 
 
+def _short(number: float) -> str:
+    """A bound as people write it: 1e-6, not 1e-06 or 1000000.0."""
+    text = f"{number:g}"
+    return re.sub(r"e([+-])0*", lambda sign: "e" + sign[1].strip("+"), text) if float(text) == number else str(number)
+
+
 def _toml(registered: Registered, name: str, options: list[dict[str, Any]]) -> Iterator[str]:
     """A table with every option; options without a default are comments to fill in."""
     yield _HEADERS.get(registered.kind, f"[{registered.kind}]")
     yield f'use = "{name}"'
     for option in options:
         value = _default(option)
-        yield f"# {option['description']}"
+        yield from textwrap.wrap(
+            option["description"], 79, initial_indent="# ", subsequent_indent="# ", break_long_words=False
+        )
         if value in (_REQUIRED, _UNSET, "{}"):
             yield f"# {option['option']} = {value}  # {option['type']}"
         else:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from srframework.cli.context import App, json_option, output, print_json, print_rows, print_text, store_option
 from srframework.cli.entry_settings import parents, settings_of
+from srframework.cli.streams import echo_error
 from srframework.errors import UsageError
 from srframework.text import did_you_mean, nearest, shorten
 
@@ -235,7 +236,7 @@ def _open(root: Path) -> Store:
             f"store {root}: expected a store, with entries/ and locks/, got a directory without; "
             "name another with --store or $SRFRAMEWORK_STORE"
         )
-    return Store(root, note=lambda text: click.echo(f"warning: {text}", err=True))
+    return Store(root, note=lambda text: echo_error(f"warning: {text}"))
 
 
 def _from_here(run: str) -> str:

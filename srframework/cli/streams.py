@@ -7,6 +7,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import sys
 import threading
 import time
@@ -20,6 +21,10 @@ from srframework.text import shorten_words
 
 PATIENCE = 2.0
 """Seconds that threads of plugins get to end by themselves."""
+
+
+_NARROW = 20
+"""Columns of a terminal in which nothing is wrapped."""
 
 
 def prepare() -> None:
@@ -57,7 +62,33 @@ def _unraisable(args: Any) -> None:
 def tell(text: str) -> None:
     """Print a line on stderr; do nothing if that is impossible."""
     with contextlib.suppress(OSError, ValueError):
-        click.echo(shorten_words(text), err=True)
+        echo_error(shorten_words(text))
+
+
+def echo_error(text: str) -> None:
+    """Print on stderr; in a terminal, lines are wrapped between words."""
+    try:
+        width = os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError, AttributeError):  # no terminal
+        width = 0
+    click.echo("\n".join(wrapped(line, width) for line in text.splitlines()) if width > _NARROW else text, err=True)
+
+
+def wrapped(line: str, width: int) -> str:
+    """A line, wrapped between words but not inside `a command`; unchanged if a word or a command is wider.
+
+    A command or a path that the user copies thus never has a line end in it.
+    """
+    words = re.findall(r"\s*(?:[^\s`]*`[^`]*`[^\s`]*|\S+)", line)
+    if len(line) <= width or any(len(word.strip()) > width for word in words):
+        return line
+    lines = [""]
+    for word in words:
+        if lines[-1] and len(lines[-1] + word) > width:
+            lines.append(word.lstrip())
+        else:
+            lines[-1] += word
+    return "\n".join(lines)
 
 
 def is_broken_pipe(error: BaseException) -> bool:

@@ -85,7 +85,7 @@ def sweep(
     must have the same path on all machines. The logs of the stages are then in OUT/logs.
     """  # noqa: D301 -- click reads \b
     flags = [*(f"--grid {each}" for each in grid), *(f"--zip {each}" for each in zips)]
-    registry = app.found if quiet else app.registry
+    registry = app.registry
     cells = load_cells(recipe, registry, overrides, flags, None if dry_run else FileChecks(), TABLES)
     if not cells[0].values:
         expected = "expected --grid, --zip, or a [sweep] in the recipe; to run the recipe once, use `srframework run`"
@@ -113,7 +113,7 @@ def sweep_cells(
         UsageError: The launcher or the directory is not what it should be.
         SRFrameworkError: A run failed, after all the others are done.
     """
-    with on:
+    with on, resumable():
         on.doing(LOADING)
         from srframework.cli.sweep_display import SweepDisplay, summary
         from srframework.sweeps.directory import SweepDirectory
@@ -127,7 +127,7 @@ def sweep_cells(
         print_json(result.reports)
     on.line(summary(result))
     if len(result.failed) < len(cells):
-        on.line(f"Next: srframework results {shlex.quote(str(result.path))}")
+        on.next_steps(f"srframework results {shlex.quote(str(result.path))}")
     if result.failed:
         raise SRFrameworkError(
             f"{len(result.failed)} of {len(cells)} runs failed; {result.path / 'sweep.json'} says why"

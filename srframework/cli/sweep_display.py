@@ -11,6 +11,7 @@ import click
 
 from srframework.cli.context import print_report
 from srframework.cli.screen import Screen
+from srframework.cli.streams import echo_error
 from srframework.contracts import JobResult
 from srframework.recipe.sweep import Cell
 from srframework.sweeps.run import Piece, SweepEvents, SweepResult
@@ -46,7 +47,7 @@ class SweepDisplay(SweepEvents):
         self._announce(number)
 
     def repeated(self, number: int, why: str) -> None:
-        self._on.line(f"warning: {self._run(number)}: finished before, and computed again: {why}")
+        self._on.warning(f"warning: {self._run(number)}: finished before, and computed again: {why}")
 
     def started(self, piece: Piece) -> None:
         first, *more = piece.runs
@@ -62,7 +63,7 @@ class SweepDisplay(SweepEvents):
             self._on.event(f"started {piece.name} (for {self._cells[first].label}{also}): {piece.log}")
 
     def restarted(self, piece: Piece, why: str) -> None:
-        self._on.line(f"warning: {self._title(piece)}: {why}; it is started again")
+        self._on.warning(f"warning: {self._title(piece)}: {why}; it is started again")
 
     def ended(self, piece: Piece, outcome: JobResult) -> None:
         if self._in_process:
@@ -71,7 +72,7 @@ class SweepDisplay(SweepEvents):
         self._on.running([*self._running.values()])
         if outcome.error is not None:
             if piece.run is None:  # a run that failed has a report
-                self._on.line(f"failed {piece.name}: {outcome.error}")
+                self._on.warning(f"failed {piece.name}: {outcome.error}")
             return
         if piece.run is None and not outcome.computed:
             self._on.event(f"{piece.name}: reused cached result")
@@ -80,12 +81,12 @@ class SweepDisplay(SweepEvents):
         self._on.event(f"done {self._title(piece)}{seconds}")
 
     def warned(self, text: str) -> None:
-        self._on.line(f"warning: in a worker process, {text}")
+        self._on.warning(f"warning: in a worker process, {text}")
 
     def reported(self, number: int, report: Mapping[str, Any]) -> None:
         if "error" in report:
             with self._on.paused():
-                click.echo(f"error: {self._cells[number].label}: {report['error']}", err=True)
+                echo_error(f"error: {self._cells[number].label}: {report['error']}")
         if self._tables:
             self._waiting[number] = report
             with self._on.paused(), contextlib.redirect_stdout(self._results):

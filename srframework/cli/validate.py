@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from srframework.claims.check import TABLES
-from srframework.cli.context import App, json_option, print_json
+from srframework.cli.context import App, json_option, print_json, set_option
+from srframework.cli.streams import echo_error
 from srframework.errors import PluginError, RecipeError, lines_of
 from srframework.recipe.sweep import load_all_variants
 from srframework.run.crash import sentence
@@ -16,7 +17,7 @@ from srframework.text import one_line
 
 @click.command()
 @click.argument("recipes", metavar="RECIPE...", nargs=-1, required=True)
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key; repeatable.")
+@set_option
 @json_option
 @click.pass_context
 def validate(context: click.Context, recipes: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) -> None:
@@ -41,7 +42,7 @@ def validate(context: click.Context, recipes: tuple[str, ...], overrides: tuple[
             code = error.exit_code
         report.append({"recipe": name, "valid": not problems, "problems": problems})
         for line in lines:
-            click.echo(line, err=True)
+            echo_error(line)
         if not as_json:
             count = f"{len(problems)} problem(s)" if problems else "valid"
             click.echo(f"{one_line(name, 400)}: {count}")

@@ -21,7 +21,7 @@ class Column:
     Attributes:
         key: The full key: ``stages.srnet.pruner.sparsity``, ``ood.hans``, ``n``.
         heading: For people.
-        kind: ``setting``, ``stage``, ``metric``, or one of :data:`NUMERIC`.
+        kind: ``setting``, ``stage``, ``run``, ``metric``, or one of :data:`NUMERIC`.
         split: The split, for ``also`` and ``ood``.
     """
 
@@ -34,6 +34,8 @@ class Column:
         """The value in a row: a :class:`Statistic` for figures; None if there is no value."""
         if self.kind == "setting":
             return row.values.get(self.key)
+        if self.kind == "run":
+            return None if row.is_finished else "unfinished"
         if self.kind in ("stage", "metric"):
             return row.name if self.kind == "stage" else row.metric
         return len(row.figures) if self.kind == "n" else row.statistic(self.kind, self.split)
@@ -53,6 +55,7 @@ def columns(keys: Sequence[str], rows: Sequence[Row]) -> list[Column]:
     metrics = list(dict.fromkeys(row.metric for row in rows))
     of = f" {metrics[0]}" if len(metrics) == 1 else ""
     fixed = [Column("stage", "stage", "stage")]
+    fixed += [Column("run", "run", "run")] if not all(row.is_finished for row in rows) else []
     fixed += [Column("metric", "metric", "metric")] if len(metrics) > 1 else []
     fixed += [Column("sparsity", "sparsity", "sparsity"), Column("id", f"ID{of}", "id")]
     for kind, before in (("also", ""), ("ood", "OOD ")):

@@ -16,6 +16,7 @@ from rich.text import Text
 from srframework.contracts import SPARSITY
 from srframework.report.columns import NUMERIC, Column
 from srframework.report.result_rows import RECIPE, Row, Statistic
+from srframework.report.tables import filled
 
 _ESCAPED = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _ESCAPED |= {character: f"\\{character}" for character in "&%$#_{}"}
@@ -86,11 +87,10 @@ def _table(rows: Sequence[Row], columns: Sequence[Column], runs: bool) -> Table:
 
 def _print_row(console: Console, row: Row, columns: Sequence[Column], runs: bool) -> None:
     console.print(Text(row.name, "bold cyan"), soft_wrap=True)
-    for kinds in (("setting",), ("metric", *NUMERIC)):
+    for kinds in (("setting", "run"), ("metric", *NUMERIC)):
         of_kind = [column for column in columns if column.kind in kinds and column.text(row)]
-        text = ", ".join(f"{column.heading} {column.text(row)}" for column in of_kind)
-        for line in Text(text).wrap(console, console.width - 4) if text else ():
-            console.print(Text("    ") + line, soft_wrap=True)
+        for line in filled([f"{column.heading} {column.text(row)}" for column in of_kind], console.width):
+            console.print(Text(line), soft_wrap=True)
     for run in row.runs if runs else ():
         console.print(f"    {run.path}", soft_wrap=True)
 

@@ -41,6 +41,7 @@ class Row:
     Attributes:
         name: ``srnet``, or ``imp@0.3``.
         values: The settings that vary and affect this stage, by key.
+        is_finished: Whether the runs are finished; a row has only such runs or only others.
         figures: The figures by seed; one observation per seed.
         runs: Every run that has the stage; there may be several per seed, since runs share stages.
         conflicts: Pairs of runs with the same settings and seed but different figures.
@@ -52,6 +53,7 @@ class Row:
     op: str
     metric: str
     values: Mapping[str, Any]
+    is_finished: bool = True
     figures: dict[int, Figures] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
     conflicts: list[tuple[str, str]] = field(default_factory=list)
@@ -87,16 +89,17 @@ def summarise(runs: Sequence[Run], levels: bool = False) -> tuple[list[str], lis
     """The keys that vary among the runs, and the rows, sorted by stage (in order of appearance), settings and level."""
     keys = varying(dict.fromkeys(run.settings for run in runs))
     rows: dict[tuple[Any, ...], Row] = {}
-    shared: dict[tuple[Settings, str, str, float | None], Row] = {}
+    shared: dict[tuple[Any, ...], Row] = {}
 
     def row(run: Run, stage: Any, level: float | None) -> Row:
-        place = (run.settings, stage.name, stage.metric, level)
+        place = (run.settings, stage.name, stage.metric, level, run.is_finished)
         found = shared.get(place)
         if found is None:
             values = _values(run.settings, keys, stage.name)
             name = stage.name if level is None else f"{stage.name}@{level:g}"
-            key = (name, stage.metric, tuple((key, comparable(value)) for key, value in values.items()))
-            new = Row(name, stage.name, level, stage.op, stage.metric, values)
+            same = tuple((key, comparable(value)) for key, value in values.items())
+            key = (name, stage.metric, same, run.is_finished)
+            new = Row(name, stage.name, level, stage.op, stage.metric, values, run.is_finished)
             found = shared[place] = rows.setdefault(key, new)
         return found
 
@@ -110,7 +113,7 @@ def summarise(runs: Sequence[Run], levels: bool = False) -> tuple[list[str], lis
 
     def place(row: Row) -> tuple[Any, ...]:
         values = tuple(rank(row.values.get(key)) for key in keys)
-        return (order[row.stage], values, math.inf if row.level is None else row.level)
+        return (order[row.stage], values, math.inf if row.level is None else row.level, not row.is_finished)
 
     return keys, sorted(rows.values(), key=place)
 

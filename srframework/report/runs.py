@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import tomli
 
 from srframework.errors import UsageError
-from srframework.files import read_json
+from srframework.files import read_json, read_text
 from srframework.report.run_settings import Settings
 from srframework.report.summary_files import read
-from srframework.run.results import FIGURES, Figures, Measured, StageFigures
+from srframework.run.results import FIGURES, Measured, StageFigures
+from srframework.run.state import read as read_facts
 from srframework.run.state import read_state
 from srframework.text import shorten
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A finished run; ``id_split`` is the split of the ID figures."""
+    """A run with at least one finished stage; ``id_split`` is the split of the ID figures."""
 
     path: str
     seed: int
     settings: Settings
     id_split: str
     stages: Sequence[StageFigures]
+    is_finished: bool = True
 
     def record(self) -> dict[str, Any]:
         """Its directory, resolved recipe and versions; reads run.json."""
@@ -91,14 +94,30 @@ def state_of_unfinished(path: str) -> str:
     return read_state(Path(path)) or "run.json cannot be read"
 
 
-def finished_stages(path: str) -> dict[str, Figures]:
-    """Stage -> figures of its end, of the stages of an unfinished run that are done, the earliest first."""
-    found = []
-    for file in Path(path).glob(f"stages/*/{FIGURES}"):
-        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # nothing in it need be right
-            final = msgspec.convert(msgspec.to_builtins(Measured.read(file.parent).final), Figures)
-            found.append((file.stat().st_mtime_ns, file.parent.name, final))
-    return {name: figures for _, name, figures in sorted(found, key=lambda each: each[:2])}
+def unfinished_runs(paths: Iterable[str]) -> list[Run]:
+    """The unfinished runs that have finished stages, with these stages; files that cannot be read are left out."""
+    return [run for path in paths if (run := _unfinished(Path(path))) is not None]
+
+
+def _unfinished(path: Path) -> Run | None:
+    files = {file.parent.name: file.parent for file in path.glob(f"stages/*/{FIGURES}")}
+    facts = read_facts(path)
+    metric, split = facts.get("metric"), facts.get("id_split")
+    if not files or not isinstance(metric, str) or not isinstance(split, str):
+        return None
+    try:
+        table = tomli.loads(read_text(path / "recipe.toml"))
+        settings, seed = Settings.of(table), int(table["seed"])
+        operations = {stage["name"]: str(stage["op"]) for stage in table["stages"]}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    stages: list[StageFigures] = []
+    for name, operation in operations.items():
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+            if name in files:
+                content = msgspec.to_builtins(Measured.read(files[name]))
+                stages.append(msgspec.convert(content, Measured).of_stage(name, operation, metric))
+    return Run(str(path), seed, settings, split, stages, is_finished=False) if stages else None
 
 
 def _roots(directories: Sequence[str | os.PathLike[str]]) -> list[str]:

@@ -2,38 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from rich.cells import cell_len
+from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from srframework.contracts import SPARSITY
 
 
-def results_table(stages: Sequence[Mapping[str, Any]]) -> Table:
+def results_table(stages: Sequence[Mapping[str, Any]], width: int = 1000) -> RenderableType:
     """The stages in the order in which they ran, each with the levels inside it; figures in per cent.
 
     Beside each figure is its change against the full model, in percentage points: the first stage that is trained and
     not sparse. The last level of a stage has no row where it is the end of the stage.
+
+    Args:
+        stages: At least one, as ``run --json`` prints them.
+        width: Columns of the terminal; if a table needs more, each stage is a paragraph, so that no name is broken.
     """
     splits = {kind: list(dict.fromkeys(name for stage in stages for name in stage[kind])) for kind in ("also", "ood")}
     metric = stages[0]["metric"]
     full = next((stage for stage in stages if stage["op"] == "train" and not round(stage["sparsity"], 3)), None)
     against = f"; in brackets: change against {full['name']}, in points" if full is not None and stages[1:] else ""
-    table = Table(caption=f"sparsity: {SPARSITY}{against}", caption_justify="left")
-    table.add_column("stage", overflow="fold")
-    table.add_column("sparsity %", justify="right")
     heads = ["ID", *splits["also"], *(f"OOD {split}" for split in splits["ood"])]
-    for head in heads:
-        table.add_column(f"{head} {metric} %", justify="right", overflow="fold")
+    heads = ["stage", "sparsity %", *(f"{head} {metric} %" for head in heads)]
+    rows: list[tuple[list[str], bool]] = []
     for stage in stages:
         levels = stage.get("levels", [])
         if levels and _figures(levels[-1], splits) == _figures(stage, splits):
             levels = levels[:-1]
-        for level in levels:
-            table.add_row(f"{stage['name']}@{level['level']:g}", *_cells(level, splits, full))
-        table.add_row(stage["name"], *_cells(stage, splits, None if stage is full else full), end_section=bool(levels))
+        rows += [([f"{stage['name']}@{level['level']:g}", *_cells(level, splits, full)], False) for level in levels]
+        rows.append(([stage["name"], *_cells(stage, splits, None if stage is full else full)], bool(levels)))
+    caption = f"sparsity: {SPARSITY}{against}"
+    widths = [max(cell_len(cells[number]) for cells, _ in rows) for number in range(len(heads))]
+    needed = [max(each, *map(cell_len, head.split())) for each, head in zip(widths, heads, strict=True)]
+    if sum(needed) + 3 * len(needed) + 1 > width:
+        return Group(*_paragraphs(heads, [cells for cells, _ in rows], width), Text(caption, "italic"))
+    table = Table(caption=caption, caption_justify="left")
+    for head, least in zip(heads, widths, strict=True):
+        table.add_column(head, justify="left" if head == "stage" else "right", min_width=least, overflow="fold")
+    for cells, is_end in rows:
+        table.add_row(*cells, end_section=is_end)
     return table
+
+
+def _paragraphs(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Iterator[RenderableType]:
+    for name, *figures in rows:
+        yield Text(name, "bold cyan")
+        shown = [
+            f"{head.removesuffix(' %')} {text.replace(' ', ' % ', 1) if ' ' in text else f'{text} %'}"
+            for head, text in zip(heads[1:], figures, strict=True)
+            if text
+        ]
+        yield from map(Text, filled(shown, width))
+
+
+def filled(items: Sequence[str], width: int) -> list[str]:
+    """Indented lines with the items in a row; an item is broken only if it is wider than a line."""
+    space = "\u00a0"
+    text = ", ".join(item.replace(" ", space) if len(item) < width - 5 else item for item in items)
+    lines = textwrap.wrap(text, width, initial_indent=" " * 4, subsequent_indent=" " * 4, break_on_hyphens=False)
+    return [line.replace(space, " ") for line in lines]
 
 
 def bias_table(report: Mapping[str, Any]) -> Table:

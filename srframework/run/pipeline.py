@@ -178,7 +178,9 @@ class Pipeline:
             "threads": torch.get_num_threads(),
             "cpus": os.cpu_count(),
         }
-        return {"data": data, "notes": list(self._notes), "machine": machine, "store": str(self._store.root.absolute())}
+        figures = {"metric": task.metric, "id_split": self._materials.reported.name}
+        store = str(self._store.root.absolute())
+        return {"data": data, **figures, "notes": list(self._notes), "machine": machine, "store": store}
 
     def _planned(self) -> Plan:
         """The length of every stage, from its training examples, which are loaded now."""
@@ -238,7 +240,8 @@ class Pipeline:
 
     def _on_training(self, stage: Stage, number: int, steps: int, draft: Path) -> None:
         while self._notes_to_show:  # only where something is trained
-            self._reporter.note(self._notes_to_show.pop(0))
+            note = self._notes_to_show.pop(0)
+            (self._reporter.note if note.startswith("warning: ") else self._reporter.info)(note)
         self._reporter.stage_started(stage.name, stage.formula(), number, len(self._recipe.stages), steps)
         if self._directory is not None:
             self._directory.follow(stage.name, draft / LOG)

@@ -17,6 +17,10 @@ LOG = "run.log"
 """The log file of a run directory."""
 
 
+BEFORE_STAGES = "before the first stage; earlier results are kept"
+"""Where a run was interrupted that has computed nothing yet."""
+
+
 class Tracker(Reporter):
     """Keeps the progress of a run for displays.
 
@@ -109,7 +113,9 @@ class Tracker(Reporter):
             where = f" in '{self.stage}'"
             if self._stopped is not None:
                 where = f" at step {self._stopped}/{self.steps} of '{self.stage}'"
-        if self.start is None or self.start.directory is None:
+        if self.start is None:
+            return f"Interrupted {BEFORE_STAGES}. Run the same command to resume."
+        if self.start.directory is None:
             return f"Interrupted{where}."
         return f"Interrupted{where}. Run the same command to resume ({self.start.directory})."
 

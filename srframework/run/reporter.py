@@ -41,6 +41,10 @@ class Reporter:
     def note(self, text: str) -> None:
         """A sentence that the user should know, such as how many rows were skipped."""
 
+    def info(self, text: str) -> None:
+        """A fact about the run that calls for nothing, such as the shares of the labels; :meth:`note` shows it."""
+        self.note(text)
+
     def doing(self, text: str) -> None:
         """Something begins that takes seconds and has no steps: "reading the data and the model"."""
 

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tomli_w
 
 
 def test_rows_are_stage_by_what_varies_with_mean_and_sd_over_seeds(swept, rows):
@@ -250,25 +251,54 @@ def test_unfinished_runs_are_counted_and_hidden_directories_left_out(make_run, w
     assert done.err == "1 unfinished: runs/stopped (interrupted)\n"
 
 
-def test_the_finished_stages_of_an_unfinished_run_are_printed_apart(make_run, work, call):
-    make_run("runs/good")
-    stopped = make_run("runs/stopped", seed=2)
-    (stopped / "summary.json").unlink()
-    (stopped / "run.json").write_text('{"state": "interrupted"}')
+@pytest.fixture
+def stopped(make_run):
+    """An interrupted run; of its stages, only ``full`` has figures that can be read."""
+    path = make_run("runs/stopped", seed=2)
+    settings = json.loads((path / "summary.json").read_text())["settings"]
+    (path / "summary.json").unlink()
+    (path / "recipe.toml").write_text(tomli_w.dumps(settings))
+    (path / "run.json").write_text('{"state": "interrupted", "metric": "accuracy", "id_split": "dev"}')
+    end = {"sparsity": 0.0, "id": 0.846, "ood": {"hans": 0.188}, "also": {}}
+    level = {"sparsity": 0.3, "id": 0.75, "ood": {"hans": 0.25}, "also": {}}
     for name, content in (
-        ("full", {"final": {"sparsity": 0.0, "id": 0.846, "ood": {"hans": 0.188}, "also": {}}, "points": {}}),
+        (
+            "full",
+            {"final": end, "points": {"0.3": level}},
+        ),
         ("srnet", {"final": {"sparsity": "none"}, "points": {}}),
         ("imp", ["no figures"]),
     ):
-        (stopped / "stages" / name).mkdir(parents=True, exist_ok=True)
-        (stopped / "stages" / name / "figures.json").write_text(json.dumps(content))
+        (path / "stages" / name).mkdir(parents=True, exist_ok=True)
+        (path / "stages" / name / "figures.json").write_text(json.dumps(content))
+    return path
+
+
+def _rows(text: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip("│┃").split("│")] for line in text.splitlines() if line[:1] == "│"]
+
+
+def test_the_finished_stages_of_an_unfinished_run_are_marked_rows(make_run, stopped, call):
+    make_run("runs/good")
     done = call("results")
-    assert done.err.splitlines() == [
-        "1 unfinished: runs/stopped (interrupted)",
-        "finished stages of runs/stopped, in percent:",
-        "    full: ID 84.60, OOD hans 18.80; sparsity 0.00",
+    assert done.err.splitlines() == ["1 unfinished: runs/stopped (interrupted)"]
+    assert "┃ run " in done.out
+    assert _rows(done.out) == [
+        ["full", "", "0.00", "90.00", "50.00", "1"],
+        ["full", "unfinished", "0.00", "84.60", "18.80", "1"],
+        ["srnet", "", "50.00", "80.00", "70.00", "1"],
     ]
-    assert "84.60" not in done.out
+    assert ["full@0.3", "unfinished", "30.00", "75.00", "25.00", "1"] in _rows(call("results", "--levels").out)
+    assert len(_rows(call("results", "--where", "seed=2").out)) == 1
+    for form in ("--csv", "--latex", "--json"):
+        assert "84.6" not in call("results", form).out
+
+
+def test_runs_of_which_none_is_finished_have_a_table_too(stopped, call):
+    assert _rows(call("results").out) == [["full", "unfinished", "0.00", "84.60", "18.80", "1"]]
+    assert "no finished run under runs" in call("results", "--json").err
+    (stopped / "recipe.toml").write_text("no TOML")
+    assert "no finished run under runs" in call("results").err
 
 
 def test_a_run_named_twice_counts_once_and_a_run_is_a_directory_of_runs(make_run, rows):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from srframework.cli.screen import LineScreen, LiveScreen, Screen, screen, single_run
+from srframework.cli.screen import LineScreen, LiveScreen, Screen, resumable, screen, single_run
+from srframework.cli.streams import wrapped
 from srframework.run.reporter import RunStart
 
 STAGE = "a-fine-tuned-network-with-a-rather-long-name"
@@ -82,7 +84,7 @@ def test_what_is_done_stays_above_the_bars_and_they_leave_nothing(shown):
         reports.step(10, 0.5, 1e-3)
         reports.stage_finished(STAGE)
         assert [line.split()[:2] for line in now()] == [["all", "stages"]]
-    for line in ("run directory: runs/x", f"[1/2] {STAGE}: done in 0 s", "[3] rows were skipped"):
+    for line in ("run directory: runs/x", f"[1/2] {STAGE}: A, 10 steps, done", "[3] rows were skipped"):
         assert line in text.getvalue()
     assert now() == []
 
@@ -112,15 +114,73 @@ def test_a_sweep_has_one_bar_over_the_stage_that_runs(shown):
         assert now()[1:] == ["running: full-1, srnet-2"]
 
 
-def test_the_screen_is_that_of_stderr(capsys):
+def test_the_screen_is_that_of_stderr():
     assert type(screen()) is LineScreen
     assert type(screen(quiet=True)) is Screen
+
+
+def test_a_quiet_screen_shows_warnings_and_no_progress(capsys):
     with screen(quiet=True) as on, on.reporter() as reports:
-        on.line("x")
-        on.event("x")
+        on.doing("progress")
+        on.event("progress")
+        on.line("a last message")
+        on.next_steps("a command")
         on.jobs(0, 1)
-        reports.note("x")
-    assert capsys.readouterr() == ("", "")
+        reports.run_started(start())
+        reports.stage_started("full", "A", 1, 4, 100)
+        reports.info("train: 3 examples")
+        reports.note("3 rows were skipped")
+        on.warning("warning: a launcher failed")
+    assert capsys.readouterr() == ("", "3 rows were skipped\nwarning: a launcher failed\n")
+
+
+def test_commands_and_paths_to_copy_have_no_line_ends(shown):
+    path = f"runs/{'long' * 20}"
+    on, _, text = shown(60)
+    with on:
+        on.next_steps(f"srframework results {path}", f"srframework compare {path} OTHER_RUN")
+        on.line(f"run directory: {path}")
+        on.warning("warning: " + "several words " * 10)
+    for line in (f"Next: srframework results {path}", f"      srframework compare {path} OTHER_RUN", path):
+        assert line in text.getvalue()
+    lines = re.sub(r"\x1b\[[?\d;]*[a-zA-Z]", "", text.getvalue()).splitlines()
+    assert max(len(line) for line in lines if "several" in line) <= 60
+
+
+def test_the_bar_of_a_sweep_in_this_process_moves_within_a_run(shown):
+    on, now, _ = shown(80)
+    with on:
+        on.jobs(1, 4)
+        with on.reporter() as reports:
+            reports.run_started(RunStart("r", 1, "cpu", 1, 1, 3, 1, {"full": 100}, None))
+            reports.stage_started("full", "A", 1, 1, 100)
+            reports.step(50, 0.5, 1e-3)
+            assert " 1/4 jobs " in now()[0]
+            assert on._bars.tasks[0].completed == 1.5
+
+
+def test_what_is_printed_between_two_displays_stays(shown):
+    on, _, text = shown(80)
+    with on:
+        on.jobs(0, 12)
+        on.running(["full-1", "srnet-2"])
+        with on.paused():
+            text.write("the last line\n")
+        on.jobs(1, 12)
+        after = text.getvalue().partition("the last line\n")[2]
+    up = "\x1b[1A"
+    assert "/12 jobs" in after.partition(up)[0]
+
+
+@pytest.mark.parametrize("where", [nullcontext, resumable], ids=["reading the data", "loading"])
+def test_an_interrupt_before_the_first_stage_says_what_is_kept(where):
+    def interrupted() -> None:
+        with where(), single_run(Screen()) if where is nullcontext else nullcontext():
+            raise KeyboardInterrupt
+
+    expected = "Interrupted before the first stage; earlier results are kept. Run the same command to resume."
+    with pytest.raises(KeyboardInterrupt, match=f"^{expected}$"):
+        interrupted()
 
 
 def test_an_interrupt_of_a_run_says_how_to_resume_and_so_does_its_log(tmp_path):
@@ -135,3 +195,15 @@ def test_an_interrupt_of_a_run_says_how_to_resume_and_so_does_its_log(tmp_path):
         interrupted()
     last = (tmp_path / "run.log").read_text(encoding="utf-8").splitlines()[-1]
     assert last.endswith(f"Interrupted at step 5/10 of 'full'. Run the same command to resume ({tmp_path}).")
+
+
+def test_an_error_is_wrapped_between_words_and_not_inside_a_command():
+    text = "error: no component is named 'bert' (see `srframework list`); did you mean 'bert-base'?"
+    assert wrapped(text, 90) == text
+    assert wrapped(text, 55).splitlines() == [
+        "error: no component is named 'bert' (see",
+        "`srframework list`); did you mean 'bert-base'?",
+    ]
+    assert (
+        wrapped(f"error: runs/{'long' * 20}: no such directory", 60) == f"error: runs/{'long' * 20}: no such directory"
+    )

@@ -8,14 +8,15 @@ import re
 import subprocess
 import sys
 
-import click
 import pytest
+from click.testing import CliRunner
 from terminal import screen
 
 from srframework.cli import cli
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 
+STORE = list(cli.commands["store"].commands)
 COMPONENTS = list(Registry(discover()))
 
 
@@ -43,19 +44,26 @@ def test_every_word_that_a_pipe_gets_is_on_a_screen_of_80_columns(args, start):
     assert _words(lines) == start(*args).out.split()
 
 
+def test_what_show_prints_for_a_recipe_fits_too():
+    assert max(map(len, screen("show", "mask", "--toml")[0])) <= 80
+
+
+def test_the_options_of_training_have_a_heading_and_bounds_are_as_people_write_them(call):
+    assert call("show", "training").out.splitlines()[1:3] == ["source: App. B.3", ""]
+    assert "phi  number in [1e-6, 1e6]  default: 0.01" in call("show", "mask").out
+
+
 def test_there_is_colour_in_a_terminal_and_none_where_it_is_not_wanted():
     assert screen("list", "pruner")[1]
     assert not screen("list", "pruner", NO_COLOR="1")[1]
     assert not screen("list", "pruner", TERM="dumb")[1]
 
 
-def test_no_summary_of_a_command_is_cut():
-    context = click.Context(cli)
-    groups = [cli, *(each for each in cli.commands.values() if isinstance(each, click.Group))]
-    for group in groups:
-        for name in group.list_commands(context):
-            command = group.get_command(context, name)
-            assert not command.get_short_help_str(80 - 2 - len("  validate  ")).endswith("..."), name
+@pytest.mark.parametrize("command", [(), *((name,) for name in cli.commands), *(("store", name) for name in STORE)])
+def test_the_help_of_a_command_fits_and_no_summary_is_cut(command):
+    shown = CliRunner().invoke(cli, [*command, "--help"], terminal_width=80).output.splitlines()
+    assert max(map(len, shown)) <= 80
+    assert not any(line.endswith("...") and not line.startswith("Usage: ") for line in shown)
 
 
 def test_results_of_many_settings_fit(make_run, work):

@@ -48,7 +48,7 @@ def test_show_json_gives_type_range_default_and_source_of_each_option(call):
     assert [options[name]["range"] for name in ("sparsity", "refresh_every")] == ["[0, 1)", "[1, ∞)"]
     assert options["alpha"] == {
         "type": "number",
-        "range": "(1, 1000000.0]",
+        "range": "(1, 1e6]",
         "default": 2.0,
         "required": False,
         "source": "App. A.1.2",

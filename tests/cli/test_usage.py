@@ -230,9 +230,9 @@ def test_a_dry_run_of_a_sweep_names_each_stage_that_is_computed_once_and_shows_t
     assert out.splitlines()[-7:] == [
         "# 4 runs, 10 distinct stages instead of 12:",
         "# 1. full: A_std(f(θ_pt)), 7 steps, 2 times",
-        "# 2. srnet: P_poe^imp(f(full)), 7 steps: 5 steps, 2 times",
+        "# 2. srnet: P_poe^imp(f(full)), 5 of 7 steps, 2 times",
         "# 3. ticket: A_std(f(M(srnet@0.5) ⊙ θ_pt)), 7 steps, 4 times",
-        "# 4. srnet: P_poe^imp(f(full)), 1400 steps: 700 steps, 2 times",
+        "# 4. srnet: P_poe^imp(f(full)), 700 of 1,400 steps, 2 times",
         "# Total: 1,452 steps.",
         "# Cached stages: none is known, because this recipe has not run yet.",
     ]

@@ -176,7 +176,9 @@ def test_a_log_without_a_directory_is_not_written(clock, tmp_path, monkeypatch):
 
 def test_an_interrupt_says_where_it_was_and_how_to_resume(clock):
     reports = LineReporter()
-    assert reports.interrupted() == "Interrupted."
+    assert reports.interrupted() == (
+        "Interrupted before the first stage; earlier results are kept. Run the same command to resume."
+    )
     reports.run_started(start(Path("runs/small-1"), full=1500))
     assert reports.interrupted() == "Interrupted. Run the same command to resume (runs/small-1)."
     reports.stage_started("full", "A", 1, 4, 1500)
