@@ -12,8 +12,9 @@ import click
 from srframework.claims.check import TABLES
 from srframework.cli.context import App, Folder, json_option, print_json, set_option, store_option
 from srframework.cli.launching import launched, worker_options
+from srframework.cli.plain_screen import Screen
 from srframework.cli.plan import full_option, print_plan
-from srframework.cli.screen import LOADING, Screen, resumable, screen, verbosity_options
+from srframework.cli.screen import LOADING, resumable, screen, verbosity_options
 from srframework.contracts import Launcher
 from srframework.errors import SRFrameworkError, UsageError
 from srframework.recipe.file_checks import FileChecks

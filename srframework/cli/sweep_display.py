@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from srframework.cli.context import print_report
-from srframework.cli.screen import Screen
+from srframework.cli.plain_screen import Screen
 from srframework.cli.streams import echo_error
 from srframework.contracts import JobResult
 from srframework.recipe.sweep import Cell

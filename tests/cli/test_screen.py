@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from srframework.cli.screen import LineScreen, LiveScreen, Screen, resumable, screen, single_run
+from srframework.cli.live_screen import LiveScreen
+from srframework.cli.plain_screen import LineScreen, Screen
+from srframework.cli.screen import resumable, screen, single_run
 from srframework.cli.streams import wrapped
 from srframework.run.reporter import RunStart
 

@@ -224,5 +224,5 @@ def test_a_point_that_one_cell_never_reaches_is_refused_before_the_first_run(per
 def test_every_problem_of_every_cell_is_reported_before_any_runs(perform, swept):
     done = perform("run", "recipe.toml", "--out", "bad", "--set", "sweep={ seed = [1, -1, 'x'] }", cwd=swept.home)
     assert (done.code, done.out) == (2, "")
-    assert done.err.count("--set sweep={ seed = [1, -1, 'x'] }: seed: expected ") == 2
+    assert done.err.count("--set sweep={ seed = [1, -1, 'x'] }: seed: must be ") == 2
     assert not (swept.home / "bad").exists()
