@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
+from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 
 from srf_backbones.configuration import one_line
 from srf_backbones.words import FILES
@@ -26,5 +27,11 @@ def model_directory(path: str, revision: str | None) -> ModelDirectory:
         return ModelDirectory(Path(snapshot_download(path, revision=revision, allow_patterns=[*FILES, *_WEIGHTS])))
     except MemoryError:
         raise
+    except LocalEntryNotFoundError as error:
+        raise BackboneError("it is not in the local cache, and the hub cannot be reached") from error
+    except RepositoryNotFoundError as error:
+        raise BackboneError("the hub has no such model, or it is not public") from error
+    except RevisionNotFoundError as error:
+        raise BackboneError(f"the hub has the model, but no revision {revision!r} of it") from error
     except Exception as error:  # errors of hub, network and disk have no common base class
         raise BackboneError(one_line(error)) from error

@@ -18,7 +18,7 @@ from srframework.recipe.model import Recipe, shipped
 from srframework.recipe.stage_lengths import plan
 from srframework.recipe.sweep import Cell, load_cells
 from srframework.registry.registry import Registry
-from srframework.text import choices_text, nearest, shorten
+from srframework.text import did_you_mean, nearest, shorten
 
 FOLDER = "claims/"
 """Folder of the shipped recipes that test the paper's claims."""
@@ -110,7 +110,8 @@ def _resolved(name: str) -> str:
     if starting:
         raise UsageError(f"several claims start with {name!r}: {', '.join(starting)}")
     near = nearest(FOLDER + name.removeprefix(FOLDER), choices)
-    raise UsageError(f"no file and no claim is named {shorten(name)}{choices_text(near, choices)}")
+    hint = did_you_mean(near)
+    raise UsageError(f"no file and no claim is named {shorten(name)} (see `srframework claims --list`){hint}")
 
 
 def _folder(name: str, used: set[str]) -> str:

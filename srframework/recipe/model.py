@@ -16,7 +16,7 @@ from srframework.contracts import Phase, Pruner
 from srframework.errors import Problem, RecipeError
 from srframework.faults import at, calling
 from srframework.registry.registry import Registered
-from srframework.text import choices_text, nearest
+from srframework.text import nearest
 from srframework.training.options import TrainingOptions
 
 PRETRAINED = "pretrained"
@@ -245,6 +245,6 @@ def find_recipe(recipe: str) -> Path:
     if os.path.exists(recipe) and recipe not in recipes:
         return Path(recipe)
     if recipe not in recipes:
-        offered = choices_text(nearest(recipe, recipes), recipes)
-        raise RecipeError([Problem(recipe, "", f"no such file, and no shipped recipe has this name{offered}")])
+        message = "no such file, and no shipped recipe has this name (see `srframework recipes`)"
+        raise RecipeError([Problem(recipe, "", message, nearest(recipe, recipes))])
     return recipes[recipe]
