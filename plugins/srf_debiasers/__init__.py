@@ -48,7 +48,7 @@ def srframework_debiasers() -> list[Component]:
             factory="srf_debiasers.losses:ConfidenceRegularisation",
             summary="Confidence regularisation: learns from a teacher, softened where the bias model is right.",
             source="§3.3, App. A.2; Utama et al. 2020",
-            requires=["bias"],
+            requires=["bias", "predictions"],
         ),
         Component(
             name="learned-mixin",

@@ -18,6 +18,7 @@ from srframework.contracts import (
     JobResult,
     Launcher,
     Network,
+    ParameterGroup,
     Phase,
     Pruner,
     Split,
@@ -149,6 +150,24 @@ def _parameters(given: Any, owner: str, method: str, *_: Any) -> list[Any]:
     return listed
 
 
+def _parameter_groups(given: Any, owner: str, method: str, *_: Any) -> list[ParameterGroup]:
+    is_several = isinstance(given, Sequence) and all(isinstance(each, ParameterGroup) for each in given)
+    expect(is_several, owner, method, "a list of srframework.ParameterGroup", given)
+    for group in given:
+        for setting, least in ((group.learning_rate, "above 0"), (group.weight_decay, "at least 0")):
+            fits = setting is None or (isinstance(setting, Real) and math.isfinite(setting) and float(setting) >= 0)
+            expect(fits and (setting != 0 or least != "above 0"), owner, method, f"a number {least}", _shown(setting))
+    _parameters([each for group in given for each in group.parameters], owner, method)
+    return [dataclasses.replace(group, parameters=list(group.parameters)) for group in given]
+
+
+def _order(given: Any, owner: str, method: str, *_: Any) -> Any:
+    from torch import Tensor
+
+    expect(given is None or isinstance(given, Tensor), owner, method, "a tensor of indexes, or None", given)
+    return given
+
+
 def _some_parameters(given: Any, owner: str, method: str, *_: Any) -> list[Any]:
     listed = _parameters(given, owner, method)
     expect(bool(listed), owner, method, "at least one parameter", "none")
@@ -273,7 +292,9 @@ CHECKS: dict[tuple[type, str], Callable[..., Any]] = {
     (Backbone, "load"): _network,
     (Dataset, "load"): _task,
     (Dataset, "sizes"): _counts,
-    (Debiaser, "parameters"): _parameters,
+    (Debiaser, "parameter_groups"): _parameter_groups,
+    (Debiaser, "sample"): _order,
+    (Debiaser, "state"): _state,
     (Debiaser, "loss"): _loss,
     (BiasModel, "log_probs"): _log_probs,
     (Pruner, "phases"): _phases,

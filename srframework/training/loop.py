@@ -15,15 +15,16 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast, set_seed
 from torch import Tensor, nn
 
-from srframework.contracts import Debiaser, Network, Phase, Pruner
+from srframework.contracts import Debiaser, Network, ParameterGroup, Phase, Pruner
 from srframework.errors import SRFrameworkError
 from srframework.masks import Mask
 from srframework.training.batches import Batches
 from srframework.training.checkpoints import Checkpoints, TrainingState, optimizer_state, restore_optimizer
+from srframework.training.context import Contexts, StageInputs
 from srframework.training.events import Events, KeptModel, Position
 from srframework.training.finite import not_finite
 from srframework.training.gradients import Gradients
-from srframework.training.optimization import clip, make_optimizer, set_epsilon
+from srframework.training.optimization import clip, make_optimizer, own_parameters, set_epsilon
 from srframework.training.options import TrainingOptions, optimizer_steps
 from srframework.training.signals import DeferredSignals
 
@@ -34,13 +35,14 @@ class Training:
 
     Attributes:
         network: The model, which is trained in place.
-        examples: Tokenised training examples; with columns ``bias_log_probs`` and ``teacher_log_probs``
-            if the loss needs them.
+        examples: Tokenised training examples; with the column ``bias_log_probs`` if the loss needs it, and
+            ``weights`` if the training set has weights.
         debiaser: L.
         pruner: p, or :class:`srframework.fixed_mask.FixedMask`.
         options: The stage's options.
         seed: Seed of the data order and of dropout.
         accelerator: Device and processes.
+        inputs: Further inputs of loss and pruner.
         steps_kept: Steps after which the model is yielded; steps beyond the end are ignored.
         checkpoints: Saves checkpoints to resume from; None: no checkpoints.
     """
@@ -52,6 +54,7 @@ class Training:
     options: TrainingOptions
     seed: int
     accelerator: Accelerator
+    inputs: StageInputs = field(default_factory=StageInputs)
     steps_kept: frozenset[int] = frozenset()
     checkpoints: Checkpoints | None = None
     _best: tuple[float, KeptModel] | None = field(default=None, init=False)
@@ -75,7 +78,7 @@ class Training:
         if self.checkpoints is not None:
             self.checkpoints.require(self._first_too_late(phases))
             snapshot = self.checkpoints.latest()
-        batches = Batches(self.examples, self.network.tokenizer, options, self.seed, accelerator)
+        batches = Batches(self.examples, self.network.tokenizer, options, self.seed, accelerator, self.debiaser.sample)
         at = Position() if snapshot is None else self._restored(snapshot, batches)
         at.loss_sum = at.loss_sum.to(accelerator.device)
         stream = iter(batches)
@@ -89,8 +92,9 @@ class Training:
                 at.phase = number
                 start = sum(before.steps for before in phases[:number])
                 end = start + phase.steps
-                parameters = [*pruner.parameters(), *self.debiaser.parameters()]
-                optimizer, schedule = make_optimizer(parameters, phase, options, accelerator)
+                groups = [ParameterGroup(pruner.parameters()), *self.debiaser.parameter_groups()]
+                parameters = [parameter for group in groups for parameter in group.parameters]
+                optimizer, schedule = make_optimizer(groups, phase, options, accelerator)
                 if snapshot is not None:
                     restore_optimizer(snapshot, optimizer, schedule)
                     if self.checkpoints is not None:
@@ -123,7 +127,11 @@ class Training:
         self._plain, self._names = plain, list(plain.state_dict())
         if (found := not_finite(plain.state_dict())) is not None:
             raise SRFrameworkError(f"expected finite weights at the start of the stage, got {found}")
-        self.pruner.attach(self.network, total)
+        contexts = Contexts(
+            self.network, self.examples, self.options, self.seed, accelerator.device, total, self.inputs
+        )
+        self.pruner.attach(self.network, contexts.of(self.inputs.pruner))
+        self.debiaser.attach(contexts.of(self.inputs.debiaser))
         self._gradients = Gradients(self.network, self.debiaser, self.options, accelerator)
         if accelerator.num_processes > 1:  # equal draws until here; dropout must differ between processes
             set_seed((self.seed + accelerator.process_index) % 2**32)
@@ -181,7 +189,9 @@ class Training:
             tensors, facts = optimizer_state(optimizer, schedule)
             tensors |= {f"model.{name}": value for name, value in self._plain.state_dict().items()}
             tensors |= {f"pruner.{name}": value for name, value in self.pruner.state().items()}
-            tensors |= {f"loss.{index}": value for index, value in enumerate(self.debiaser.parameters())}
+            tensors |= {f"loss.{index}": value for index, value in enumerate(own_parameters(self.debiaser))}
+            tensors |= {f"loss-state.{name}": value for name, value in self.debiaser.state().items()}
+            tensors |= {"order": batches.order} if batches.order is not None else {}
             tensors["loss_sum"] = at.loss_sum
             counters = {"step": at.step, "phase": at.phase, "losses": at.losses}
             facts |= {"at": counters, "batches": batches.consumed, "best": None}
@@ -201,8 +211,10 @@ class Training:
         self._plain.load_state_dict(snapshot.part("model."))
         self.pruner.restore({name: value.to(device) for name, value in snapshot.part("pruner.").items()})
         with torch.no_grad():
-            for index, own in enumerate(self.debiaser.parameters()):
+            for index, own in enumerate(own_parameters(self.debiaser)):
                 own.copy_(snapshot.tensors[f"loss.{index}"])
+        self.debiaser.restore({name: value.to(device) for name, value in snapshot.part("loss-state.").items()})
+        batches.order = snapshot.tensors.get("order")
         batches.consumed = snapshot.facts["batches"]
         if (best := snapshot.facts["best"]) is not None:
             weights = {name: snapshot.tensors[f"best.{name}"] for name in self._names}

@@ -33,7 +33,7 @@ def srframework_pruner():
 OTHER_API = """
 @hookimpl
 def srframework_pruners():
-    return [component("fine"), component("mine", api=2)]
+    return [component("fine"), component("mine", api=1)]
 """
 RAISES_IN_HOOK = """
 @hookimpl
@@ -95,7 +95,7 @@ FAILURES = {
         "PluginValidationError: unknown hook 'srframework_pruner' in plugin "
         f"<module 'my_plugin' from '{{module}}'>; the hooks are {HOOKS}",
     ),
-    "another API": (OTHER_API, "component 'mine' is written for API 2; this is API 1"),
+    "another API": (OTHER_API, "component 'mine' is written for API 1; this is API 2"),
     "raises in a hook": (RAISES_IN_HOOK, "LookupError: no data"),
 }
 
