@@ -18,7 +18,6 @@ from srframework.contracts import (
     JobResult,
     Launcher,
     Network,
-    ParameterGroup,
     Phase,
     Pruner,
     Split,
@@ -26,6 +25,7 @@ from srframework.contracts import (
     WorkerDied,
 )
 from srframework.faults import calling, expect, kind_of
+from srframework.registry.parameter_checks import order, parameter_groups, some_parameters
 
 
 def _network(given: Any, owner: str, method: str, *_: Any) -> Any:
@@ -136,42 +136,6 @@ def _guarded_features(features: Callable[..., Any], owner: str) -> Callable[...,
             return rows
 
     return call
-
-
-def _parameters(given: Any, owner: str, method: str, *_: Any) -> list[Any]:
-    from torch import Tensor
-
-    expect(given is not None and not isinstance(given, Tensor), owner, method, "a list of parameters", given)
-    listed = list(given)
-    for each in listed:
-        expect(isinstance(each, Tensor), owner, method, "a list of parameters", f"one with {kind_of(each)} in it")
-        expect(each.is_leaf, owner, method, "parameters that are leaves of the graph", "one that was computed")
-    expect(len({id(each) for each in listed}) == len(listed), owner, method, "each parameter once", "one twice")
-    return listed
-
-
-def _parameter_groups(given: Any, owner: str, method: str, *_: Any) -> list[ParameterGroup]:
-    is_several = isinstance(given, Sequence) and all(isinstance(each, ParameterGroup) for each in given)
-    expect(is_several, owner, method, "a list of srframework.ParameterGroup", given)
-    for group in given:
-        for setting, least in ((group.learning_rate, "above 0"), (group.weight_decay, "at least 0")):
-            fits = setting is None or (isinstance(setting, Real) and math.isfinite(setting) and float(setting) >= 0)
-            expect(fits and (setting != 0 or least != "above 0"), owner, method, f"a number {least}", _shown(setting))
-    _parameters([each for group in given for each in group.parameters], owner, method)
-    return [dataclasses.replace(group, parameters=list(group.parameters)) for group in given]
-
-
-def _order(given: Any, owner: str, method: str, *_: Any) -> Any:
-    from torch import Tensor
-
-    expect(given is None or isinstance(given, Tensor), owner, method, "a tensor of indexes, or None", given)
-    return given
-
-
-def _some_parameters(given: Any, owner: str, method: str, *_: Any) -> list[Any]:
-    listed = _parameters(given, owner, method)
-    expect(bool(listed), owner, method, "at least one parameter", "none")
-    return listed
 
 
 def _loss(given: Any, owner: str, method: str, inputs: Any, *_: Any) -> Any:
@@ -292,13 +256,13 @@ CHECKS: dict[tuple[type, str], Callable[..., Any]] = {
     (Backbone, "load"): _network,
     (Dataset, "load"): _task,
     (Dataset, "sizes"): _counts,
-    (Debiaser, "parameter_groups"): _parameter_groups,
-    (Debiaser, "sample"): _order,
+    (Debiaser, "parameter_groups"): parameter_groups,
+    (Debiaser, "sample"): order,
     (Debiaser, "state"): _state,
     (Debiaser, "loss"): _loss,
     (BiasModel, "log_probs"): _log_probs,
     (Pruner, "phases"): _phases,
-    (Pruner, "parameters"): _some_parameters,
+    (Pruner, "parameters"): some_parameters,
     (Pruner, "complete"): _bool,
     (Pruner, "changes_mask"): _bool,
     (Pruner, "masks"): _mask,

@@ -19,10 +19,11 @@ from transformers import PreTrainedModel
 from srframework.component import COLUMN
 from srframework.contracts import Backbone, Evaluator, Network, Predictions, Split, TaskData
 from srframework.errors import BackboneError, DataError, PluginError, SRFrameworkError
-from srframework.faults import calling_model
+from srframework.faults import at, calling_model
 from srframework.hashing import digest
 from srframework.recipe.model import Recipe, Stage
 from srframework.run.bias import FittedBias
+from srframework.run.columns import column, weights
 from srframework.run.data_checks import check_task, count_cut, suspicious
 from srframework.run.fingerprint import arrays_fingerprint, network_fingerprint, split_fingerprint
 from srframework.run.identity import signed
@@ -33,9 +34,6 @@ from srframework.run.prediction import figures, measures, predict, tokenize
 _SHARED: dict[str, Materials] = {}
 _MOST_SHARED = 2
 """A worker of a sweep alternates between few data sets and seeds."""
-
-WEIGHT = "weight"
-"""The column of a training split that has the examples' weights."""
 
 _MOST_FILES = 10_000
 """Limit for the files of one directory whose state is compared."""
@@ -214,11 +212,7 @@ class Materials:
         return [self.bias.log_probs(split) for split in self.trained_on(stage)]
 
     def check_examples(self, stage: Stage) -> None:
-        """Check that the training examples of a stage exist, with the columns that its components require.
-
-        Raises:
-            DataError: They do not; names the split and the column.
-        """
+        """Raise DataError if the training examples of a stage lack a column that its components require."""
         self.weights(stage)
         for use in stage.components():
             for need in use.registered.required(use.options):
@@ -226,39 +220,14 @@ class Materials:
                     self.column(stage, need.removeprefix(COLUMN))
 
     def column(self, stage: Stage, name: str) -> np.ndarray:
-        """Return a column of the training examples of a stage, ``(N,)``.
-
-        Raises:
-            DataError: A training split has no such column; lists its columns.
-        """
-        for split in self.trained_on(stage):
-            if name not in split.examples.column_names:
-                got = ", ".join(split.examples.column_names)
-                owner = self._recipe.dataset.registered.owner
-                raise DataError(
-                    f"stages.{stage.name}: expected the column {name!r} in the split {split.name!r} of {owner}, "
-                    f"got the columns {got}"
-                )
-        return np.concatenate([np.asarray(split.examples[name][:]) for split in self.trained_on(stage)])
+        """Return a column of the training examples of a stage; see :func:`srframework.run.columns.column`."""
+        with at(stage=stage.name):
+            return column(self.trained_on(stage), name, self._recipe.dataset.registered.owner)
 
     def weights(self, stage: Stage) -> np.ndarray | None:
-        """Return the weights of the training examples of a stage, ``(N,)``, float32: the column ``weight``, and 1 in a
-        split without it; None if no split has it.
-
-        Raises:
-            DataError: A weight is not a finite number of at least 0.
-        """
-        splits = self.trained_on(stage)
-        if not any(WEIGHT in split.examples.column_names for split in splits):
-            return None
-        found = []
-        for split in splits:
-            given = split.examples[WEIGHT][:] if WEIGHT in split.examples.column_names else [1.0] * len(split.examples)
-            weights = np.asarray(given)
-            if weights.dtype.kind not in "iuf" or not np.isfinite(weights).all() or weights.min() < 0:
-                raise DataError(f"split {split.name!r}: column {WEIGHT!r}: expected finite numbers of at least 0")
-            found.append(weights.astype(np.float32))
-        return np.concatenate(found)
+        """Return the weights of the training examples of a stage; see :func:`srframework.run.columns.weights`."""
+        with at(stage=stage.name):
+            return weights(self.trained_on(stage), self._recipe.dataset.registered.owner)
 
     # -- figures -------------------------------------------------------------------------------
 

@@ -13,18 +13,25 @@ import datasets
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast, set_seed
-from torch import Tensor, nn
+from torch import nn
 
 from srframework.contracts import Debiaser, Network, ParameterGroup, Phase, Pruner
 from srframework.errors import SRFrameworkError
 from srframework.masks import Mask
 from srframework.training.batches import Batches
-from srframework.training.checkpoints import Checkpoints, TrainingState, optimizer_state, restore_optimizer
+from srframework.training.checkpoints import (
+    Checkpoints,
+    TrainingState,
+    loss_state,
+    optimizer_state,
+    restore_loss,
+    restore_optimizer,
+)
 from srframework.training.context import Contexts, StageInputs
-from srframework.training.events import Events, KeptModel, Position
+from srframework.training.events import Events, KeptModel, Position, tensor_of
 from srframework.training.finite import not_finite
 from srframework.training.gradients import Gradients
-from srframework.training.optimization import clip, make_optimizer, own_parameters, set_epsilon
+from srframework.training.optimization import clip, make_optimizer, set_epsilon
 from srframework.training.options import TrainingOptions, optimizer_steps
 from srframework.training.signals import DeferredSignals
 
@@ -189,8 +196,7 @@ class Training:
             tensors, facts = optimizer_state(optimizer, schedule)
             tensors |= {f"model.{name}": value for name, value in self._plain.state_dict().items()}
             tensors |= {f"pruner.{name}": value for name, value in self.pruner.state().items()}
-            tensors |= {f"loss.{index}": value for index, value in enumerate(own_parameters(self.debiaser))}
-            tensors |= {f"loss-state.{name}": value for name, value in self.debiaser.state().items()}
+            tensors |= loss_state(self.debiaser)
             tensors |= {"order": batches.order} if batches.order is not None else {}
             tensors["loss_sum"] = at.loss_sum
             counters = {"step": at.step, "phase": at.phase, "losses": at.losses}
@@ -210,10 +216,7 @@ class Training:
         device = self.accelerator.device
         self._plain.load_state_dict(snapshot.part("model."))
         self.pruner.restore({name: value.to(device) for name, value in snapshot.part("pruner.").items()})
-        with torch.no_grad():
-            for index, own in enumerate(own_parameters(self.debiaser)):
-                own.copy_(snapshot.tensors[f"loss.{index}"])
-        self.debiaser.restore({name: value.to(device) for name, value in snapshot.part("loss-state.").items()})
+        restore_loss(snapshot, self.debiaser, device)
         batches.order = snapshot.tensors.get("order")
         batches.consumed = snapshot.facts["batches"]
         if (best := snapshot.facts["best"]) is not None:
@@ -280,7 +283,7 @@ class Training:
     def _checkpoint(self, step: int, point: str | None) -> KeptModel:
         """Return the current model. The mask must be up to date."""
         mask = self.pruner.masks()
-        weights = {name: _tensor(self._plain, name).detach().to("cpu", copy=True) for name in self._names}
+        weights = {name: tensor_of(self._plain, name).detach().to("cpu", copy=True) for name in self._names}
         for name, matrix in mask.items():
             weights[f"{name}.weight"].masked_fill_(~matrix, 0.0)  # turns -0.0 into +0.0
         if (found := not_finite(weights)) is not None:
@@ -298,12 +301,3 @@ class Training:
         checkpoint = self._checkpoint(step, str(step))
         self.pruner.restore(state)
         return checkpoint
-
-
-def _tensor(model: nn.Module, name: str) -> Tensor:
-    """Return a parameter or buffer by its plain name. If the module is parametrised, return the value of the forward
-    pass."""
-    module, _, attribute = name.rpartition(".")
-    tensor = getattr(model.get_submodule(module), attribute)
-    assert isinstance(tensor, Tensor), name
-    return tensor
