@@ -42,8 +42,7 @@ class Training:
 
     Attributes:
         network: The model, which is trained in place.
-        examples: Tokenised training examples; with the column ``bias_log_probs`` if the loss needs it, and
-            ``weights`` if the training set has weights.
+        examples: Tokenised training examples; with columns ``bias_log_probs`` and ``weights``, if they exist.
         debiaser: L.
         pruner: p, or :class:`srframework.fixed_mask.FixedMask`.
         options: The stage's options.
@@ -97,8 +96,7 @@ class Training:
                     pruner.begin(phase, at.step)
                     self._agree(at.step)
                 at.phase = number
-                start = sum(before.steps for before in phases[:number])
-                end = start + phase.steps
+                end = (start := sum(before.steps for before in phases[:number])) + phase.steps
                 groups = [ParameterGroup(pruner.parameters()), *self.debiaser.parameter_groups()]
                 parameters = [parameter for group in groups for parameter in group.parameters]
                 optimizer, schedule = make_optimizer(groups, phase, options, accelerator)
@@ -134,9 +132,8 @@ class Training:
         self._plain, self._names = plain, list(plain.state_dict())
         if (found := not_finite(plain.state_dict())) is not None:
             raise SRFrameworkError(f"expected finite weights at the start of the stage, got {found}")
-        contexts = Contexts(
-            self.network, self.examples, self.options, self.seed, accelerator.device, total, self.inputs
-        )
+        facts = self.network, self.examples, self.options, self.seed, accelerator.device, total, self.inputs
+        contexts = Contexts(*facts)
         self.pruner.attach(self.network, contexts.of(self.inputs.pruner))
         self.debiaser.attach(contexts.of(self.inputs.debiaser))
         self._gradients = Gradients(self.network, self.debiaser, self.options, accelerator)
@@ -180,9 +177,9 @@ class Training:
 
     def _is_due(self, step: int) -> bool:
         """Whether to write a checkpoint now; equal in all processes."""
+        every, seconds = self.options.checkpoint_steps, self.options.checkpoint_seconds
         if self.checkpoints is None:
             return False
-        every, seconds = self.options.checkpoint_steps, self.options.checkpoint_seconds
         due = bool(seconds) and time.monotonic() - self._saved >= seconds
         if seconds and self.accelerator.num_processes > 1:  # use the clock of the first
             due = bool(broadcast(torch.tensor([due], dtype=torch.int32, device=self.accelerator.device)).item())
