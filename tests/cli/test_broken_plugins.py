@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 RAISES = {
     "debiaser": [
-        "__init__", "attach", "parameter_groups", "sample", "state", "loss",
+        "__init__", "attach", "parameter_groups", "sample", "loss",
     ],
     "pruner": [
         "__init__", "attach", "phases", "parameters", "begin", "before_step", "after_step", "update_mask", "complete",
