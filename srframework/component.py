@@ -6,15 +6,15 @@ import importlib
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from srframework.locations import FileProblem
 
-API = 1
+API = 2
 """Version of the plugin contract. A component for another version is refused."""
 
 KINDS = {
@@ -28,8 +28,18 @@ KINDS = {
 }
 """Kind of component -> its name in messages, in the order of lists."""
 
+REFERRING = ("debiaser", "pruner", "evaluator")
+"""The kinds whose options may refer to stages."""
+
 NEEDS_BIAS = "bias"
-"""Requirement of a debiaser that needs the log-probabilities of the recipe's bias model."""
+"""Requirement of a debiaser or pruner that needs the log-probabilities of the recipe's bias model."""
+
+NEEDS_PREDICTIONS = "predictions"
+"""Requirement of a debiaser or pruner that needs the predictions, on the training set, of the stages that its options
+refer to."""
+
+COLUMN = "column:"
+"""Beginning of a requirement of a column of the training set: ``"column:group"``."""
 
 _NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 
@@ -115,19 +125,52 @@ configuration and the tokenizer of a :class:`srframework.Network`, or the rows o
 option that has another effect. In other kinds of component, its value is part of the key."""
 
 
-class _NamesStage:
-    """Marks an option that refers to a stage of the recipe."""
+class StageName(str):
+    """A reference to a stage, anywhere in the options."""
 
 
-StageReference = Annotated[str, _NamesStage()]
+StageReference = Annotated[str, AfterValidator(StageName)]
 """Type of an option that names a stage or a point of a stage: ``"full"``, ``"full@1000"``. That stage runs first.
-A debiaser with such an option gets the predictions of that stage, its teacher."""
+
+For debiasers, pruners and evaluators, anywhere in the options: optional, in a union, a tuple, a table or a nested
+model. The component gets the stage in its context, by the text of the option."""
 
 
-def stage_references(options: type[Options]) -> list[str]:
-    """Return the names of the options that refer to stages."""
-    fields = options.model_fields.items()
-    return [name for name, field in fields if any(isinstance(each, _NamesStage) for each in field.metadata)]
+def references(value: Any) -> Iterator[tuple[str, str]]:
+    """Yield the key path (``teacher``, ``teachers.0``) and the text of each stage reference in an options object."""
+    if isinstance(value, BaseModel):
+        inside: Iterable[tuple[Any, Any]] = value
+    elif isinstance(value, Mapping):
+        inside = value.items()
+    elif isinstance(value, list | tuple):
+        inside = enumerate(value)
+    else:
+        return
+    for key, each in inside:
+        if isinstance(each, StageName):
+            yield str(key), each
+        else:
+            yield from ((f"{key}.{below}", text) for below, text in references(each))
+
+
+def may_refer(annotation: Any, seen: frozenset[Any] = frozenset()) -> bool:
+    """Whether values of a type, such as a class of options, may contain a stage reference."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        if annotation in seen:
+            return False
+        below = seen | {annotation}
+        fields = annotation.model_fields.values()
+        return any(names_stage(field.metadata) or may_refer(field.annotation, below) for field in fields)
+    if hasattr(annotation, "__metadata__"):
+        return names_stage(annotation.__metadata__) or may_refer(annotation.__origin__, seen)
+    if hasattr(annotation, "__value__"):  # type X = ...
+        return may_refer(annotation.__value__, seen)
+    return any(may_refer(each, seen) for each in get_args(annotation))
+
+
+def names_stage(metadata: Iterable[Any]) -> bool:
+    """Whether annotations are those of :data:`StageReference`."""
+    return any(isinstance(each, AfterValidator) and each.func is StageName for each in metadata)
 
 
 Needs = Iterable[str] | Callable[[Any], Iterable[str]]

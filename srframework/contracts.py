@@ -8,7 +8,7 @@ Nothing here imports torch; only the type checker needs its types.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -169,50 +169,156 @@ class Dataset(ABC):
         return {}
 
 
+# -- training ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ReferencedStage:
+    """A stage that an option refers to, at the point that the option names.
+
+    Attributes:
+        reference: The text of the option: ``"full@1000"``.
+        network: Loads the saved model, a fresh object on the CPU.
+        mask: The mask of the model; None if it has none.
+        log_probs: ``(N, C)``, float32, normalised: log p of the stage's model for each training example of the
+            present stage; None unless the component requires ``"predictions"``.
+    """
+
+    reference: str
+    network: Callable[[], Network]
+    mask: Mask | None = None
+    log_probs: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class TrainingContext:
+    """The circumstances of the training that a component is attached to. N, the number of training examples, is
+    ``len(gold)``; arrays are in the order of the examples' indexes.
+
+    Attributes:
+        labels: The labels, in the order of the model's outputs.
+        gold: ``(N,)``, int64: the true labels.
+        steps: The planned optimizer steps of the stage.
+        seed: The seed of the recipe.
+        device: The device of the model.
+        hidden_size: H, the width of the input of the classifier's last layer; 0 without a classifier.
+        columns: The columns of the training set that the component requires, by name, ``(N,)`` each.
+        bias_log_probs: ``(N, C)``, float32, log p_b; None unless the component requires ``"bias"``.
+        stages: The stages that the component's options refer to, by the text of the option:
+            ``context.stages[self.options.teacher]``.
+        log: Logs a named scalar at the present step.
+        generator: On the CPU; seeded from the seed and the component.
+        pretrained: Returns a fresh copy of θ_pt, on the CPU.
+        calibration: Returns that many training examples, at most N, which the seed of ``generator`` draws: batches of
+            the stage's batch size on the device, as the model gets them, with ``"labels"`` and ``"index"``.
+    """
+
+    labels: tuple[str, ...]
+    gold: np.ndarray
+    steps: int
+    seed: int
+    device: torch.device
+    hidden_size: int
+    columns: Mapping[str, np.ndarray]
+    bias_log_probs: np.ndarray | None
+    stages: Mapping[str, ReferencedStage]
+    log: Callable[[str, float | Tensor], None]
+    generator: torch.Generator
+    pretrained: Callable[[], Network]
+    calibration: Callable[[int], Iterable[Mapping[str, Tensor]]]
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Parameters with settings of their own.
+
+    Attributes:
+        parameters: Leaves of the graph; each is in one group only.
+        learning_rate: Peak learning rate, above 0; None: that of the stage.
+        weight_decay: AdamW's decoupled weight decay, at least 0; None: that of the stage.
+    """
+
+    parameters: Sequence[nn.Parameter]
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+
+
 # -- debiaser ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class LossInputs:
-    """The inputs of a loss, for one batch.
+    """The inputs of a loss, for one batch. A loss changes none of them.
 
     Attributes:
         logits: ``(B, C)``, of the main model.
         labels: ``(B,)``, int64.
+        index: ``(B,)``, int64: the numbers of the examples in the training set, from 0.
+        weights: ``(B,)``, at least 0: the training set's column ``weight``; None if it has no such column.
         bias_log_probs: ``(B, C)``, log p_b, normalised; None unless the debiaser requires ``"bias"``.
-        teacher_log_probs: ``(B, C)``, log p_t, normalised; None unless an option of the debiaser
-            is a :data:`srframework.StageReference`, which names the teacher.
         hidden: ``(B, H)``, the input of the classifier's last layer; part of the graph.
         progress: Fraction of the stage's steps that are done, in [0, 1).
+        batch: The model's inputs by name, for a loss with a model of its own.
     """
 
     logits: Tensor
     labels: Tensor
+    index: Tensor
+    weights: Tensor | None = None
     bias_log_probs: Tensor | None = None
-    teacher_log_probs: Tensor | None = None
     hidden: Tensor | None = None
     progress: float = 0.0
+    batch: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def mean(self, per_example: Tensor) -> Tensor:
+        """Return the mean over the batch of ``(B,)`` values, by the examples' weights; 0 if all weights are 0."""
+        if self.weights is None:
+            return per_example.mean()
+        total = self.weights.sum()
+        return (self.weights * per_example).sum() / total.where(total > 0, 1.0)
 
 
 class Debiaser(ABC):
     """L: a training loss that can discount the knowledge of a bias model.
 
-    One instance serves one stage.
+    One instance serves one stage. The training loop calls, in this order::
+
+        attach -> parameter_groups -> for each epoch: sample, for each batch: loss
     """
 
     def __init__(self, options: Any) -> None:
         self.options = options
 
-    def attach(self, hidden_size: int) -> None:
-        """Prepare for a stage whose H is ``hidden_size``. Create the loss's own parameters here, if any."""
+    def attach(self, context: TrainingContext) -> None:
+        """Prepare for a stage. Create the loss's own parameters here, if any."""
 
-    def parameters(self) -> Sequence[nn.Parameter]:
-        """Return the loss's own parameters, which are trained with the model."""
+    def parameter_groups(self) -> Sequence[ParameterGroup]:
+        """Return the loss's own parameters, which are trained with the model. Checkpoints save them."""
         return ()
+
+    def sample(self, epoch: int, generator: torch.Generator) -> Tensor | None:
+        """Choose the examples of an epoch. Several processes share the choice of the first.
+
+        Args:
+            epoch: Its number, from 0.
+            generator: On the CPU; its seed depends on the stage's seed and the epoch.
+
+        Returns:
+            ``(N,)``, int64: the indexes of the examples, in their order; an example may occur any number of times.
+            None: each example once, shuffled.
+        """
+        return None
 
     @abstractmethod
     def loss(self, inputs: LossInputs) -> Tensor:
-        """Return the scalar to minimise: the mean over the batch."""
+        """Return the scalar to minimise: the mean over the batch, see :meth:`LossInputs.mean`."""
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Return copies of everything that :meth:`restore` needs to resume here, except the own parameters."""
+        return {}
+
+    def restore(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Restore a :meth:`state` of an earlier run; :meth:`attach` was called before."""
 
 
 # -- bias model ----------------------------------------------------------------------------------
@@ -284,7 +390,7 @@ class Pruner(ABC):
         self.options = options
 
     @abstractmethod
-    def attach(self, network: Network, total_steps: int) -> None:
+    def attach(self, network: Network, context: TrainingContext) -> None:
         """Attach to the model. From now on, ``module.weight`` must show the pruned values, because evaluations use
         them and checkpoints save them."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from srframework.contracts import COUNTED_PARTS, Network, Phase, Pruner
+from srframework.contracts import COUNTED_PARTS, Network, Phase, Pruner, TrainingContext
 from srframework.masks import Mask, Scope, keep_highest, weight_of
 
 
@@ -32,7 +32,7 @@ class FixedMask(Pruner):
         self._pruned: list[tuple[Tensor, Tensor]] = []
         self._model: nn.Module | None = None
 
-    def attach(self, network: Network, total_steps: int) -> None:
+    def attach(self, network: Network, context: TrainingContext) -> None:
         """Prune the model to the mask.
 
         Raises:
@@ -101,11 +101,11 @@ class ScoringPruner(FixedMask):
             Tensors of the same names and shapes, floating, all on one device.
         """
 
-    def attach(self, network: Network, total_steps: int) -> None:
+    def attach(self, network: Network, context: TrainingContext) -> None:
         """Attach to the matrices; prune them, unless a phase does."""
-        super().attach(network, total_steps)
+        super().attach(network, context)
         self._matrices = network.matrices(self._parts)
-        if all(phase.level is None for phase in self.phases(total_steps)):
+        if all(phase.level is None for phase in self.phases(context.steps)):
             self.hold(self.pruned_to(self.options.sparsity))
 
     def begin(self, phase: Phase, step: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import hypothesis.extra.numpy as arrays
@@ -12,8 +12,10 @@ import scipy.stats
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from small_context import context
 
 from srf_debiasers import srframework_bias_models, srframework_debiasers
+from srf_debiasers.losses import ConfidenceRegularisation
 from srframework import Debiaser, LossInputs
 
 LOSS_COMPONENTS = {each.name: each for each in srframework_debiasers()}
@@ -31,13 +33,29 @@ LOSSES = ["std", "focal", *BIASED]
 HIDDEN = 3
 
 
+@dataclass(frozen=True)
+class Batch(LossInputs):
+    """A batch with log p_t of its examples, ``(B, C)``."""
+
+    teacher_log_probs: torch.Tensor | None = None
+
+
+class OfBatch(ConfidenceRegularisation):
+    """Confidence regularisation whose teacher's predictions come with each batch."""
+
+    def loss(self, inputs: Batch) -> torch.Tensor:
+        self._teacher = inputs.teacher_log_probs
+        return super().loss(inputs)
+
+
 def make(name: str, **options: Any) -> Debiaser:
     component = COMPONENTS[name]
     given = {"teacher": "full"} | options if name == "confreg" else options
-    debiaser: Debiaser = component.build(component.options(**given))
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        debiaser.attach(HIDDEN)
+    options = component.options(**given)
+    if name == "confreg":
+        return OfBatch(options)
+    debiaser: Debiaser = component.build(options)
+    debiaser.attach(context(hidden_size=HIDDEN))
     return debiaser
 
 
@@ -45,10 +63,18 @@ def logs(rows: Any, dtype: torch.dtype = torch.float64) -> torch.Tensor | None:
     return None if rows is None else torch.log(torch.as_tensor(rows, dtype=dtype))
 
 
-def inputs(main: Any, labels: Any, bias: Any = None, teacher: Any = None, progress: float = 0.0) -> LossInputs:
+def inputs(main: Any, labels: Any, bias: Any = None, teacher: Any = None, progress: float = 0.0) -> Batch:
     """A batch of rows of probabilities; every h is (1, −1, 1)."""
     hidden = torch.tensor([[1.0, -1.0, 1.0]], dtype=torch.float64).repeat(len(labels), 1)
-    return LossInputs(logs(main), torch.as_tensor(labels), logs(bias), logs(teacher), hidden, progress)
+    return with_logs(logs(main), torch.as_tensor(labels), logs(bias), logs(teacher), hidden, progress)
+
+
+def with_logs(logits: Any, labels: Any, bias: Any, teacher: Any, hidden: Any, progress: float = 0.0) -> Batch:
+    """A batch of these logits and log-probabilities."""
+    index = torch.arange(len(labels))
+    return Batch(
+        logits, labels, index, bias_log_probs=bias, teacher_log_probs=teacher, hidden=hidden, progress=progress
+    )
 
 
 def gradient(debiaser: Debiaser, batch: LossInputs) -> torch.Tensor:

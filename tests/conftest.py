@@ -22,6 +22,7 @@ from srf_debiasers.options import NoOptions
 from srframework.contracts import Debiaser, Network, Pruner
 from srframework.fixed_mask import FixedMask
 from srframework.training.checkpoints import Checkpoints
+from srframework.training.context import StageInputs
 from srframework.training.events import Events, KeptModel
 from srframework.training.loop import Training
 from srframework.training.options import TrainingOptions
@@ -124,6 +125,7 @@ def train(make_network, make_examples) -> Callable[..., Ran]:
         on_checkpoint: Callable[[KeptModel], object] = lambda _: None,
         measure: Callable[[PreTrainedModel], float] | None = None,
         checkpoints: Checkpoints | None = None,
+        inputs: StageInputs | None = None,
         **options: object,
     ) -> Ran:
         settings = {"batch_size": 4, "learning_rate": 1e-2, "max_steps": 6, "log_every": 1, "group_by_length": False}
@@ -142,6 +144,7 @@ def train(make_network, make_examples) -> Callable[..., Ran]:
             options=TrainingOptions(**settings | options),
             seed=seed,
             accelerator=accelerator,
+            inputs=inputs or StageInputs(),
             steps_kept=frozenset(steps_kept),
             checkpoints=checkpoints,
         )

@@ -70,6 +70,10 @@ CHANGES = {
     "LogisticBiasOptions.merge": ["no", "maybe"],
     "FileBiasOptions.path": "bias-2.npy",
     "ConfregOptions.teacher": "full@2",
+    "GroupDroOptions.column": "label",
+    "JttOptions.identified_by": "full@2",
+    "TextOptions.group_by": ["label"],
+    "SyntheticOptions.group_by": ["cue"],
 }
 """Of options whose type does not say what another value would be."""
 
@@ -97,6 +101,10 @@ MAY_COUNT = {
     "TrainingOptions.ood_train": "rows that are the same in two splits count once more",
     "FileBiasOptions.log": "the same probabilities, rounded otherwise",
     "ConfregOptions.teacher": "the best checkpoint of the teacher can be the one at that step",
+    "JttOptions.identified_by": "its errors can be the same at that step",
+    "JttOptions.upweight": "there may be no errors, or nothing but errors",
+    "TextOptions.group_by": "losses and evaluators see the column",
+    "SyntheticOptions.group_by": "losses and evaluators see the column",
     "EncoderOptions.dropout": "can be the model's own",
     "LogisticBiasOptions.merge": "classes of few examples",
     "LogisticBiasOptions.balanced": "classes can have one size",

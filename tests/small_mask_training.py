@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from small_context import context
 from torch import Tensor, nn
 
 from srf_pruners.arithmetic import soft_scores
@@ -24,7 +25,7 @@ def small_network() -> Network:
 
 def attached(network: Network, **options: object) -> MaskTraining:
     pruner = MaskTraining(MaskOptions(**({"pooler": True} | options)))
-    pruner.attach(network, total_steps=10)
+    pruner.attach(network, context())
     return pruner
 
 

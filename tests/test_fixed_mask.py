@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
+from small_context import context
 from torch import nn
 
 from srframework import Component, Options, testing
@@ -26,7 +27,7 @@ def held(network: Network, seed: int = 0, density: float = 0.5) -> tuple[FixedMa
     shapes = {name: weight.shape for name, weight in network.matrices().items()}
     mask = Mask({name: torch.rand(shape, generator=draw) < density for name, shape in shapes.items()})
     pruner = FixedMask(mask=mask)
-    pruner.attach(network, total_steps=10)
+    pruner.attach(network, context())
     return pruner, mask
 
 
@@ -105,7 +106,7 @@ def test_without_a_mask_nothing_is_pruned():
     network = small_network()
     before = {name: value.clone() for name, value in network.model.state_dict().items()}
     pruner = FixedMask()
-    pruner.attach(network, total_steps=10)
+    pruner.attach(network, context())
     gradient(network, seed=0)
     pruner.before_step(0)
     pruner.after_step(1)
@@ -150,7 +151,7 @@ def test_training_is_one_phase_that_ends_with_the_best_checkpoint():
 )
 def test_a_mask_that_does_not_fit_is_refused_by_name(mask, expected):
     with pytest.raises(ValueError, match=expected):
-        FixedMask(mask=Mask(mask)).attach(small_network(), total_steps=10)
+        FixedMask(mask=Mask(mask)).attach(small_network(), context())
 
 
 @given(seed=st.integers(0, 2**31), density=st.floats(0, 1))
@@ -203,7 +204,7 @@ def test_a_score_decides_what_is_pruned_and_exactly_so_much():
     with torch.no_grad():
         network.matrices()["2"].copy_(torch.tensor([[4.0, 5.0, 6.0], [0.1, 0.2, 0.9]]))
     pruner = RelativeMagnitude(Sparsity(sparsity=0.5))
-    pruner.attach(network, total_steps=1)
+    pruner.attach(network, context(1))
     assert pruner.masks()["2"].tolist() == [[False, True, True], [False, False, True]]
     assert network.matrices()["2"].tolist() == [[0.0, 5.0, 6.0], [0.0, 0.0, pytest.approx(0.9)]]
     assert pruner.masks()["0"].sum() == 6
@@ -212,7 +213,7 @@ def test_a_score_decides_what_is_pruned_and_exactly_so_much():
 def test_parts_and_scope_say_over_what_a_sparsity_is_counted():
     network = small_network()
     pruner = RelativeMagnitude(Sparsity(sparsity=0.25), parts=["encoder"], scope="global")
-    pruner.attach(network, total_steps=1)
+    pruner.attach(network, context(1))
     assert list(pruner.masks()) == ["0"]
     assert pruner.masks().pruned == 3
 
@@ -220,7 +221,7 @@ def test_parts_and_scope_say_over_what_a_sparsity_is_counted():
 def test_a_later_prune_is_inside_the_earlier_one_and_nothing_is_pruned_before_the_first():
     network = small_network()
     pruner = Gradual(Sparsity(sparsity=0.5))
-    pruner.attach(network, total_steps=4)
+    pruner.attach(network, context(4))
     assert len(pruner.masks()) == 0
     first, second = pruner.phases(4)
     pruner.begin(first, 0)
@@ -234,4 +235,4 @@ def test_a_later_prune_is_inside_the_earlier_one_and_nothing_is_pruned_before_th
 
 def test_scores_of_another_shape_are_refused():
     with pytest.raises(ValueError, match=r"scores of '0': expected shape \(3, 4\), got \(1, 4\)"):
-        Short(Sparsity()).attach(small_network(), total_steps=1)
+        Short(Sparsity()).attach(small_network(), context(1))

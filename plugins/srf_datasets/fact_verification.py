@@ -7,6 +7,7 @@ from pathlib import Path
 
 from srf_datasets.claim import claim_features
 from srf_datasets.examples import Reader
+from srf_datasets.groups import grouped, with_groups
 from srf_datasets.parsing import Columns
 from srf_datasets.sizes import known_sizes, published, rows_of
 from srf_datasets.subset import subset
@@ -80,14 +81,15 @@ class FactVerification(Dataset):
         path = self.options.path
         if os.path.isdir(path):
             return self._read(name, Path(path, FEVER_FILES[name]), notes, skip_empty=True)
-        reader = Reader(name, LABELS, _HUB, skip_empty=True)
+        reader = Reader(name, LABELS, with_groups(_HUB, self.options.group_by), skip_empty=True)
         split = reader.from_hub(path, None, _HUB_SPLITS[name])
         notes += reader.notes
-        return split
+        return grouped(split, self.options.group_by)
 
     def _read(self, name: str, path: Path, notes: list[str], skip_empty: bool = False) -> Split:
         encoding = self.options.encoding
-        reader = Reader(name, LABELS, fever_columns(str(path), encoding), skip_empty=skip_empty, encoding=encoding)
+        columns = with_groups(fever_columns(str(path), encoding), self.options.group_by if skip_empty else ())
+        reader = Reader(name, LABELS, columns, skip_empty=skip_empty, encoding=encoding)
         split = reader.from_file(str(path), "jsonl")
         notes += reader.notes
-        return split
+        return grouped(split, self.options.group_by)

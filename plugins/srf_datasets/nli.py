@@ -10,6 +10,7 @@ from pathlib import Path
 import datasets
 
 from srf_datasets.examples import Reader, collapse_to
+from srf_datasets.groups import grouped, with_groups
 from srf_datasets.overlap import overlap_features
 from srf_datasets.parsing import Columns
 from srf_datasets.sizes import known_sizes, published, rows_of
@@ -84,13 +85,14 @@ class Nli(Dataset):
     def _mnli(self, name: str, notes: list[str]) -> Split:
         path = self.options.path
         if os.path.isdir(path):
-            reader = Reader(name, LABELS, MNLI, encoding=self.options.encoding)
+            columns = with_groups(MNLI, self.options.group_by)
+            reader = Reader(name, LABELS, columns, encoding=self.options.encoding)
             split = reader.from_file(str(Path(path, NLI_FILES[name])), "tsv")
         else:
-            reader = Reader(name, LABELS, _MNLI_HUB)
+            reader = Reader(name, LABELS, with_groups(_MNLI_HUB, self.options.group_by))
             split = reader.from_hub(path, None, _HUB_SPLITS[name])
         notes += reader.notes
-        return split
+        return grouped(split, self.options.group_by)
 
     def _hans(self, notes: list[str], name: str = "hans", keep: tuple[str, ...] = HEURISTICS) -> Split:
         source = self.options.hans_source()

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
+from srf_datasets.groups import DESCRIPTION, GroupBy, read_for
 from srf_datasets.parsing import UNLABELLED, Columns, FileToCheck, Key, Parser, check_all
 from srf_datasets.rows import format_of
 from srf_datasets.text_file import check_encoding
@@ -43,6 +44,7 @@ class TextOptions(Options):
     encoding: Encoding = Field(
         "utf-8", description='Encoding of the data files, as in Python: "utf-8", "latin-1", "cp1252", "utf-16".'
     )
+    group_by: GroupBy = Field((), description=DESCRIPTION)
 
     def check_files(self) -> Iterator[FileProblem]:
         """Check the header and the first rows of every local file."""
@@ -210,11 +212,12 @@ class PairsOptions(TextOptions):
 
     def columns(self, source: SourceOptions) -> Columns:
         """Give the columns of a split."""
+        needed = () if isinstance(source, OodOptions) else read_for(self.group_by)
         return Columns(
             text_a=source.text_a or self.text_a,
             text_b=self.text_b if source.text_b is None else source.text_b,
             label=source.label or self.label,
-            keep=source.keep,
+            keep=tuple(dict.fromkeys([*source.keep, *needed])),
             where=source.where,
         )
 
@@ -245,6 +248,7 @@ class PairsOptions(TextOptions):
     def _keys(self, key: Key, source: SourceOptions) -> dict[str, Key]:
         """Column of a split -> the option that names it."""
         keys: dict[str, Key] = {column: (*key, "where", column) for column in source.where}
+        keys |= dict.fromkeys(read_for(self.group_by), ("group_by",))
         keys |= dict.fromkeys(source.keep, (*key, "keep"))
         for option in ("label", "text_b", "text_a"):
             of_split = getattr(source, option)
@@ -279,6 +283,9 @@ class SyntheticOptions(Options):
     )
     noise: float = Field(0.25, ge=0, lt=1, description="Share of the training labels that are wrong, in [0, 1).")
     seed: int | None = Field(None, ge=0, description="Seed of the examples; unset: the recipe's seed.")
+    group_by: tuple[Literal["label", "cue"], ...] = Field(
+        (), strict=False, description="The groups of examples: by label, by cue word, or by both; []: no groups."
+    )
 
     def provided(self) -> list[str]:
         """List the cue as a feature, and OOD training examples, if there are any."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from srf_datasets.claim import claim_features
 from srf_datasets.examples import Reader, collapse_to
+from srf_datasets.groups import grouped
 from srf_datasets.options import OodOptions, PairsOptions, SourceOptions
 from srf_datasets.overlap import overlap_features
 from srf_datasets.rows import format_of
@@ -67,7 +68,7 @@ class Pairs(Dataset):
             default = "train" if name == "ood_train" else name
             split = reader.from_hub(source.hub or "", source.config, source.split or default)
         notes += reader.notes
-        return split
+        return grouped(split, options.group_by)
 
 
 def _format(source: SourceOptions) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import datasets
 
 from srf_datasets.examples import Reader
+from srf_datasets.groups import grouped, with_groups
 from srf_datasets.overlap import overlap_features
 from srf_datasets.parsing import Columns, text_of_literal
 from srf_datasets.sizes import PUBLISHED, known_sizes, published, rows_of
@@ -82,13 +83,15 @@ class Paraphrase(Dataset):
     def _qqp(self, name: str, notes: list[str]) -> Split:
         path = self.options.path
         if os.path.isdir(path):
-            reader = Reader(name, LABELS, QQP, skip_empty=True, encoding=self.options.encoding)
+            reader = Reader(
+                name, LABELS, with_groups(QQP, self.options.group_by), skip_empty=True, encoding=self.options.encoding
+            )
             split = reader.from_file(str(Path(path, QQP_FILES[name])), "tsv")
         else:
-            reader = Reader(name, LABELS, _QQP_HUB, _QQP_NAMES, skip_empty=True)
+            reader = Reader(name, LABELS, with_groups(_QQP_HUB, self.options.group_by), _QQP_NAMES, skip_empty=True)
             split = reader.from_hub(path, None, _HUB_SPLITS[name])
         notes += reader.notes
-        return split
+        return grouped(split, self.options.group_by)
 
     def _paws_qqp(self, name: str, source: str, split: str, notes: list[str]) -> Split:
         reader = Reader(name, LABELS, PAWS, text=text_of_literal, encoding=self.options.encoding)

@@ -7,6 +7,7 @@ import random
 import datasets
 import numpy as np
 
+from srf_datasets.groups import grouped
 from srf_datasets.options import SyntheticOptions
 from srframework import Dataset, Split, TaskData
 
@@ -77,7 +78,9 @@ class Synthetic(Dataset):
             columns["text_a"].append(evidence)
             columns["text_b"].append(f"{word} {claim}")
             columns["label"].append(label)
-        return Split(name, datasets.Dataset.from_dict(columns), LABELS)
+        if "cue" in self.options.group_by:
+            columns["cue"] = [str(claim).partition(" ")[0] for claim in columns["text_b"]]
+        return grouped(Split(name, datasets.Dataset.from_dict(columns), LABELS), self.options.group_by)
 
     def _cue(self, label: int, cue: str, draw: random.Random) -> str:
         if cue == "absent":

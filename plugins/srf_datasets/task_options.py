@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from srf_datasets.groups import keys_of, with_groups
 from srf_datasets.options import TextOptions
 from srf_datasets.parsing import Columns, FileToCheck, Key, Parser, one_of, text_of_literal
 from srf_datasets.rows import columns_of
@@ -81,7 +82,9 @@ class NliOptions(TextOptions):
         """List the files of MNLI and HANS, if they are local."""
         if os.path.isdir(self.path):
             for name in ("train", "dev", *(["mismatched"] if self.mismatched else [])):
-                yield self._file("path", Path(self.path, NLI_FILES[name]), name, NLI_LABELS, MNLI)
+                yield self._file(
+                    "path", Path(self.path, NLI_FILES[name]), name, NLI_LABELS, with_groups(MNLI, self.group_by)
+                )
         if os.path.isdir(self.hans_source()):
             key = "path" if self.hans is None else "hans"
             yield self._file(key, Path(self.hans_source(), HANS_FILE), "hans", HANS_LABELS, HANS)
@@ -92,7 +95,7 @@ class NliOptions(TextOptions):
 
     def _file(self, key: str, file: Path, name: str, labels: tuple[str, ...], columns: Columns) -> FileToCheck:
         parser = partial(Parser, name, labels, columns, encoding=self.encoding)
-        return FileToCheck((key,), str(file), "tsv", parser)
+        return FileToCheck((key,), str(file), "tsv", parser, keys_of(self.group_by))
 
     def hans_source(self) -> str:
         """Give the directory or hub data set of HANS."""
@@ -146,8 +149,9 @@ class ParaphraseOptions(TextOptions):
         """List the files of QQP and PAWS, if they are local."""
         if os.path.isdir(self.path):
             for name, file in QQP_FILES.items():
-                parser = partial(Parser, name, PARAPHRASE_LABELS, QQP, skip_empty=True, encoding=self.encoding)
-                yield FileToCheck(("path",), str(Path(self.path, file)), "tsv", parser)
+                columns = with_groups(QQP, self.group_by)
+                parser = partial(Parser, name, PARAPHRASE_LABELS, columns, skip_empty=True, encoding=self.encoding)
+                yield FileToCheck(("path",), str(Path(self.path, file)), "tsv", parser, keys_of(self.group_by))
         train = self.paws_train()
         wanted = {"paws-qqp": (self.paws_qqp_split, "paws_qqp"), "paws-wiki": (self.paws_wiki_split, "paws_wiki")}
         for name, source in {"paws-qqp": self.paws_qqp_source(), "paws-wiki": self.paws_wiki_source()}.items():
@@ -227,9 +231,11 @@ class FactVerificationOptions(TextOptions):
     def _file(self, key: str, file: Path, name: str, skip_empty: bool = False) -> FileToCheck:
         def parser() -> Parser:
             columns = fever_columns(str(file), self.encoding)
+            if skip_empty:  # FEVER itself
+                columns = with_groups(columns, self.group_by)
             return Parser(name, FACT_LABELS, columns, skip_empty=skip_empty, encoding=self.encoding)
 
-        return FileToCheck((key,), str(file), "jsonl", parser)
+        return FileToCheck((key,), str(file), "jsonl", parser, keys_of(self.group_by) if skip_empty else {})
 
     def symmetric_source(self) -> str | None:
         """Give the directory of Fever-Symmetric, or None."""

@@ -7,6 +7,8 @@ from srf_debiasers.options import (
     ConfregOptions,
     FileBiasOptions,
     FocalOptions,
+    GroupDroOptions,
+    JttOptions,
     LearnedMixinOptions,
     LogisticBiasOptions,
     NoOptions,
@@ -17,7 +19,7 @@ from srframework import Component, hookimpl
 
 @hookimpl
 def srframework_debiasers() -> list[Component]:
-    """Register std, poe, reweight, confreg, learned-mixin, focal."""
+    """Register std, poe, reweight, confreg, learned-mixin, focal, group-dro, jtt."""
     return [
         Component(
             name="std",
@@ -48,7 +50,7 @@ def srframework_debiasers() -> list[Component]:
             factory="srf_debiasers.losses:ConfidenceRegularisation",
             summary="Confidence regularisation: learns from a teacher, softened where the bias model is right.",
             source="§3.3, App. A.2; Utama et al. 2020",
-            requires=["bias"],
+            requires=["bias", "predictions"],
         ),
         Component(
             name="learned-mixin",
@@ -64,6 +66,22 @@ def srframework_debiasers() -> list[Component]:
             factory="srf_debiasers.losses:Focal",
             summary="Focal loss: lower weights for examples that the model predicts well; needs no bias model.",
             source="Lin et al. 2017, §3.2",
+        ),
+        Component(
+            name="group-dro",
+            options=GroupDroOptions,
+            factory="srf_debiasers.groups:GroupDro",
+            summary="Group DRO: raises the weights of groups with a high loss; needs a column of groups.",
+            source="Sagawa et al. 2020",
+            requires=lambda options: [f"column:{options.column}"],
+        ),
+        Component(
+            name="jtt",
+            options=JttOptions,
+            factory="srf_debiasers.groups:JustTrainTwice",
+            summary="Just train twice: a higher weight for the training examples that another stage predicts wrongly.",
+            source="Liu et al. 2021",
+            requires=["predictions"],
         ),
     ]
 

@@ -88,13 +88,13 @@ def log_of_wrong(log_probs: Tensor, labels: Tensor) -> Tensor:
     return log_probs.scatter(1, labels[:, None], -torch.inf).logsumexp(1)
 
 
-def mean_entropy(log_probs: Tensor) -> Tensor:
-    """Give the entropy of the distributions, in nats, averaged over the batch; a scalar.
+def entropy(log_probs: Tensor) -> Tensor:
+    """Give the entropy of each distribution, in nats; ``(B,)``.
 
     Args:
         log_probs: ``(B, C)``, finite, normalised.
 
-    >>> mean_entropy(torch.tensor([[0.5, 0.5]]).log())
-    tensor(0.6931)
+    >>> entropy(torch.tensor([[0.5, 0.5]]).log())
+    tensor([0.6931])
     """
-    return -(log_probs.exp() * log_probs).sum(1).mean()
+    return -(log_probs.exp() * log_probs).sum(1)

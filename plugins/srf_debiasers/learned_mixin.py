@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from srf_debiasers.arithmetic import mean_entropy
+from srf_debiasers.arithmetic import entropy
 from srf_debiasers.losses import BiasedLoss
 from srf_debiasers.options import LearnedMixinOptions
-from srframework import BackboneError, LossInputs
+from srframework import BackboneError, LossInputs, ParameterGroup, TrainingContext
 
 
 class LearnedMixin(BiasedLoss):
@@ -30,22 +30,23 @@ class LearnedMixin(BiasedLoss):
         super().__init__(options)
         self._weight: nn.Parameter | None = None
 
-    def attach(self, hidden_size: int) -> None:
-        """Draw w, ``(H,)``, like torch's linear layers: uniform in ±1/√H, from torch's global generator.
+    def attach(self, context: TrainingContext) -> None:
+        """Draw w, ``(H,)``, like torch's linear layers: uniform in ±1/√H, from the context's generator.
 
         w is on the CPU, in float32.
 
         Raises:
             BackboneError: H is 0: the model has no known classifier.
         """
-        if hidden_size < 1:
+        size = context.hidden_size
+        if size < 1:
             raise BackboneError("learned-mixin: expected a backbone with a classifier among its matrices, got none")
-        bound = hidden_size**-0.5
-        self._weight = nn.Parameter(torch.empty(hidden_size, device="cpu").uniform_(-bound, bound))
+        bound = size**-0.5
+        self._weight = nn.Parameter(torch.empty(size).uniform_(-bound, bound, generator=context.generator))
 
-    def parameters(self) -> Sequence[nn.Parameter]:
+    def parameter_groups(self) -> Sequence[ParameterGroup]:
         """Give w; empty before :meth:`attach`."""
-        return () if self._weight is None else (self._weight,)
+        return () if self._weight is None else (ParameterGroup([self._weight]),)
 
     def loss(self, inputs: LossInputs) -> Tensor:
         """Give the cross-entropy of the mixture plus the entropy term; a scalar."""
@@ -54,7 +55,7 @@ class LearnedMixin(BiasedLoss):
         # w stays in place, since the optimizer refers to it; a copy in the graph moves to the batch's device.
         trust = F.softplus(inputs.hidden.to(inputs.logits.dtype) @ self._weight.to(inputs.logits))
         bias = trust[:, None] * self.bias(inputs)
-        loss = F.cross_entropy(inputs.logits + bias, inputs.labels)
+        loss = inputs.mean(F.cross_entropy(inputs.logits + bias, inputs.labels, reduction="none"))
         if self.options.entropy == 0:
             return loss
-        return loss + self.options.entropy * mean_entropy(torch.log_softmax(bias, dim=1))
+        return loss + self.options.entropy * inputs.mean(entropy(torch.log_softmax(bias, dim=1)))

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from srf_debiasers.arithmetic import annealed, log_of_wrong, of_true, softened, unexplained, weighted_mean
 from srf_debiasers.options import AnnealingOptions, ConfregOptions, FocalOptions, ReweightOptions
-from srframework import Debiaser, LossInputs
+from srframework import Debiaser, LossInputs, TrainingContext
 
 
 class Standard(Debiaser):
@@ -16,7 +16,7 @@ class Standard(Debiaser):
 
     def loss(self, inputs: LossInputs) -> Tensor:
         """Give the cross-entropy of ``(B, C)`` logits; a scalar."""
-        return F.cross_entropy(inputs.logits, inputs.labels)
+        return inputs.mean(F.cross_entropy(inputs.logits, inputs.labels, reduction="none"))
 
 
 class BiasedLoss(Debiaser):
@@ -41,7 +41,7 @@ class ProductOfExperts(BiasedLoss):
 
     def loss(self, inputs: LossInputs) -> Tensor:
         """Give the cross-entropy of the product; a scalar."""
-        return F.cross_entropy(inputs.logits + self.bias(inputs), inputs.labels)
+        return inputs.mean(F.cross_entropy(inputs.logits + self.bias(inputs), inputs.labels, reduction="none"))
 
 
 class Reweight(BiasedLoss):
@@ -59,7 +59,9 @@ class Reweight(BiasedLoss):
         """Give the weighted cross-entropy; a scalar."""
         weights = unexplained(self.bias(inputs), inputs.labels)
         each = F.cross_entropy(inputs.logits, inputs.labels, reduction="none")
-        return weighted_mean(each, weights) if self.options.normalise else (weights * each).mean()
+        if not self.options.normalise:
+            return inputs.mean(weights * each)
+        return weighted_mean(each, weights if inputs.weights is None else weights * inputs.weights)
 
 
 class ConfidenceRegularisation(BiasedLoss):
@@ -73,11 +75,17 @@ class ConfidenceRegularisation(BiasedLoss):
 
     options: ConfregOptions
 
+    def attach(self, context: TrainingContext) -> None:
+        """Keep log p_t of the training examples, on the device of the model."""
+        log_probs = context.stages[self.options.teacher].log_probs
+        assert log_probs is not None, "required when it is registered"
+        self._teacher = torch.from_numpy(log_probs).to(context.device)
+
     def loss(self, inputs: LossInputs) -> Tensor:
         """Give the cross-entropy to the softened teacher; a scalar."""
-        assert inputs.teacher_log_probs is not None, "an option is a StageReference"
         strength = unexplained(self.bias(inputs), inputs.labels)
-        return F.cross_entropy(inputs.logits, softened(inputs.teacher_log_probs, strength))
+        targets = softened(self._teacher[inputs.index].to(inputs.logits), strength)
+        return inputs.mean(F.cross_entropy(inputs.logits, targets, reduction="none"))
 
 
 class Focal(Debiaser):
@@ -93,4 +101,4 @@ class Focal(Debiaser):
         log_probs = torch.log_softmax(inputs.logits, dim=1)
         # A power of 1 − p_y has no finite gradient at p_y = 1 if γ is below 1; the exponential has.
         weights = torch.exp(self.options.gamma * log_of_wrong(log_probs, inputs.labels))
-        return -(weights * of_true(log_probs, inputs.labels)).mean()
+        return -inputs.mean(weights * of_true(log_probs, inputs.labels))

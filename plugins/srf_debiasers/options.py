@@ -89,6 +89,34 @@ class FocalOptions(Options):
     )
 
 
+class GroupDroOptions(Options):
+    """Options of ``group-dro``."""
+
+    column: str = Field("group", description="The column of the training set that has the examples' groups.")
+    step_size: float = Field(
+        0.01,
+        gt=0,
+        json_schema_extra={"source": "Sagawa et al. 2020"},
+        description="η, the step size of the groups' weights; above 0.",
+    )
+    adjustment: float = Field(
+        0.0,
+        ge=0,
+        json_schema_extra={"source": "Sagawa et al. 2020, §3.3"},
+        description="C: C/√n is added to the loss of a group of n examples when the weights are updated; 0 or more.",
+    )
+
+
+class JttOptions(Options):
+    """Options of ``jtt``."""
+
+    identified_by: StageReference = Field(
+        description="The stage whose errors on the training set get a higher weight, trained with std for few steps; "
+        "or a point of it, such as first@500."
+    )
+    upweight: float = Field(5.0, ge=1, description="λ, the weight of these examples; at least 1.")
+
+
 # -- bias models ---------------------------------------------------------------------------------
 
 

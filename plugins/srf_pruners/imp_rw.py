@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from srf_pruners.imp import IterativeMagnitudePruning
 from srf_pruners.options import ImpRewindOptions
-from srframework import Network, Phase
+from srframework import Network, Phase, TrainingContext
 
 
 class RewindingMagnitudePruning(IterativeMagnitudePruning):
@@ -23,9 +23,9 @@ class RewindingMagnitudePruning(IterativeMagnitudePruning):
 
     options: ImpRewindOptions
 
-    def attach(self, network: Network, total_steps: int) -> None:
+    def attach(self, network: Network, context: TrainingContext) -> None:
         """Copy θ_0; nothing is pruned yet."""
-        super().attach(network, total_steps)
+        super().attach(network, context)
         self._rewound = _rewound(network, self.options.rewind)
         self._initial = {name: parameter.detach().clone() for name, parameter in self._rewound.items()}
 

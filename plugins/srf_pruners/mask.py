@@ -10,7 +10,7 @@ from torch.nn.utils import parametrize
 
 from srf_pruners.arithmetic import StraightThrough, hard_scores, pruned_counts, soft_scores, thresholds_to
 from srf_pruners.mask_options import MaskOptions
-from srframework import Mask, Network, Pruner
+from srframework import Mask, Network, Pruner, TrainingContext
 
 
 class MaskTraining(Pruner):
@@ -25,13 +25,13 @@ class MaskTraining(Pruner):
     keeps_best = True
     options: MaskOptions
 
-    def attach(self, network: Network, total_steps: int) -> None:
+    def attach(self, network: Network, context: TrainingContext) -> None:
         """Freeze the model, and add a mask to every matrix of the pruned parts."""
         network.model.requires_grad_(False)
-        options, self._total_steps = self.options, total_steps
+        options, self._total_steps = self.options, context.steps
         self._weights = network.matrices(options.parts())
         if options.init == "hard":
-            begin = options.sparsity_at(0, total_steps)
+            begin = options.sparsity_at(0, context.steps)
             scores = hard_scores(self._weights, begin, options.phi, options.alpha, options.scope)
         else:
             scores = soft_scores(self._weights)

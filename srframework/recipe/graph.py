@@ -46,20 +46,20 @@ class InvalidReference:
 
 def nodes(
     tables: Sequence[tuple[int, Mapping[str, Any]]],
-    named_in_loss: Callable[[Mapping[str, Any]], Sequence[str]] = lambda _: (),
+    in_options: Callable[[Mapping[str, Any]], Sequence[tuple[str, str]]] = lambda _: (),
 ) -> list[Node]:
     """Build a node for each table that has a name; of tables with the same name, only the first counts.
 
     Args:
         tables: The [[stages]] tables, each with its index in the file.
-        named_in_loss: Returns the options of a table's loss that name stages.
+        in_options: Returns the key and the text of each reference in the options of a table's components.
     """
     found: dict[str, Node] = {}
     for index, table in tables:
         name = table.get("name")
         if isinstance(name, str):
             texts = [(key, table.get(key)) for key in ("weights", "mask")]
-            texts += [(f"loss.{option}", table["loss"].get(option)) for option in named_in_loss(table)]
+            texts += in_options(table)
             references = tuple((key, Reference.parse(text)) for key, text in texts if isinstance(text, str))
             own = tuple((k, r) for k, r in references if (k, r) != ("weights", Reference(PRETRAINED)))
             has_mask = table.get("op") != "train" or "mask" in table  # an invalid op is reported elsewhere

@@ -11,7 +11,7 @@ from typing import Any
 
 import tomli_w
 
-from srframework.component import NEEDS_BIAS, Options, stage_references
+from srframework.component import NEEDS_BIAS, Options, references
 from srframework.contracts import Phase, Pruner
 from srframework.errors import Problem, RecipeError
 from srframework.faults import at, calling
@@ -115,15 +115,13 @@ class Stage:
 
     @property
     def needs_bias(self) -> bool:
-        """Whether the loss needs the predictions of the bias model."""
+        """Whether the loss or the pruner needs the predictions of the bias model."""
         with at(stage=self.name):
-            return NEEDS_BIAS in self.loss.registered.required(self.loss.options)
+            return any(NEEDS_BIAS in use.registered.required(use.options) for use in self.components())
 
-    @property
-    def teacher(self) -> Reference | None:
-        """The stage whose probabilities are the targets of the loss, or None."""
-        named = [getattr(self.loss.options, name) for name in stage_references(type(self.loss.options))]
-        return Reference.parse(named[0]) if named else None
+    def components(self) -> list[Use]:
+        """The loss, and the pruner if there is one."""
+        return [self.loss, *([self.pruner] if self.pruner is not None else [])]
 
     def phases(self, steps: int) -> Sequence[Phase]:
         """The phases of the stage, given its number of steps; a pruner may use fewer steps."""
@@ -145,8 +143,9 @@ class Stage:
             yield "weights", self.weights
         if self.mask is not None:
             yield "mask", self.mask
-        if self.teacher is not None:
-            yield f"loss.{stage_references(type(self.loss.options))[0]}", self.teacher
+        for kind, use in (("loss", self.loss), ("pruner", self.pruner)):
+            for key, text in references(use.options) if use is not None else ():
+                yield f"{kind}.{key}", Reference.parse(text)
 
     def table(self) -> dict[str, Any]:
         """The TOML table, with every training option."""

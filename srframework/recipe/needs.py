@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from srframework.component import NEEDS_BIAS
+from srframework.component import COLUMN, NEEDS_BIAS, NEEDS_PREDICTIONS
 from srframework.faults import at
 from srframework.recipe.model import Stage, Use
 from srframework.recipe.statements import KeyPath
@@ -33,14 +33,16 @@ def match_bias(bias: Use | None, dataset: Use, stages: Sequence[Indexed], regist
             bias = Use(free[0], free[0].component.options())
     data = dataset.registered.name
     for index, stage in needy:
-        loss = f"debiaser {stage.loss.registered.name!r} needs a bias model"
+        needy_use = next(use for use in stage.components() if NEEDS_BIAS in use.registered.required(use.options))
+        key = "pruner" if needy_use is stage.pruner else "loss"
+        needs = f"{needy_use.registered.kind} {needy_use.registered.name!r} needs a bias model"
         if bias is None:
-            add(("stages", index, "loss", "use"), f"{loss}; expected a [bias] table with one of: {names}")
+            add(("stages", index, key, "use"), f"{needs}; expected a [bias] table with one of: {names}")
         elif missing := set(bias.registered.required(bias.options)) - offered:
             features = " and ".join(sorted(missing)).replace("-", " ")
             add(
-                ("stages", index, "loss", "use"),
-                f"{loss}; expected a data set with {features} for {bias.registered.name!r}, or a [bias] table "
+                ("stages", index, key, "use"),
+                f"{needs}; expected a data set with {features} for {bias.registered.name!r}, or a [bias] table "
                 f"with another of: {names}; got dataset {data!r}, which does not provide this with these options",
             )
     return bias
@@ -48,14 +50,16 @@ def match_bias(bias: Use | None, dataset: Use, stages: Sequence[Indexed], regist
 
 def check_needs(dataset: Use, stages: Sequence[Indexed], add: Add) -> None:
     """Check that the data set provides everything else that the components of the stages require."""
-    offered = {NEEDS_BIAS, *dataset.registered.provided(dataset.options)}
+    offered = {NEEDS_BIAS, NEEDS_PREDICTIONS, *dataset.registered.provided(dataset.options)}
     for index, stage in stages:
         if stage.training.ood_train and "ood-train" not in offered:
             reason = f"{dataset.registered.owner} has no OOD training examples with these options"
             add(("stages", index, "ood_train"), f"expected 0, got {stage.training.ood_train}; {reason}")
         for key, use in (("loss", stage.loss), ("pruner", stage.pruner)):
             with at(stage=stage.name):
-                missing = set(use.registered.required(use.options)) - offered if use is not None else set()
+                required = use.registered.required(use.options) if use is not None else ()
+            # Columns are checked when the data are read.
+            missing = {need for need in required if not need.startswith(COLUMN)} - offered
             if use is not None and missing:
                 names = " and ".join(sorted(missing))
                 expected = f"a data set that provides {names}, which {use.registered.owner} requires"

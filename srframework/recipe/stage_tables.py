@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from srframework.component import stage_references
+from srframework.component import may_refer, names_stage, references
 from srframework.faults import at
 from srframework.recipe import graph
 from srframework.recipe.checked_tables import TableProblem, TableResult, checked_component, checked_options
@@ -90,7 +90,7 @@ def ordered(
 
     If a stage has no valid name, unknown stages are not reported: they may refer to that stage.
     """
-    nodes = graph.nodes(tables, partial(_named_in_loss, registry))
+    nodes = graph.nodes(tables, partial(_references_in, registry))
     invalid = list(graph.check(nodes))
     if invalid:
         if all(isinstance(table.get("name"), str) for _, table in tables):
@@ -99,9 +99,23 @@ def ordered(
     return graph.order(nodes), []
 
 
-def _named_in_loss(registry: Registry, table: Mapping[str, Any]) -> list[str]:
-    """The options of a stage's loss that name stages; empty if the loss is unknown."""
-    loss = table.get("loss")
-    name = loss.get("use") if isinstance(loss, dict) else None
-    known = [each for each in registry.of_kind("debiaser") if name in (each.name, each.full_name)]
-    return stage_references(known[0].component.options) if len(known) == 1 else []
+def _references_in(registry: Registry, table: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The key and the text of each reference in the options of a stage's components.
+
+    If the options are not valid, only those of their own fields that are references.
+    """
+    found: list[tuple[str, str]] = []
+    for key, kind in (("loss", "debiaser"), ("pruner", "pruner")):
+        value = table.get(key)
+        name = value.get("use") if isinstance(value, dict) else None
+        known = [each for each in registry.of_kind(kind) if name in (each.name, each.full_name)]
+        if len(known) != 1 or not may_refer(options := known[0].component.options):
+            continue
+        use = checked_component(registry, kind, value).value
+        if use is not None:
+            found += [(f"{key}.{inside}", text) for inside, text in references(use.options)]
+        else:
+            fields = [each for each in options.model_fields if names_stage(options.model_fields[each].metadata)]
+            texts = [(f"{key}.{each}", table[key].get(each)) for each in fields]
+            found += [(each, text) for each, text in texts if isinstance(text, str)]
+    return found

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from srframework import hookspecs
-from srframework.component import API, KINDS, Component
+from srframework.component import API, KINDS, REFERRING, Component, may_refer
 from srframework.faults import describe
 from srframework.registry import core_components, distributions
 from srframework.registry.plugin_code import PluginCode, of_plugin
@@ -264,6 +264,15 @@ def _refuse_other_api(collected: list[tuple[str, Component]]) -> None:
     for _, component in collected:
         if component.api != API:
             raise _Refused(f"component {component.name!r} is written for API {component.api}; this is API {API}")
+
+
+def _refuse_references(collected: list[tuple[str, Component]]) -> None:
+    for kind, component in collected:
+        if kind not in REFERRING and may_refer(component.options):
+            raise _Refused(
+                f"component {component.name!r}: an option is a StageReference; only a debiaser, a pruner or an "
+                f"evaluator may refer to a stage, not a {KINDS[kind]}"
+            )
 
 
 def _refuse_repeats(collected: list[tuple[str, Component]]) -> None:

@@ -25,6 +25,7 @@ from srframework.contracts import (
     WorkerDied,
 )
 from srframework.faults import calling, expect, kind_of
+from srframework.registry.parameter_checks import order, parameter_groups, some_parameters
 
 
 def _network(given: Any, owner: str, method: str, *_: Any) -> Any:
@@ -135,24 +136,6 @@ def _guarded_features(features: Callable[..., Any], owner: str) -> Callable[...,
             return rows
 
     return call
-
-
-def _parameters(given: Any, owner: str, method: str, *_: Any) -> list[Any]:
-    from torch import Tensor
-
-    expect(given is not None and not isinstance(given, Tensor), owner, method, "a list of parameters", given)
-    listed = list(given)
-    for each in listed:
-        expect(isinstance(each, Tensor), owner, method, "a list of parameters", f"one with {kind_of(each)} in it")
-        expect(each.is_leaf, owner, method, "parameters that are leaves of the graph", "one that was computed")
-    expect(len({id(each) for each in listed}) == len(listed), owner, method, "each parameter once", "one twice")
-    return listed
-
-
-def _some_parameters(given: Any, owner: str, method: str, *_: Any) -> list[Any]:
-    listed = _parameters(given, owner, method)
-    expect(bool(listed), owner, method, "at least one parameter", "none")
-    return listed
 
 
 def _loss(given: Any, owner: str, method: str, inputs: Any, *_: Any) -> Any:
@@ -273,11 +256,13 @@ CHECKS: dict[tuple[type, str], Callable[..., Any]] = {
     (Backbone, "load"): _network,
     (Dataset, "load"): _task,
     (Dataset, "sizes"): _counts,
-    (Debiaser, "parameters"): _parameters,
+    (Debiaser, "parameter_groups"): parameter_groups,
+    (Debiaser, "sample"): order,
+    (Debiaser, "state"): _state,
     (Debiaser, "loss"): _loss,
     (BiasModel, "log_probs"): _log_probs,
     (Pruner, "phases"): _phases,
-    (Pruner, "parameters"): _some_parameters,
+    (Pruner, "parameters"): some_parameters,
     (Pruner, "complete"): _bool,
     (Pruner, "changes_mask"): _bool,
     (Pruner, "masks"): _mask,

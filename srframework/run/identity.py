@@ -121,16 +121,20 @@ def stage_identity(
         del training["epochs"]
     if stage.training.keep != "best":
         del training["best_after"]
-    loss = dict(component(stage.loss))
-    teachers = {key.removeprefix("loss."): point(ref) for key, ref in stage.references() if key.startswith("loss.")}
-    loss["options"] = loss["options"] | teachers
+
+    def with_references(use: Use, kind: str) -> dict[str, Any]:
+        """The component, with the hash of each stage that its options refer to in place of the stage's name."""
+        keys = {key.removeprefix(kind): point(ref) for key, ref in stage.references() if key.startswith(kind)}
+        found = dict(component(use))
+        return {**found, "options": found["options"] | keys}
+
     return {
         "format": FORMAT,
         "seed": recipe.seed,
         "weights": point(stage.weights),
         "mask": point(stage.mask),
-        "pruner": None if stage.pruner is None else component(stage.pruner),
-        "loss": loss,
+        "pruner": None if stage.pruner is None else with_references(stage.pruner, "pruner."),
+        "loss": with_references(stage.loss, "loss."),
         "bias": component(recipe.bias) if stage.needs_bias and recipe.bias is not None else None,
         "backbone": component(recipe.backbone),
         "training": training,

@@ -18,7 +18,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic_core import to_jsonable_python
 
-from srframework.component import Counts, DirectoryPath, FilePath
+from srframework.component import Counts, DirectoryPath, FilePath, StageName
 from srframework.errors import DataError, PluginError
 from srframework.hashing import directory_digest, file_digest
 
@@ -61,6 +61,8 @@ class _Counting:
             return value
         if isinstance(value, enum.Enum):
             return {type(value).__qualname__: value.name}
+        if isinstance(value, StageName):
+            return "stage"  # its hash counts, which is added to the key
         if isinstance(value, str | os.PathLike):
             return self.text(value, types, where)
         if isinstance(value, int):

@@ -185,7 +185,7 @@ class Pipeline:
     def _planned(self) -> Plan:
         """The length of every stage, from its training examples, which are loaded now."""
         for stage in self._recipe.stages:
-            self._materials.trained_on(stage)
+            self._materials.check_examples(stage)
         task = self._materials.task
         sizes = {"train": len(task.train.examples), "ood_train": len(task.ood_train.examples) if task.ood_train else 0}
         return plan(self._recipe, sizes, self._accelerator.num_processes)

@@ -16,12 +16,14 @@ import torch
 from accelerate import Accelerator
 from transformers import PreTrainedModel
 
+from srframework.component import COLUMN
 from srframework.contracts import Backbone, Evaluator, Network, Predictions, Split, TaskData
 from srframework.errors import BackboneError, DataError, PluginError, SRFrameworkError
-from srframework.faults import calling_model
+from srframework.faults import at, calling_model
 from srframework.hashing import digest
 from srframework.recipe.model import Recipe, Stage
 from srframework.run.bias import FittedBias
+from srframework.run.columns import column, weights
 from srframework.run.data_checks import check_task, count_cut, suspicious
 from srframework.run.fingerprint import arrays_fingerprint, network_fingerprint, split_fingerprint
 from srframework.run.identity import signed
@@ -208,6 +210,24 @@ class Materials:
         """Return log p_b of the training examples of a stage, ``(N, C)`` for each split."""
         assert self.bias is not None, "a recipe with such a stage has a bias model"
         return [self.bias.log_probs(split) for split in self.trained_on(stage)]
+
+    def check_examples(self, stage: Stage) -> None:
+        """Raise DataError if the training examples of a stage lack a column that its components require."""
+        self.weights(stage)
+        for use in stage.components():
+            for need in use.registered.required(use.options):
+                if need.startswith(COLUMN):
+                    self.column(stage, need.removeprefix(COLUMN))
+
+    def column(self, stage: Stage, name: str) -> np.ndarray:
+        """Return a column of the training examples of a stage; see :func:`srframework.run.columns.column`."""
+        with at(stage=stage.name):
+            return column(self.trained_on(stage), name, self._recipe.dataset.registered.owner)
+
+    def weights(self, stage: Stage) -> np.ndarray | None:
+        """Return the weights of the training examples of a stage; see :func:`srframework.run.columns.weights`."""
+        with at(stage=stage.name):
+            return weights(self.trained_on(stage), self._recipe.dataset.registered.owner)
 
     # -- figures -------------------------------------------------------------------------------
 

@@ -10,8 +10,8 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,13 @@ import numpy as np
 from accelerate import Accelerator
 from transformers import PreTrainedModel
 
-from srframework.contracts import Network, Predictions, Split
+from srframework.component import COLUMN, NEEDS_BIAS, NEEDS_PREDICTIONS, references
+from srframework.contracts import Network, Predictions, ReferencedStage, Split
 from srframework.faults import calling_model
 from srframework.files import read_bytes, remove
 from srframework.fixed_mask import FixedMask
 from srframework.masks import Mask
-from srframework.recipe.model import Stage
+from srframework.recipe.model import Stage, Use
 from srframework.run.machine import record
 from srframework.run.paths import LOG, MASK, MODEL, point_in
 from srframework.run.reporter import Reporter
@@ -33,6 +34,7 @@ from srframework.run.resources import Materials
 from srframework.store.content import Sum
 from srframework.store.drafts import Sums
 from srframework.training.checkpoints import Checkpoints
+from srframework.training.context import ForComponent, StageInputs
 from srframework.training.events import Events, KeptModel
 from srframework.training.loop import Training
 
@@ -47,7 +49,7 @@ class StageTraining:
         materials: Data and models of the recipe.
         network: Initial θ; training changes it.
         mask: Fixed mask m; None for none.
-        teacher_log_probs: ``(N, C)`` for each training split; None if the loss has no teacher.
+        referenced: The stages that options of the loss and the pruner refer to, by the text of the option.
         steps_kept: Steps to keep, because other stages start there.
         accelerator: Device and processes.
         reporter: Receives the progress.
@@ -58,7 +60,7 @@ class StageTraining:
     materials: Materials
     network: Network
     mask: Mask | None
-    teacher_log_probs: Sequence[np.ndarray] | None
+    referenced: Mapping[str, ReferencedStage]
     steps_kept: frozenset[int]
     accelerator: Accelerator
     reporter: Reporter
@@ -84,6 +86,7 @@ class StageTraining:
         training = Training(
             network=self.network,
             examples=self._examples(),
+            inputs=self._inputs(),
             debiaser=stage.loss.build(),
             pruner=stage.pruner.build() if stage.pruner is not None else FixedMask(mask=self.mask),
             options=stage.training,
@@ -104,18 +107,42 @@ class StageTraining:
         return sums
 
     def _examples(self) -> datasets.Dataset:
-        """Return tokenized training examples, with the log-probabilities that the loss needs."""
+        """Return tokenized training examples, with their weights and the log-probabilities that the loss needs."""
         stage, materials = self.stage, self.materials
         splits = materials.trained_on(stage)
         examples = datasets.concatenate_datasets([materials.tokens(s, stage.training.max_length) for s in splits])
         columns = {}
-        if stage.needs_bias:
+        if NEEDS_BIAS in stage.loss.registered.required(stage.loss.options):
             columns["bias_log_probs"] = np.concatenate(materials.bias_log_probs(stage))
-        if self.teacher_log_probs is not None:
-            columns["teacher_log_probs"] = np.concatenate(self.teacher_log_probs)
+        if (weights := materials.weights(stage)) is not None:
+            columns["weights"] = weights
         if not columns:
             return examples
         return datasets.concatenate_datasets([examples, datasets.Dataset.from_dict(columns)], axis=1)
+
+    def _inputs(self) -> StageInputs:
+        """Return what the components require."""
+        materials, stage = self.materials, self.stage
+
+        def required(use: Use | None) -> ForComponent:
+            if use is None:
+                return ForComponent()
+            needs = use.registered.required(use.options)
+            texts = {text for _, text in references(use.options)}
+            known = {text: each for text, each in self.referenced.items() if text in texts}
+            if NEEDS_PREDICTIONS not in needs:
+                known = {text: replace(each, log_probs=None) for text, each in known.items()}
+            names = [need.removeprefix(COLUMN) for need in needs if need.startswith(COLUMN)]
+            bias = np.concatenate(materials.bias_log_probs(stage)) if NEEDS_BIAS in needs else None
+            columns = {name: materials.column(stage, name) for name in names}
+            return ForComponent(use.registered.full_name, columns, bias, known)
+
+        return StageInputs(
+            labels=materials.task.labels,
+            pretrained=materials.fresh,
+            debiaser=required(stage.loss),
+            pruner=required(stage.pruner),
+        )
 
     def _events(self, log: Path, checkpoints: Checkpoints) -> Events:
         task, materials = self.materials.task, self.materials

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import torch
 from accelerate import Accelerator
 from safetensors.numpy import load_file, save_file
 
-from srframework.contracts import Network, Split
+from srframework.component import NEEDS_PREDICTIONS, references
+from srframework.contracts import Network, ReferencedStage, Split
 from srframework.errors import SRFrameworkError
 from srframework.hashing import digest
 from srframework.masks import Mask
@@ -128,14 +130,14 @@ class StageResults:
                 materials=self.materials,
                 network=self._start(stage.weights),
                 mask=Mask.load(self._at(stage.mask) / MASK) if stage.mask is not None else None,
-                teacher_log_probs=taught,
+                referenced={text: replace(each, mask=self._mask(text)) for text, each in referenced.items()},
                 steps_kept=kept,
                 accelerator=self.accelerator,
                 reporter=self.reporter,
             )
             return training.into(draft)
 
-        taught = None if stage.teacher is None else self._taught(stage, stage.teacher)
+        referenced = self._referenced(stage)
         trained, was_cached = self.get_or_compute(
             stage, "trained", identity, compute, lambda files: all(point_in(files, each).is_dir() for each in points)
         )
@@ -169,9 +171,25 @@ class StageResults:
             lambda files: (files / FIGURES).is_file() and set(points) <= set(Measured.read(files).points),
         )
 
-    def _taught(self, stage: Stage, teacher: Reference) -> list[np.ndarray]:
-        """Return log p_t of the teacher of a stage on each training split, ``(N, C)``."""
-        return [self._taught_on(stage, teacher, split) for split in self.materials.trained_on(stage)]
+    def _referenced(self, stage: Stage) -> dict[str, ReferencedStage]:
+        """Return the stages that options of a stage's components refer to, by the text of the option; with their
+        predictions if a component requires them."""
+        found: dict[str, ReferencedStage] = {}
+        for use in stage.components():
+            asks = NEEDS_PREDICTIONS in use.registered.required(use.options)
+            for _, text in references(use.options):
+                reference = Reference.parse(text)
+                log_probs = found[text].log_probs if text in found else None
+                if asks and log_probs is None:
+                    splits = self.materials.trained_on(stage)
+                    log_probs = np.concatenate([self._taught_on(stage, reference, split) for split in splits])
+                found[text] = ReferencedStage(str(text), partial(self._start, reference), None, log_probs)
+        return found
+
+    def _mask(self, reference: str) -> Mask | None:
+        """Return the mask of a stage at a point, if it has one."""
+        file = self._at(Reference.parse(reference)) / MASK
+        return Mask.load(file) if file.exists() else None
 
     def _taught_on(self, stage: Stage, teacher: Reference, split: Split) -> np.ndarray:
         max_length = stage.training.max_length

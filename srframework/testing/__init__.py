@@ -22,12 +22,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import datasets
 import numpy as np
 import torch
 from accelerate import Accelerator
 
-from srframework.component import NEEDS_BIAS, Component, stage_references
+from srframework.component import COLUMN, NEEDS_BIAS, Component, references
 from srframework.contracts import (
     PARTS,
     Backbone,
@@ -44,10 +43,21 @@ from srframework.contracts import (
     Pruner,
     Split,
 )
-from srframework.testing.small_task import LABELS, CrossEntropy, network, task, word_vectors
+from srframework.testing.small_task import (
+    LABELS,
+    CrossEntropy,
+    context,
+    examples,
+    network,
+    task,
+    uniform_stages,
+    word_vectors,
+)
 from srframework.training.checkpoints import Checkpoints
+from srframework.training.context import ForComponent, StageInputs
 from srframework.training.events import Events, KeptModel
 from srframework.training.loop import Training
+from srframework.training.optimization import own_parameters
 from srframework.training.options import TrainingOptions
 
 __all__ = [
@@ -58,6 +68,7 @@ __all__ = [
     "check_evaluator",
     "check_launcher",
     "check_pruner",
+    "context",
     "network",
     "task",
     "word_vectors",
@@ -132,14 +143,18 @@ def check_debiaser(component: Component, **options: Any) -> None:
     logits = torch.randn(4, len(LABELS), generator=torch.Generator().manual_seed(1)).requires_grad_()
     uniform = torch.full((4, len(LABELS)), -math.log(len(LABELS)))
     debiaser = _build(component, Debiaser, options)
-    required = component.required(component.options.model_validate(options))
-    debiaser.attach(hidden_size=5)
+    given = component.options.model_validate(options)
+    required = component.required(given)
+    columns = {need.removeprefix(COLUMN): np.array(["x", "x", "y", "y"]) for need in required if COLUMN in need}
+    stages = uniform_stages([text for _, text in references(given)])
+    bias = uniform.numpy() if NEEDS_BIAS in required else None
+    debiaser.attach(context(component=ForComponent(component.name, columns, bias, stages)))
     inputs = LossInputs(
         logits,
         torch.tensor([0, 1, 2, 0]),
+        torch.arange(4),
         bias_log_probs=uniform if NEEDS_BIAS in required else None,
-        teacher_log_probs=uniform if stage_references(component.options) else None,
-        hidden=torch.linspace(-1, 1, 20).reshape(4, 5),
+        hidden=torch.linspace(-1, 1, 32).reshape(4, 8),
     )
     loss = debiaser.loss(inputs)
     assert loss.shape == (), f"{component.name}: expected a scalar loss, got shape {tuple(loss.shape)}"
@@ -147,7 +162,7 @@ def check_debiaser(component: Component, **options: Any) -> None:
     assert torch.isfinite(loss), f"{component.name}: the loss is {loss.item()}"
     assert logits.grad is not None, f"{component.name}: the loss does not depend on the logits"
     assert torch.isfinite(logits.grad).all(), f"{component.name}: the gradient is not finite"
-    for own in debiaser.parameters():
+    for own in own_parameters(debiaser):
         assert own.grad is not None, f"{component.name}: the loss does not depend on a parameter of its own"
 
 
@@ -172,7 +187,7 @@ def check_pruner(component: Component, total_steps: int = 20, **options: Any) ->
     """Check a pruner: with AdamW and weight decay, pruned weights are 0 after every update of the mask; its state can
     be restored; a killed training resumes with the same bits."""
     pruner, net = _build(component, Pruner, options), network()
-    pruner.attach(net, total_steps)
+    pruner.attach(net, context(total_steps, net=net))
     step = 0
     for phase in pruner.phases(total_steps):
         assert phase.steps >= 0, f"{component.name}: a phase of {phase.steps} steps"
@@ -260,8 +275,6 @@ class _Stopped(Exception):
 def _train(pruner: Pruner, total_steps: int, place: Path | None = None, stopped_at: int = 0) -> KeptModel:
     """Train the small network, with a checkpoint after each step in ``place``; return the result."""
     net, accelerator = network(), Accelerator()
-    tokens = net.tokenizer(["a b c", "d e f", "g h i", "j a b"])
-    columns = {**tokens, "length": [5] * 4, "labels": [0, 1, 2, 0]}
 
     def on_step(step: int, _loss: float, _rate: float) -> None:
         if step == stopped_at:
@@ -269,7 +282,8 @@ def _train(pruner: Pruner, total_steps: int, place: Path | None = None, stopped_
 
     training = Training(
         network=net,
-        examples=datasets.Dataset.from_dict(columns),
+        examples=examples(),
+        inputs=StageInputs(labels=LABELS, pretrained=network),
         debiaser=CrossEntropy(None),
         pruner=pruner,
         options=TrainingOptions.model_validate(

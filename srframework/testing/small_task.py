@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
-from srframework.contracts import Debiaser, LossInputs, Network, Split, TaskData
+from srframework.contracts import Debiaser, LossInputs, Network, ReferencedStage, Split, TaskData, TrainingContext
+from srframework.training.context import Contexts, ForComponent, StageInputs
+from srframework.training.options import TrainingOptions
 
 if TYPE_CHECKING:
     from srframework.contracts import WordVectors
@@ -67,3 +69,29 @@ class CrossEntropy(Debiaser):
 
     def loss(self, inputs: LossInputs) -> torch.Tensor:
         return torch.nn.functional.cross_entropy(inputs.logits, inputs.labels)
+
+
+def examples() -> datasets.Dataset:
+    """Return four tokenized training examples."""
+    tokens = network().tokenizer(["a b c", "d e f", "g h i", "j a b"])
+    return datasets.Dataset.from_dict({**tokens, "length": [5] * 4, "labels": [0, 1, 2, 0]})
+
+
+def context(steps: int = 20, component: ForComponent | None = None, net: Network | None = None) -> TrainingContext:
+    """Return the context of a training on the CPU with :func:`examples`.
+
+    Args:
+        steps: The planned optimizer steps.
+        component: The inputs that the component requires.
+        net: The model; that of :func:`network` by default.
+    """
+    options = TrainingOptions.model_validate({"max_steps": steps, "batch_size": 2})
+    inputs = StageInputs(labels=LABELS, pretrained=network)
+    contexts = Contexts(net or network(), examples(), options, 1, torch.device("cpu"), steps, inputs)
+    return contexts.of(component or ForComponent("small"))
+
+
+def uniform_stages(texts: Sequence[str]) -> dict[str, ReferencedStage]:
+    """Return a stage without a mask and with uniform predictions on :func:`examples`, for each of these references."""
+    log_probs = np.full((4, len(LABELS)), -math.log(len(LABELS)), dtype=np.float32)
+    return {text: ReferencedStage(text, network, None, log_probs) for text in texts}

@@ -29,8 +29,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from srframework.contracts import Debiaser
 from srframework.files import atomic_directory, read_bytes, read_json, remove, write_json
 from srframework.hashing import sha256
+from srframework.training.optimization import own_parameters
 
 KEPT = 2
 """Number of checkpoints that are kept: if the newest is damaged, the one before it is used."""
@@ -80,6 +82,20 @@ def restore_optimizer(snapshot: TrainingState, optimizer: Any, schedule: Any) ->
         group.update(saved)
     optimizer.load_state_dict({"state": state, "param_groups": groups})
     schedule.load_state_dict({**schedule.state_dict(), **snapshot.facts["schedule"]})
+
+
+def loss_state(debiaser: Debiaser) -> dict[str, Tensor]:
+    """Return the parameters and the state of a loss."""
+    tensors = {f"loss.{index}": value for index, value in enumerate(own_parameters(debiaser))}
+    return tensors | {f"loss-state.{name}": value for name, value in debiaser.state().items()}
+
+
+def restore_loss(snapshot: TrainingState, debiaser: Debiaser, device: torch.device) -> None:
+    """Restore the parameters and the state of a loss, which is attached."""
+    with torch.no_grad():
+        for index, own in enumerate(own_parameters(debiaser)):
+            own.copy_(snapshot.tensors[f"loss.{index}"])
+    debiaser.restore({name: value.to(device) for name, value in snapshot.part("loss-state.").items()})
 
 
 class Checkpoints:

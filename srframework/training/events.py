@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from srframework.masks import Mask
@@ -63,3 +63,12 @@ class Position:
     phase: int = 0
     losses: int = 0
     loss_sum: Tensor = field(default_factory=lambda: torch.zeros(()))
+
+
+def tensor_of(model: nn.Module, name: str) -> Tensor:
+    """Return a parameter or buffer by its plain name. If the module is parametrised, return the value of the forward
+    pass."""
+    module, _, attribute = name.rpartition(".")
+    tensor = getattr(model.get_submodule(module), attribute)
+    assert isinstance(tensor, Tensor), name
+    return tensor

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from srframework.contracts import Debiaser, LossInputs, Network
 from srframework.faults import calling, calling_model, owner_of
 from srframework.training.divergence import LossWatch
+from srframework.training.optimization import own_parameters
 from srframework.training.options import TrainingOptions
 
 
@@ -20,7 +21,7 @@ class Gradients:
 
     Args:
         network: The model.
-        debiaser: The loss; ``attach`` gets the width of the input of the classifier's last layer.
+        debiaser: The loss, attached.
         options: The stage's options.
         accelerator: Device and processes.
 
@@ -34,20 +35,18 @@ class Gradients:
         self._debiaser, self._options, self._accelerator = debiaser, options, accelerator
         self.watch = LossWatch(debiaser, options, accelerator.device)
         self._hidden: Tensor | None = None
-        debiaser.attach(self._watch_hidden(network))
+        self._watch_hidden(network)
 
-    def _watch_hidden(self, network: Network) -> int:
-        """Record the input of the classifier's last layer in each forward pass; return its width, 0 without one."""
-        classifier = network.matrices(["classifier"])
+    def _watch_hidden(self, network: Network) -> None:
+        """Record the input of the classifier's last layer, if there is one, in each forward pass."""
+        classifier = list(network.matrices(["classifier"]))
         if not classifier:
-            return 0
-        name, weight = list(classifier.items())[-1]
+            return
 
         def keep(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             self._hidden = inputs[0]
 
-        network.model.get_submodule(name).register_forward_pre_hook(keep)
-        return weight.shape[1]
+        network.model.get_submodule(classifier[-1]).register_forward_pre_hook(keep)
 
     def add_up(self, model: nn.Module, batches: Iterator[dict[str, Tensor]], step: int, progress: float) -> Tensor:
         """Accumulate the gradients of the ``step``-th optimizer step, from 1; return the mean loss."""
@@ -60,19 +59,22 @@ class Gradients:
         for micro in range(count):
             batch = dict(next(batches))
             labels = batch.pop("labels")
-            known = {name: batch.pop(name, None) for name in ("bias_log_probs", "teacher_log_probs")}
+            index = batch.pop("index")
+            known = {name: batch.pop(name, None) for name in ("weights", "bias_log_probs")}
             syncing = contextlib.nullcontext() if micro == count - 1 else self._accelerator.no_sync(model)
             with syncing:
                 with calling_model("forward pass"), precision:
                     logits = model(**batch).logits
                 hidden = None if self._hidden is None else self._hidden.float()
-                inputs = LossInputs(logits.float(), labels, **known, hidden=hidden, progress=progress)
+                inputs = LossInputs(
+                    logits.float(), labels, index, **known, hidden=hidden, progress=progress, batch=batch
+                )
                 loss = self._debiaser.loss(inputs) / count
                 self.watch.check(loss, inputs, step)
                 with calling(owner_of(self._debiaser), "gradient"):
                     self._accelerator.backward(loss)
             total += loss.detach()
-        for own in self._debiaser.parameters():  # DDP does not know them
+        for own in own_parameters(self._debiaser):  # DDP does not know them
             if own.grad is not None and self._accelerator.num_processes > 1:
                 own.grad = self._accelerator.reduce(own.grad.to(self._accelerator.device), "mean").to(own.device)
         return total

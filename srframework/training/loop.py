@@ -13,14 +13,22 @@ import datasets
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast, set_seed
-from torch import Tensor, nn
+from torch import nn
 
-from srframework.contracts import Debiaser, Network, Phase, Pruner
+from srframework.contracts import Debiaser, Network, ParameterGroup, Phase, Pruner
 from srframework.errors import SRFrameworkError
 from srframework.masks import Mask
 from srframework.training.batches import Batches
-from srframework.training.checkpoints import Checkpoints, TrainingState, optimizer_state, restore_optimizer
-from srframework.training.events import Events, KeptModel, Position
+from srframework.training.checkpoints import (
+    Checkpoints,
+    TrainingState,
+    loss_state,
+    optimizer_state,
+    restore_loss,
+    restore_optimizer,
+)
+from srframework.training.context import Contexts, StageInputs
+from srframework.training.events import Events, KeptModel, Position, tensor_of
 from srframework.training.finite import not_finite
 from srframework.training.gradients import Gradients
 from srframework.training.optimization import clip, make_optimizer, set_epsilon
@@ -34,13 +42,13 @@ class Training:
 
     Attributes:
         network: The model, which is trained in place.
-        examples: Tokenised training examples; with columns ``bias_log_probs`` and ``teacher_log_probs``
-            if the loss needs them.
+        examples: Tokenised training examples; with columns ``bias_log_probs`` and ``weights``, if they exist.
         debiaser: L.
         pruner: p, or :class:`srframework.fixed_mask.FixedMask`.
         options: The stage's options.
         seed: Seed of the data order and of dropout.
         accelerator: Device and processes.
+        inputs: Further inputs of loss and pruner.
         steps_kept: Steps after which the model is yielded; steps beyond the end are ignored.
         checkpoints: Saves checkpoints to resume from; None: no checkpoints.
         last_step: The number of steps, known after the first model is yielded.
@@ -53,6 +61,7 @@ class Training:
     options: TrainingOptions
     seed: int
     accelerator: Accelerator
+    inputs: StageInputs = field(default_factory=StageInputs)
     steps_kept: frozenset[int] = frozenset()
     checkpoints: Checkpoints | None = None
     last_step: int = field(default=0, init=False)
@@ -77,7 +86,7 @@ class Training:
         if self.checkpoints is not None:
             self.checkpoints.require(self._first_too_late(phases))
             snapshot = self.checkpoints.latest()
-        batches = Batches(self.examples, self.network.tokenizer, options, self.seed, accelerator)
+        batches = Batches(self.examples, self.network.tokenizer, options, self.seed, accelerator, self.debiaser.sample)
         at = Position() if snapshot is None else self._restored(snapshot, batches)
         at.loss_sum = at.loss_sum.to(accelerator.device)
         stream = iter(batches)
@@ -89,10 +98,10 @@ class Training:
                     pruner.begin(phase, at.step)
                     self._agree(at.step)
                 at.phase = number
-                start = sum(before.steps for before in phases[:number])
-                end = start + phase.steps
-                parameters = [*pruner.parameters(), *self.debiaser.parameters()]
-                optimizer, schedule = make_optimizer(parameters, phase, options, accelerator)
+                end = (start := sum(before.steps for before in phases[:number])) + phase.steps
+                groups = [ParameterGroup(pruner.parameters()), *self.debiaser.parameter_groups()]
+                parameters = [parameter for group in groups for parameter in group.parameters]
+                optimizer, schedule = make_optimizer(groups, phase, options, accelerator)
                 if snapshot is not None:
                     restore_optimizer(snapshot, optimizer, schedule)
                     if self.checkpoints is not None:
@@ -125,7 +134,10 @@ class Training:
         self._plain, self._names = plain, list(plain.state_dict())
         if (found := not_finite(plain.state_dict())) is not None:
             raise SRFrameworkError(f"expected finite weights at the start of the stage, got {found}")
-        self.pruner.attach(self.network, total)
+        facts = self.network, self.examples, self.options, self.seed, accelerator.device, total, self.inputs
+        contexts = Contexts(*facts)
+        self.pruner.attach(self.network, contexts.of(self.inputs.pruner))
+        self.debiaser.attach(contexts.of(self.inputs.debiaser))
         self._gradients = Gradients(self.network, self.debiaser, self.options, accelerator)
         if accelerator.num_processes > 1:  # equal draws until here; dropout must differ between processes
             set_seed((self.seed + accelerator.process_index) % 2**32)
@@ -167,9 +179,9 @@ class Training:
 
     def _is_due(self, step: int) -> bool:
         """Whether to write a checkpoint now; equal in all processes."""
+        every, seconds = self.options.checkpoint_steps, self.options.checkpoint_seconds
         if self.checkpoints is None:
             return False
-        every, seconds = self.options.checkpoint_steps, self.options.checkpoint_seconds
         due = bool(seconds) and time.monotonic() - self._saved >= seconds
         if seconds and self.accelerator.num_processes > 1:  # use the clock of the first
             due = bool(broadcast(torch.tensor([due], dtype=torch.int32, device=self.accelerator.device)).item())
@@ -183,7 +195,8 @@ class Training:
             tensors, facts = optimizer_state(optimizer, schedule)
             tensors |= {f"model.{name}": value for name, value in self._plain.state_dict().items()}
             tensors |= {f"pruner.{name}": value for name, value in self.pruner.state().items()}
-            tensors |= {f"loss.{index}": value for index, value in enumerate(self.debiaser.parameters())}
+            tensors |= loss_state(self.debiaser)
+            tensors |= {"order": batches.order} if batches.order is not None else {}
             tensors["loss_sum"] = at.loss_sum
             counters = {"step": at.step, "phase": at.phase, "losses": at.losses}
             facts |= {"at": counters, "batches": batches.consumed, "best": None}
@@ -202,9 +215,8 @@ class Training:
         device = self.accelerator.device
         self._plain.load_state_dict(snapshot.part("model."))
         self.pruner.restore({name: value.to(device) for name, value in snapshot.part("pruner.").items()})
-        with torch.no_grad():
-            for index, own in enumerate(self.debiaser.parameters()):
-                own.copy_(snapshot.tensors[f"loss.{index}"])
+        restore_loss(snapshot, self.debiaser, device)
+        batches.order = snapshot.tensors.get("order")
         batches.consumed = snapshot.facts["batches"]
         if (best := snapshot.facts["best"]) is not None:
             weights = {name: snapshot.tensors[f"best.{name}"] for name in self._names}
@@ -270,7 +282,7 @@ class Training:
     def _checkpoint(self, step: int, point: str | None) -> KeptModel:
         """Return the current model. The mask must be up to date."""
         mask = self.pruner.masks()
-        weights = {name: _tensor(self._plain, name).detach().to("cpu", copy=True) for name in self._names}
+        weights = {name: tensor_of(self._plain, name).detach().to("cpu", copy=True) for name in self._names}
         for name, matrix in mask.items():
             weights[f"{name}.weight"].masked_fill_(~matrix, 0.0)  # turns -0.0 into +0.0
         if (found := not_finite(weights)) is not None:
@@ -288,12 +300,3 @@ class Training:
         checkpoint = self._checkpoint(step, str(step))
         self.pruner.restore(state)
         return checkpoint
-
-
-def _tensor(model: nn.Module, name: str) -> Tensor:
-    """Return a parameter or buffer by its plain name. If the module is parametrised, return the value of the forward
-    pass."""
-    module, _, attribute = name.rpartition(".")
-    tensor = getattr(model.get_submodule(module), attribute)
-    assert isinstance(tensor, Tensor), name
-    return tensor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -11,19 +11,23 @@ from accelerate import Accelerator
 from torch import nn
 from transformers import get_linear_schedule_with_warmup
 
-from srframework.contracts import Phase
+from srframework.contracts import Debiaser, ParameterGroup, Phase
 from srframework.training.options import TrainingOptions
 
 
 def make_optimizer(
-    parameters: Sequence[nn.Parameter], phase: Phase, options: TrainingOptions, accelerator: Accelerator
+    groups: Iterable[ParameterGroup], phase: Phase, options: TrainingOptions, accelerator: Accelerator
 ) -> tuple[Any, Any]:
     """Create the optimizer and the schedule of one phase."""
+    settings: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for group in groups:
+        rate = options.learning_rate if group.learning_rate is None else group.learning_rate
+        decay = options.weight_decay if group.weight_decay is None else group.weight_decay
+        settings.setdefault((rate, decay), []).extend(group.parameters)
     optimizer = torch.optim.AdamW(
-        parameters,
+        [{"params": each, "lr": rate, "weight_decay": decay} for (rate, decay), each in settings.items()],
         lr=options.learning_rate,
         eps=options.adam_epsilon,
-        weight_decay=options.weight_decay,
         fused=True,
     )
     warmup = options.warmup_steps if phase.warmup else 0
@@ -46,3 +50,8 @@ def clip(parameters: Sequence[nn.Parameter], options: TrainingOptions, accelerat
     groups = [[parameter] for parameter in parameters] if options.clip == "per-tensor" else [parameters]
     for group in groups:
         accelerator.clip_grad_norm_(group, norm)
+
+
+def own_parameters(debiaser: Debiaser) -> list[nn.Parameter]:
+    """Return the parameters of a loss."""
+    return [parameter for group in debiaser.parameter_groups() for parameter in group.parameters]

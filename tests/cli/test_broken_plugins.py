@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 RAISES = {
     "debiaser": [
-        "__init__", "attach", "parameters", "loss",
+        "__init__", "attach", "parameter_groups", "sample", "loss",
     ],
     "pruner": [
         "__init__", "attach", "phases", "parameters", "begin", "before_step", "after_step", "update_mask", "complete",
@@ -74,7 +74,8 @@ RETURNS = {
             "args[0].labels).detach()", "return args[0].logits.sum() * float('nan')", "return torch.tensor(3)",
             "return (args[0].logits.sum(),)", "return args[0].logits.argmax(-1).sum()", "yield 1",
         ],
-        "parameters": ["return None", "return 3", "return ['x']", "yield from 'ab'", "return torch.ones(2)"],
+        "parameter_groups": ["return None", "return 3", "return ['x']", "yield from 'ab'", "return torch.ones(2)"],
+        "sample": ["return 3", "return torch.zeros(5, dtype=torch.int64)", "return torch.full((12,), 12)"],
     },
     "pruner": {
         "phases": ["return None", "return []", "return [3]", "return 'ab'", "return [Phase(-1)]", "return [Phase('x')]",

@@ -26,7 +26,7 @@ name = "Together"
 schema = 1
 seed = 3
 backbone = { use = "tiny", layers = 1, width = 32, heads = 2, intermediate = 48 }
-dataset = { use = "synthetic", train_size = 240, dev_size = 60, ood_size = 47 }
+dataset = { use = "synthetic", train_size = 240, dev_size = 60, ood_size = 47, group_by = ["label", "cue"] }
 training = { batch_size = 16, learning_rate = 1e-2, max_steps = 30, eval_every = 15, log_every = 1 }
 
 [[stages]]
@@ -74,6 +74,19 @@ loss = "learned-mixin"
 max_steps = 4
 
 [[stages]]
+name = "groups"                 # the processes share the weights of the groups
+op = "train"
+weights = "full"
+loss = { use = "group-dro", step_size = 0.5, adjustment = 1.0 }
+max_steps = 8
+
+[[stages]]
+name = "twice"
+op = "train"
+loss = { use = "jtt", identified_by = "full" }
+max_steps = 4
+
+[[stages]]
 name = "drawn"                  # the mask is drawn
 op = "prune"
 weights = "full"
@@ -82,7 +95,7 @@ loss = "std"
 max_steps = 4
 """
 SRFRAMEWORK = [str(Path(sys.executable).parent / "srframework")]
-STAGES = ("full", "srnet", "imp", "ticket", "guided", "mixin", "drawn")
+STAGES = ("full", "srnet", "imp", "ticket", "guided", "mixin", "groups", "twice", "drawn")
 MASKS = ("srnet", "imp", "imp/points/0.2", "imp/points/0.4", "ticket", "drawn")
 ONE_RECIPE_OF_TWO = ["run", "recipe.toml", "--set", "training.batch_size=8"]
 """As many examples in a step of two processes as in one of a single process."""

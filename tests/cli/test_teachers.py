@@ -56,11 +56,12 @@ def taught(perform, tmp_path_factory):
     """One finished run: its directory, its report, what each stage was trained on, and what was said by teachers."""
     home = tmp_path_factory.mktemp("taught")
     (home / "recipe.toml").write_text(RECIPE)
-    trained = []
+    trained, contexts = [], []
 
     class Noted(srframework.run.stage.Training):
         def run(self, events):
             trained.append(self.examples)
+            contexts.append(self.inputs.debiaser)
             return super().run(events)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -69,8 +70,9 @@ def taught(perform, tmp_path_factory):
     assert done.code == 0, done.err
     report = json.loads(done.out)
     names = [stage["name"] for stage in report["stages"]]
+    asked = dict(zip(names, contexts, strict=True))
     trained_on = {name: examples.with_format("torch") for name, examples in zip(names, trained, strict=True)}
-    return SimpleNamespace(home=home, out=home / "out", report=report, trained_on=trained_on)
+    return SimpleNamespace(home=home, out=home / "out", report=report, trained_on=trained_on, asked=asked)
 
 
 def said(taught, place: str, name: str) -> torch.Tensor:
@@ -116,12 +118,14 @@ def test_what_a_teacher_says_is_what_its_saved_model_does(taught, place, name, s
 
 
 def test_each_example_has_what_its_teacher_says_of_it(taught):
-    assert torch.equal(taught.trained_on["late"]["teacher_log_probs"][:], said(taught, "full", "train-128"))
-    assert torch.equal(taught.trained_on["early"]["teacher_log_probs"][:], said(taught, "full/points/2", "train-8"))
+    def heard(stage: str, reference: str) -> torch.Tensor:
+        return torch.from_numpy(taught.asked[stage].stages[reference].log_probs)
+
+    assert torch.equal(heard("late", "full"), said(taught, "full", "train-128"))
+    assert torch.equal(heard("early", "full@2"), said(taught, "full/points/2", "train-8"))
     ood = said(taught, "full", "ood_train-128")
-    everything = torch.cat([said(taught, "full", "train-128"), ood, ood])
-    assert torch.equal(taught.trained_on["more"]["teacher_log_probs"][:], everything)
-    assert "teacher_log_probs" not in taught.trained_on["full"].column_names
+    assert torch.equal(heard("more", "full"), torch.cat([said(taught, "full", "train-128"), ood, ood]))
+    assert not taught.asked["full"].stages
 
 
 def test_ood_training_examples_are_added_so_often_as_is_wanted(taught):

@@ -139,7 +139,7 @@ class Unlike(Evaluator):
 class Forgetful(Pruner):
     """Claims a mask that it does not lay over the model."""
 
-    def attach(self, network, total_steps):
+    def attach(self, network, context):
         self.network = network
 
     def parameters(self):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from small_context import context
 from torch import nn
 
 from srf_pruners.imp import IterativeMagnitudePruning
@@ -77,7 +78,7 @@ def test_pruned_once_whatever_the_weights_the_count_is_exact(name, values, spars
     network = small_network()
     set_weights(network, values)
     pruner = EACH[name](sparsity=sparsity, scope=scope, pooler=True)
-    pruner.attach(network, total_steps=10)
+    pruner.attach(network, context())
     assert_exact(pruner.masks(), network, sparsity, scope)
 
 
@@ -87,7 +88,7 @@ def test_pruned_once_whatever_the_weights_the_count_is_exact(name, values, spars
 def test_level_by_level_whatever_the_weights_become_counts_are_exact_and_masks_nested(name, course, scope):
     network = small_network()
     pruner = EACH[name](scope=scope, pooler=True)
-    pruner.attach(network, total_steps=10)
+    pruner.attach(network, context())
     last, left = None, iter(course)
     for phase in pruner.phases(10):
         pruner.begin(phase, step=0)
@@ -108,7 +109,7 @@ def test_level_by_level_whatever_the_weights_become_counts_are_exact_and_masks_n
 def test_whatever_the_optimizer_pruned_gradients_and_weights_stay_zero(name, optimizer, scope):
     network = small_network()
     pruner = EACH[name](sparsity=0.3, scope=scope, pooler=True)
-    pruner.attach(network, total_steps=10)
+    pruner.attach(network, context())
     steps, moved = 0, False
     for phase in pruner.phases(10):
         pruner.begin(phase, steps)
@@ -135,7 +136,7 @@ class TestState:
     def pruned(self, name: str) -> tuple[FixedMask, Network]:
         network = small_network()
         pruner = EACH[name](sparsity=0.6, step=0.2) if "imp" in name else EACH[name](sparsity=0.6)
-        pruner.attach(network, total_steps=10)
+        pruner.attach(network, context())
         pruner.begin(pruner.phases(10)[0], step=0)
         return pruner, network
 
@@ -159,7 +160,7 @@ class TestState:
     def test_a_dense_state_can_be_restored(self, name):
         network = small_network()
         pruner = EACH[name]()
-        pruner.attach(network, total_steps=10)
+        pruner.attach(network, context())
         before = pruner.masks()
         pruner.restore(pruner.state())
         assert pruner.masks() == before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from pydantic import ValidationError
+from small_context import context
 from torch import nn
 
 from srf_pruners.imp import IterativeMagnitudePruning
@@ -80,7 +81,7 @@ class TestPrune:
         with torch.no_grad():
             network.model[1].weight.copy_(torch.tensor([[100.0, -200.0]]))
         pruner = imp(sparsity=0.5, step=0.25)
-        pruner.attach(network, total_steps=10)
+        pruner.attach(network, context())
         assert pruner.masks() == Mask({})
         pruner.begin(Phase(1, level=0.25), step=0)
         assert network.matrices()["0"].tolist() == [
@@ -97,7 +98,7 @@ class TestPrune:
         with torch.no_grad():
             network.model[1].weight.copy_(torch.tensor([[0.25, -0.15]]))
         pruner = imp(sparsity=0.6, step=0.3, scope="global")
-        pruner.attach(network, total_steps=10)
+        pruner.attach(network, context())
         pruner.begin(Phase(1, level=0.3), step=0)
         assert network.matrices()["0"].tolist() == [
             pytest.approx([0.5, 0.0, 0.3, 0.9]),
@@ -115,7 +116,7 @@ class TestPrune:
     def test_it_looks_at_the_weights_as_they_are_then_but_never_brings_one_back(self):
         network = small_network([1.0, 2.0, 3.0, 4.0])
         pruner = imp(sparsity=0.5, step=0.25)
-        pruner.attach(network, total_steps=10)
+        pruner.attach(network, context())
         pruner.begin(Phase(1, level=0.25), step=0)
         with torch.no_grad():
             network.model[0].weight.copy_(torch.tensor([[9.0, 2.0, 3.0, 0.1]]))
@@ -133,7 +134,7 @@ class TestPrune:
     def test_the_parts_that_the_options_name_are_pruned(self, options, expected):
         model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 2))
         pruner = imp(**options)
-        pruner.attach(Network(model, None, {"0": "encoder", "1": "pooler", "2": "classifier"}), total_steps=10)
+        pruner.attach(Network(model, None, {"0": "encoder", "1": "pooler", "2": "classifier"}), context())
         pruner.begin(Phase(1, level=0.5), step=0)
         assert set(pruner.masks()) == expected
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from pydantic import ValidationError
+from small_context import context
 from torch import nn
 
 from srf_pruners.imp_rw import RewindingMagnitudePruning
@@ -75,7 +76,7 @@ class TestRewind:
     def test_trained_weights_say_what_goes_and_the_initial_ones_return(self, two_layers, rewind, classifier, bias):
         network = two_layers
         pruner = imp_rw(sparsity=0.5, step=0.25, rewind=rewind)
-        pruner.attach(network, total_steps=10)
+        pruner.attach(network, context())
         pruner.begin(Phase(0, level=0.25), step=0)
         assert network.model[0].weight.tolist() == [[0.0, 2.0, 3.0, 4.0]]
         pruner.begin(Phase(1), step=0)
@@ -89,7 +90,7 @@ class TestRewind:
 
     def test_a_phase_without_a_level_changes_nothing(self, two_layers):
         pruner = imp_rw()
-        pruner.attach(two_layers, total_steps=10)
+        pruner.attach(two_layers, context())
         trained(two_layers)
         pruner.begin(Phase(1), step=0)
         assert two_layers.model[0].weight.tolist() == [pytest.approx([0.9, 0.4, 0.2, 0.1])]
@@ -97,7 +98,7 @@ class TestRewind:
 
     def test_the_classifier_stays_as_trained_even_where_it_is_not_pruned(self, two_layers):
         pruner = imp_rw(sparsity=0.5, step=0.25, rewind="all-but-classifier", classifier=False)
-        pruner.attach(two_layers, total_steps=10)
+        pruner.attach(two_layers, context())
         trained(two_layers)
         pruner.begin(Phase(0, level=0.25), step=1)
         assert two_layers.model[1].weight.tolist() == [[8.0], [7.0]]
@@ -105,7 +106,7 @@ class TestRewind:
 
     def test_the_parameters_are_the_same_ones_in_the_same_place(self, two_layers):
         pruner = imp_rw()
-        pruner.attach(two_layers, total_steps=10)
+        pruner.attach(two_layers, context())
         before = [(id(each), each.data_ptr()) for each in pruner.parameters()]
         pruner.begin(Phase(0, level=0.5), step=0)
         assert [(id(each), each.data_ptr()) for each in pruner.parameters()] == before
@@ -113,10 +114,10 @@ class TestRewind:
 
     def test_another_pruner_on_a_trained_model_goes_on_from_its_state(self, two_layers):
         one, other = imp_rw(sparsity=0.5, step=0.25), imp_rw(sparsity=0.5, step=0.25)
-        one.attach(two_layers, total_steps=10)
+        one.attach(two_layers, context())
         one.begin(Phase(0, level=0.25), step=0)
         trained(two_layers)
-        other.attach(two_layers, total_steps=10)
+        other.attach(two_layers, context())
         other.restore(one.state())
         assert other.masks() == one.masks()
         other.begin(Phase(0, level=0.5), step=1)
@@ -174,7 +175,7 @@ class TestRun:
     def test_training_decides_what_goes(self, ran, initial, scope):
         untrained = imp_rw(sparsity=0.6, step=0.6, pooler=True, scope=scope)
         ran.network.model.load_state_dict(initial)
-        untrained.attach(ran.network, total_steps=1)
+        untrained.attach(ran.network, context(1))
         untrained.begin(Phase(0, level=0.6), step=0)
         assert ran.final.mask != untrained.masks()
         assert ran.final.mask.pruned == untrained.masks().pruned

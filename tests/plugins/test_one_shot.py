@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from pydantic import ValidationError
+from small_context import context
 from torch import nn
 
 from srf_pruners.one_shot import OneShotMagnitudePruning, RandomPruning
@@ -16,7 +17,7 @@ BOTH = pytest.mark.parametrize("pruner", [OneShotMagnitudePruning, RandomPruning
 
 def attached(pruner, network: Network, **options: object):
     made = pruner(OneShotOptions(**options))
-    made.attach(network, total_steps=10)
+    made.attach(network, context())
     return made
 
 

@@ -219,7 +219,7 @@ CASES = {
         'loss.use = "std"',
         'loss.use = "bias-logistic"',
         "r.toml:13: stages.full.loss.use: no debiaser is named 'bias-logistic', which is of kind bias; "
-        "choices: confreg, focal, learned-mixin, poe, reweight, std",
+        "choices: confreg, focal, group-dro, jtt, learned-mixin, poe, reweight, std",
     ),
     "loss for a bias model": (
         "[dataset]",

@@ -150,10 +150,11 @@ def test_one_reference_back_closes_a_cycle_that_is_found(tables, data):
 def taught(*tables: dict[str, object]) -> list[Node]:
     """The nodes, where ``loss.teacher`` of a loss ``learner`` names a stage."""
 
-    def named_in_loss(table) -> list[str]:
-        return ["teacher"] if isinstance(table["loss"], dict) and table["loss"].get("use") == "learner" else []
+    def in_options(table) -> list[tuple[str, str]]:
+        loss = table["loss"]
+        return [("loss.teacher", loss.get("teacher"))] if isinstance(loss, dict) and loss["use"] == "learner" else []
 
-    return graph.nodes(list(enumerate(tables)), named_in_loss)
+    return graph.nodes(list(enumerate(tables)), in_options)
 
 
 def learner(teacher: object) -> dict[str, object]:

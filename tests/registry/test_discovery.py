@@ -33,7 +33,7 @@ def srframework_pruner():
 OTHER_API = """
 @hookimpl
 def srframework_pruners():
-    return [component("fine"), component("mine", api=2)]
+    return [component("fine"), component("mine", api=1)]
 """
 RAISES_IN_HOOK = """
 @hookimpl
@@ -44,6 +44,20 @@ def srframework_pruners():
 def srframework_datasets():
     yield component("data")
     raise LookupError("no data")
+"""
+REFERRING_DATA = """
+from pydantic import Field
+from srframework import StageReference
+
+class Inner(Options):
+    stages: tuple[StageReference, ...] | None = Field(None, description="Stages.")
+
+class Refers(Options):
+    inner: dict[str, Inner] = Field({}, description="Nested.")
+
+@hookimpl
+def srframework_datasets():
+    return [component("mine", options=Refers)]
 """
 NO_HOOK = """
 def srframework_pruners():
@@ -95,7 +109,7 @@ FAILURES = {
         "PluginValidationError: unknown hook 'srframework_pruner' in plugin "
         f"<module 'my_plugin' from '{{module}}'>; the hooks are {HOOKS}",
     ),
-    "another API": (OTHER_API, "component 'mine' is written for API 2; this is API 1"),
+    "another API": (OTHER_API, "component 'mine' is written for API 1; this is API 2"),
     "raises in a hook": (RAISES_IN_HOOK, "LookupError: no data"),
 }
 
@@ -108,6 +122,11 @@ MORE_FAILURES = {
         "ValueError: component name: expected lower case letters and digits joined by '-', got 'My Pruner'",
     ),
     "bad needs": (BAD_NEEDS, "ValueError: component 'mine': provides: expected a list of names, got None"),
+    "reference of a data set": (
+        REFERRING_DATA,
+        "component 'mine': an option is a StageReference; only a debiaser, a pruner or an evaluator may refer to a "
+        "stage, not a dataset",
+    ),
     "one name twice": (TWICE, "registers the same name twice: pruner/mine"),
     "error without words": (UNPRINTABLE, "Odd"),
 }
@@ -115,7 +134,7 @@ MORE_FAILURES = {
 BUILT_IN = {
     "backbone": ["bert-base", "bert-large", "encoder", "roberta-base", "tiny"],
     "pruner": ["imp", "imp-rw", "mask", "omp", "random"],
-    "debiaser": ["confreg", "focal", "learned-mixin", "poe", "reweight", "std"],
+    "debiaser": ["confreg", "focal", "group-dro", "jtt", "learned-mixin", "poe", "reweight", "std"],
     "bias": ["bias-file", "bias-logistic"],
     "dataset": ["fact-verification", "nli", "pairs", "paraphrase", "synthetic"],
     "evaluator": ["accuracy", "f1", "hans", "sparsity"],

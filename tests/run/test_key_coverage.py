@@ -179,8 +179,9 @@ def recipe_of(scene):
         anneals = "theta_max" in REGISTRY.get("debiaser", name).component.options.model_fields
         stage["loss"] = {"use": name, **({"theta_max": 0.9, "theta_min": 0.3} if anneals else {})}
         recipe |= {"bias": dict(BIAS)} if anneals else {}
-        if name == "confreg":
-            stage["loss"]["teacher"] = "full"
+        pairs["group_by"] = ["label"]
+        if name in ("confreg", "jtt"):
+            stage["loss"]["teacher" if name == "confreg" else "identified_by"] = "full"
             recipe["stages"].insert(0, {"name": "full", "op": "train", "loss": {"use": "std"}})
     return recipe
 

@@ -13,7 +13,7 @@ from transformers import RobertaConfig, RobertaForSequenceClassification
 
 from srf_debiasers.losses import Standard
 from srf_debiasers.options import NoOptions
-from srframework.contracts import LossInputs, Network, Phase
+from srframework.contracts import LossInputs, Network, ParameterGroup, Phase, TrainingContext
 from srframework.fixed_mask import FixedMask
 from srframework.masks import Mask
 
@@ -174,12 +174,12 @@ class Learned(Recording):
         super().__init__()
         self.network, self.attached, self.values, self.apart = network, [], [], []
 
-    def attach(self, hidden_size: int) -> None:
-        self.attached.append(hidden_size)
+    def attach(self, context: TrainingContext) -> None:
+        self.attached.append(context.hidden_size)
         self.own = torch.nn.Parameter(torch.zeros(()))
 
-    def parameters(self) -> list[torch.nn.Parameter]:
-        return [self.own]
+    def parameter_groups(self) -> list[ParameterGroup]:
+        return [ParameterGroup([self.own])]
 
     def loss(self, inputs: LossInputs) -> torch.Tensor:
         self.values.append(self.own.item())
@@ -230,14 +230,19 @@ class TestWhatTheLossIsGiven:
         assert loss.attached == [0]
         assert loss.inputs[0].hidden is None
 
-    def test_a_teachers_log_probabilities_stay_with_their_example(self, train, make_examples):
+    def test_the_index_is_that_of_the_example(self, train, make_examples):
         loss = Recording()
-        taught = make_examples(8).rename_column("bias_log_probs", "teacher_log_probs")
-        train(debiaser=loss, examples=taught, max_steps=2)
+        train(debiaser=loss, examples=make_examples(8), max_steps=4, group_by_length=True)
         for inputs in loss.inputs:
-            assert inputs.bias_log_probs is None
-            assert inputs.teacher_log_probs.dtype == torch.float32
-            assert torch.equal(inputs.labels, inputs.teacher_log_probs[:, 0].long() % 3)
+            assert inputs.index.tolist() == inputs.bias_log_probs[:, 0].long().tolist()
+            assert inputs.weights is None
+            assert set(inputs.batch) == {"input_ids", "attention_mask"}
+
+    def test_weights_stay_with_their_example(self, train, make_examples):
+        loss = Recording()
+        train(debiaser=loss, examples=make_examples(8).add_column("weights", [float(n) for n in range(8)]), max_steps=2)
+        for inputs in loss.inputs:
+            assert torch.equal(inputs.weights, inputs.index.float())
 
     def test_a_parameter_of_the_loss_is_trained_along_with_the_model(self, train, optimized):
         loss = Learned()
