@@ -1,4 +1,4 @@
-"""Loads any encoder of transformers that has the structure of BERT."""
+"""Loads any sequence classifier of transformers whose layers have a known structure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from srf_backbones.configuration import (
 )
 from srf_backbones.hub import model_directory
 from srf_backbones.options import EncoderOptions
-from srf_backbones.structure import prunable_modules
+from srf_backbones.structure import find_structure
 from srf_backbones.words import check_tokens, load_tokenizer
 from srframework import Backbone, BackboneError, ModelDirectory, Network, directory_problem
 
@@ -59,7 +59,7 @@ class HuggingFaceEncoder(Backbone):
             architecture = _architecture(directory, config)
             entries = sum(math.prod(shape) for shape in directory.weight_shapes().values())
             outline = _outline(directory, architecture, config, entries)
-        prunable = prunable_modules(outline)
+        structure = find_structure(outline)
         with self._path_in_errors():
             check_padding(directory, config)
             tokenizer = load_tokenizer(directory, config)
@@ -76,7 +76,7 @@ class HuggingFaceEncoder(Backbone):
                 )
         model, loaded = read
         model.name_or_path = self.options.path
-        network = Network(model, tokenizer, prunable)
+        network = Network(model, tokenizer, structure.prunable, structure.blocks)
         absent = {*loaded["missing_keys"], *(name for name, *_ in loaded["mismatched_keys"])}
         self._check(network, absent)
         settle_classifier(network, old_labels, labels, absent, seed)
