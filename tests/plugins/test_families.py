@@ -12,6 +12,7 @@ from srf_backbones.structure import find_structure
 from srf_pruners.imp import IterativeMagnitudePruning
 from srf_pruners.options import ImpOptions
 from srframework import BackboneError, Network, Phase, keep_highest
+from srframework.training.gradients import one_per_example
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 32}
 TOKENS = {"vocab_size": 60, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "num_labels": 3}
@@ -114,3 +115,20 @@ def test_unknown_layers_are_compared_with_the_nearest_pattern():
     message = str(caught.value)
     assert "6 linear modules a layer where the nearest pattern (BERT, RoBERTa, ALBERT," in message
     assert "got attention.self.in_proj 48x16, attention.self.pos_proj 16x16," in message
+
+
+@pytest.mark.parametrize("left", [False, True], ids=["right-padded", "left-padded"])
+@pytest.mark.parametrize("family", [*FAMILIES, "eurobert-late"])
+def test_the_hidden_state_of_each_example_gives_its_logits(family, left):
+    kind, sizes, *_ = FAMILIES[family.removesuffix("-late")]
+    model = tiny(kind, sizes | ({"classifier_pooling": "late"} if family.endswith("late") else {})).eval()
+    last = model.get_submodule(list(find_structure(model).prunable)[-1])
+    seen = []
+    last.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
+    ids = torch.tensor([[5, 6, 7, 9], [0, 0, 5, 8] if left else [5, 8, 0, 0]])
+    batch = {"input_ids": ids, "attention_mask": (ids != 0).long()}
+    with torch.no_grad():
+        logits = model(**batch).logits
+        hidden = one_per_example(model, seen[0], batch)
+        assert hidden.shape == (2, 16)
+        torch.testing.assert_close(last(hidden), logits)
