@@ -180,11 +180,9 @@ def test_dropout_is_the_models_own_unless_it_is_set(checkpoints, dropout, expect
     assert model.config.attention_probs_dropout_prob == expected
 
 
-def test_dropout_is_refused_where_the_model_would_ignore_it(checkpoints):
-    assert refused(checkpoints / "distilbert", dropout=0.3) == (
-        "backbone.dropout: expected no dropout for a model of type 'distilbert' (its configuration lacks "
-        "hidden_dropout_prob and attention_probs_dropout_prob), got 0.3"
-    )
+def test_dropout_is_set_by_the_names_of_the_models_family(checkpoints):
+    config = load(checkpoints / "distilbert", dropout=0.3).model.config
+    assert (config.dropout, config.attention_dropout) == (0.3, 0.3)
 
 
 def test_a_real_encoder_is_loaded(minilm):
