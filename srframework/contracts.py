@@ -50,16 +50,22 @@ class Network:
         tokenizer: Accepts one or two texts.
         prunable: Qualified name of a linear module -> its part of the model,
             one of :data:`PARTS` (section 3.1 of the paper).
+        blocks: Qualified name of a fused module -> rows of each of its row blocks, in order (query, key, value);
+            their sum is the number of rows. With scope ``"local"`` each block has the sparsity.
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     prunable: Mapping[str, str]
+    blocks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def matrices(self, parts: Collection[str] = PARTS) -> dict[str, nn.Parameter]:
-        """Return the weights of the prunable modules of these parts, by the name of the module."""
+        """Return the weights of the prunable modules of these parts, by the name of the module. A matrix that several
+        modules share is returned once, by the name of the first."""
         chosen = [name for name, part in self.prunable.items() if part in parts]
-        return {name: cast("nn.Parameter", self.model.get_submodule(name).weight) for name in chosen}
+        weights = {name: cast("nn.Parameter", self.model.get_submodule(name).weight) for name in chosen}
+        first = {id(weight): name for name, weight in reversed(weights.items())}
+        return {name: weight for name, weight in weights.items() if first[id(weight)] == name}
 
     def counted(self) -> dict[str, nn.Parameter]:
         """Return the matrices that the model's sparsity counts: those of :data:`COUNTED_PARTS`."""

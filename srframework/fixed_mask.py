@@ -104,7 +104,7 @@ class ScoringPruner(FixedMask):
     def attach(self, network: Network, context: TrainingContext) -> None:
         """Attach to the matrices; prune them, unless a phase does."""
         super().attach(network, context)
-        self._matrices = network.matrices(self._parts)
+        self._matrices, self._blocks = network.matrices(self._parts), network.blocks
         if all(phase.level is None for phase in self.phases(context.steps)):
             self.hold(self.pruned_to(self.options.sparsity))
 
@@ -126,7 +126,7 @@ class ScoringPruner(FixedMask):
                 raise ValueError(f"scores of {name!r}: expected shape {tuple(weight.shape)}, got {got}")
         ordered = {name: scores[name] for name in self._matrices}
         remaining = {name: kept.to(ordered[name].device) for name, kept in self.masks().items()}
-        return Mask(keep_highest(ordered, level, self._scope, remaining or None))
+        return Mask(keep_highest(ordered, level, self._scope, remaining or None, self._blocks))
 
     def state(self) -> dict[str, Tensor]:
         """The mask."""

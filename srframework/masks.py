@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -207,6 +207,7 @@ def keep_highest(
     sparsity: float,
     scope: Scope = "local",
     remaining: Mapping[str, Tensor] | None = None,
+    blocks: Mapping[str, Sequence[int]] | None = None,
 ) -> dict[str, Tensor]:
     """Keep the entries with the highest scores, in each matrix or in all matrices together.
 
@@ -217,6 +218,8 @@ def keep_highest(
             as one, in their order in ``scores``.
         remaining: Bool, of the same names and shapes: the entries that are not pruned yet. The other entries are
             pruned first, whatever their scores; None: nothing is pruned yet.
+        blocks: Name of a fused matrix -> the rows of its blocks: with ``"local"``, each block has the sparsity, as
+            if it were a matrix. Their sum is the number of rows.
 
     Returns:
         Bool tensors of the same shapes and device, in the order of ``scores``; ``True`` keeps. Exactly
@@ -229,6 +232,8 @@ def keep_highest(
     >>> keep_highest({"a": torch.tensor([[3.0, 4.0]]), "b": torch.tensor([[1.0, 2.0]])}, 0.5, "global")
     {'a': tensor([[True, True]]), 'b': tensor([[False, False]])}
     """
+    if blocks and scope == "local":
+        return _keep_in_blocks(scores, sparsity, remaining, blocks)
     kept: dict[str, Tensor] = {}
     for names in [list(scores)] if scope == "global" and scores else [[name] for name in scores]:
         flat = torch.cat([scores[name].detach().reshape(-1) for name in names])
@@ -238,6 +243,23 @@ def keep_highest(
         pruned = mark_lowest(flat, pruned_count(sparsity, flat.numel()))
         parts = torch.split(~pruned, [scores[name].numel() for name in names])
         kept |= {name: part.reshape(scores[name].shape) for name, part in zip(names, parts, strict=True)}
+    return kept
+
+
+def _keep_in_blocks(
+    scores: Mapping[str, Tensor],
+    sparsity: float,
+    remaining: Mapping[str, Tensor] | None,
+    blocks: Mapping[str, Sequence[int]],
+) -> dict[str, Tensor]:
+    kept = {}
+    for name, matrix in scores.items():
+        rows = list(blocks.get(name, [len(matrix)]))
+        parts = {str(index): part for index, part in enumerate(torch.split(matrix, rows))}
+        left = None
+        if remaining is not None:
+            left = {str(index): part for index, part in enumerate(torch.split(remaining[name], rows))}
+        kept[name] = torch.cat(list(keep_highest(parts, sparsity, "local", left).values()))
     return kept
 
 

@@ -37,7 +37,7 @@ def srframework_backbones() -> list[Component]:
             name="encoder",
             options=EncoderOptions,
             factory=_FACTORY,
-            summary="Any BERT- or RoBERTa-like encoder: a local directory, or a name on the Hugging Face hub.",
+            summary="A sequence classifier of a known structure: a local directory, or a name on the Hugging Face hub.",
             source="https://huggingface.co/docs/transformers/model_doc/auto",
         ),
         Component(

@@ -1,4 +1,4 @@
-"""Loads any encoder of transformers that has the structure of BERT."""
+"""Loads any sequence classifier of transformers whose layers have a known structure."""
 
 from __future__ import annotations
 
@@ -23,11 +23,16 @@ from srf_backbones.configuration import (
 )
 from srf_backbones.hub import model_directory
 from srf_backbones.options import EncoderOptions
-from srf_backbones.structure import prunable_modules
+from srf_backbones.structure import find_structure
 from srf_backbones.words import check_tokens, load_tokenizer
 from srframework import Backbone, BackboneError, ModelDirectory, Network, directory_problem
 
-_DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+_DROPOUTS = (
+    *("hidden_dropout_prob", "attention_probs_dropout_prob"),  # BERT, RoBERTa, ALBERT, ELECTRA, DeBERTa
+    *("dropout", "attention_dropout"),  # DistilBERT; EuroBERT, Llama and Qwen have only the second
+    *("mlp_dropout", "embedding_dropout"),  # ModernBERT
+)
+"""Dropout of hidden states and attention in the configurations of the families; the head's own is not among them."""
 
 _SLACK = 10**7
 """Weights that a model may have beyond four times those of its files, for new layers on top."""
@@ -59,7 +64,7 @@ class HuggingFaceEncoder(Backbone):
             architecture = _architecture(directory, config)
             entries = sum(math.prod(shape) for shape in directory.weight_shapes().values())
             outline = _outline(directory, architecture, config, entries)
-        prunable = prunable_modules(outline)
+        structure = find_structure(outline)
         with self._path_in_errors():
             check_padding(directory, config)
             tokenizer = load_tokenizer(directory, config)
@@ -76,7 +81,7 @@ class HuggingFaceEncoder(Backbone):
                 )
         model, loaded = read
         model.name_or_path = self.options.path
-        network = Network(model, tokenizer, prunable)
+        network = Network(model, tokenizer, structure.prunable, structure.blocks)
         absent = {*loaded["missing_keys"], *(name for name, *_ in loaded["mismatched_keys"])}
         self._check(network, absent)
         settle_classifier(network, old_labels, labels, absent, seed)
@@ -96,12 +101,13 @@ class HuggingFaceEncoder(Backbone):
     def _set_dropout(self, config: PreTrainedConfig) -> None:
         if self.options.dropout is None:
             return
-        if not all(hasattr(config, name) for name in _DROPOUTS):
+        known = [name for name in _DROPOUTS if hasattr(config, name)]
+        if not known:
             raise BackboneError(
                 f"backbone.dropout: expected no dropout for a model of type {config.model_type!r} (its configuration "
-                f"lacks {' and '.join(_DROPOUTS)}), got {self.options.dropout}"
+                f"has none of {', '.join(_DROPOUTS)}), got {self.options.dropout}"
             )
-        for name in _DROPOUTS:
+        for name in known:
             setattr(config, name, self.options.dropout)
 
     def _check(self, network: Network, absent: set[str]) -> None:

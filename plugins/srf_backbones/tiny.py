@@ -9,7 +9,7 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
 from srf_backbones.options import TinyOptions
-from srf_backbones.structure import prunable_modules
+from srf_backbones.structure import find_structure
 from srframework import Backbone, Network
 
 
@@ -37,4 +37,5 @@ class TinyBert(Backbone):
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             model = BertForSequenceClassification(config)
-        return Network(model, tokenizer, prunable_modules(model))
+        structure = find_structure(model)
+        return Network(model, tokenizer, structure.prunable, structure.blocks)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.modeling_layers import GenericForSequenceClassification
 
 from srframework.contracts import Debiaser, LossInputs, Network
 from srframework.faults import calling, calling_model, owner_of
@@ -35,6 +37,7 @@ class Gradients:
         self._debiaser, self._options, self._accelerator = debiaser, options, accelerator
         self.watch = LossWatch(debiaser, options, accelerator.device)
         self._hidden: Tensor | None = None
+        self._model = network.model
         self._watch_hidden(network)
 
     def _watch_hidden(self, network: Network) -> None:
@@ -65,7 +68,7 @@ class Gradients:
             with syncing:
                 with calling_model("forward pass"), precision:
                     logits = model(**batch).logits
-                hidden = None if self._hidden is None else self._hidden.float()
+                hidden = None if self._hidden is None else one_per_example(self._model, self._hidden.float(), batch)
                 inputs = LossInputs(
                     logits.float(), labels, index, **known, hidden=hidden, progress=progress, batch=batch
                 )
@@ -78,3 +81,21 @@ class Gradients:
             if own.grad is not None and self._accelerator.num_processes > 1:
                 own.grad = self._accelerator.reduce(own.grad.to(self._accelerator.device), "mean").to(own.device)
         return total
+
+
+def one_per_example(model: PreTrainedModel, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+    """Return the input of the classifier's last layer that gives the logits of each example, ``(B, H)``.
+
+    Args:
+        model: The model; a decoder classifies the last token that is not padding, other models the mean of the tokens.
+        hidden: ``(B, H)``, or ``(B, T, H)`` if the last layer runs on each of T tokens.
+        batch: The model's inputs: ``input_ids`` and ``attention_mask``, ``(B, T)``.
+    """
+    if hidden.dim() == 2:
+        return hidden
+    if isinstance(model, GenericForSequenceClassification):
+        present = batch["input_ids"] != model.config.get_text_config().pad_token_id
+        positions = torch.arange(hidden.shape[1], device=hidden.device)
+        return hidden[torch.arange(len(hidden), device=hidden.device), (positions * present).argmax(-1)]
+    weights = batch["attention_mask"].unsqueeze(-1).to(hidden.dtype)
+    return (hidden * weights).sum(1) / weights.sum(1)

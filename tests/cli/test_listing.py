@@ -58,7 +58,9 @@ def test_an_unknown_kind_is_refused_with_the_kinds(call):
 
 def test_a_table_in_a_pipe_is_as_wide_as_it_needs_to_be(start):
     done = start("list", COLUMNS="20")
-    assert "Any BERT- or RoBERTa-like encoder: a local directory, or a name on the Hugging Face hub." in done.out
+    assert (
+        "A sequence classifier of a known structure: a local directory, or a name on the Hugging Face hub." in done.out
+    )
 
 
 def test_plugins_prints_a_row_for_each_entry_point(call):

@@ -1,0 +1,134 @@
+"""The prunable matrices of each family of sequence classifiers, on tiny random models."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import torch
+from transformers import CONFIG_MAPPING, AutoModelForSequenceClassification, PreTrainedModel
+
+from srf_backbones.structure import find_structure
+from srf_pruners.imp import IterativeMagnitudePruning
+from srf_pruners.options import ImpOptions
+from srframework import BackboneError, Network, Phase, keep_highest
+from srframework.training.gradients import one_per_example
+
+SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 32}
+TOKENS = {"vocab_size": 60, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "num_labels": 3}
+SMALL = SIZES | TOKENS
+GROUPED = SMALL | {"num_key_value_heads": 2}
+DISENTANGLED = SMALL | {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "pooler_hidden_size": 16}
+
+FAMILIES = {
+    # name: model type, sizes, number of encoder matrices, names of the poolers
+    "bert": ("bert", SMALL, 12, ["bert.pooler.dense"]),
+    "roberta": ("roberta", SMALL, 12, ["classifier.dense"]),
+    "albert": ("albert", SMALL | {"embedding_size": 8}, 6, ["albert.pooler"]),
+    "albert-groups": ("albert", SMALL | {"num_hidden_groups": 2, "inner_group_num": 2}, 24, ["albert.pooler"]),
+    "distilbert": (
+        "distilbert",
+        TOKENS | {"dim": 16, "n_layers": 2, "n_heads": 4, "hidden_dim": 32},
+        12,
+        ["pre_classifier"],
+    ),
+    "electra": ("electra", SMALL | {"embedding_size": 8}, 12, ["classifier.dense"]),
+    "deberta-v2": ("deberta-v2", DISENTANGLED | {"conv_kernel_size": 3}, 16, ["pooler.dense"]),
+    "deberta-v3": ("deberta-v2", DISENTANGLED | {"share_att_key": True}, 12, ["pooler.dense"]),
+    "modernbert": ("modernbert", SMALL | {"cls_token_id": 1, "sep_token_id": 2}, 8, ["head.dense"]),
+    "eurobert": ("eurobert", GROUPED | {"mask_token_id": 3}, 14, ["dense"]),
+    "llama": ("llama", GROUPED, 14, []),
+    "qwen2": ("qwen2", GROUPED, 14, []),
+    "qwen3": ("qwen3", GROUPED | {"head_dim": 8}, 14, []),
+}
+
+
+def tiny(kind: str, sizes: dict[str, object]) -> PreTrainedModel:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return AutoModelForSequenceClassification.from_config(CONFIG_MAPPING[kind](**sizes))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_matrix_has_the_part_of_its_role(family):
+    kind, sizes, layers, poolers = FAMILIES[family]
+    parts = find_structure(tiny(kind, sizes)).prunable
+    assert Counter(parts.values()) == Counter({"encoder": layers, "pooler": len(poolers), "classifier": 1})
+    assert [name for name, part in parts.items() if part == "pooler"] == poolers
+    assert list(parts.values())[-1] == "classifier"
+    assert not any("embed" in name for name in parts)
+
+
+def test_the_row_blocks_of_fused_matrices_are_found():
+    blocks = find_structure(tiny("modernbert", FAMILIES["modernbert"][1])).blocks
+    assert blocks["model.layers.0.attn.Wqkv"] == (16, 16, 16)
+    assert blocks["model.layers.1.mlp.Wi"] == (32, 32)
+    assert len(blocks) == 4
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_imp_prunes_half_of_each_matrix_or_block_and_plain_transformers_loads_the_model(family, tmp_path):
+    model = tiny(*FAMILIES[family][:2]).eval()
+    structure = find_structure(model)
+    network = Network(model, None, structure.prunable, structure.blocks)
+    pruner = IterativeMagnitudePruning(ImpOptions(sparsity=0.5, step=0.5))
+    pruner.attach(network, 1)
+    pruner.begin(Phase(1, level=0.5), 0)
+    for name, weight in network.counted().items():
+        for block in torch.split(weight, list(network.blocks.get(name, [len(weight)]))):
+            assert int((block == 0).sum()) == block.numel() / 2, name
+    model.save_pretrained(tmp_path)
+    loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
+    texts = {"input_ids": torch.tensor([[5, 6, 7, 2], [5, 8, 2, 0]])}
+    texts["attention_mask"] = (texts["input_ids"] != 0).long()
+    with torch.no_grad():
+        assert torch.equal(model(**texts).logits, loaded(**texts).logits)
+
+
+def test_a_fused_matrix_is_ranked_by_block_with_local_scope_and_as_one_with_global_scope():
+    scores = {"qkv": torch.tensor([[1.0, 2.0], [3.0, 4.0]])}
+    blocks = {"qkv": (1, 1)}
+    assert keep_highest(scores, 0.5, "local", None, blocks)["qkv"].tolist() == [[False, True], [False, True]]
+    assert keep_highest(scores, 0.5, "global", None, blocks)["qkv"].tolist() == [[False, False], [True, True]]
+    remaining = {"qkv": torch.tensor([[True, False], [True, True]])}
+    assert keep_highest(scores, 0.5, "local", remaining, blocks)["qkv"].tolist() == [[True, False], [False, True]]
+
+
+def test_a_shared_matrix_is_returned_once_by_its_first_name():
+    model = tiny(*FAMILIES["bert"][:2])
+    layers = model.bert.encoder.layer
+    layers[1].output.dense.weight = layers[0].output.dense.weight
+    names = list(Network(model, None, find_structure(model).prunable).matrices(["encoder"]))
+    assert len(names) == 11
+    assert "bert.encoder.layer.0.output.dense" in names
+
+
+def test_mobilebert_is_refused_with_the_reason():
+    sizes = SMALL | {"embedding_size": 16, "intra_bottleneck_size": 8, "true_hidden_size": 8}
+    with pytest.raises(BackboneError, match="MobileBertModel cannot be pruned: each of its layers has bottlenecks"):
+        find_structure(tiny("mobilebert", sizes))
+
+
+def test_unknown_layers_are_compared_with_the_nearest_pattern():
+    with pytest.raises(BackboneError) as caught:
+        find_structure(tiny("deberta", DISENTANGLED))
+    message = str(caught.value)
+    assert "6 linear modules a layer where the nearest pattern (BERT, RoBERTa, ALBERT," in message
+    assert "got attention.self.in_proj 48x16, attention.self.pos_proj 16x16," in message
+
+
+@pytest.mark.parametrize("left", [False, True], ids=["right-padded", "left-padded"])
+@pytest.mark.parametrize("family", [*FAMILIES, "eurobert-late"])
+def test_the_hidden_state_of_each_example_gives_its_logits(family, left):
+    kind, sizes, *_ = FAMILIES[family.removesuffix("-late")]
+    model = tiny(kind, sizes | ({"classifier_pooling": "late"} if family.endswith("late") else {})).eval()
+    last = model.get_submodule(list(find_structure(model).prunable)[-1])
+    seen = []
+    last.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
+    ids = torch.tensor([[5, 6, 7, 9], [0, 0, 5, 8] if left else [5, 8, 0, 0]])
+    batch = {"input_ids": ids, "attention_mask": (ids != 0).long()}
+    with torch.no_grad():
+        logits = model(**batch).logits
+        hidden = one_per_example(model, seen[0], batch)
+        assert hidden.shape == (2, 16)
+        torch.testing.assert_close(last(hidden), logits)
