@@ -27,16 +27,29 @@ from srframework.training.signals import terminable
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="srframework")
 @click.option(
-    "--block",
+    "--disable",
     multiple=True,
     is_eager=True,
     metavar="NAME",
-    envvar="SRFRAMEWORK_BLOCK",
-    help="Do not load this plugin: a distribution or an entry point. Repeatable; also $SRFRAMEWORK_BLOCK.",
+    envvar="SRFRAMEWORK_DISABLE_PLUGINS",
+    help="Do not load this plugin: a distribution or an entry point. Repeatable; also $SRFRAMEWORK_DISABLE_PLUGINS.",
+)
+@click.option(
+    "--plugin",
+    multiple=True,
+    is_eager=True,
+    type=click.Path(exists=True, dir_okay=False, resolve_path=True),
+    metavar="FILE",
+    help="Load this Python file as a plugin that is not installed. Repeatable.",
 )
 @click.option("--debug", is_flag=True, help="Show the traceback of an error on stderr.")
 @click.pass_context
-def cli(context: click.Context, block: tuple[str, ...], debug: bool) -> None:  # noqa: ARG001 -- Commands.app reads it
+def cli(
+    context: click.Context,
+    disable: tuple[str, ...],  # noqa: ARG001 -- Commands.app reads it
+    plugin: tuple[str, ...],  # noqa: ARG001 -- Commands.app reads it
+    debug: bool,
+) -> None:
     """Find subnetworks of pre-trained language models that are sparse and robust.
 
     A recipe (TOML) names a backbone, a data set and stages that train or prune. Start with

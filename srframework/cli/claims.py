@@ -118,7 +118,7 @@ def claims(
         from srframework.cli.sweep_display import summary
         from srframework.sweeps.run import Workers
 
-        workers = Workers(place, tuple(app.blocked), on.reporter)
+        workers = Workers(place, app.plugins, on.reporter)
         result = run_claims(chosen, registry, store, directory, workers, ClaimDisplay(on, tables=False))
     if as_json:
         print_json(result.rows)
