@@ -8,13 +8,15 @@ from typing import Any
 
 import click
 
-from srframework.cli import streams
+from srframework.cli import completion, streams
 from srframework.cli.claims import claims
 from srframework.cli.compare import compare
 from srframework.cli.context import Commands
+from srframework.cli.init import init
 from srframework.cli.listing import list_components, list_plugins, list_recipes
 from srframework.cli.results import results
 from srframework.cli.run import run
+from srframework.cli.schema import schema
 from srframework.cli.show import show
 from srframework.cli.store import store_group
 from srframework.cli.sweep import sweep
@@ -68,7 +70,9 @@ for command in (
     show,
     list_plugins,
     list_recipes,
+    init,
     validate,
+    schema,
     run,
     sweep,
     results,
@@ -86,7 +90,9 @@ def main() -> None:
     settings: dict[str, Any] = {}
     try:
         with terminable():
-            code = cli.main(standalone_mode=False, obj=settings)
+            code = completion.respond(cli)
+            if code is None:
+                code = cli.main(standalone_mode=False, obj=settings)
         code = code if isinstance(code, int) else 0
         sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 -- the last handler

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from srframework.cli import completion
 from srframework.contracts import PluginChoice
 from srframework.errors import PluginError, SRFrameworkError, UsageError
 from srframework.faults import describe, is_system_error
@@ -75,6 +76,7 @@ set_option = click.option(
     "overrides",
     multiple=True,
     metavar="KEY=VALUE",
+    shell_complete=completion.settings,
     help="Override a key, stages by name: stages.srnet.pruner.sparsity=0.5. Repeatable.",
 )
 

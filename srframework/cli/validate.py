@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from srframework.claims.check import TABLES
-from srframework.cli.context import App, json_option, print_json
+from srframework.cli import completion
+from srframework.cli.context import App, json_option, print_json, set_option
 from srframework.errors import PluginError, RecipeError, lines_of
 from srframework.recipe.sweep import load_all_variants
 from srframework.run.crash import sentence
@@ -15,8 +16,8 @@ from srframework.text import one_line
 
 
 @click.command()
-@click.argument("recipes", metavar="RECIPE...", nargs=-1, required=True)
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key; repeatable.")
+@click.argument("recipes", metavar="RECIPE...", nargs=-1, required=True, shell_complete=completion.recipes)
+@set_option
 @json_option
 @click.pass_context
 def validate(context: click.Context, recipes: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) -> None:
