@@ -14,6 +14,7 @@ from srframework.cli.compare import compare
 from srframework.cli.context import Commands
 from srframework.cli.init import init
 from srframework.cli.listing import list_components, list_plugins, list_recipes
+from srframework.cli.new import new
 from srframework.cli.results import results
 from srframework.cli.run import run
 from srframework.cli.schema import schema
@@ -73,6 +74,7 @@ for command in (
     init,
     validate,
     schema,
+    new,
     run,
     sweep,
     results,
