@@ -89,13 +89,31 @@ def _print_differences(name: str, found: Sequence[Difference]) -> None:
 
 
 def _print_figures(rows: Sequence[Compared]) -> None:
+    by_stage: dict[str, list[Compared]] = {}
+    for row in rows:
+        by_stage.setdefault(row.stage, []).append(row)
+    equal = [stage for stage, of_stage in by_stage.items() if all(map(_is_equal, of_stage))]
+    rows = [row for row in rows if row.stage not in equal]
+    click.echo()
+    if rows:
+        _print_table(rows)
+    if equal:
+        click.echo(f"No difference in {', '.join(equal)}.")
+
+
+def _is_equal(row: Compared) -> bool:
+    """Whether A and B have the same figure, and no resample would change that."""
+    return row.a == row.b and row.note is None and not any(row.interval or ()) and not any(row.seeds_interval or ())
+
+
+def _print_table(rows: Sequence[Compared]) -> None:
     over_seeds = any(row.seeds_interval is not None for row in rows)
     notes = list(dict.fromkeys(row.note for row in rows if row.note))
     metrics = list(dict.fromkeys(row.metric for row in rows))
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("stage", metrics[0] if len(metrics) == 1 else "figure"):
         table.add_column(heading, overflow="fold")
-    for heading in ("A", "B", "B − A", "over examples", *(["over seeds"] if over_seeds else [])):
+    for heading in ("A", "B", "B − A", "95 %, examples", *(["95 %, seeds"] if over_seeds else [])):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         name = row.stage if row.level is None else f"{row.stage}@{row.level:g}"
@@ -104,9 +122,9 @@ def _print_figures(rows: Sequence[Compared]) -> None:
         cells.append(_interval(row.interval) if row.note is None else f"({notes.index(row.note) + 1})")
         figure = f"{kind}{row.split}{f' {row.metric}' if len(metrics) > 1 else ''}"
         table.add_row(name, figure, *cells, *([_interval(row.seeds_interval)] * over_seeds))
-    click.echo()
     print_table(table)
-    click.echo("In percent, differences in points; intervals: 95 %, paired bootstrap.")
+    over = "examples, and over seeds" if over_seeds else "examples"
+    click.echo(f"In percent, differences in points. 95 %: interval of the difference, paired bootstrap over {over}.")
     for number, note in enumerate(notes, 1):
         click.echo(f"({number}) no interval: {note}")
 

@@ -245,11 +245,11 @@ def print_report(report: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(report)
         return
-    from srframework.report.tables import bias_line, results_table
+    from srframework.report.tables import bias_table, results_table
 
     print_table(results_table(report["stages"]))
     if "bias" in report:
-        print_table(Text(bias_line(report["bias"])))
+        print_table(bias_table(report["bias"]))
     click.echo(f"run directory: {report['run']}")
 
 

@@ -65,14 +65,16 @@ def _lines(
     for number, ((row, cached), count) in enumerate(Counter(distinct).items(), 1):
         times = f", {count} times" if count > 1 else ""
         yield f"{number}. {row.stage}: {row.formula}, {_extent(row)}{times}{' (cached)' if cached else ''}"
+    if not is_sweep and (sizes := cells[0].recipe.dataset.build().sizes()):
+        yield f"Examples: {', '.join(f'{split} {size:,}' for split, size in sizes.items())}."
     known = [row.steps for row, _ in distinct if row.steps is not None]
     yield f"Total: {_steps(sum(known) if len(known) == len(distinct) else None)}."
     stored = sum(bool(cached) for _, cached in distinct)
     if any(each is not None for _, each in distinct):
         again = "; they are reused unless data, code or library versions have changed" if stored else ""
-        yield f"In the store, as of the last run: {stored} of {len(distinct)} stages{again}."
+        yield f"Cached stages, as of the last run: {stored} of {len(distinct)}{again}."
     else:
-        yield "In the store: not known before the first run of this recipe."
+        yield "Cached stages: none is known, because this recipe has not run yet."
     checks = FileChecks()
     yield from dict.fromkeys(line for cell in cells for line in _missing(cell.recipe, checks))
 

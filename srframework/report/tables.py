@@ -36,18 +36,20 @@ def results_table(stages: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def bias_line(report: Mapping[str, Any]) -> str:
-    """The accuracy of the bias model alone, as a sentence."""
-    parts = []
-    for name, figures in report["splits"].items():
-        merged = f" (labels merged: {_bias_figures(figures['merged'])})" if "merged" in figures else ""
-        parts.append(f"{name}: {_bias_figures(figures)}{merged}")
-    return f"bias model {report['use']}, in %, confident from p = {report['confident_from']:g}: {'; '.join(parts)}"
-
-
-def _bias_figures(figures: Mapping[str, float]) -> str:
-    accuracy, right = (100 * figures[name] for name in ("accuracy", "confidently_right"))
-    return f"accuracy {accuracy:.1f}, confidently right {right:.1f}"
+def bias_table(report: Mapping[str, Any]) -> Table:
+    """The accuracy of the bias model alone on each split; and its share of examples that it predicts right and is
+    confident about, which the debiasing losses give the least weight."""
+    least = f"{100 * report['confident_from']:g}"
+    caption = f"the bias model alone; right and confident: right, with a probability of {least} % or more"
+    rows = {(name, ""): figures for name, figures in report["splits"].items()}
+    rows |= {(name, ", labels merged"): figures["merged"] for (name, _), figures in rows.items() if "merged" in figures}
+    table = Table(caption=caption, caption_justify="left")
+    table.add_column(str(report["use"]), overflow="fold")
+    for head in ("accuracy %", "right and confident %"):
+        table.add_column(head, justify="right", overflow="fold")
+    for (name, merged), figures in sorted(rows.items(), key=lambda row: [*report["splits"]].index(row[0][0])):
+        table.add_row(f"{name}{merged}", _percent(figures["accuracy"]), _percent(figures["confidently_right"]))
+    return table
 
 
 def _figures(figures: Mapping[str, Any], splits: Mapping[str, Sequence[str]]) -> list[float | None]:

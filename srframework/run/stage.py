@@ -96,6 +96,9 @@ class StageTraining:
             if sums is not None:
                 _save(checkpoint, self.materials.pretrained, point_in(directory, checkpoint.point), sums)
             self.accelerator.wait_for_everyone()
+        if checkpoint.step < training.last_step:
+            dev = self.materials.task.dev.name
+            note(f"{stage.name}: the result is step {checkpoint.step} of {training.last_step}, the best on ID {dev}")
         if sums is not None:
             sums.add(directory / LOG, Sum(len(checkpoints.log), hashlib.sha256(checkpoints.log).hexdigest()))
         return sums

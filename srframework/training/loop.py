@@ -43,6 +43,7 @@ class Training:
         accelerator: Device and processes.
         steps_kept: Steps after which the model is yielded; steps beyond the end are ignored.
         checkpoints: Saves checkpoints to resume from; None: no checkpoints.
+        last_step: The number of steps, known after the first model is yielded.
     """
 
     network: Network
@@ -54,6 +55,7 @@ class Training:
     accelerator: Accelerator
     steps_kept: frozenset[int] = frozenset()
     checkpoints: Checkpoints | None = None
+    last_step: int = field(default=0, init=False)
     _best: tuple[float, KeptModel] | None = field(default=None, init=False)
 
     def run(self, events: Events) -> Iterator[KeptModel]:
@@ -70,7 +72,7 @@ class Training:
         total = optimizer_steps(options, len(self.examples), accelerator.num_processes)
         model = self._attached(total)
         phases = pruner.phases(total)
-        planned = sum(phase.steps for phase in phases)
+        planned = self.last_step = sum(phase.steps for phase in phases)
         snapshot = None
         if self.checkpoints is not None:
             self.checkpoints.require(self._first_too_late(phases))

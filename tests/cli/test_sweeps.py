@@ -105,7 +105,7 @@ def test_variants_are_swept_and_a_bias_model_is_told_of_where_there_is_one(perfo
     fixed = ("--set", 'sweep={ variant = ["poe"] }')
     done = perform("run", "recipe.toml", "--out", "variants", *fixed, cwd=swept.home)
     assert "A_poe(f(θ_pt))" in done.err
-    assert "bias model bias-logistic, in %, confident from p = 0.8: train: accuracy " in done.out
+    assert "right and confident: right, with a probability of 80 % or more" in " ".join(done.out.split())
     assert "run directory: variants/variant=poe" in done.out
 
 

@@ -161,8 +161,9 @@ PLAN = [
     "1. full: A_std(f(θ_pt)), 7 steps",
     "2. srnet: P_poe^imp(f(full)), 7 steps",
     "3. ticket: A_std(f(M(srnet@0.5) ⊙ θ_pt)), 7 steps",
+    "Examples: train 20,000, dev 1,000, reversed 1,000.",
     "Total: 21 steps.",
-    "In the store: not known before the first run of this recipe.",
+    "Cached stages: none is known, because this recipe has not run yet.",
 ]
 SET = ("--set", "stages.srnet.pruner.sparsity=0.7", "--set", "seed=9")
 
@@ -193,7 +194,7 @@ def test_a_dry_run_says_which_stages_the_store_has_by_the_last_run(call, recipe)
     Path("out/run.json").write_text(json.dumps({"state": "interrupted", "stages": keys}))
     lines = call("run", recipe, "--dry-run", "--out", "out", "--store", "store").out.splitlines()
     assert [line.endswith(" (cached)") for line in lines[1:4]] == [True, False, False]
-    assert lines[-1].startswith("In the store, as of the last run: 1 of 3 stages; they are reused unless ")
+    assert lines[-1].startswith("Cached stages, as of the last run: 1 of 3; they are reused unless ")
 
 
 def test_a_dry_run_says_which_files_are_missing(call, recipe):
@@ -233,7 +234,7 @@ def test_a_dry_run_of_a_sweep_names_each_stage_that_is_computed_once_and_shows_t
         "# 3. ticket: A_std(f(M(srnet@0.5) ⊙ θ_pt)), 7 steps, 4 times",
         "# 4. srnet: P_poe^imp(f(full)), 1400 steps: 700 steps, 2 times",
         "# Total: 1,452 steps.",
-        "# In the store: not known before the first run of this recipe.",
+        "# Cached stages: none is known, because this recipe has not run yet.",
     ]
     assert tomli.loads(out)["seed"] == 4
 

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from srframework.report.tables import bias_line, results_table
+from srframework.report.tables import bias_table, results_table
 from srframework.run.results import Figures, Measured, StageAndLevels
 
 
@@ -86,11 +86,18 @@ def test_at_80_columns_no_name_or_figure_is_cut():
     assert "25.0 (+0.0)" in text.getvalue()
 
 
-def test_the_bias_model_is_told_in_a_sentence():
+def cells(table):
+    """The headings and the cells of a table, row by row."""
+    columns = [[column.header, *column.cells] for column in table.columns]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def test_the_bias_model_alone_has_a_table():
     splits = {"train": {"accuracy": 0.625, "confidently_right": 0.25, "confidently_wrong": 0.0}}
-    assert bias_line({"use": "bias-file", "confident_from": 0.8, "splits": splits}) == (
-        "bias model bias-file, in %, confident from p = 0.8: train: accuracy 62.5, confidently right 25.0"
-    )
+    assert cells(bias_table({"use": "bias-file", "confident_from": 0.8, "splits": splits})) == [
+        ["bias-file", "accuracy %", "right and confident %"],
+        ["train", "62.5", "25.0"],
+    ]
 
 
 def test_the_bias_model_is_told_of_merged_labels_where_there_are_such():
@@ -99,8 +106,10 @@ def test_the_bias_model_is_told_of_merged_labels_where_there_are_such():
         "train": {"accuracy": 0.5, "confidently_right": 0.0, "confidently_wrong": 0.0, "merged": merged},
         "hans": {"accuracy": 1 / 3, "confidently_right": 1.0, "confidently_wrong": 0.0},
     }
-    assert bias_line({"use": "bias-logistic", "confident_from": 0.8, "splits": splits}) == (
-        "bias model bias-logistic, in %, confident from p = 0.8: "
-        "train: accuracy 50.0, confidently right 0.0 (labels merged: accuracy 75.0, confidently right 50.0); "
-        "hans: accuracy 33.3, confidently right 100.0"
-    )
+    table = bias_table({"use": "bias-logistic", "confident_from": 0.8, "splits": splits})
+    assert cells(table)[1:] == [
+        ["train", "50.0", "0.0"],
+        ["train, labels merged", "75.0", "50.0"],
+        ["hans", "33.3", "100.0"],
+    ]
+    assert table.caption == "the bias model alone; right and confident: right, with a probability of 80 % or more"
