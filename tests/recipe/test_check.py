@@ -19,7 +19,7 @@ CASES = {
     "unknown key of the recipe": (
         "schema = 1",
         "schema = 1\nsed = 1",
-        "r.toml:3: sed: unknown key; expected one of: name, schema, seed, description, backbone, dataset, "
+        "r.toml:3: sed: unknown key; expected one of: name, schema, seed, description, requires, backbone, dataset, "
         "evaluators, bias, training, variant, variants, sweep, claim, stages; did you mean 'seed'?",
     ),
     "unknown key of a component": (
