@@ -61,7 +61,7 @@ def problems(load):
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("seed = " + "9" * 5000, "r.toml:1: expected TOML, got: an integer of thousands of digits "),
+        ("seed = " + "9" * 5000, "r.toml:1: expected TOML, got: an integer of thousands of digits"),
         ("seed = 0x" + "f" * 5000, "r.toml:1: seed: expected an integer of at most 64 bits, got an integer"),
         ("seed = -9223372036854775809", "r.toml:1: seed: expected an integer of at most 64 bits, got -922337203685477"),
         ("training.learning_rate = 1e999", "r.toml:1: training.learning_rate: expected a finite number, got inf"),
