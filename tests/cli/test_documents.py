@@ -53,7 +53,7 @@ CLAIM = [*SMALL, "--set", "stages.mask-20.max_steps=4", "--set", "stages.mask-70
 TRAINING = {
     "srframework run quickstart": QUICKSTART,
     "srframework run quickstart --out runs/a": QUICKSTART,
-    "srframework run quickstart --set stages.srnet.pruner.sparsity=0.5 --out runs/b": QUICKSTART,
+    "srframework run quickstart --set stages.srnet.pruner.sparsity=0.95 --out runs/b": QUICKSTART,
     "srframework run my.toml": SMALL,
     "srframework run my.toml --set seed=2 --set stages.srnet.pruner.sparsity=0.5 --out runs/mine": SMALL,
     (
