@@ -44,6 +44,11 @@ COLUMN = "column:"
 _NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 
 
+def is_component_name(name: object) -> bool:
+    """Whether it is lower case letters and digits, joined by ``-``, ``_`` or ``.``."""
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
+
+
 class Options(BaseModel):
     """Base class of every component's options: the TOML table, validated.
 
@@ -208,7 +213,7 @@ class Component:
     provides: Needs = ()
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+        if not is_component_name(self.name):
             raise ValueError(f"component name: expected lower case letters and digits joined by '-', got {self.name!r}")
         for key in ("summary", "source"):
             if not isinstance(getattr(self, key), str):

@@ -516,6 +516,23 @@ class Evaluator(ABC):
 
 
 @dataclass(frozen=True)
+class PluginChoice:
+    """The plugins to load: the installed ones without the disabled ones, and files.
+
+    Attributes:
+        disabled: Names of distributions or entry points that are not loaded.
+        files: Absolute paths of Python files, each a plugin that is not installed.
+    """
+
+    disabled: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+
+INSTALLED = PluginChoice()
+"""All installed plugins."""
+
+
+@dataclass(frozen=True)
 class Job:
     """One stage of a sweep, or one run, for a worker process; :func:`srframework.run_job` runs it.
 
@@ -527,7 +544,7 @@ class Job:
         stage: Compute this stage and the stages that it builds on, in the store only; None: the run, into ``out``.
         out: The run directory.
         store: The stage store.
-        blocked: Plugins not to load.
+        plugins: The plugins to load.
         cwd: Paths are relative to this directory.
         log: File that gets the progress appended; None: stderr of the process.
         stored_only: Compute nothing; a result that is not in the store is an error.
@@ -540,7 +557,7 @@ class Job:
     stage: str | None
     out: str | None
     store: str
-    blocked: tuple[str, ...]
+    plugins: PluginChoice
     cwd: str
     log: str | None
     stored_only: bool = False

@@ -12,7 +12,7 @@ from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 from srframework.training.options import TrainingOptions
 
-REGISTRY = Registry(each for each in discover(()) if each.dist == "srframework")
+REGISTRY = Registry(each for each in discover() if each.dist == "srframework")
 
 
 LABELS = ("no", "yes", "maybe")

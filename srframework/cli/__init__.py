@@ -8,13 +8,15 @@ from typing import Any
 
 import click
 
-from srframework.cli import streams
+from srframework.cli import completion, streams
 from srframework.cli.claims import claims
 from srframework.cli.compare import compare
 from srframework.cli.context import Commands
+from srframework.cli.init import init
 from srframework.cli.listing import list_components, list_plugins, list_recipes
 from srframework.cli.results import results
 from srframework.cli.run import run
+from srframework.cli.schema import schema
 from srframework.cli.show import show
 from srframework.cli.store import store_group
 from srframework.cli.sweep import sweep
@@ -27,16 +29,29 @@ from srframework.training.signals import terminable
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="srframework")
 @click.option(
-    "--block",
+    "--disable",
     multiple=True,
     is_eager=True,
     metavar="NAME",
-    envvar="SRFRAMEWORK_BLOCK",
-    help="Do not load this plugin: a distribution or an entry point. Repeatable; also $SRFRAMEWORK_BLOCK.",
+    envvar="SRFRAMEWORK_DISABLE_PLUGINS",
+    help="Do not load this plugin: a distribution or an entry point. Repeatable; also $SRFRAMEWORK_DISABLE_PLUGINS.",
+)
+@click.option(
+    "--plugin",
+    multiple=True,
+    is_eager=True,
+    type=click.Path(exists=True, dir_okay=False, resolve_path=True),
+    metavar="FILE",
+    help="Load this Python file as a plugin that is not installed. Repeatable.",
 )
 @click.option("--debug", is_flag=True, help="Show the traceback of an error on stderr.")
 @click.pass_context
-def cli(context: click.Context, block: tuple[str, ...], debug: bool) -> None:  # noqa: ARG001 -- Commands.app reads it
+def cli(
+    context: click.Context,
+    disable: tuple[str, ...],  # noqa: ARG001 -- Commands.app reads it
+    plugin: tuple[str, ...],  # noqa: ARG001 -- Commands.app reads it
+    debug: bool,
+) -> None:
     """Find subnetworks of pre-trained language models that are sparse and robust.
 
     A recipe (TOML) names a backbone, a data set and stages that train or prune. Start with
@@ -55,7 +70,9 @@ for command in (
     show,
     list_plugins,
     list_recipes,
+    init,
     validate,
+    schema,
     run,
     sweep,
     results,
@@ -73,7 +90,9 @@ def main() -> None:
     settings: dict[str, Any] = {}
     try:
         with terminable():
-            code = cli.main(standalone_mode=False, obj=settings)
+            code = completion.respond(cli)
+            if code is None:
+                code = cli.main(standalone_mode=False, obj=settings)
         code = code if isinstance(code, int) else 0
         sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 -- the last handler

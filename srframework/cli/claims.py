@@ -18,6 +18,7 @@ from srframework.claims.recipes import (
     load_claims,
     shipped_claims,
 )
+from srframework.cli import completion
 from srframework.cli.context import (
     App,
     Folder,
@@ -49,7 +50,7 @@ class _Seeds(click.ParamType[tuple[int, ...]]):
 
 
 @click.command()
-@click.argument("names", metavar="[CLAIM]...", nargs=-1)
+@click.argument("names", metavar="[CLAIM]...", nargs=-1, shell_complete=completion.claims)
 @click.option(
     "--seeds", type=_Seeds(), default="1,2,3", show_default=True, help="Seeds; each claim runs once per seed."
 )
@@ -118,7 +119,7 @@ def claims(
         from srframework.cli.sweep_display import summary
         from srframework.sweeps.run import Workers
 
-        workers = Workers(place, tuple(app.blocked), on.reporter)
+        workers = Workers(place, app.plugins, on.reporter)
         result = run_claims(chosen, registry, store, directory, workers, ClaimDisplay(on, tables=False))
     if as_json:
         print_json(result.rows)

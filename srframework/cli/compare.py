@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
+from srframework.cli import completion
 from srframework.cli.context import App, json_option, print_json, print_table
 from srframework.cli.streams import echo_error
 from srframework.text import shorten
@@ -20,8 +21,8 @@ _WHERE = "Use only the runs of {} with this setting, recipe or seed; see `result
 
 
 @click.command()
-@click.argument("a")
-@click.argument("b")
+@click.argument("a", shell_complete=completion.paths)
+@click.argument("b", shell_complete=completion.paths)
 @click.option(
     "--resamples",
     type=click.IntRange(min=100),

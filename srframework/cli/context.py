@@ -15,7 +15,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from srframework.cli import completion
 from srframework.cli.streams import echo_error
+from srframework.contracts import PluginChoice
 from srframework.errors import PluginError, SRFrameworkError, UsageError
 from srframework.faults import describe, is_system_error
 from srframework.registry.discovery import discover
@@ -75,6 +77,7 @@ set_option = click.option(
     "overrides",
     multiple=True,
     metavar="KEY=VALUE",
+    shell_complete=completion.settings,
     help="Override a key, stages by name: stages.srnet.pruner.sparsity=0.5. Repeatable.",
 )
 
@@ -84,29 +87,38 @@ class App:
     """One invocation.
 
     Attributes:
-        blocked: Plugins not to load.
+        plugins: The plugins to load.
         reserved: Names of the built-in commands.
+        strict: Whether a plugin that fails to load is an error, not a warning.
     """
 
-    blocked: Sequence[str]
+    plugins: PluginChoice
     reserved: Collection[str] = ()
+    strict: bool = False
 
     @cached_property
     def found(self) -> Registry:
         """The components and commands of all plugins."""
-        return Registry(discover(self.blocked, self.reserved))
+        return Registry(discover(self.plugins, self.reserved))
 
     @cached_property
     def registry(self) -> Registry:
-        """The same; also prints one line on stderr for each plugin that failed."""
+        """The same; also prints one line on stderr for each plugin that failed.
+
+        Raises:
+            PluginError: A plugin failed, and failures are errors.
+        """
         registry = self.found
         names = {name for plugin in registry.plugins for name in (plugin.dist, plugin.name)}
-        for unknown in sorted(set(self.blocked) - names):
+        for unknown in sorted(set(self.plugins.disabled) - names):
             near = nearest(unknown, names)
             click.echo(
-                f"warning: --block {unknown}: no plugin or distribution has that name{did_you_mean(near)}", err=True
+                f"warning: --disable {unknown}: no plugin or distribution has that name{did_you_mean(near)}", err=True
             )
-        for line in registry.failures():
+        failures = registry.failures()
+        if self.strict and failures:
+            raise PluginError(f"{'; '.join(failures)} (${STRICT} is set)")
+        for line in failures:
             echo_error(f"warning: {line}")
         return registry
 
@@ -127,9 +139,11 @@ class Commands(click.Group):
     def app(self, ctx: click.Context) -> App:
         """This invocation; available before all options are read."""
         if _APP not in ctx.meta:
-            block = next(each for each in self.params if each.name == "block")
-            blocked = ctx.params.get("block") or block.type_cast_value(ctx, block.value_from_envvar(ctx))
-            ctx.meta[_APP] = App(blocked, tuple(self.commands))
+            options = {each.name: each for each in self.params}
+            disable = options["disable"]
+            disabled = ctx.params.get("disable") or disable.type_cast_value(ctx, disable.value_from_envvar(ctx))
+            choice = PluginChoice(tuple(disabled), tuple(ctx.params.get("plugin") or ()))
+            ctx.meta[_APP] = App(choice, tuple(self.commands), strict=bool(os.environ.get(STRICT)))
         app: App = ctx.meta[_APP]
         return app
 
@@ -163,6 +177,9 @@ class Commands(click.Group):
 
 
 _APP = "srframework.app"
+
+STRICT = "SRFRAMEWORK_STRICT_PLUGINS"
+"""Environment variable: if it is set and not empty, a plugin that fails to load is an error."""
 
 
 def print_json(value: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from srframework.cli import completion
 from srframework.contracts import Launcher
 from srframework.registry.registry import Registry
 from srframework.sweeps.launchers import choose_launcher, running_launcher
@@ -28,6 +29,7 @@ _OPTIONS = (
     click.option(
         "--launcher",
         metavar="NAME",
+        shell_complete=completion.launchers,
         help="Where jobs run (see `srframework list launchers`). Default: serial; local with --jobs 2 or more.",
     ),
     click.option(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
 
 import click
 import tomli
@@ -44,10 +45,18 @@ def list_components(app: App, kind: str | None, verbose: bool, as_json: bool) ->
 
 
 @click.command("plugins")
+@click.option("--disable", multiple=True, metavar="NAME", help="List them as with `srframework --disable NAME`.")
 @json_option
 @click.pass_obj
-def list_plugins(app: App, as_json: bool) -> None:
-    """List the plugins, and whether each is loaded."""
+def list_plugins(app: App, disable: tuple[str, ...], as_json: bool) -> None:
+    """List the plugins, and whether each is loaded.
+
+    To disable a plugin in every command, set $SRFRAMEWORK_DISABLE_PLUGINS to its name. To make a plugin that fails to
+    load an error, set $SRFRAMEWORK_STRICT_PLUGINS to 1.
+    """
+    if disable:
+        app = replace(app, plugins=replace(app.plugins, disabled=(*app.plugins.disabled, *disable)))
+    registry = replace(app, strict=False).registry
     rows = [
         {
             "plugin": plugin.name,
@@ -58,13 +67,13 @@ def list_plugins(app: App, as_json: bool) -> None:
             "components": len(plugin.components),
             "failure": plugin.failure,
         }
-        for plugin in app.registry.plugins
+        for plugin in registry.plugins
     ]
     if as_json:
         print_json(rows)
         return
     described = []
-    for plugin in app.registry.plugins:
+    for plugin in registry.plugins:
         count = len(plugin.components)
         became = (
             f"{plugin.state}, {count} component{'s' if count != 1 else ''}"

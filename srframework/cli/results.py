@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from srframework.cli import completion
 from srframework.cli.context import json_option, output, print_json
 from srframework.cli.streams import echo_error
 from srframework.errors import UsageError
@@ -13,7 +14,7 @@ _MOST_UNFINISHED = 3
 
 
 @click.command()
-@click.argument("directories", metavar="[DIR]...", nargs=-1)
+@click.argument("directories", metavar="[DIR]...", nargs=-1, shell_complete=completion.paths)
 @click.option("--levels", is_flag=True, help="Also print a row for each sparsity level of a stage: imp@0.3.")
 @click.option(
     "--where",

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from srframework.claims.check import TABLES
+from srframework.cli import completion
 from srframework.cli.context import App, Folder, json_option, print_report, set_option, store_option
 from srframework.cli.plan import full_option, print_plan
 from srframework.cli.screen import LOADING, resumable, screen, single_run, verbosity_options
@@ -18,7 +19,7 @@ from srframework.recipe.sweep import load_cells
 
 
 @click.command()
-@click.argument("recipe")
+@click.argument("recipe", shell_complete=completion.recipes)
 @set_option
 @click.option(
     "--dry-run",

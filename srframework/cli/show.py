@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, to_jsonable_python
 from rich.text import Text
 
+from srframework.cli import completion
 from srframework.cli.context import App, component_row, json_option, output, print_json, print_text
 from srframework.component import Options
 from srframework.errors import UsageError
@@ -36,7 +37,7 @@ _NAMES = {str: "string", int: "integer", float: "number", bool: "boolean", dict:
 
 
 @click.command()
-@click.argument("component", metavar="NAME")
+@click.argument("component", metavar="NAME", shell_complete=completion.components)
 @click.option("--toml", "as_toml", is_flag=True, help="Print a table to paste into a recipe.")
 @json_option
 @click.pass_obj

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from srframework.claims.check import TABLES
+from srframework.cli import completion
 from srframework.cli.context import App, Folder, json_option, print_json, set_option, store_option
 from srframework.cli.launching import launched, worker_options
 from srframework.cli.plain_screen import Screen
@@ -23,11 +24,12 @@ from srframework.recipe.sweep import Cell, load_cells
 
 
 @click.command()
-@click.argument("recipe")
+@click.argument("recipe", shell_complete=completion.recipes)
 @click.option(
     "--grid",
     multiple=True,
     metavar="KEY=A,B",
+    shell_complete=completion.settings,
     help="Sweep a key: seed=1,2,3. Values are TOML; a bare word is a string. Repeatable: all combinations run. "
     "These values replace those of the recipe.",
 )
@@ -122,7 +124,7 @@ def sweep_cells(
 
         place = out or SweepDirectory.default_path(cells)
         with resumable(place):
-            workers = Workers(launcher, tuple(app.blocked), on.reporter)
+            workers = Workers(launcher, app.plugins, on.reporter)
             result = run_sweep(cells, app.found, store, place, workers, SweepDisplay(on, tables=not as_json))
     if as_json:
         print_json(result.reports)

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from srframework.claims.check import TABLES
+from srframework.cli import completion
 from srframework.cli.context import App, json_option, print_json, set_option
 from srframework.cli.streams import echo_error
 from srframework.errors import PluginError, RecipeError, lines_of
@@ -16,7 +17,7 @@ from srframework.text import one_line
 
 
 @click.command()
-@click.argument("recipes", metavar="RECIPE...", nargs=-1, required=True)
+@click.argument("recipes", metavar="RECIPE...", nargs=-1, required=True, shell_complete=completion.recipes)
 @set_option
 @json_option
 @click.pass_context

@@ -13,6 +13,7 @@ from srframework.recipe.document import Document, Source
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.model import PRETRAINED, Recipe, Stage, Use
 from srframework.recipe.needs import Indexed, check_needs, match_bias
+from srframework.recipe.requirements import unmet
 from srframework.recipe.schema import RecipeTable
 from srframework.recipe.stage_tables import checked_stage, ordered, stage_tables, with_training
 from srframework.recipe.statements import KeyPath
@@ -83,6 +84,8 @@ class _Check:
     def recipe(self) -> Recipe:
         data = self._document.data
         top = self._options(RecipeTable, data, ())
+        for problem in unmet(top.requires, self._registry) if top is not None else ():
+            self._add(("requires", *problem.key), *problem[1:])
         backbone = self._use("backbone", data["backbone"], ("backbone",)) if "backbone" in data else None
         dataset = self._use("dataset", data["dataset"], ("dataset",)) if "dataset" in data else None
         bias = self._use("bias", data["bias"], ("bias",)) if "bias" in data else None
@@ -101,6 +104,7 @@ class _Check:
             name=top.name,
             seed=top.seed,
             description=top.description,
+            requires=top.requires,
             backbone=backbone,
             dataset=dataset,
             evaluators=evaluators,

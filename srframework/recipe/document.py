@@ -51,12 +51,12 @@ class Source:
         except tomli.TOMLDecodeError as error:
             raise self._refused(f"expected TOML, got: {error.msg} (column {error.colno})", error.lineno) from error
         except RecursionError as error:
-            raise self._refused(f"expected TOML, got: tables or arrays nested more than {MAX_DEPTH} deep") from error
+            message = f"expected TOML, got: tables or arrays nested more than {MAX_DEPTH} deep"
+            raise self._refused(message, statements.line_of_depth(self._text, MAX_DEPTH)) from error
         except ValueError as error:  # int() refuses integers of thousands of digits
             line = statements.line_of_long_integer(self._text)
-            at = f" (line {line})" if line else ""
-            got = f"an integer of thousands of digits{at}; integers have at most 64 bits"
-            raise self._refused(f"expected TOML, got: {got}") from error
+            got = "an integer of thousands of digits; integers have at most 64 bits"
+            raise self._refused(f"expected TOML, got: {got}", line) from error
 
     def _refused(self, message: str, line: int | None = None) -> RecipeError:
         return RecipeError([Problem(f"{self.path}:{line}" if line else str(self.path), "", message)])
@@ -283,5 +283,5 @@ def _read(path: Path) -> str:
         line = raw.count(b"\n", 0, error.start) + 1
         raise refuse(f"expected UTF-8 text, got the byte 0x{raw[error.start]:02x}", line) from error
     if not text.strip():
-        raise refuse("expected a recipe, got an empty file")
+        raise refuse("expected a recipe, got an empty file", 1)
     return text.replace("\r\n", "\n")

@@ -172,6 +172,7 @@ class Recipe:
         name: Shown in reports.
         seed: The seed of all random numbers.
         description: Shown in reports; may be empty.
+        requires: The distributions of plugins that it needs, ``"my-plugin>=0.2"``.
         backbone, dataset, evaluators, bias: The components; ``bias`` is None if no stage needs it.
         stages: Sorted so that each stage comes after the stages that it depends on.
         claim: The unparsed ``[claim]`` table, for :mod:`srframework.claims`; None if the recipe has none.
@@ -186,12 +187,15 @@ class Recipe:
     bias: Use | None
     stages: tuple[Stage, ...]
     claim: Mapping[str, Any] | None = None
+    requires: tuple[str, ...] = ()
 
     def table(self) -> dict[str, Any]:
         """The resolved recipe as a TOML document; loading it gives an equal recipe."""
         table: dict[str, Any] = {"name": self.name, "schema": 1, "seed": self.seed}
         if self.description:
             table["description"] = self.description
+        if self.requires:
+            table["requires"] = list(self.requires)
         table |= {"backbone": self.backbone.table(), "dataset": self.dataset.table()}
         table["evaluators"] = [use.table() for use in self.evaluators]
         if self.bias is not None:

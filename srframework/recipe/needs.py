@@ -10,6 +10,9 @@ from srframework.recipe.model import Stage, Use
 from srframework.recipe.statements import KeyPath
 from srframework.registry.registry import Registry
 
+DEFAULT_BIAS = "bias-logistic"
+"""The default bias model, if it is installed."""
+
 Indexed = tuple[int, Stage]
 """A stage, with the index of its [[stages]] table in the file."""
 
@@ -18,7 +21,7 @@ Add = Callable[[KeyPath, str], None]
 
 
 def match_bias(bias: Use | None, dataset: Use, stages: Sequence[Indexed], registry: Registry, add: Add) -> Use | None:
-    """Return the bias model of the recipe, or the only one that needs no options; check its requirements."""
+    """Return the bias model of the recipe, or the default one; check its requirements."""
     offered = set(dataset.registered.provided(dataset.options))
     models = registry.of_kind("bias")
     names = ", ".join(each.name for each in models) or "none is installed"
@@ -26,11 +29,9 @@ def match_bias(bias: Use | None, dataset: Use, stages: Sequence[Indexed], regist
     if not needy:
         return bias
     if bias is None:
-        free = [
-            each for each in models if not any(f.is_required() for f in each.component.options.model_fields.values())
-        ]
-        if len(free) == 1:
-            bias = Use(free[0], free[0].component.options())
+        default = [each for each in models if each.name == DEFAULT_BIAS]
+        if len(default) == 1:
+            bias = Use(default[0], default[0].component.options())
     data = dataset.registered.name
     for index, stage in needy:
         needy_use = next(use for use in stage.components() if NEEDS_BIAS in use.registered.required(use.options))

@@ -20,6 +20,9 @@ class RecipeTable(Options):
     version: Literal[1] = Field(alias="schema", description="Version of the recipe format: 1.")
     seed: int = Field(0, ge=0, lt=2**32, description="Seed of all random numbers; in [0, 2^32).")
     description: str = Field("", description="Purpose of the recipe.")
+    requires: Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        (), description="Distributions of plugins that the recipe needs, with versions: ['my-plugin>=0.2']."
+    )
     backbone: Any = Field(description="The encoder: a table with `use` and its options.")
     dataset: Any = Field(description="The data set: a table with `use` and its options.")
     evaluators: Annotated[tuple[Any, ...], Field(strict=False)] = Field(

@@ -53,6 +53,17 @@ def line_of_long_integer(text: str) -> int | None:
     return None if found is None else text.count("\n", 0, found.start()) + 1
 
 
+def line_of_depth(text: str, most: int) -> int:
+    """The line on which brackets are first nested deeper than ``most``, the first line if none; strings count too."""
+    depth = 0
+    for number, line in enumerate(text.splitlines(), 1):
+        for character in line:
+            depth += (character in "[{") - (character in "]}")
+            if depth > most:
+                return number
+    return 1
+
+
 def _statements(text: str) -> Iterator[tuple[int, bool, bool, list[str]]]:
     """Yield for each statement: its offset, whether it is a [header] or a [[header]], its keys."""
     place = _skip(_BLANK, text, 0)

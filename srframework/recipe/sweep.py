@@ -177,28 +177,31 @@ class _Sweep:
 
 def _sweep(source: Source, overrides: Sequence[str], flags: Sequence[str] = ()) -> _Sweep:
     """Parse the sweep; check the number of cells before any cell is built."""
-    axes = _axes(Document(source, overrides), overrides, flags)
+    document = Document(source, overrides)
+    axes = _axes(document, overrides, flags)
     of_variants = [axis for axis in axes if _is_of_variants(axis)]
     if not of_variants:
         sweep = _Sweep([_Part([], axes)])
     else:
-        _refuse_many(source, _Part([], of_variants[:1]).count, of_variants[:1])
+        _refuse_many(document, _Part([], of_variants[:1]).count, of_variants[:1])
         parts = []
         for chosen in _product(of_variants[:1]):
             own = _axes(Document(source, overrides, chosen), overrides, flags)
             parts.append(_Part(chosen, [axis for axis in own if not _is_of_variants(axis)]))
         sweep = _Sweep(parts)
-    _refuse_many(source, sweep.count, axes)
+    _refuse_many(document, sweep.count, axes)
     return sweep
 
 
-def _refuse_many(source: Source, count: int, axes: Sequence[Axis]) -> None:
+def _refuse_many(document: Document, count: int, axes: Sequence[Axis]) -> None:
     if count > MAX_RUNS:
         longest = sorted(axes, key=lambda axis: -len(axis[0].values))[:5]
         of_axes = ", ".join(f"{len(axis[0].values):,} of {dotted(axis[0].keys)}" for axis in longest)
         message = f"expected at most {MAX_RUNS:,} runs in a sweep, got {count_text(count)} (values: {of_axes}"
         message += ", …)" if len(axes) > len(longest) else ")"
-        raise RecipeError([Problem(str(source.path), "sweep", f"{message}; sweep fewer values, or use several sweeps")])
+        origin = longest[0][0].origin
+        where = origin if isinstance(origin, str) else document.where(origin)
+        raise RecipeError([Problem(where, "sweep", f"{message}; sweep fewer values, or use several sweeps")])
 
 
 def _is_of_variants(axis: Axis) -> bool:

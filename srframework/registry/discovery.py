@@ -12,19 +12,18 @@ import itertools
 import os
 import sys
 import warnings
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import pluggy
-
-from srframework import hookspecs
-from srframework.component import API, KINDS, REFERRING, Component, may_refer
+from srframework.component import Component
+from srframework.contracts import INSTALLED, PluginChoice
 from srframework.faults import describe
 from srframework.registry import core_components, distributions
+from srframework.registry.hook_results import Refused, collect
 from srframework.registry.plugin_code import PluginCode, of_plugin
 
 if TYPE_CHECKING:
@@ -42,8 +41,8 @@ class Plugin:
         dist: Name of the distribution that registers it.
         version: Version of that distribution.
         name: Name of the entry point.
-        value: Value of the entry point: ``"srf_pruners"``; ``"srframework"`` for the core.
-        state: ``"loaded"``, ``"failed"`` or ``"blocked"``.
+        value: Value of the entry point: ``"srf_pruners"``; ``"srframework"`` for the core; the path of a file.
+        state: ``"loaded"``, ``"failed"`` or ``"disabled"``.
         failure: The reason of the failure, in one line; empty otherwise.
         components: ``(kind, component)`` pairs; empty unless loaded.
         commands: Its commands for the command line; empty unless loaded.
@@ -74,6 +73,8 @@ _MAX_SOURCES, _MAX_BYTES = 200, 1_000_000
 
 def _sources(value: str) -> list[Path]:
     """Return the Python files of an entry point's top-level package or module, without importing it."""
+    if os.path.isabs(value):
+        return [Path(value)]
     top = value.partition(":")[0].strip().partition(".")[0]
     try:
         spec = importlib.util.find_spec(top)
@@ -94,28 +95,22 @@ def _mentions(file: Path, name: str) -> bool:
     return any(f"{quote}{name}{quote}".encode(errors="replace") in text for quote in "\"'")
 
 
-_HOOKS = {f"srframework_{title.replace(' ', '_')}s": kind for kind, title in KINDS.items()}
-_COMMANDS = "srframework_register_commands"
-_ALL_HOOKS = ", ".join([*_HOOKS, _COMMANDS])
-
-
-class _Refused(Exception):
-    """A plugin does not follow the specification of the hooks."""
-
-
-def discover(blocked: Collection[str] = (), reserved: Collection[str] = ()) -> list[Plugin]:
-    """Load every installed plugin that is not blocked; sort them by distribution and name.
+def discover(choice: PluginChoice = INSTALLED, reserved: Collection[str] = ()) -> list[Plugin]:
+    """Load the chosen plugins; sort them by distribution and name.
 
     A distribution whose metadata cannot be read appears as a failed plugin with the name of the file.
 
     Args:
-        blocked: Names of distributions or entry points that must not be loaded.
+        choice: The plugins to load.
         reserved: Names of commands that plugins must not add.
 
     Never raises for a broken plugin: see :attr:`Plugin.failure`.
     """
-    plugins = [_core(blocked)]
-    plugins += [_load(entry, blocked, reserved) for entry in dict.fromkeys(distributions.entry_points_of(GROUP))]
+    plugins = [_core(choice.disabled)]
+    plugins += [
+        _load(entry, choice.disabled, reserved) for entry in dict.fromkeys(distributions.entry_points_of(GROUP))
+    ]
+    plugins += [_load_file(path, choice.disabled, reserved) for path in dict.fromkeys(choice.files)]
     for (place, file), damage in sorted(distributions.DAMAGED.items()):
         if file in (distributions.ENTRY_POINTS, distributions.METADATA):
             dist, version = distributions.named_by_folder(place)
@@ -123,40 +118,62 @@ def discover(blocked: Collection[str] = (), reserved: Collection[str] = ()) -> l
     return list(_without_duplicates(sorted(plugins, key=lambda each: (each.dist, each.version, each.name, each.value))))
 
 
-def _core(blocked: Collection[str]) -> Plugin:
+def _core(disabled: Collection[str]) -> Plugin:
     """Return the core's own components as a plugin."""
     from srframework import __version__
 
     components = tuple(("launcher", each) for each in core_components.LAUNCHERS)
-    is_blocked = not {"srframework", "core"}.isdisjoint(blocked)
-    state = "blocked" if is_blocked else "loaded"
-    return Plugin("srframework", __version__, "core", "srframework", state, components=() if is_blocked else components)
+    is_disabled = not {"srframework", "core"}.isdisjoint(disabled)
+    state = "disabled" if is_disabled else "loaded"
+    return Plugin(
+        "srframework", __version__, "core", "srframework", state, components=() if is_disabled else components
+    )
 
 
-def _load(entry: EntryPoint, blocked: Collection[str], reserved: Collection[str]) -> Plugin:
+def _load(entry: EntryPoint, disabled: Collection[str], reserved: Collection[str]) -> Plugin:
     dist, version = distributions.described(entry.dist) if entry.dist is not None else ("unknown", "0")
-    state, failure = "loaded", ""
+    plugin = Plugin(dist, version, entry.name, entry.value, "disabled")
+    if dist in disabled or entry.name in disabled:
+        return plugin
+
+    def code(components: Iterable[Component]) -> PluginCode:
+        return of_plugin(f"{dist} {version}", entry.value, components, entry.dist)
+
+    return _loaded(plugin, lambda: _imported(entry), code, reserved)
+
+
+def _load_file(path: str, disabled: Collection[str], reserved: Collection[str]) -> Plugin:
+    name = Path(path).stem
+    plugin = Plugin(name, "0", name, path, "disabled")
+    if name in disabled:
+        return plugin
+    return _loaded(plugin, lambda: import_file(path), lambda components: of_plugin(path, name, components), reserved)
+
+
+def _loaded(
+    plugin: Plugin,
+    load: Callable[[], Any],
+    code: Callable[[Iterable[Component]], PluginCode],
+    reserved: Collection[str],
+) -> Plugin:
+    """Return the plugin with its components, or with the reason why it failed."""
     components: list[tuple[str, Component]] = []
     commands: list[click.Command] = []
-    code: PluginCode | None = None
-    if dist in blocked or entry.name in blocked:
-        return Plugin(dist, version, entry.name, entry.value, "blocked")
     try:
         with _isolated():
-            _collect(_imported(entry), components, commands, reserved)
-            code = of_plugin(f"{dist} {version}", entry.value, [each for _, each in components], entry.dist)
+            collect(load(), components, commands, reserved)
+            files = code([each for _, each in components])
+        return replace(plugin, state="loaded", components=tuple(components), commands=tuple(commands), code=files)
     except KeyboardInterrupt:
         raise
     except SystemExit as error:
-        state, failure = "failed", f"exits when it is imported (SystemExit: {error.code})"
-    except _Refused as error:
-        state, failure = "failed", str(error)
+        failure = f"exits when it is imported (SystemExit: {error.code})"
+    except Refused as error:
+        failure = str(error)
     except BaseException as error:  # noqa: BLE001  (no exception of a plugin's module may crash the command)
-        state, failure = "failed", describe(error)
-    if state == "failed":
-        lost = frozenset((kind, component.name) for kind, component in components)
-        return Plugin(dist, version, entry.name, entry.value, state, " ".join(failure.split()), lost=lost)
-    return Plugin(dist, version, entry.name, entry.value, state, failure, tuple(components), tuple(commands), code)
+        failure = describe(error)
+    lost = frozenset((kind, component.name) for kind, component in components)
+    return replace(plugin, state="failed", failure=" ".join(failure.split()), lost=lost)
 
 
 @contextlib.contextmanager
@@ -175,8 +192,31 @@ def _isolated() -> Iterator[None]:
 
 def _imported(entry: EntryPoint) -> Any:
     if EntryPoint.pattern.match(entry.value) is None:
-        raise _Refused(f"its entry point names {entry.value[:100]!r}; expected 'module' or 'module:attribute'")
+        raise Refused(f"its entry point names {entry.value[:100]!r}; expected 'module' or 'module:attribute'")
     return entry.load()
+
+
+def import_file(path: str) -> ModuleType:
+    """Import a Python file as the module of its name, without its directory on the path."""
+    name = Path(path).stem
+    if not name.isidentifier() or Path(path).suffix != ".py":
+        raise Refused(f"the file name {Path(path).name!r} is no name of a module; expected one such as my_plugin.py")
+    found = sys.modules.get(name)
+    spec = found.__spec__ if found is not None else importlib.util.find_spec(name)
+    if spec is not None and (spec.origin is None or os.path.realpath(spec.origin) != os.path.realpath(path)):
+        raise Refused(f"another module is named {name!r} ({spec.origin or 'built-in'}); rename the file")
+    if found is not None:
+        return found
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise Refused("the file cannot be imported")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
 
 
 def _without_duplicates(plugins: Iterable[Plugin]) -> Iterator[Plugin]:
@@ -197,86 +237,3 @@ def _without_duplicates(plugins: Iterable[Plugin]) -> Iterator[Plugin]:
         else:
             owners |= dict.fromkeys(names, plugin.name)
             yield plugin
-
-
-def _collect(
-    module: ModuleType,
-    components: list[tuple[str, Component]],
-    commands: list[click.Command],
-    reserved: Collection[str],
-) -> None:
-    """Append the components and commands of a module to the lists. After an error, the lists keep earlier ones."""
-    manager = pluggy.PluginManager("srframework")
-    manager.add_hookspecs(hookspecs)
-    try:
-        manager.register(module)
-        manager.check_pending()
-    except pluggy.PluginValidationError as error:
-        raise _Refused(f"{describe(error)}; the hooks are {_ALL_HOOKS}") from error
-    callers = manager.get_hookcallers(module)
-    if not callers:
-        raise _Refused(f"implements no hook; the hooks are {_ALL_HOOKS}, marked with srframework.hookimpl")
-    implemented = {caller.name for caller in callers}
-    for hook, kind in _HOOKS.items():
-        results = getattr(manager.hook, hook)()
-        if hook in implemented and not results:  # pluggy drops None
-            raise _Refused(f"{hook} returned None; expected an iterable of Component")
-        for returned in results:
-            for component in _checked(hook, returned):
-                components.append((kind, component))  # noqa: PERF401 -- extend would lose components before an error
-    _refuse_other_api(components)
-    _refuse_repeats(components)
-    if _COMMANDS in implemented:
-        commands += _commands(manager, reserved)
-
-
-def _commands(manager: pluggy.PluginManager, reserved: Collection[str]) -> Iterator[click.Command]:
-    """Yield the commands that a plugin adds. It gets an empty group, so it cannot change other commands."""
-    import click
-
-    group = click.Group()
-    getattr(manager.hook, _COMMANDS)(cli=group)
-    for name, command in group.commands.items():
-        if not isinstance(command, click.Command):
-            raise _Refused(f"registers as the command {name!r} a value of type {type(command).__name__}")
-        if name in reserved:
-            raise _Refused(f"registers the command {name!r}, which is a built-in command; expected another name")
-        command.name = name
-        yield command
-
-
-_MAX_COMPONENTS = 10_000
-"""Maximum number of components of one hook; guards against an endless iterator."""
-
-
-def _checked(hook: str, returned: Iterable[Component]) -> Iterator[Component]:
-    if isinstance(returned, Component) or not isinstance(returned, Iterable):
-        raise _Refused(f"{hook} returned {type(returned).__name__}; expected an iterable of Component")
-    for number, component in enumerate(returned):
-        if number >= _MAX_COMPONENTS:
-            raise _Refused(f"{hook} returned more than {_MAX_COMPONENTS:,} components")
-        if not isinstance(component, Component):
-            raise _Refused(f"{hook} returned an item of type {type(component).__name__}; expected Component")
-        yield component
-
-
-def _refuse_other_api(collected: list[tuple[str, Component]]) -> None:
-    for _, component in collected:
-        if component.api != API:
-            raise _Refused(f"component {component.name!r} is written for API {component.api}; this is API {API}")
-
-
-def _refuse_references(collected: list[tuple[str, Component]]) -> None:
-    for kind, component in collected:
-        if kind not in REFERRING and may_refer(component.options):
-            raise _Refused(
-                f"component {component.name!r}: an option is a StageReference; only a debiaser, a pruner or an "
-                f"evaluator may refer to a stage, not a {KINDS[kind]}"
-            )
-
-
-def _refuse_repeats(collected: list[tuple[str, Component]]) -> None:
-    names = [f"{kind}/{component.name}" for kind, component in collected]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise _Refused(f"registers the same name twice: {', '.join(repeated)}")

@@ -201,8 +201,8 @@ class Registry:
     def _unknown(self, message: str, is_near: bool) -> UnknownComponent:
         """The error for a name that no loaded plugin has, with the plugins that are not loaded."""
         failed = [plugin for plugin in self.plugins if plugin.state == "failed"]
-        blocked = [plugin for plugin in self.plugins if plugin.state == "blocked"]
-        aside = "".join(f"; {_title(each)} is not loaded, because of --block" for each in blocked)
+        disabled = [plugin for plugin in self.plugins if plugin.state == "disabled"]
+        aside = "".join(f"; {_title(each)} is disabled" for each in disabled)
         aside += "".join(f"; {_failed(each)}" for each in failed)
         return UnknownComponent(message, aside, may_be_missing=bool(failed) and not is_near)
 
@@ -229,14 +229,12 @@ class Registry:
         found = [(each, plugin) for plugin in self.plugins for each in plugin.commands if each.name == name]
         if len(found) > 1:
             owners = " and ".join(_title(plugin) for _, plugin in found)
-            raise AmbiguousComponent(f"{owners} add the command {name!r}; disable one of them with --block NAME")
+            raise AmbiguousComponent(f"{owners} add the command {name!r}; disable one of them with --disable NAME")
         return next(((each, f"command {name!r} of {p.dist} {p.version}") for each, p in found), None)
 
     def failures(self) -> list[str]:
         """Return one line for each plugin that failed, and for each name that several plugins use."""
-        lines = [
-            f"{_title(plugin)} is disabled: {plugin.failure}" for plugin in self.plugins if plugin.state == "failed"
-        ]
+        lines = [_failed(plugin) for plugin in self.plugins if plugin.state == "failed"]
         for kind, title in KINDS.items():
             same: dict[str, list[str]] = {}
             for each in self.of_kind(kind):

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from srframework.contracts import Job
+from srframework.contracts import INSTALLED, Job, PluginChoice
 from srframework.recipe.sweep import Cell
 from srframework.run.identity import signatures
 from srframework.sweeps.scheduler import Task
@@ -23,7 +23,7 @@ class Tasks:
         cells: The cells of the sweep.
         out: Directory of the sweep, with ``SLUG/recipe.toml`` for each cell.
         store: Directory of the stage store.
-        blocked: Plugins that are not loaded.
+        plugins: The plugins to load.
         logs: Whether each task writes its progress into its own file.
         failures: The plugins that failed to load, one line each.
     """
@@ -31,7 +31,7 @@ class Tasks:
     cells: Sequence[Cell]
     out: Path
     store: Path
-    blocked: tuple[str, ...] = ()
+    plugins: PluginChoice = INSTALLED
     logs: bool = True
     failures: tuple[str, ...] = ()
 
@@ -108,7 +108,7 @@ class Tasks:
             stage=stage,
             out=str(place) if stage is None else None,
             store=str(self.store),
-            blocked=self.blocked,
+            plugins=self.plugins,
             cwd=str(Path.cwd()),
             log=str(self.out / "logs" / f"{name}.log") if self.logs else None,
             stored_only=stored_only,

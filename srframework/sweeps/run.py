@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from srframework.contracts import JobResult, Launcher
+from srframework.contracts import INSTALLED, JobResult, Launcher, PluginChoice
 from srframework.recipe.points import check_early
 from srframework.recipe.sweep import Cell
 from srframework.registry.registry import Registry
@@ -109,12 +109,12 @@ class Workers:
 
     Attributes:
         launcher: Context manager that starts and closes a launcher; None: run all jobs in this process.
-        blocked: Plugins that no worker loads.
+        plugins: The plugins that every worker loads.
         display: Shows the progress of runs in this process.
     """
 
     launcher: AbstractContextManager[Launcher] | None = None
-    blocked: tuple[str, ...] = ()
+    plugins: PluginChoice = INSTALLED
     display: Display = silent
 
 
@@ -155,7 +155,7 @@ def run_sweep(
         directory.make()
         failures = tuple(registry.failures())
         in_process = launcher.in_process
-        tasks = Tasks(cells, directory.path, store, workers.blocked, logs=not in_process, failures=failures)
+        tasks = Tasks(cells, directory.path, store, workers.plugins, logs=not in_process, failures=failures)
         events.begun(cells, in_process)
         run = _Run(cells, directory, tasks, events)
         finished = directory.finished()

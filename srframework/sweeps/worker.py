@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
 
-from srframework.contracts import Job, JobResult
+from srframework.contracts import Job, JobResult, PluginChoice
 from srframework.files import append
 from srframework.recipe.check import check_recipe
 from srframework.recipe.document import Document, Source
@@ -73,7 +73,7 @@ def _done(job: Job, progress: Reporter, computed: dict[str, float]) -> JobResult
     warnings = _failed_here(job)
     for warning in warnings:
         progress.note(f"warning: {warning}")
-    recipe = check_recipe(Document(Source(_place(job) / "recipe.toml", job.recipe)), _registry(job.blocked))
+    recipe = check_recipe(Document(Source(_place(job) / "recipe.toml", job.recipe)), _registry(job.plugins))
     if job.stage is not None:
         recipe = recipe.only(job.stage)
     options = RunOptions(
@@ -94,9 +94,9 @@ def _place(job: Job) -> Path:
 
 def _failed_here(job: Job) -> tuple[str, ...]:
     """The plugins that failed to load in this process, but not in the process that created the job."""
-    return tuple(line for line in _registry(job.blocked).failures() if line not in job.failures)
+    return tuple(line for line in _registry(job.plugins).failures() if line not in job.failures)
 
 
 @functools.cache
-def _registry(blocked: tuple[str, ...]) -> Registry:
-    return Registry(discover(blocked))
+def _registry(plugins: PluginChoice) -> Registry:
+    return Registry(discover(plugins))

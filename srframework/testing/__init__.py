@@ -28,6 +28,7 @@ from accelerate import Accelerator
 
 from srframework.component import COLUMN, NEEDS_BIAS, Component, references
 from srframework.contracts import (
+    INSTALLED,
     PARTS,
     Backbone,
     BiasModel,
@@ -250,7 +251,7 @@ def check_launcher(component: Component, **options: Any) -> None:
     """Check a launcher: of two jobs, one after the other, each ends with a result that has the job's error."""
     launcher: Launcher = _build(component, Launcher, options)
     with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):
-        job = Job({}, None, "missing", "store", (), place, str(Path(place, "job.log")))
+        job = Job({}, None, "missing", "store", INSTALLED, place, str(Path(place, "job.log")))
         try:
             launcher.start(1, None)
             for name in ("first", "second"):

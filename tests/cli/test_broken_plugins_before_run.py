@@ -128,6 +128,6 @@ def test_a_misspelt_name_stays_a_mistake_while_another_plugin_is_broken(zoo):
 def test_what_a_blocked_plugin_has_is_told_to_be_blocked(zoo):
     zoo.install("pruner")
     zoo.recipe("pruner")
-    done = zoo.perform("--block", "zoo", "validate", "zoo.toml", cwd=zoo.work)
+    done = zoo.perform("--disable", "zoo", "validate", "zoo.toml", cwd=zoo.work)
     assert done.code == 2
-    assert "plugin 'mine' of zoo 1.2 is not loaded, because of --block" in done.err
+    assert "plugin 'mine' of zoo 1.2 is disabled" in done.err

@@ -223,7 +223,11 @@ USED = "srframework/accuracy, srframework/f1, other/gone"
             [],
             f"no evaluator of the recipe ({USED}) computes hans/lexical of a confusion matrix; no eval",
         ),
-        ("f1", ["--block", "evaluators"], f"no evaluator of the recipe ({USED}) computes f1 of a confusion matrix; no"),
+        (
+            "f1",
+            ["--disable", "evaluators"],
+            f"no evaluator of the recipe ({USED}) computes f1 of a confusion matrix; no",
+        ),
     ],
 )
 def test_a_metric_that_an_evaluator_computes_of_a_confusion_matrix_has_an_interval(make_run, call, metric, args, note):

@@ -177,9 +177,9 @@ def test_a_command_of_a_plugin_is_in_the_help_and_can_change_no_other(install, c
     listed = command("--help")
     assert "  own       Do something of its own.\n" in listed.out
     assert "  sweep  " in listed.out
-    blocked = command("--block", "some_commands", "own")
+    blocked = command("--disable", "some_commands", "own")
     assert (blocked.code, blocked.err.splitlines()[-1]) == (2, "Error: No such command 'own'.")
-    assert "own" not in command("--block", "some_commands", "--help").out
+    assert "own" not in command("--disable", "some_commands", "--help").out
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_what_goes_wrong_in_a_command_of_a_plugin_is_a_sentence(install, command
 )
 def test_commands_that_cannot_be_registered_disable_their_plugin_alone(install, command, text, failure):
     install("some_commands", text)
-    line = f"warning: plugin 'mine' of some_commands 1.2 is disabled: {failure}\n"
+    line = f"warning: plugin 'mine' of some_commands 1.2 failed to load: {failure}\n"
     done = command("plugins", "--json")
     assert (done.code, done.err) == (0, line)
     (row,) = [row for row in json.loads(done.out) if row["dist"] == "some_commands"]
@@ -237,7 +237,7 @@ def test_a_command_that_two_plugins_have_is_refused_with_their_names(install, co
     assert (done.code, done.out) == (2, "")
     assert done.err == (
         "error: plugin 'mine' of other_commands 1.2 and plugin 'mine' of some_commands 1.2 add the command 'own'; "
-        "disable one of them with --block NAME\n"
+        "disable one of them with --disable NAME\n"
     )
-    assert command("--block", "other_commands", "own").out == "done\n"
+    assert command("--disable", "other_commands", "own").out == "done\n"
     assert command("--help").code == 0

@@ -59,7 +59,7 @@ def home(once, tmp_path):
 
 @pytest.fixture(scope="module")
 def registry():
-    return Registry(discover(()))
+    return Registry(discover())
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def test_without_a_command_the_help_is_shown_and_the_exit_code_is_2(start):
         (["run"], "Missing argument 'RECIPE'"),
         (["run", "quickstart", "--set"], "Option '--set' requires an argument"),
         (["run", "quickstart", "extra"], "unexpected extra argument (extra)"),
-        (["--block"], "Option '--block' requires an argument"),
+        (["--disable"], "Option '--disable' requires an argument"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

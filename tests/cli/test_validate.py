@@ -63,7 +63,7 @@ WRONG: dict[str, tuple[bytes, list[str]]] = {
         ["wrong:16: stages.srnet.loss", "'poe' needs a bias model", "spurious features", "got dataset 'pairs'"],
     ),
     "malformed": (b"name = 'x'\nstages = [\n", ["wrong:3: expected TOML, got: "]),
-    "empty": (b"", ["wrong: expected a recipe, got an empty file"]),
+    "empty": (b"", ["wrong:1: expected a recipe, got an empty file"]),
     "binary": (bytes(range(256)) * 8, ["wrong:", "expected UTF-8 text, got the byte 0x80"]),
     "everything-missing": (
         b"# nothing yet\n",
@@ -115,7 +115,7 @@ def test_validate_json_is_a_list_with_the_problems_of_each_recipe(wrong, call):
     good, cycle, empty = json.loads(done.out)
     assert good == {"recipe": "good.toml", "valid": True, "problems": []}
     assert (cycle["valid"], len(cycle["problems"])) == (False, 2)
-    assert empty == {"recipe": "empty", "valid": False, "problems": ["empty: expected a recipe, got an empty file"]}
+    assert empty == {"recipe": "empty", "valid": False, "problems": ["empty:1: expected a recipe, got an empty file"]}
     assert done.err.splitlines() == [*cycle["problems"], *empty["problems"]]
 
 

@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import sys
 import tempfile
 import time
@@ -36,6 +37,9 @@ LONGEST_LINE = 4000
 
 DATA = {"MNLI": mnli, "QQP": qqp, "fever": fever}
 """Directories under ``data`` that the paper's recipes name: `validate` looks into their files."""
+
+_PLACE = re.compile(r"recipe\.toml:\d+: |--set |warning: |and \d+ more problems|error: expected arguments in UTF-8")
+"""The beginning of a line of `validate`: the line in the file, or the argument."""
 
 OF_POINTS = ("a step of", "a sparsity level that")
 """What `run` refuses and `validate` cannot: how far a stage gets is known when its pruner is built, with torch."""
@@ -118,6 +122,9 @@ def wrong(given: list[Answer], limit: float) -> Iterator[tuple[str, Answer]]:
             if not line.isprintable():
                 yield "control character", each
     validate, run, *_ = given
+    for line in validate.err.splitlines() if validate.code == 2 else ():
+        if not _PLACE.match(line):
+            yield "no place", validate
     if (validate.code == 0) != validate.out.endswith(": valid\n"):
         yield "exit code and message", validate
     if validate.code == 0 and run.code == 2 and not any(each in run.err for each in OF_POINTS):

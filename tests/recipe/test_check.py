@@ -19,7 +19,7 @@ CASES = {
     "unknown key of the recipe": (
         "schema = 1",
         "schema = 1\nsed = 1",
-        "r.toml:3: sed: unknown key; did you mean 'seed'? Choices: name, schema, seed, description, "
+        "r.toml:3: sed: unknown key; did you mean 'seed'? Choices: name, schema, seed, description, requires, "
         "backbone, dataset, evaluators, bias, training, variant, variants, sweep, claim, stages",
     ),
     "unknown key of a component": (

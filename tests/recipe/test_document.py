@@ -66,8 +66,8 @@ def test_a_byte_order_mark_and_crlf_change_nothing(document, change):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "r.toml: expected a recipe, got an empty file"),
-        (b" \n\r\n\t", "r.toml: expected a recipe, got an empty file"),
+        (b"", "r.toml:1: expected a recipe, got an empty file"),
+        (b" \n\r\n\t", "r.toml:1: expected a recipe, got an empty file"),
         (b"a = 1\n[b\n", "r.toml:2: expected TOML, got: "),
         (b"a = 1\na = 2\n", "r.toml:2: expected TOML, got: "),
         (b"a = 1\n\nb = [1,\n\n", "r.toml:5: expected TOML, got: "),
@@ -88,7 +88,7 @@ def test_a_file_that_is_no_toml_is_refused_with_its_line(refused, content, messa
 )
 def test_what_the_parser_cannot_hold_is_refused_in_a_sentence(refused, document, value, reason):
     (line,) = refused(f"a = {value}")
-    assert line.startswith("r.toml: expected TOML, got: ")
+    assert line.startswith("r.toml:1: expected TOML, got: ")
     assert reason in line
     assert document(RECIPE, f"name={value}").data["name"] == value
 

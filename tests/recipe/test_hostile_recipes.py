@@ -61,7 +61,7 @@ def problems(load):
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("seed = " + "9" * 5000, "r.toml: expected TOML, got: an integer of thousands of digits (line"),
+        ("seed = " + "9" * 5000, "r.toml:1: expected TOML, got: an integer of thousands of digits"),
         ("seed = 0x" + "f" * 5000, "r.toml:1: seed: expected an integer of at most 64 bits, got an integer"),
         ("seed = -9223372036854775809", "r.toml:1: seed: expected an integer of at most 64 bits, got -922337203685477"),
         ("training.learning_rate = 1e999", "r.toml:1: training.learning_rate: must be a finite number (got inf)"),
@@ -78,7 +78,7 @@ def problems(load):
         ('description = ["' + "\\u001b" * 5000 + '"]', 'r.toml:1: description: must be a string (got ["\\u001b'),
         ("training.a = " + "[" * 100 + "]" * 100, "r.toml:1: training: expected tables and arrays nested at most 32"),
         ("a." * 100 + "a = 1", f"r.toml:1: a: expected tables and arrays nested at most {MAX_DEPTH} deep"),
-        ("a = " + "[" * 10**5, f"r.toml: expected TOML, got: tables or arrays nested more than {MAX_DEPTH} deep"),
+        ("a = " + "[" * 10**5, f"r.toml:1: expected TOML, got: tables or arrays nested more than {MAX_DEPTH} deep"),
         ("a = 1\0", "r.toml:1: expected TOML, got: "),
         ("a = 1\rb = 2", "r.toml:1: expected TOML, got: "),
         ('a = "\\ud800"', "r.toml:1: expected TOML, got: "),

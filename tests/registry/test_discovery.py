@@ -205,7 +205,7 @@ def state(srframework, plugin: str = "mine") -> dict[str, object]:
 
 
 def warning(failure: str) -> str:
-    return f"warning: plugin 'mine' of My-Plugin 1.2 is disabled: {failure}\n"
+    return f"warning: plugin 'mine' of My-Plugin 1.2 failed to load: {failure}\n"
 
 
 @pytest.mark.long
@@ -321,7 +321,7 @@ def test_a_distribution_with_damaged_metadata_is_reported_all_the_same(install, 
     install(RAISES, metadata=metadata)
     done = srframework("list", "--json")
     assert (done.returncode, names(done.stdout)) == (0, BUILT_IN)
-    assert done.stderr == ("warning: plugin 'mine' of unknown 0 is disabled: RuntimeError: no luck: none at all\n")
+    assert done.stderr == ("warning: plugin 'mine' of unknown 0 failed to load: RuntimeError: no luck: none at all\n")
 
 
 PRINTS = """
@@ -345,23 +345,25 @@ def test_what_a_plugin_prints_goes_to_stderr(install, srframework):
 @pytest.mark.parametrize("how", ["option", "variable"])
 def test_a_blocked_plugin_is_not_even_imported(install, srframework, name, how):
     install("print('imported')" + RAISES)
-    args, variables = (["--block", name], {}) if how == "option" else ([], {"SRFRAMEWORK_BLOCK": f"nothing {name}"})
+    args, variables = (
+        (["--disable", name], {}) if how == "option" else ([], {"SRFRAMEWORK_DISABLE_PLUGINS": f"nothing {name}"})
+    )
     done = srframework(*args, "plugins", "--json", **variables)
-    unknown = "warning: --block nothing: no plugin or distribution has that name\n"
+    unknown = "warning: --disable nothing: no plugin or distribution has that name\n"
     assert (done.returncode, done.stderr) == (0, unknown if how == "variable" else "")
     rows = {row["plugin"]: row for row in json.loads(done.stdout)}
-    assert (rows["mine"]["state"], rows["mine"]["failure"], rows["mine"]["components"]) == ("blocked", "", 0)
+    assert (rows["mine"]["state"], rows["mine"]["failure"], rows["mine"]["components"]) == ("disabled", "", 0)
     assert {row["state"] for plugin, row in rows.items() if plugin != "mine"} == {"loaded"}
 
 
 def test_several_plugins_are_blocked_by_repeating_the_option(install, srframework):
     install(RAISES)
-    done = srframework("--block", "mine", "--block", "srframework", "list", "--json")
+    done = srframework("--disable", "mine", "--disable", "srframework", "list", "--json")
     assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
 
 
 def test_a_blocked_plugins_components_are_unknown(srframework):
-    done = srframework("--block", "pruners", "validate", "quickstart")
+    done = srframework("--disable", "pruners", "validate", "quickstart")
     assert done.returncode == 2
     assert "stages.srnet.pruner.use: no pruner is named 'mask'" in done.stderr
 

@@ -91,7 +91,7 @@ def test_a_damaged_distribution_is_one_line(site, srframework, files, told):
     assert done.returncode == 0
     (line,) = done.stderr.splitlines()
     assert line.startswith("warning: plugin ")
-    assert "is disabled: " in line
+    assert "failed to load: " in line
     assert told in line
     (row,) = [row for row in json.loads(done.stdout) if row["state"] == "failed"]
     assert row["failure"] in line

@@ -69,7 +69,7 @@ def forget(before):
 
 
 def plugin(value):
-    found = [each for each in discover(()) if each.value == value]
+    found = [each for each in discover() if each.value == value]
     assert [each.failure for each in found] == [""]
     return found[0]
 
@@ -296,7 +296,7 @@ def test_two_distributions_without_metadata_are_known_by_their_content(place):
 
 
 def test_the_built_in_plugins_count_each_by_its_own_package():
-    found = {each.value: each.code for each in discover(()) if each.dist == "srframework"}
+    found = {each.value: each.code for each in discover() if each.dist == "srframework"}
     assert found.pop("srframework") is None
     assert len({each.digest() for each in found.values()}) == 6
     names = set(found["srf_pruners"]._files)

@@ -27,7 +27,7 @@ def registry() -> Registry:
             plugin("zoo", "evaluator/f1", "pruner/mask", "pruner/soft-mask", "backbone/tiny"),
             plugin("other", "pruner/mask", "pruner/imp"),
             plugin("broken", state="failed", failure="ValueError: no"),
-            plugin("quiet", state="blocked"),
+            plugin("quiet", state="disabled"),
         ]
     )
 
@@ -81,7 +81,7 @@ def test_an_unknown_name_is_refused_with_the_choices_and_the_nearest(registry, k
 
 def test_failures_are_a_line_for_each_broken_plugin_and_for_each_shared_name(registry):
     assert registry.failures() == [
-        "plugin 'entry' of broken 1.2 is disabled: ValueError: no",
+        "plugin 'entry' of broken 1.2 failed to load: ValueError: no",
         "pruner 'mask' is provided by more than one plugin; use one of: other/mask, zoo/mask",
     ]
 

@@ -43,7 +43,7 @@ loss = { use = "confreg", teacher = "full" }
 
 @pytest.fixture(scope="module")
 def registry():
-    return Registry(discover(()))
+    return Registry(discover())
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from srframework.contracts import Job, JobResult, WorkerDied
+from srframework.contracts import INSTALLED, Job, JobResult, WorkerDied
 from srframework.errors import UsageError
 from srframework.sweeps import launchers
 from srframework.sweeps.launchers.local import LocalLauncher, gpu_of
@@ -31,7 +31,7 @@ def work(tmp_path):
 
     def work(endless: bool = False) -> Job:
         run = "endless" if endless else "missing"
-        return Job({}, "full", None, "store", (), str(tmp_path), str(tmp_path / f"{run}.log"), users=(run,))
+        return Job({}, "full", None, "store", INSTALLED, str(tmp_path), str(tmp_path / f"{run}.log"), users=(run,))
 
     return work
 
@@ -141,14 +141,14 @@ def test_what_still_runs_is_stopped_at_once_when_the_launcher_is_closed(work, mo
 
 PARENT = """
 import sys
-from srframework.contracts import Job
+from srframework.contracts import INSTALLED, Job
 from srframework.sweeps.launchers.local import LocalLauncher
 import multiprocessing
 
 if __name__ == "__main__":
     launcher = LocalLauncher()
     launcher.start(jobs=1, threads=1)
-    job = Job({}, "full", None, "store", (), sys.argv[1], "endless.log", users=("endless",))
+    job = Job({}, "full", None, "store", INSTALLED, sys.argv[1], "endless.log", users=("endless",))
     launcher.submit("endless", job)
     print(*[process.pid for process in multiprocessing.active_children()], flush=True)
     launcher.wait()

@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies
 
-from srframework.contracts import Job, JobResult, WorkerDied
+from srframework.contracts import INSTALLED, Job, JobResult, WorkerDied
 from srframework.sweeps import scheduler as schedule
 from srframework.sweeps.scheduler import RETRIES, Events, Task
 
 
 def job(name: str) -> Job:
-    return Job({"name": name}, None, None, "store", (), ".", None)
+    return Job({"name": name}, None, None, "store", INSTALLED, ".", None)
 
 
 def task(name: str, *needs: str, salvage: bool = False) -> Task:
