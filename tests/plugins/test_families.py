@@ -12,6 +12,7 @@ from srf_backbones.structure import find_structure
 from srf_pruners.imp import IterativeMagnitudePruning
 from srf_pruners.options import ImpOptions
 from srframework import BackboneError, Network, Phase, keep_highest
+from srframework.testing import context
 from srframework.training.gradients import one_per_example
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 32}
@@ -72,7 +73,7 @@ def test_imp_prunes_half_of_each_matrix_or_block_and_plain_transformers_loads_th
     structure = find_structure(model)
     network = Network(model, None, structure.prunable, structure.blocks)
     pruner = IterativeMagnitudePruning(ImpOptions(sparsity=0.5, step=0.5))
-    pruner.attach(network, 1)
+    pruner.attach(network, context(steps=1))
     pruner.begin(Phase(1, level=0.5), 0)
     for name, weight in network.counted().items():
         for block in torch.split(weight, list(network.blocks.get(name, [len(weight)]))):
