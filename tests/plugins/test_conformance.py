@@ -13,6 +13,7 @@ REGISTRY = Registry(discover())
 
 OPTIONS = {
     "debiaser/confreg": {"teacher": "x"},
+    "debiaser/jtt": {"identified_by": "x"},
     "pruner/imp": {"sparsity": 0.6, "step": 0.2},
     "dataset/synthetic": {"train_size": 30, "dev_size": 12, "ood_size": 12, "ood_train_size": 6},
 }
