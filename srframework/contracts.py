@@ -213,7 +213,8 @@ class TrainingContext:
         stages: The stages that the component's options refer to, by the text of the option:
             ``context.stages[self.options.teacher]``.
         log: Logs a named scalar at the present step.
-        generator: On the CPU; seeded from the seed and the component.
+        generator: On the CPU; seeded from the seed and the component. Draw from it in attach only: a resumed run
+            attaches again.
         pretrained: Returns a fresh copy of θ_pt, on the CPU.
         calibration: Returns that many training examples, at most N, which the seed of ``generator`` draws: batches of
             the stage's batch size on the device, as the model gets them, with ``"labels"`` and ``"index"``.
@@ -378,8 +379,8 @@ class Pruner(ABC):
 
     One instance serves one stage. The training loop calls, in this order::
 
-        attach -> for each phase: begin, parameters,
-                    for each step: (backward) before_step (clip, optimizer) after_step
+        attach -> for each phase: begin, parameter_groups,
+                    for each step: loss_terms (backward) before_step (clip, optimizer) after_step
                     at every evaluation and at the end of the phase: update_mask
         masks: at any time after an update of the mask
 
@@ -405,8 +406,17 @@ class Pruner(ABC):
         return [Phase(total_steps)]
 
     @abstractmethod
-    def parameters(self) -> Sequence[nn.Parameter]:
-        """Return the parameters that the optimizer of this phase updates."""
+    def parameter_groups(self) -> Sequence[ParameterGroup]:
+        """Return the parameters that the optimizer of this phase updates, each group with its own settings."""
+
+    def loss_terms(self, inputs: LossInputs, loss: Tensor) -> Mapping[str, Tensor]:
+        """Return named scalars that are added to the loss of a batch; each is logged under its name.
+
+        Args:
+            inputs: The inputs of the loss.
+            loss: The loss of the batch, without gradient.
+        """
+        return {}
 
     def begin(self, phase: Phase, step: int) -> None:
         """Called at the beginning of a phase."""

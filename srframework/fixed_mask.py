@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from srframework.contracts import COUNTED_PARTS, Network, Phase, Pruner, TrainingContext
+from srframework.contracts import COUNTED_PARTS, Network, ParameterGroup, Phase, Pruner, TrainingContext
 from srframework.masks import Mask, Scope, keep_highest, weight_of
 
 
@@ -49,10 +49,10 @@ class FixedMask(Pruner):
         weights = {name: weight_of(self._model, name) for name in mask}
         self._pruned = [(weight, ~mask[name].to(weight.device)) for name, weight in weights.items()]
 
-    def parameters(self) -> list[nn.Parameter]:
+    def parameter_groups(self) -> list[ParameterGroup]:
         """All parameters of the model that require a gradient."""
         assert self._model is not None, "attach comes first"
-        return [parameter for parameter in self._model.parameters() if parameter.requires_grad]
+        return [ParameterGroup([parameter for parameter in self._model.parameters() if parameter.requires_grad])]
 
     def before_step(self, step: int) -> None:
         """Set the gradients of pruned entries to 0."""

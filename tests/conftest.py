@@ -62,6 +62,7 @@ class Ran:
     network: Network
     checkpoints: list[KeptModel] = field(default_factory=list)
     steps: list[tuple[int, float, float]] = field(default_factory=list)
+    scalars: list[dict[str, float]] = field(default_factory=list)
     evaluated: list[int] = field(default_factory=list)
     started: list[int] = field(default_factory=list)
 
@@ -132,7 +133,7 @@ def train(make_network, make_examples) -> Callable[..., Ran]:
         ran, script = Ran(network or make_network()), iter(metrics or ())
         events = Events(
             evaluate=lambda model: (measure(model) if measure else next(script, 0.0), {}),
-            on_step=lambda *step: ran.steps.append(step),
+            on_step=lambda *step: (ran.steps.append(step[:3]), ran.scalars.append(step[3])),
             on_evaluation=lambda step, _id, _ood: ran.evaluated.append(step),
             on_start=ran.started.append,
         )

@@ -10,6 +10,7 @@ from srf_pruners.arithmetic import soft_scores
 from srf_pruners.mask import MaskTraining
 from srf_pruners.mask_options import MaskOptions
 from srframework import Network, keep_highest
+from srframework.training.optimization import own_parameters
 
 
 def by_magnitude(weights, sparsity, scope="local") -> dict[str, Tensor]:
@@ -31,7 +32,7 @@ def attached(network: Network, **options: object) -> MaskTraining:
 
 def set_scores(pruner: MaskTraining, scores: list[torch.Tensor]) -> None:
     with torch.no_grad():
-        for parameter, value in zip(pruner.parameters(), scores, strict=True):
+        for parameter, value in zip(own_parameters(pruner), scores, strict=True):
             parameter.copy_(value)
 
 

@@ -14,6 +14,7 @@ from srframework import Component, Options, testing
 from srframework.contracts import Network, Phase
 from srframework.fixed_mask import FixedMask, ScoringPruner
 from srframework.masks import Mask
+from srframework.training.optimization import own_parameters
 
 
 def small_network() -> Network:
@@ -48,7 +49,7 @@ OPTIMIZERS = {
 def test_pruned_weights_and_gradients_stay_exactly_zero(optimizer_name):
     network = small_network()
     pruner, mask = held(network)
-    optimizer = OPTIMIZERS[optimizer_name](pruner.parameters())
+    optimizer = OPTIMIZERS[optimizer_name](own_parameters(pruner))
     start = {name: weight.detach().clone() for name, weight in network.matrices().items()}
     for step in range(5):
         gradient(network, seed=step)
@@ -81,7 +82,7 @@ def test_the_gradient_of_kept_entries_is_that_of_the_masked_model():
 def test_an_entry_that_the_optimizer_moves_by_momentum_is_zero_after_the_step():
     network = small_network()
     pruner, _ = held(network, density=1.0)
-    optimizer = torch.optim.AdamW(pruner.parameters(), lr=0.1)
+    optimizer = torch.optim.AdamW(own_parameters(pruner), lr=0.1)
     gradient(network, seed=0)
     optimizer.step()
     pruned = Mask({"0": torch.zeros(3, 4, dtype=torch.bool)})
@@ -120,7 +121,7 @@ def test_every_parameter_that_wants_a_gradient_is_trained():
     network.model[0].bias.requires_grad_(False)
     pruner, _ = held(network)
     expected = [network.model[0].weight, network.model[2].weight, network.model[2].bias]
-    assert [id(parameter) for parameter in pruner.parameters()] == [id(parameter) for parameter in expected]
+    assert [id(parameter) for parameter in own_parameters(pruner)] == [id(parameter) for parameter in expected]
 
 
 def test_a_frozen_matrix_may_be_held():
@@ -158,7 +159,7 @@ def test_a_mask_that_does_not_fit_is_refused_by_name(mask, expected):
 def test_whatever_the_mask_the_zeros_after_a_step_are_its_zeros(seed, density):
     network = small_network()
     pruner, mask = held(network, seed, density)
-    optimizer = torch.optim.AdamW(pruner.parameters(), lr=0.1, weight_decay=0.1)
+    optimizer = torch.optim.AdamW(own_parameters(pruner), lr=0.1, weight_decay=0.1)
     gradient(network, seed=0)
     pruner.before_step(0)
     optimizer.step()

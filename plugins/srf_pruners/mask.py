@@ -10,7 +10,7 @@ from torch.nn.utils import parametrize
 
 from srf_pruners.arithmetic import StraightThrough, hard_scores, pruned_counts, soft_scores, thresholds_to
 from srf_pruners.mask_options import MaskOptions
-from srframework import Mask, Network, Pruner, TrainingContext
+from srframework import Mask, Network, ParameterGroup, Pruner, TrainingContext
 
 
 class MaskTraining(Pruner):
@@ -43,9 +43,9 @@ class MaskTraining(Pruner):
         if options.init == "soft":
             self.update_mask(0)  # for hard scores, the option φ gives the sparsity
 
-    def parameters(self) -> list[nn.Parameter]:
+    def parameter_groups(self) -> list[ParameterGroup]:
         """Give the scores."""
-        return [masked.scores for masked in self._masked.values()]
+        return [ParameterGroup([masked.scores for masked in self._masked.values()])]
 
     def after_step(self, step: int) -> None:
         """Set φ after every Δt_φ steps."""

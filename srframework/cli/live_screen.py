@@ -154,8 +154,8 @@ class LiveReporter(Tracker):
         self.note(f"{self.label}: {resumes(step)}")
         self._show(known=False)
 
-    def step(self, step: int, loss: float, learning_rate: float) -> None:
-        super().step(step, loss, learning_rate)
+    def step(self, step: int, loss: float, learning_rate: float, scalars: Mapping[str, float]) -> None:
+        super().step(step, loss, learning_rate, scalars)
         self._show()
 
     def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float]) -> None:
@@ -196,4 +196,5 @@ class LiveReporter(Tracker):
         elif not self._with_total and self.total:
             self._on.partly(self.done / self.total)
         loss = "" if self.loss is None else f"loss {self.loss:.3f}, {self.speed:.1f} steps/s"
+        loss += "".join(f", {name} {value:.4g}" for name, value in self.scalars.items())
         self._bars.below = "\n".join(filter(None, (f"{self.stage}: {loss or 'starting'}", self._figures)))

@@ -133,9 +133,9 @@ class Both(Reporter):
         for each in self._each:
             each.resumed(step)
 
-    def step(self, step: int, loss: float, learning_rate: float) -> None:
+    def step(self, step: int, loss: float, learning_rate: float, scalars: Mapping[str, float]) -> None:
         for each in self._each:
-            each.step(step, loss, learning_rate)
+            each.step(step, loss, learning_rate, scalars)
 
     def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float]) -> None:
         for each in self._each:

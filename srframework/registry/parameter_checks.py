@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
@@ -45,8 +45,20 @@ def order(given: Any, owner: str, method: str, *_: Any) -> Any:
     return given
 
 
-def some_parameters(given: Any, owner: str, method: str, *_: Any) -> list[Any]:
-    """Check a list of parameters that is not empty."""
-    listed = parameters(given, owner, method)
-    expect(bool(listed), owner, method, "at least one parameter", "none")
-    return listed
+def trained_groups(given: Any, owner: str, method: str, *_: Any) -> list[ParameterGroup]:
+    """Check a list of groups of parameters, with at least one parameter in total."""
+    groups = parameter_groups(given, owner, method)
+    expect(any(group.parameters for group in groups), owner, method, "at least one parameter", "none")
+    return groups
+
+
+def loss_terms(given: Any, owner: str, method: str, *_: Any) -> dict[str, Any]:
+    """Check named scalars."""
+    from torch import Tensor
+
+    expect(isinstance(given, Mapping), owner, method, "a mapping from names to scalar tensors", given)
+    for name, term in given.items():
+        expect(isinstance(name, str) and bool(name), owner, method, "names of terms", f"{name!r}"[:200])
+        is_scalar = isinstance(term, Tensor) and term.dim() == 0 and term.is_floating_point()
+        expect(is_scalar, owner, method, f"a scalar tensor as {name!r}", kind_of(term))
+    return dict(given)

@@ -25,7 +25,7 @@ from srframework.contracts import (
     WorkerDied,
 )
 from srframework.faults import calling, expect, kind_of
-from srframework.registry.parameter_checks import order, parameter_groups, some_parameters
+from srframework.registry.parameter_checks import loss_terms, order, parameter_groups, trained_groups
 
 
 def _network(given: Any, owner: str, method: str, *_: Any) -> Any:
@@ -262,7 +262,8 @@ CHECKS: dict[tuple[type, str], Callable[..., Any]] = {
     (Debiaser, "loss"): _loss,
     (BiasModel, "log_probs"): _log_probs,
     (Pruner, "phases"): _phases,
-    (Pruner, "parameters"): some_parameters,
+    (Pruner, "parameter_groups"): trained_groups,
+    (Pruner, "loss_terms"): loss_terms,
     (Pruner, "complete"): _bool,
     (Pruner, "changes_mask"): _bool,
     (Pruner, "masks"): _mask,

@@ -31,6 +31,7 @@ class Tracker(Reporter):
         steps: Optimizer steps of the stage.
         at: Steps that are done.
         loss: The latest mean loss; None before the first.
+        scalars: The latest means of the numbers that components log.
     """
 
     def __init__(self) -> None:
@@ -38,6 +39,7 @@ class Tracker(Reporter):
         self.stage = self.label = ""
         self.steps = self.at = 0
         self.loss: float | None = None
+        self.scalars: dict[str, float] = {}
         self._clock = self._run_clock = _Clock()
         self._began = time.monotonic()
         self._todo: dict[str, int] = {}
@@ -61,8 +63,8 @@ class Tracker(Reporter):
         self.at, self._clock = step, _Clock(step)
         self._run_clock = _Clock(self._before + step)
 
-    def step(self, step: int, loss: float, learning_rate: float) -> None:
-        self.at, self.loss = step, loss
+    def step(self, step: int, loss: float, learning_rate: float, scalars: Mapping[str, float]) -> None:
+        self.at, self.loss, self.scalars = step, loss, dict(scalars)
 
     def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float]) -> None:
         self.at = step
@@ -159,8 +161,8 @@ class LineReporter(Tracker):
         super().resumed(step)
         self.note(f"{self.label}: {resumes(step)}")
 
-    def step(self, step: int, loss: float, learning_rate: float) -> None:
-        super().step(step, loss, learning_rate)
+    def step(self, step: int, loss: float, learning_rate: float, scalars: Mapping[str, float]) -> None:
+        super().step(step, loss, learning_rate, scalars)
         if self._verbose or time.monotonic() - self._last >= self.interval:
             self._line()
 
@@ -176,6 +178,7 @@ class LineReporter(Tracker):
     def _line(self, more: str = "") -> None:
         self._last = time.monotonic()
         loss = "" if self.loss is None else f", loss {self.loss:.3f}"
+        loss += "".join(f", {name} {value:.4g}" for name, value in self.scalars.items())
         every = f", {clock_text(self.total_left)} left in all stages" if self.total > self.steps else ""
         left = f"{clock_text(self.left)} left{every}"
         self.note(f"{self.label}: step {self.at}/{self.steps}{loss}, {self.speed:.1f} steps/s, {left}{more}")

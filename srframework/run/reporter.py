@@ -60,8 +60,8 @@ class Reporter:
     def resumed(self, step: int) -> None:
         """The stage that has just started resumes from a checkpoint after ``step`` steps."""
 
-    def step(self, step: int, loss: float, learning_rate: float) -> None:
-        """``loss`` is the mean since the last call."""
+    def step(self, step: int, loss: float, learning_rate: float, scalars: Mapping[str, float]) -> None:
+        """``loss`` and the numbers that the components log are means since the last call."""
 
     def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float]) -> None:
         """The metric, in [0, 1], on ID examples and on each OOD split."""

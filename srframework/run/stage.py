@@ -162,9 +162,9 @@ class StageTraining:
                 with log.open("ab") as file:
                     file.write(line)
 
-        def on_step(step: int, loss: float, learning_rate: float) -> None:
-            write({"step": step, "loss": loss, "learning_rate": learning_rate})
-            self.reporter.step(step, loss, learning_rate)
+        def on_step(step: int, loss: float, learning_rate: float, scalars: dict[str, float]) -> None:
+            write({"step": step, "loss": loss, "learning_rate": learning_rate, **scalars})
+            self.reporter.step(step, loss, learning_rate, scalars)
 
         def on_evaluation(step: int, id_metric: float, ood: dict[str, float]) -> None:
             write({"step": step, task.metric: {task.dev.name: id_metric, **ood}})

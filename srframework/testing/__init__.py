@@ -193,7 +193,7 @@ def check_pruner(component: Component, total_steps: int = 20, **options: Any) ->
     for phase in pruner.phases(total_steps):
         assert phase.steps >= 0, f"{component.name}: a phase of {phase.steps} steps"
         pruner.begin(phase, step)
-        optimizer = torch.optim.AdamW(pruner.parameters(), lr=0.01, weight_decay=0.1)
+        optimizer = torch.optim.AdamW(own_parameters(pruner), lr=0.01, weight_decay=0.1)
         for _ in range(phase.steps):
             loss = net.model(**net.tokenizer(["a b c", "d e f"], return_tensors="pt")).logits.square().sum()
             loss.backward()
@@ -277,7 +277,7 @@ def _train(pruner: Pruner, total_steps: int, place: Path | None = None, stopped_
     """Train the small network, with a checkpoint after each step in ``place``; return the result."""
     net, accelerator = network(), Accelerator()
 
-    def on_step(step: int, _loss: float, _rate: float) -> None:
+    def on_step(step: int, *_: object) -> None:
         if step == stopped_at:
             raise _Stopped
 

@@ -14,6 +14,7 @@ from transformers import BertConfig, BertForSequenceClassification, BertTokenize
 from srframework.contracts import Debiaser, LossInputs, Network, ReferencedStage, Split, TaskData, TrainingContext
 from srframework.training.context import Contexts, ForComponent, StageInputs
 from srframework.training.options import TrainingOptions
+from srframework.training.scalars import Scalars
 
 if TYPE_CHECKING:
     from srframework.contracts import WordVectors
@@ -87,8 +88,8 @@ def context(steps: int = 20, component: ForComponent | None = None, net: Network
     """
     options = TrainingOptions.model_validate({"max_steps": steps, "batch_size": 2})
     inputs = StageInputs(labels=LABELS, pretrained=network)
-    contexts = Contexts(net or network(), examples(), options, 1, torch.device("cpu"), steps, inputs)
-    return contexts.of(component or ForComponent("small"))
+    contexts = Contexts(net or network(), examples(), options, 1, torch.device("cpu"), steps, inputs, Scalars())
+    return contexts.of(component or ForComponent("small"), "small")
 
 
 def uniform_stages(texts: Sequence[str]) -> dict[str, ReferencedStage]:

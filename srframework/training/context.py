@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from srframework.contracts import Network, ReferencedStage, TrainingContext
 from srframework.training.options import TrainingOptions
+from srframework.training.scalars import Scalars
 from srframework.training.tokenization import padding
 
 
@@ -41,7 +42,6 @@ class StageInputs:
 
     labels: tuple[str, ...] = ()
     pretrained: Callable[[], Network] = _no_pretrained
-    log: Callable[[str, float | Tensor], None] = lambda _name, _value: None
     debiaser: ForComponent = field(default_factory=ForComponent)
     pruner: ForComponent = field(default_factory=ForComponent)
 
@@ -58,6 +58,7 @@ class Contexts:
         device: The device of the model.
         steps: The planned optimizer steps.
         inputs: The other inputs of the stage.
+        scalars: What the components log.
     """
 
     network: Network
@@ -67,9 +68,10 @@ class Contexts:
     device: torch.device
     steps: int
     inputs: StageInputs
+    scalars: Scalars
 
-    def of(self, component: ForComponent) -> TrainingContext:
-        """Return the context of a component."""
+    def of(self, component: ForComponent, role: str) -> TrainingContext:
+        """Return the context of a component, whose log has the role before each name: ``loss.weight``."""
         drawn = hashlib.sha256(f"{self.seed} {component.name}".encode()).digest()[:7]
         generator = torch.Generator().manual_seed(int.from_bytes(drawn))
         classifier = list(self.network.matrices(["classifier"]).values())
@@ -83,7 +85,7 @@ class Contexts:
             columns=component.columns,
             bias_log_probs=component.bias_log_probs,
             stages=component.stages,
-            log=self.inputs.log,
+            log=lambda name, value: self.scalars.add(f"{role}.{name}", value),
             generator=generator,
             pretrained=self.inputs.pretrained,
             calibration=lambda count: self._drawn(count, generator.initial_seed()),

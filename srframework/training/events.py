@@ -36,14 +36,15 @@ class Events:
 
     Attributes:
         evaluate: Called with the model; returns ``(ID metric, {OOD split: metric})``.
-        on_step: Called every ``log_every`` steps with (step, mean loss since the last call, learning rate).
+        on_step: Called every ``log_every`` steps with (step, mean loss since the last call, learning rate,
+            means of the logged scalars).
         on_evaluation: Called with (step, ID metric, OOD metrics) after each evaluation.
         on_start: Called once, with the step at which the training starts or resumes; 0 for a new training.
         on_stop: Called with the step of the checkpoint that is written before an interrupt stops the training.
     """
 
     evaluate: Callable[[PreTrainedModel], tuple[float, dict[str, float]]]
-    on_step: Callable[[int, float, float], None]
+    on_step: Callable[[int, float, float, dict[str, float]], None]
     on_evaluation: Callable[[int, float, dict[str, float]], None]
     on_start: Callable[[int], None] = lambda _step: None
     on_stop: Callable[[int], None] = lambda _step: None

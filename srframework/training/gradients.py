@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from accelerate import Accelerator
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GenericForSequenceClassification
 
-from srframework.contracts import Debiaser, LossInputs, Network
+from srframework.contracts import Debiaser, LossInputs, Network, Pruner
 from srframework.faults import calling, calling_model, owner_of
 from srframework.training.divergence import LossWatch
 from srframework.training.optimization import own_parameters
@@ -24,17 +24,26 @@ class Gradients:
     Args:
         network: The model.
         debiaser: The loss, attached.
+        pruner: The pruner, attached; it may add terms to the loss.
         options: The stage's options.
         accelerator: Device and processes.
+        log: Logs a term of the loss.
 
     Attributes:
         watch: Finds the cause of a loss that is not finite.
     """
 
     def __init__(
-        self, network: Network, debiaser: Debiaser, options: TrainingOptions, accelerator: Accelerator
+        self,
+        network: Network,
+        debiaser: Debiaser,
+        pruner: Pruner,
+        options: TrainingOptions,
+        accelerator: Accelerator,
+        log: Callable[[str, Tensor], None],
     ) -> None:
-        self._debiaser, self._options, self._accelerator = debiaser, options, accelerator
+        self._debiaser, self._pruner, self._options, self._accelerator = debiaser, pruner, options, accelerator
+        self._log = log
         self.watch = LossWatch(debiaser, options, accelerator.device)
         self._hidden: Tensor | None = None
         self._model = network.model
@@ -72,7 +81,11 @@ class Gradients:
                 inputs = LossInputs(
                     logits.float(), labels, index, **known, hidden=hidden, progress=progress, batch=batch
                 )
-                loss = self._debiaser.loss(inputs) / count
+                loss = self._debiaser.loss(inputs)
+                for name, term in self._pruner.loss_terms(inputs, loss.detach()).items():
+                    self._log(f"pruner.{name}", term)
+                    loss = loss + term.to(loss.device)
+                loss = loss / count
                 self.watch.check(loss, inputs, step)
                 with calling(owner_of(self._debiaser), "gradient"):
                     self._accelerator.backward(loss)

@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast, set_seed
 from torch import nn
 
-from srframework.contracts import Debiaser, Network, ParameterGroup, Phase, Pruner
+from srframework.contracts import Debiaser, Network, Phase, Pruner
 from srframework.errors import SRFrameworkError
 from srframework.masks import Mask
 from srframework.training.batches import Batches
@@ -28,11 +28,13 @@ from srframework.training.checkpoints import (
     restore_optimizer,
 )
 from srframework.training.context import Contexts, StageInputs
-from srframework.training.events import Events, KeptModel, Position, tensor_of
+from srframework.training.events import Events, KeptModel, Position
 from srframework.training.finite import not_finite
 from srframework.training.gradients import Gradients
+from srframework.training.kept import kept_model
 from srframework.training.optimization import clip, make_optimizer, set_epsilon
 from srframework.training.options import TrainingOptions, optimizer_steps
+from srframework.training.scalars import Scalars
 from srframework.training.signals import DeferredSignals
 
 
@@ -66,6 +68,7 @@ class Training:
     checkpoints: Checkpoints | None = None
     last_step: int = field(default=0, init=False)
     _best: tuple[float, KeptModel] | None = field(default=None, init=False)
+    _scalars: Scalars = field(default_factory=Scalars, init=False)
 
     def run(self, events: Events) -> Iterator[KeptModel]:
         """Train. Yield each point that is kept when it is reached, and finally the result.
@@ -99,7 +102,7 @@ class Training:
                     self._agree(at.step)
                 at.phase = number
                 end = (start := sum(before.steps for before in phases[:number])) + phase.steps
-                groups = [ParameterGroup(pruner.parameters()), *self.debiaser.parameter_groups()]
+                groups = [*pruner.parameter_groups(), *self.debiaser.parameter_groups()]
                 parameters = [parameter for group in groups for parameter in group.parameters]
                 optimizer, schedule = make_optimizer(groups, phase, options, accelerator)
                 if snapshot is not None:
@@ -135,10 +138,11 @@ class Training:
         if (found := not_finite(plain.state_dict())) is not None:
             raise SRFrameworkError(f"expected finite weights at the start of the stage, got {found}")
         facts = self.network, self.examples, self.options, self.seed, accelerator.device, total, self.inputs
-        contexts = Contexts(*facts)
-        self.pruner.attach(self.network, contexts.of(self.inputs.pruner))
-        self.debiaser.attach(contexts.of(self.inputs.debiaser))
-        self._gradients = Gradients(self.network, self.debiaser, self.options, accelerator)
+        contexts = Contexts(*facts, self._scalars)
+        self.pruner.attach(self.network, contexts.of(self.inputs.pruner, "pruner"))
+        self.debiaser.attach(contexts.of(self.inputs.debiaser, "loss"))
+        parts = self.network, self.debiaser, self.pruner, self.options, accelerator
+        self._gradients = Gradients(*parts, self._scalars.add)
         if accelerator.num_processes > 1:  # equal draws until here; dropout must differ between processes
             set_seed((self.seed + accelerator.process_index) % 2**32)
         model: nn.Module = accelerator.prepare_model(plain)
@@ -161,7 +165,7 @@ class Training:
         if measured or step in self.steps_kept:
             self._mean_loss(at)  # raises before a model that is not finite is evaluated or kept
         if step % options.log_every == 0 or is_end:
-            events.on_step(step, self._mean_loss(at), rate)
+            events.on_step(step, self._mean_loss(at), rate, self._scalars.means())
             at.loss_sum, at.losses = torch.zeros_like(at.loss_sum), 0
         if measured:
             self.pruner.update_mask(step)
@@ -197,6 +201,7 @@ class Training:
             tensors |= {f"pruner.{name}": value for name, value in self.pruner.state().items()}
             tensors |= loss_state(self.debiaser)
             tensors |= {"order": batches.order} if batches.order is not None else {}
+            tensors |= {f"log.{name}": value for name, value in self._scalars.state().items()}
             tensors["loss_sum"] = at.loss_sum
             counters = {"step": at.step, "phase": at.phase, "losses": at.losses}
             facts |= {"at": counters, "batches": batches.consumed, "best": None}
@@ -216,6 +221,7 @@ class Training:
         self._plain.load_state_dict(snapshot.part("model."))
         self.pruner.restore({name: value.to(device) for name, value in snapshot.part("pruner.").items()})
         restore_loss(snapshot, self.debiaser, device)
+        self._scalars.restore(snapshot.part("log."))
         batches.order = snapshot.tensors.get("order")
         batches.consumed = snapshot.facts["batches"]
         if (best := snapshot.facts["best"]) is not None:
@@ -248,7 +254,8 @@ class Training:
         """Do one optimizer step in a phase that began at step ``start``; return its learning rate."""
         self.pruner.before_step(at.step)
         clip(parameters, self.options, self.accelerator)
-        rate: float = schedule.get_last_lr()[0]
+        # Not that of the first group, which may have its own.
+        rate: float = self.options.learning_rate * schedule.lr_lambdas[0](schedule.last_epoch)
         set_epsilon(optimizer, at.step - start + 1, self.options)
         optimizer.step()
         schedule.step()
@@ -281,15 +288,7 @@ class Training:
 
     def _checkpoint(self, step: int, point: str | None) -> KeptModel:
         """Return the current model. The mask must be up to date."""
-        mask = self.pruner.masks()
-        weights = {name: tensor_of(self._plain, name).detach().to("cpu", copy=True) for name in self._names}
-        for name, matrix in mask.items():
-            weights[f"{name}.weight"].masked_fill_(~matrix, 0.0)  # turns -0.0 into +0.0
-        if (found := not_finite(weights)) is not None:
-            raise SRFrameworkError(
-                f"expected finite weights after step {step}, got {found} ({self._gradients.watch.remedy()})"
-            )
-        return KeptModel(step, point, weights, mask)
+        return kept_model(self._plain, self._names, self.pruner, step, point, self._gradients.watch)
 
     def _checkpoint_between(self, step: int) -> KeptModel:
         """Return the current model with an updated mask, then undo the update: a reference to a step must not change

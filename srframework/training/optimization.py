@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from torch import nn
 from transformers import get_linear_schedule_with_warmup
 
-from srframework.contracts import Debiaser, ParameterGroup, Phase
+from srframework.contracts import Debiaser, ParameterGroup, Phase, Pruner
 from srframework.training.options import TrainingOptions
 
 
@@ -52,6 +52,6 @@ def clip(parameters: Sequence[nn.Parameter], options: TrainingOptions, accelerat
         accelerator.clip_grad_norm_(group, norm)
 
 
-def own_parameters(debiaser: Debiaser) -> list[nn.Parameter]:
-    """Return the parameters of a loss."""
-    return [parameter for group in debiaser.parameter_groups() for parameter in group.parameters]
+def own_parameters(component: Debiaser | Pruner) -> list[nn.Parameter]:
+    """Return the parameters of all groups of a loss or of a pruner."""
+    return [parameter for group in component.parameter_groups() for parameter in group.parameters]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from srframework import BiasModel, Component, Debiaser, Evaluator, Options, Pruner, testing
+from srframework import BiasModel, Component, Debiaser, Evaluator, Options, ParameterGroup, Pruner, testing
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 
@@ -143,8 +143,8 @@ class Forgetful(Pruner):
     def attach(self, network, context):
         self.network = network
 
-    def parameters(self):
-        return list(self.network.model.parameters())
+    def parameter_groups(self):
+        return [ParameterGroup(list(self.network.model.parameters()))]
 
     def masks(self):
         from srframework import Mask

@@ -17,6 +17,7 @@ from srf_pruners.imp_rw import RewindingMagnitudePruning
 from srf_pruners.one_shot import OneShotMagnitudePruning, RandomPruning
 from srf_pruners.options import ImpOptions, ImpRewindOptions, OneShotOptions
 from srframework import FixedMask, Mask, Network
+from srframework.training.optimization import own_parameters
 
 SHAPES = {"0": (3, 4), "2": (1, 3), "3": (2, 1)}
 
@@ -113,7 +114,7 @@ def test_whatever_the_optimizer_pruned_gradients_and_weights_stay_zero(name, opt
     steps, moved = 0, False
     for phase in pruner.phases(10):
         pruner.begin(phase, steps)
-        stepper = OPTIMIZERS[optimizer](pruner.parameters())
+        stepper = OPTIMIZERS[optimizer](own_parameters(pruner))
         for _ in range(phase.steps):
             network.model(torch.linspace(-1, 1, 20).reshape(5, 4)).exp().sum().backward()
             pruner.before_step(steps)

@@ -14,6 +14,7 @@ from torch import nn
 from srf_pruners.mask import MaskTraining
 from srf_pruners.mask_options import MaskOptions
 from srframework import Mask
+from srframework.training.optimization import own_parameters
 
 ENCODER = "bert.encoder.layer.0"
 
@@ -42,8 +43,8 @@ class TestAttach:
         network = make_network()
         pruner = attached(network)
         trained = [parameter for parameter in network.model.parameters() if parameter.requires_grad]
-        assert {id(each) for each in trained} == {id(each) for each in pruner.parameters()}
-        assert [each.shape for each in pruner.parameters()] == [each.shape for each in network.matrices().values()]
+        assert {id(each) for each in trained} == {id(each) for each in own_parameters(pruner)}
+        assert [each.shape for each in own_parameters(pruner)] == [each.shape for each in network.matrices().values()]
 
     @pytest.mark.parametrize("sparsity", [0.0, 0.3, 0.5, 0.7, 0.99])
     def test_it_starts_from_the_magnitude_mask(self, sparsity):
@@ -54,7 +55,7 @@ class TestAttach:
 
     def test_scores_start_at_zero_and_alpha_phi(self):
         pruner = attached(small_network(), sparsity=0.5, phi=0.1, alpha=3.0)
-        for scores, mask in zip(pruner.parameters(), [pruner.masks()[name] for name in "023"], strict=True):
+        for scores, mask in zip(own_parameters(pruner), [pruner.masks()[name] for name in "023"], strict=True):
             torch.testing.assert_close(scores.detach(), mask * 0.3)
 
     def test_until_the_first_refresh_the_threshold_of_hard_scores_is_phi(self):
@@ -65,7 +66,7 @@ class TestAttach:
         network = small_network()
         weights = {name: weight.detach().clone() for name, weight in network.matrices().items()}
         pruner = attached(network, sparsity=0.5, init="soft")
-        for (name, weight), scores in zip(weights.items(), pruner.parameters(), strict=True):
+        for (name, weight), scores in zip(weights.items(), own_parameters(pruner), strict=True):
             assert torch.equal(scores.detach(), weight.abs())
             low, high = weight.abs().flatten().sort().values[round(weight.numel() / 2) - 1 :][:2].tolist()
             assert pruner.state()[f"{name}.threshold"].item() == pytest.approx((low + high) / 2)
@@ -109,7 +110,7 @@ class TestGradient:
         masks = {name: mask.double().requires_grad_() for name, mask in pruner.masks().items()}
         replaced = {f"{name}.weight": mask * reference.matrices()[name].detach() for name, mask in masks.items()}
         torch.func.functional_call(reference.model, replaced, (inputs,)).exp().sum().backward()
-        for (name, mask), scores in zip(masks.items(), pruner.parameters(), strict=True):
+        for (name, mask), scores in zip(masks.items(), own_parameters(pruner), strict=True):
             torch.testing.assert_close(scores.grad, mask.grad, rtol=1e-6, atol=1e-12)
             assert (scores.grad[~pruner.masks()[name]] != 0).any() or pruner.masks()[name].all()
 
@@ -117,7 +118,7 @@ class TestGradient:
         network = small_network()
         pruner = attached(network, sparsity=0.5)
         pruned = ~pruner.masks()["0"]
-        set_scores(pruner, [pruned.float(), *[each.detach() for each in pruner.parameters()[1:]]])
+        set_scores(pruner, [pruned.float(), *[each.detach() for each in own_parameters(pruner)[1:]]])
         pruner.update_mask(1)
         assert torch.equal(pruner.masks()["0"], pruned)
         assert torch.equal(network.matrices()["0"] != 0, pruned)
@@ -177,7 +178,7 @@ class TestRefresh:
         pruner = attached(small_network(), sparsity=0.5, refresh_every=every)
         happened = []
         for step in range(1, 7):
-            set_scores(pruner, [torch.full_like(each, -step) for each in pruner.parameters()])
+            set_scores(pruner, [torch.full_like(each, -step) for each in own_parameters(pruner)])
             pruner.after_step(step)
             if pruner.masks().sparsity < 1:
                 happened.append(step)
@@ -204,7 +205,7 @@ class TestRefresh:
         network = small_network()
         weights = {name: weight.detach().clone() for name, weight in network.matrices().items()}
         pruner = attached(network, sparsity=0.5)
-        set_scores(pruner, [torch.full_like(each, 0.02) for each in pruner.parameters()])
+        set_scores(pruner, [torch.full_like(each, 0.02) for each in own_parameters(pruner)])
         pruner.update_mask(1)
         assert pruner.masks() == Mask(by_magnitude(weights, 0.5))
 
@@ -212,7 +213,7 @@ class TestRefresh:
 class TestState:
     def moved(self, pruner: MaskTraining, seed: int) -> None:
         draw = torch.Generator().manual_seed(seed)
-        set_scores(pruner, [torch.rand(each.shape, generator=draw) for each in pruner.parameters()])
+        set_scores(pruner, [torch.rand(each.shape, generator=draw) for each in own_parameters(pruner)])
         pruner.update_mask(seed)
 
     def test_restore_brings_back_every_bit(self):
@@ -246,9 +247,9 @@ class TestState:
 
     def test_the_optimizer_goes_on_with_the_same_parameters(self):
         pruner = attached(small_network(), sparsity=0.5)
-        before = pruner.parameters()
+        before = own_parameters(pruner)
         pruner.restore(pruner.state())
-        assert [id(each) for each in pruner.parameters()] == [id(each) for each in before]
+        assert [id(each) for each in own_parameters(pruner)] == [id(each) for each in before]
 
 
 class TestTraining:
@@ -309,7 +310,7 @@ class TestTraining:
             network.model[0].weight.copy_(torch.tensor([[0.1, 9.0, 9.0, 9.0]] * 3))
         pruner = attached(network, sparsity=0.7, pooler=False, classifier=False)
         assert not pruner.masks()["0"][:, 0].any()
-        optimizer = torch.optim.AdamW(pruner.parameters(), lr=0.01)
+        optimizer = torch.optim.AdamW(own_parameters(pruner), lr=0.01)
         inputs = torch.from_numpy(np.random.default_rng(0).normal(size=(64, 4))).float()
         wanted = 0.1 * inputs[:, :1].expand(-1, 3)
         for step in range(30):

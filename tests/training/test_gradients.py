@@ -16,6 +16,7 @@ from srf_debiasers.options import NoOptions
 from srframework.contracts import LossInputs, Network, ParameterGroup, Phase, TrainingContext
 from srframework.fixed_mask import FixedMask
 from srframework.masks import Mask
+from srframework.training.optimization import own_parameters
 
 
 class Unclipped(FixedMask):
@@ -27,7 +28,7 @@ class Unclipped(FixedMask):
 
     def before_step(self, step: int) -> None:
         super().before_step(step)
-        self.gradients = [each.grad.clone().cpu() for each in self.parameters() if each.grad is not None]
+        self.gradients = [each.grad.clone().cpu() for each in own_parameters(self) if each.grad is not None]
 
 
 def norm(tensors: list[torch.Tensor]) -> float:
@@ -123,7 +124,7 @@ class Watched(Phased):
         self.gradients: list[list[np.ndarray]] = []
 
     def before_step(self, step: int) -> None:
-        self.gradients.append([each.grad.double().cpu().numpy().copy() for each in self.parameters()])
+        self.gradients.append([each.grad.double().cpu().numpy().copy() for each in own_parameters(self)])
 
 
 def adamw(weights: list[np.ndarray], gradients: list[list[np.ndarray]], rates: list[float], epsilon: float) -> None:
