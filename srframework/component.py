@@ -6,8 +6,9 @@ import importlib
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
@@ -127,10 +128,11 @@ A debiaser with such an option gets the predictions of that stage, its teacher."
 def stage_references(options: type[Options]) -> list[str]:
     """Return the names of the options that refer to stages."""
     fields = options.model_fields.items()
-    return [name for name, field in fields if any(isinstance(each, _NamesStage) for each in field.metadata)]
+    return [name for name, info in fields if any(isinstance(each, _NamesStage) for each in info.metadata)]
 
 
 Needs = Iterable[str] | Callable[[Any], Iterable[str]]
+Example = Mapping[str, Any] | Callable[[Path], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,8 @@ class Component:
             Either names, or a function that maps the options to names.
         provides: Requirements that a data set fulfils, by the same names; ``"ood-train"`` if it has OOD
             training examples.
+        example: Options with which the checks of :mod:`srframework.testing` use the component; or a function that
+            writes the example's files into a directory and returns the options.
 
     Raises:
         ValueError: A field has the wrong form; shows the field and the value.
@@ -163,6 +167,7 @@ class Component:
     api: int = API
     requires: Needs = ()
     provides: Needs = ()
+    example: Example = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -176,9 +181,12 @@ class Component:
                 raise ValueError(f"component {self.name!r}: {key}: expected a list of names, got {needs!r}")
             if not callable(needs):
                 object.__setattr__(self, key, tuple(itertools.islice(needs, 1000)))  # an iterator yields its items once
+        example: object = self.example
+        if not (callable(example) or isinstance(example, Mapping)):
+            raise ValueError(f"component {self.name!r}: example: expected a table or a function, got {example!r}")
         if not (isinstance(self.options, type) and issubclass(self.options, Options)):
             raise ValueError(f"component {self.name!r}: options: expected a subclass of Options, got {self.options!r}")
-        undescribed = [key for key, field in self.options.model_fields.items() if not field.description]
+        undescribed = [key for key, each in self.options.model_fields.items() if not each.description]
         if undescribed:
             raise ValueError(f"component {self.name!r}: options without a description: {', '.join(undescribed)}")
         if not callable(self.factory) and not re.fullmatch(r"[\w.]+:\w+", str(self.factory)):
