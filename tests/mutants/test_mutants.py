@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from mutants.data import BACKBONES, DATASETS, EVALUATORS, SOUND_DATA, Cased, Size
-from mutants.losses import BIAS_MODELS, DEBIASERS, SOUND_DEBIASERS, NoOptions, Smoothing, SoundBias
-from mutants.pruners import MUTANTS, SOUND, Sparsity
+from mutants import evaluators
+from mutants.backbones import BACKBONES, SoundModel
+from mutants.bias_models import BIAS_MODELS, NoOptions, SoundBias
+from mutants.datasets_of_tasks import DATASETS, Size, SoundTask
+from mutants.losses import DEBIASERS, SOUND_DEBIASERS, Smoothing
+from mutants.pruners import MASKS
+from mutants.pruners_in_training import TRAINING
+from mutants.sound_pruners import SOUND, Sparsity
 
 from srframework import Component
 from srframework.testing import check_component, checks_of
@@ -13,7 +18,8 @@ from srframework.testing.check import Subject, run_check
 
 
 def component(factory, kind):
-    options = {"pruner": Sparsity, "debiaser": Smoothing, "evaluator": Cased, "dataset": Size}.get(kind, NoOptions)
+    classes = {"pruner": Sparsity, "debiaser": Smoothing, "evaluator": evaluators.Cased, "dataset": Size}
+    options = classes.get(kind, NoOptions)
     requires = {"debiaser": ["bias"], "bias": ["spurious-features"], "dataset": ["evaluator/accuracy"]}.get(kind, ())
     provides = ["spurious-features"] if kind == "dataset" else ()
     name = factory.__name__.lower()
@@ -21,10 +27,10 @@ def component(factory, kind):
 
 
 TABLES = {
-    "pruner": MUTANTS,
+    "pruner": MASKS | TRAINING,
     "debiaser": DEBIASERS,
     "bias": BIAS_MODELS,
-    "evaluator": EVALUATORS,
+    "evaluator": evaluators.EVALUATORS,
     "dataset": DATASETS,
     "backbone": BACKBONES,
 }
@@ -54,7 +60,9 @@ SOUND_ONES = [
     *[("pruner", each) for each in SOUND],
     *[("debiaser", each) for each in SOUND_DEBIASERS],
     ("bias", SoundBias),
-    *SOUND_DATA,
+    ("evaluator", evaluators.Sound),
+    ("dataset", SoundTask),
+    ("backbone", SoundModel),
 ]
 
 
