@@ -7,7 +7,8 @@ import itertools
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
@@ -179,6 +180,7 @@ def names_stage(metadata: Iterable[Any]) -> bool:
 
 
 Needs = Iterable[str] | Callable[[Any], Iterable[str]]
+Example = Mapping[str, Any] | Callable[[Path], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -198,6 +200,8 @@ class Component:
             Either names, or a function that maps the options to names.
         provides: Requirements that a data set fulfils, by the same names; ``"ood-train"`` if it has OOD
             training examples.
+        example: Options with which the checks of :mod:`srframework.testing` use the component; or a function that
+            writes the example's files into a directory and returns the options.
 
     Raises:
         ValueError: A field has the wrong form; shows the field and the value.
@@ -211,6 +215,7 @@ class Component:
     api: int = API
     requires: Needs = ()
     provides: Needs = ()
+    example: Example = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not is_component_name(self.name):
@@ -224,9 +229,12 @@ class Component:
                 raise ValueError(f"component {self.name!r}: {key}: expected a list of names, got {needs!r}")
             if not callable(needs):
                 object.__setattr__(self, key, tuple(itertools.islice(needs, 1000)))  # an iterator yields its items once
+        example: object = self.example
+        if not (callable(example) or isinstance(example, Mapping)):
+            raise ValueError(f"component {self.name!r}: example: expected a table or a function, got {example!r}")
         if not (isinstance(self.options, type) and issubclass(self.options, Options)):
             raise ValueError(f"component {self.name!r}: options: expected a subclass of Options, got {self.options!r}")
-        undescribed = [key for key, field in self.options.model_fields.items() if not field.description]
+        undescribed = [key for key, each in self.options.model_fields.items() if not each.description]
         if undescribed:
             raise ValueError(f"component {self.name!r}: options without a description: {', '.join(undescribed)}")
         if not callable(self.factory) and not re.fullmatch(r"[\w.]+:\w+", str(self.factory)):

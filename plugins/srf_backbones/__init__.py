@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from srf_backbones.example import saved_model
 from srf_backbones.options import BertBaseOptions, BertLargeOptions, EncoderOptions, RobertaBaseOptions, TinyOptions
 from srframework import Component, hookimpl
 
@@ -18,6 +19,7 @@ def srframework_backbones() -> list[Component]:
             factory=_FACTORY,
             summary="BERT-base, uncased: 12 layers, width 768.",
             source="§4.1; Devlin et al. 2019",
+            example=saved_model,
         ),
         Component(
             name="bert-large",
@@ -25,6 +27,7 @@ def srframework_backbones() -> list[Component]:
             factory=_FACTORY,
             summary="BERT-large, uncased: 24 layers, width 1024.",
             source="App. C; Devlin et al. 2019",
+            example=saved_model,
         ),
         Component(
             name="roberta-base",
@@ -32,6 +35,7 @@ def srframework_backbones() -> list[Component]:
             factory=_FACTORY,
             summary="RoBERTa-base: 12 layers, width 768.",
             source="App. C; Liu et al. 2019",
+            example=saved_model,
         ),
         Component(
             name="encoder",
@@ -39,6 +43,7 @@ def srframework_backbones() -> list[Component]:
             factory=_FACTORY,
             summary="A sequence classifier of a known structure: a local directory, or a name on the Hugging Face hub.",
             source="https://huggingface.co/docs/transformers/model_doc/auto",
+            example=saved_model,
         ),
         Component(
             name="tiny",

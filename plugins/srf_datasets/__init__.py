@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from srf_datasets import example_files
 from srf_datasets.options import PairsOptions, SyntheticOptions
 from srf_datasets.task_options import FactVerificationOptions, NliOptions, ParaphraseOptions
 from srframework import Component, hookimpl
@@ -23,6 +24,7 @@ def srframework_datasets() -> list[Component]:
             source="§4.1.1, App. B.1",
             requires=["evaluator/accuracy", "evaluator/hans", "evaluator/sparsity"],
             provides=NliOptions.provided,
+            example=example_files.nli,
         ),
         Component(
             name="paraphrase",
@@ -32,6 +34,7 @@ def srframework_datasets() -> list[Component]:
             source="§4.1.1, App. B.1",
             requires=["evaluator/f1", "evaluator/accuracy", "evaluator/sparsity"],
             provides=ParaphraseOptions.provided,
+            example=example_files.paraphrase,
         ),
         Component(
             name="fact-verification",
@@ -41,6 +44,7 @@ def srframework_datasets() -> list[Component]:
             source="§4.1.1, App. B.1",
             requires=["evaluator/accuracy", "evaluator/sparsity"],
             provides=FactVerificationOptions.provided,
+            example=example_files.fact_verification,
         ),
         Component(
             name="pairs",
@@ -50,6 +54,7 @@ def srframework_datasets() -> list[Component]:
             source="srframework",
             requires=_metric,
             provides=PairsOptions.provided,
+            example=example_files.pairs,
         ),
         Component(
             name="synthetic",
@@ -59,5 +64,6 @@ def srframework_datasets() -> list[Component]:
             source="srframework",
             requires=["evaluator/accuracy", "evaluator/sparsity"],
             provides=SyntheticOptions.provided,
+            example={"train_size": 30, "dev_size": 12, "ood_size": 12, "ood_train_size": 6},
         ),
     ]

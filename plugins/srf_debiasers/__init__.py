@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from srf_debiasers.options import (
     AnnealingOptions,
     ConfregOptions,
@@ -86,6 +89,13 @@ def srframework_debiasers() -> list[Component]:
     ]
 
 
+def _bias_file(directory: Path) -> dict[str, str]:
+    """Write the predictions of a bias model for the 12 training examples of the checks, which have 3 labels."""
+    path = directory / "bias.json"
+    path.write_text(json.dumps([[0.5, 0.25, 0.25]] * 12), encoding="utf-8")
+    return {"path": str(path)}
+
+
 @hookimpl
 def srframework_bias_models() -> list[Component]:
     """Register bias-logistic, bias-file."""
@@ -104,5 +114,6 @@ def srframework_bias_models() -> list[Component]:
             factory="srf_debiasers.bias:FileBias",
             summary="Predictions of your own bias model, from a .npy or .json file.",
             source="App. B.3.1",
+            example=_bias_file,
         ),
     ]

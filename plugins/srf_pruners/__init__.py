@@ -24,6 +24,7 @@ def srframework_pruners() -> list[Component]:
             factory="srf_pruners.imp:IterativeMagnitudePruning",
             summary="Iterative magnitude pruning: prune and train in turns; every sparsity level is a result.",
             source="§3.2.1, App. A.1.1",
+            example={"sparsity": 0.5, "interval": 0.2},
         ),
         Component(
             name="imp-rw",
@@ -31,6 +32,7 @@ def srframework_pruners() -> list[Component]:
             factory="srf_pruners.imp_rw:RewindingMagnitudePruning",
             summary="IMP with rewinding: every prune resets the remaining weights to their initial values.",
             source="§3.2.1, §4.3, App. A.1.1",
+            example={"sparsity": 0.5, "interval": 0.25},
         ),
         Component(
             name="omp",

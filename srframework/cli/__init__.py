@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from srframework.cli import completion, streams
+from srframework.cli.check import check
 from srframework.cli.claims import claims
 from srframework.cli.compare import compare
 from srframework.cli.context import Commands
@@ -72,6 +73,7 @@ for command in (
     list_recipes,
     init,
     validate,
+    check,
     schema,
     run,
     sweep,

@@ -2,116 +2,40 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
+from pydantic import Field
 
-from srframework import BiasModel, Component, Debiaser, Evaluator, Options, ParameterGroup, Pruner, testing
+from srframework import Component, Debiaser, Options
+from srframework.component import KINDS
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
+from srframework.testing import check_component, checks_of, parametrize_with_checks
 
 REGISTRY = Registry(discover())
-
-OPTIONS = {
-    "debiaser/confreg": {"teacher": "x"},
-    "debiaser/jtt": {"identified_by": "x"},
-    "pruner/imp": {"sparsity": 0.6, "step": 0.2},
-    "dataset/synthetic": {"train_size": 30, "dev_size": 12, "ood_size": 12, "ood_train_size": 6},
-}
-"""Options that are quicker than the defaults."""
-
-ELSEWHERE = {
-    "backbone/bert-base": "a preset over encoder, which needs a download",
-    "backbone/bert-large": "a preset over encoder, which needs a download",
-    "backbone/roberta-base": "a preset over encoder, which needs a download",
-    "backbone/encoder": "needs a checkpoint: test_backbones.py has it",
-    "dataset/nli": "needs files: below",
-    "dataset/paraphrase": "needs files: below",
-    "dataset/fact-verification": "needs files: below",
-    "dataset/pairs": "needs files: below",
-    "bias/bias-file": "needs a file: below",
-    "launcher/ray": "needs a cluster: test_ray.py has one",
-}
+QUICK = ("backbone", "pruner", "debiaser", "bias", "dataset", "evaluator")
+DRAWS = "draws its scores from the global generator of torch, which the run seeds"
 
 
-HERE = [name for e in REGISTRY if (name := f"{e.kind}/{e.name}") not in ELSEWHERE]
+@parametrize_with_checks(
+    [each.component for kind in QUICK for each in REGISTRY.of_kind(kind)],
+    expected_failures={"pruner/random-random_state_untouched": DRAWS},
+)
+def test_conforms(check):
+    check()
 
 
-def marked(name):
-    """The name as a parameter; workers take seconds to start."""
-    return pytest.param(name, marks=pytest.mark.long) if name == "launcher/local" else name
-
-
-@pytest.mark.parametrize("name", [marked(name) for name in HERE])
-def test_every_component_that_needs_no_file_conforms(name):
-    kind, _, bare = name.partition("/")
-    component = REGISTRY.get(kind, bare).component
-    getattr(testing, f"check_{kind}")(component, **OPTIONS.get(name, {}))
-
-
-def test_encoder_conforms(minilm):
-    testing.check_backbone(REGISTRY.get("backbone", "encoder").component, path=str(minilm))
-
-
-@pytest.mark.parametrize("features", ["overlap", "claim-only", "none"])
-@pytest.mark.parametrize("max_train", [None, 1])
-def test_pairs_conforms(tmp_path, features, max_train):
-    (tmp_path / "x.tsv").write_text("a\tb\tlabel\nthe cat sat\tthe cat\tyes\nthe dog ran\tno dog\tno\n")
-    columns = {"root": str(tmp_path), "labels": ["no", "yes"], "text_a": "a", "text_b": "b"}
-    source = {"path": "x.tsv"}
-    splits = {"train": source, "dev": source, "ood": {"far": source}, "ood_train": source}
-    component = REGISTRY.get("dataset", "pairs").component
-    testing.check_dataset(component, **columns, **splits, features=features, max_train=max_train)
-
-
-def tsv(header: str, *rows: str) -> str:
-    return "\n".join([header, *rows, ""]).replace(" | ", "\t")
-
-
-HANS = "gold_label | sentence1 | sentence2 | heuristic | subcase | template"
-MNLI = "sentence1 | sentence2 | gold_label"
-QQP = "question1 | question2 | is_duplicate"
-PAWS = "sentence1 | sentence2 | label"
-FEVER = '{"claim": "the cat sat", "evidence": "a cat", "label": "REFUTES"}\n'
-TASKS = {
-    "nli": {
-        "train.tsv": tsv(MNLI, "the cat sat | the cat | entailment", "the dog | ... | neutral", "? | a | -"),
-        "dev_matched.tsv": tsv(MNLI, "a | b | contradiction"),
-        "hans/heuristics_evaluation_set.txt": tsv(HANS, "non-entailment | a b | b | subsequence | s | t"),
-        "hans/heuristics_train_set.txt": tsv(HANS, *["non-entailment | a b | a | subsequence | s | t"] * 9),
-    },
-    "paraphrase": {
-        "train.tsv": tsv(QQP, "the cat sat | the cat | 1", "short", " | a | 0"),
-        "dev.tsv": tsv(QQP, "a | b | 0"),
-        "paws_qqp/train.tsv": tsv(PAWS, "b'a' | b'a b' | 0"),
-        "paws_qqp/dev.tsv": tsv(PAWS, "b'a' | b'a b' | 0"),
-        "paws_wiki/test.tsv": tsv(PAWS, "a | a b | 1"),
-    },
-    "fact-verification": {
-        "fever.train.jsonl": FEVER * 2,
-        "fever.dev.jsonl": FEVER,
-        "sym1/test.jsonl": FEVER,
-        "sym2/test.jsonl": FEVER,
-        "sym2/dev.jsonl": FEVER,
-    },
-}
-
-
-@pytest.mark.parametrize("max_train", [None, 1])
-@pytest.mark.parametrize("name", TASKS)
-def test_the_tasks_of_the_paper_conform(tmp_path, name, max_train):
-    for file, content in TASKS[name].items():
-        (tmp_path / file).parent.mkdir(exist_ok=True)
-        (tmp_path / file).write_text(content)
-    testing.check_dataset(REGISTRY.get("dataset", name).component, path=str(tmp_path), max_train=max_train)
-
-
-def test_bias_file_conforms(tmp_path):
-    np.save(tmp_path / "bias.npy", np.full((12, 3), 1 / 3))
-    testing.check_bias(REGISTRY.get("bias", "bias-file").component, path=str(tmp_path / "bias.npy"))
+@pytest.mark.long
+@parametrize_with_checks([REGISTRY.get("launcher", "local").component])
+def test_the_local_launcher_conforms(check):
+    check()
 
 
 class Nothing(Options):
     """None."""
+
+
+class Needs(Options):
+    share: float = Field(description="A fraction.")
 
 
 class Unreduced(Debiaser):
@@ -119,51 +43,71 @@ class Unreduced(Debiaser):
         return inputs.logits.sum(1)
 
 
-class Unnormalised(BiasModel):
-    def fit(self, task, features):
-        pass
-
-    def log_probs(self, split):
-        return np.zeros((len(split.examples), 3))
+class Raising(Debiaser):
+    def loss(self, inputs):
+        raise SystemExit(4)
 
 
-class Unlike(Evaluator):
-    """Its figure of a confusion matrix is not its figure of the predictions."""
-
-    def evaluate(self, predictions):
-        return {"one": 1.0}
-
-    def of_confusion(self, confusion):
-        return {"one": np.full(len(confusion), 2.0)}
+def component(factory=Unreduced, **fields):
+    return Component(
+        **{"name": "x", "options": Nothing, "summary": "Broken.", "source": "here"} | fields, factory=factory
+    )
 
 
-class Forgetful(Pruner):
-    """Claims a mask that it does not lay over the model."""
-
-    def attach(self, network, context):
-        self.network = network
-
-    def parameter_groups(self):
-        return [ParameterGroup(list(self.network.model.parameters()))]
-
-    def masks(self):
-        from srframework import Mask
-
-        return Mask({name: weight.detach() > 0 for name, weight in self.network.matrices().items()})
+def outcomes(made, kind=None):
+    return {result.check.name: result for result in check_component(made, kind)}
 
 
-@pytest.mark.parametrize(
-    ("check", "factory", "message"),
-    [
-        ("check_debiaser", Unreduced, "x: expected a scalar loss, got shape (4,)"),
-        ("check_bias", Unnormalised, "x: split 'train': probabilities sum to 3.0..3.0"),
-        ("check_pruner", Forgetful, "pruned weights are not 0 after an update of the mask"),
-        ("check_evaluator", Unlike, "x: one of confusion matrices is 2.0, but evaluate() returns 1.0"),
-        ("check_evaluator", Unreduced, "x: expected Evaluator, got Unreduced"),
-    ],
-)
-def test_the_kit_says_what_is_broken(check, factory, message):
-    component = Component(name="x", options=Nothing, factory=factory, summary="Broken.", source="here")
-    with pytest.raises(AssertionError) as caught:
-        getattr(testing, check)(component)
-    assert message in str(caught.value)
+def test_each_check_has_a_name_and_a_sentence():
+    for kind in KINDS:
+        checks = checks_of(kind)
+        assert len({each.name for each in checks}) == len(checks) > 0
+        for each in checks:
+            assert each.sentence.endswith("."), each.name
+
+
+def test_a_failure_names_the_call():
+    result = outcomes(component())["scalar_with_gradient"]
+    assert result.outcome == "failed"
+    assert "its loss() must return a scalar tensor" in result.reason
+
+
+def test_an_exit_of_the_component_is_a_failure_that_names_the_call():
+    result = outcomes(component(Raising))["scalar_with_gradient"]
+    assert (result.outcome, "its loss() fails: SystemExit" in result.reason) == ("failed", True)
+
+
+def test_a_missing_example_is_a_failure():
+    result = outcomes(component(options=Needs), "debiaser")["scalar_with_gradient"]
+    assert result.reason == "the options of the example are not valid: share: Field required"
+
+
+def test_what_does_not_apply_says_why():
+    result = outcomes(component())["bias_matters"]
+    assert (result.outcome, result.reason) == ("not applicable", 'the debiaser does not require "bias"')
+
+
+def test_an_example_may_be_a_function_that_writes_files(tmp_path):
+    found = []
+
+    def example(directory):
+        found.append(directory.is_dir())
+        return {"share": 0.5}
+
+    assert outcomes(component(options=Needs, example=example))
+    assert found[0]
+
+
+def test_expected_failures_must_exist():
+    with pytest.raises(ValueError, match="no component has the check gradients"):
+        parametrize_with_checks([component()], expected_failures={"gradients": "why"})
+
+
+def test_a_component_of_no_kind_is_refused():
+    with pytest.raises(ValueError, match="its factory implements no contract; give kind"):
+        parametrize_with_checks([component(lambda _: object())])
+
+
+def test_an_example_of_another_type_is_refused():
+    with pytest.raises(ValueError, match="example: expected a table or a function"):
+        component(example="x")

@@ -1,0 +1,186 @@
+"""Checks of backbones."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections import defaultdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from srframework.contracts import PARTS, Network
+from srframework.testing.check import Subject, checks_in, require
+from srframework.testing.small_task import LABELS
+
+
+def _loaded(subject: Subject) -> Network:
+    """The backbone, loaded once for the checks that only read it."""
+    loaded: Network = subject.once("network", lambda: subject.build().load(LABELS, 1))
+    return loaded
+
+
+def _logits(network: Network, *texts: Any) -> Tensor:
+    with torch.no_grad():
+        batch = network.tokenizer(*texts, return_tensors="pt", padding=True)
+        logits: Tensor = network.model.eval()(**batch).logits
+    return logits
+
+
+def one_output_per_label(subject: Subject) -> None:
+    """The model has one output for each label, also for two labels."""
+    for labels in (LABELS, LABELS[:2]):
+        network = subject.build().load(labels, 1)
+        got, expected = tuple(_logits(network, ["a"], ["b"]).shape), (1, len(labels))
+        require(got == expected, f"expected logits of shape {expected}, got {got}")
+
+
+def names_the_labels(subject: Subject) -> None:
+    """The configuration of the model names the labels in their order."""
+    config = _loaded(subject).model.config
+    require(config.id2label == dict(enumerate(LABELS)), f"id2label: expected {LABELS}, got {config.id2label}")
+    expected = {label: index for index, label in enumerate(LABELS)}
+    require(config.label2id == expected, f"label2id: expected {expected}, got {config.label2id}")
+
+
+def same_seed_same_weights(subject: Subject) -> None:
+    """One seed gives the same weights, whatever the global random state is."""
+    weights = []
+    for state in (5, 6):
+        with torch.random.fork_rng():
+            torch.manual_seed(state)
+            weights.append(subject.build().load(LABELS, 1).model.state_dict())
+    for name, value in weights[0].items():
+        require(torch.equal(value, weights[1][name]), f"{name} differs between two loads with one seed")
+
+
+def seed_matters(subject: Subject) -> None:
+    """Another seed gives other new weights."""
+    one, two = _loaded(subject).model.state_dict(), subject.build().load(LABELS, 2).model.state_dict()
+    changed = any(not torch.equal(value, two[name]) for name, value in one.items())
+    require(changed, "seeds 1 and 2 give the same weights; the classifier must depend on the seed")
+
+
+def random_state_untouched(subject: Subject) -> None:
+    """Loading leaves the global random state of torch as it was."""
+    before = torch.get_rng_state()
+    subject.build().load(LABELS, 1)
+    require(torch.equal(before, torch.get_rng_state()), "load() changes the global random state of torch")
+
+
+def fresh_object(subject: Subject) -> None:
+    """Each load returns a model of its own."""
+    backbone = subject.build()
+    one, two = backbone.load(LABELS, 1), backbone.load(LABELS, 1)
+    require(one.model is not two.model, "two loads return the same model")
+    shared = {each.data_ptr() for each in one.model.parameters()} & {each.data_ptr() for each in two.model.parameters()}
+    require(not shared, "two loads return models that share weights")
+
+
+def prunable_is_linear(subject: Subject) -> None:
+    """Each prunable module exists, is linear, and belongs to a part of the model."""
+    network = _loaded(subject)
+    modules = dict(network.model.named_modules())
+    require(network.prunable, "no module is prunable")
+    for name, part in network.prunable.items():
+        require(name in modules, f"prunable: the model has no module {name}")
+        kind = type(modules[name])
+        require(issubclass(kind, nn.Linear), f"prunable: {name} is {kind.__name__}, not a linear module")
+        require(part in PARTS, f"prunable: {name}: expected a part among {', '.join(PARTS)}, got {part!r}")
+
+
+def prunable_is_distinct(subject: Subject) -> None:
+    """No weight is prunable under two names."""
+    seen: dict[int, str] = {}
+    network = _loaded(subject)
+    for name in network.prunable:  # matrices() gives a shared weight once
+        other = seen.setdefault(id(network.model.get_submodule(name).weight), name)
+        require(other == name, f"prunable: {name} and {other} are the same weight")
+
+
+def prunable_covers_the_model(subject: Subject) -> None:
+    """The prunable modules are all linear modules of every layer, and the classifier."""
+    network = _loaded(subject)
+    given: dict[str, set[str]] = defaultdict(set)
+    for name, module in network.model.named_modules():
+        found = re.fullmatch(r"(.*?\.)(\d+)\.(.*)", name)
+        if found and isinstance(module, nn.Linear):
+            given[found[1] + found[2]].add(name)
+    for layer, names in given.items():
+        missing = sorted(names - set(network.prunable))
+        require(not missing, f"layer {layer}: {', '.join(missing)} are not prunable")
+        wrong = [name for name in names if network.prunable[name] != "encoder"]
+        require(not wrong, f"layer {layer}: {', '.join(wrong)}: expected the part encoder")
+    require("classifier" in network.prunable.values(), "prunable: no module has the part classifier")
+    require("encoder" in network.prunable.values(), "prunable: no module has the part encoder")
+    last = [name for name in network.prunable if network.prunable[name] == "classifier"]
+    outputs = {network.matrices()[name].shape[0] for name in last}
+    require(len(LABELS) in outputs, f"the classifier has {outputs} outputs, none of them {len(LABELS)}")
+
+
+def second_text_is_used(subject: Subject) -> None:
+    """The second text changes the logits, and the order of the two texts matters."""
+    network = _loaded(subject)
+    one, two = _logits(network, ["a b"], ["c d"]), _logits(network, ["a b"], ["e"])
+    require(not torch.allclose(one, two, atol=1e-7), "the logits do not depend on the second text")
+    swapped = _logits(network, ["c d"], ["a b"])
+    require(not torch.allclose(one, swapped, atol=1e-7), "the logits do not depend on the order of the two texts")
+
+
+def padding_is_ignored(subject: Subject) -> None:
+    """The logits of an example do not depend on the padding of its batch."""
+    network = _loaded(subject)
+    alone, padded = _logits(network, ["a b"]), _logits(network, ["a b", "a b c d e f g h"])
+    difference, of_texts = float((alone[0] - padded[0]).abs().max()), float((padded[0] - padded[1]).abs().max())
+    require(difference <= 0.01 * of_texts + 1e-7, f"padding changes the logits by {difference:.2g}")
+
+
+def sound_weights(subject: Subject) -> None:
+    """The weights are finite, trainable and in single precision, and fit the tokenizer."""
+    network = _loaded(subject)
+    embeddings: Any = network.model.get_input_embeddings()
+    rows, words = embeddings.weight.shape[0], len(network.tokenizer)
+    require(words <= rows, f"the tokenizer has {words} tokens, the model has embeddings of {rows}")
+    require(network.tokenizer.pad_token is not None, "the tokenizer has no padding token")
+    for name, value in network.model.state_dict().items():
+        require(not value.is_floating_point() or torch.isfinite(value).all(), f"{name} is not finite")
+    for name, each in network.model.named_parameters():
+        require(each.requires_grad, f"{name} does not require a gradient")
+        require(each.dtype == torch.float32, f"{name}: expected float32, got {each.dtype}")
+
+
+def saves_and_loads(subject: Subject) -> None:
+    """A saved model, loaded by plain transformers, has the same logits, labels and tokens."""
+    network = _loaded(subject)
+    with tempfile.TemporaryDirectory() as place:
+        network.model.save_pretrained(place)
+        network.tokenizer.save_pretrained(place)
+        model = AutoModelForSequenceClassification.from_pretrained(place)
+        tokenizer = AutoTokenizer.from_pretrained(place)
+    one, two = (dict(each("a b c", "d")) for each in (network.tokenizer, tokenizer))
+    require(one == two, "the saved tokenizer gives other tokens")
+    expected, got = _logits(network, ["a b c"], ["d"]), _logits(Network(model, tokenizer, {}), ["a b c"], ["d"])
+    require(torch.allclose(expected, got, atol=1e-6), "the saved model gives other logits")
+    require(model.config.id2label == network.model.config.id2label, "the saved model has other labels")
+
+
+CHECKS = checks_in(
+    "backbone",
+    [
+        one_output_per_label,
+        names_the_labels,
+        same_seed_same_weights,
+        seed_matters,
+        random_state_untouched,
+        fresh_object,
+        prunable_is_linear,
+        prunable_is_distinct,
+        prunable_covers_the_model,
+        second_text_is_used,
+        padding_is_ignored,
+        sound_weights,
+        saves_and_loads,
+    ],
+)

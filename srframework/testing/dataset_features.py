@@ -1,0 +1,56 @@
+"""Checks of the spurious features of data sets."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+
+from srframework.contracts import Split, TaskData
+from srframework.testing.check import NotApplicable, Subject, require
+from srframework.testing.loaded import loaded, splits_of
+from srframework.testing.small_task import word_vectors
+
+
+def _features(data: TaskData, split: Split) -> np.ndarray:
+    assert data.spurious_features is not None
+    return np.asarray(data.spurious_features(split, word_vectors))
+
+
+def _with_features(subject: Subject) -> Iterator[tuple[TaskData, Split]]:
+    data = loaded(subject)
+    if data.spurious_features is None:
+        raise NotApplicable("no spurious features")
+    for split in splits_of(data):
+        yield data, split
+
+
+def features_are_finite(subject: Subject) -> None:
+    """Spurious features are finite numbers, one row for each example, with equal columns in all splits."""
+    widths = set()
+    for data, split in _with_features(subject):
+        rows, where = _features(data, split), f"spurious features of {split.name}"
+        require(rows.ndim == 2 and len(rows) == len(split.examples), f"{where}: expected (N, F), got {rows.shape}")
+        require(np.isfinite(rows).all(), f"{where}: expected finite numbers")
+        widths.add(rows.shape[1])
+    require(len(widths) == 1, f"the spurious features of the splits have different widths: {sorted(widths)}")
+
+
+def no_label_in_features(subject: Subject) -> None:
+    """Other labels do not change the spurious features."""
+    for data, split in _with_features(subject):
+        table = split.examples.to_dict()
+        table["label"] = [(each + 1) % len(split.labels) for each in table["label"]]
+        other = dataclasses.replace(split, examples=type(split.examples).from_dict(table))
+        same = np.allclose(_features(data, split), _features(data, other))
+        require(same, f"the spurious features of {split.name} depend on the labels")
+
+
+def features_follow_rows(subject: Subject) -> None:
+    """The spurious features of an example do not depend on the other examples."""
+    for data, split in _with_features(subject):
+        order = list(range(len(split.examples)))[::-1][: max(1, len(split.examples) // 2)]
+        part = dataclasses.replace(split, examples=split.examples.select(order))
+        same = np.allclose(_features(data, split)[order], _features(data, part))
+        require(same, f"the spurious features of {split.name} depend on the other examples")

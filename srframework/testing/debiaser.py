@@ -1,0 +1,246 @@
+"""Checks of debiasers, on six examples of three labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from srframework.component import NEEDS_BIAS
+from srframework.contracts import Debiaser, LossInputs
+from srframework.testing.check import NotApplicable, Subject, checks_in, reference_options, require
+from srframework.testing.inputs import attached_debiaser, loss_inputs, own_parameters
+from srframework.testing.small_task import LABELS
+
+_INPUTS = ("logits", "labels", "index", "bias_log_probs", "hidden")
+
+
+def _loss(subject: Subject, inputs: LossInputs, debiaser: Debiaser | None = None) -> Tensor:
+    return (debiaser or attached_debiaser(subject)).loss(inputs)
+
+
+def _value(subject: Subject, **changed: Any) -> float:
+    of_stage = {name: changed.get(name) for name in ("teacher", "bias", "labels")}
+    debiaser = attached_debiaser(subject, **of_stage)
+    given = {name: value for name, value in changed.items() if name != "teacher"}
+    return float(_loss(subject, loss_inputs(subject, **given), debiaser).detach())
+
+
+def _require_finite(subject: Subject, where: str, **changed: Any) -> None:
+    inputs = loss_inputs(subject, **changed)
+    loss = _loss(subject, inputs)
+    require(torch.isfinite(loss), f"{where}: the loss is {loss.item()}")
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert inputs.logits.grad is not None
+    require(torch.isfinite(inputs.logits.grad).all(), f"{where}: the gradient is not finite")
+
+
+def _close(one: float, two: float, tolerance: float = 1e-4) -> bool:
+    return abs(one - two) <= tolerance * max(1.0, abs(one))
+
+
+def scalar_with_gradient(subject: Subject) -> None:
+    """The loss is a finite scalar with a finite gradient that is not zero."""
+    inputs = loss_inputs(subject)
+    loss = _loss(subject, inputs)
+    require(loss.shape == (), f"expected a scalar loss, got shape {tuple(loss.shape)}")
+    loss.backward()  # type: ignore[no-untyped-call]
+    gradient = inputs.logits.grad
+    require(gradient is not None and bool(gradient.ne(0).any()), "the loss has no gradient for the logits")
+    assert gradient is not None
+    require(torch.isfinite(gradient).all(), "the gradient of the loss is not finite")
+    still = [row for row in range(6) if not bool(gradient[row].ne(0).any())]
+    require(not still, f"the loss has no gradient for the examples {still} of the batch")
+
+
+def mean_over_batch(subject: Subject) -> None:
+    """The loss is a mean: a batch that has each example twice has the same loss."""
+    once, twice = _value(subject), _value(subject, rows=[*range(6), *range(6)])
+    require(_close(once, twice), f"the loss of a batch is {once:.6f}, with each example twice it is {twice:.6f}")
+
+
+def order_of_batch(subject: Subject) -> None:
+    """The order of the examples in the batch does not matter."""
+    one, two = _value(subject), _value(subject, rows=[3, 0, 5, 1, 4, 2])
+    require(_close(one, two), f"the loss is {one:.6f}, with the examples in another order it is {two:.6f}")
+
+
+def inputs_unchanged(subject: Subject) -> None:
+    """The loss changes none of its inputs in place."""
+    inputs = loss_inputs(subject)
+    before = {name: value.detach().clone() for name in _INPUTS if (value := getattr(inputs, name, None)) is not None}
+    _loss(subject, inputs)
+    for name, value in before.items():
+        require(torch.equal(value, getattr(inputs, name).detach()), f"loss() changes {name} in place")
+
+
+def labels_matter(subject: Subject) -> None:
+    """Other labels give another loss."""
+    uniform = torch.full((6, len(LABELS)), 1 / len(LABELS)).log()
+    one = _value(subject)
+    two = _value(subject, labels=torch.tensor([1, 2, 0, 1, 0, 2]))
+    flat = _value(subject, bias=uniform) != _value(subject, bias=uniform, labels=torch.tensor([1, 2, 0, 1, 0, 2]))
+    require(not _close(one, two, 1e-6) or flat, "the loss does not depend on the labels")
+
+
+def prefers_the_labels(subject: Subject) -> None:
+    """Logits that predict the labels have a lower loss than logits that predict other labels."""
+    labels = torch.tensor([0, 1, 2, 0, 2, 1])
+    right = 4 * nn.functional.one_hot(labels, len(LABELS)).float()
+    wrong = 4 * nn.functional.one_hot((labels + 1) % len(LABELS), len(LABELS)).float()
+    uniform, teacher = torch.zeros(6, len(LABELS)).log_softmax(1), right.log_softmax(1)
+    losses = [_value(subject, logits=each, bias=uniform, teacher=teacher) for each in (right, wrong)]
+    require(losses[0] < losses[1], f"right logits have the loss {losses[0]:.4f}, wrong ones {losses[1]:.4f}")
+
+
+def bias_matters(subject: Subject) -> None:
+    """Another bias model gives another loss."""
+    if NEEDS_BIAS not in subject.component.required(subject.options()):
+        raise NotApplicable('the debiaser does not require "bias"')
+    other = torch.randn(6, len(LABELS), generator=torch.Generator().manual_seed(9)).log_softmax(1)
+    require(not _close(_value(subject), _value(subject, bias=other), 1e-6), "the loss ignores the bias model")
+
+
+def teacher_matters(subject: Subject) -> None:
+    """Another teacher gives another loss."""
+    if not reference_options(subject.component.options):
+        raise NotApplicable("no option refers to a stage")
+    other = torch.randn(6, len(LABELS), generator=torch.Generator().manual_seed(9)).log_softmax(1)
+    require(not _close(_value(subject), _value(subject, teacher=other), 1e-6), "the loss ignores the teacher")
+
+
+def options_matter(subject: Subject) -> None:
+    """Each option changes the loss for some value."""
+    variations = list(subject.variations())
+    if not variations:
+        raise NotApplicable("no options")
+    for name, every in variations:
+        required = subject.component.required
+        pairs = [(one, two) for one, two in every if required(one) == required(two)]  # otherwise the data differ
+        values = []
+        for one, two in pairs:
+            for progress in (0.0, 0.5, 0.9):
+                inputs = loss_inputs(subject, progress=progress)
+                made = [attached_debiaser(subject, subject.built(each)) for each in (one, two)]
+                values.append([float(each.loss(inputs).detach()) for each in made])
+            if any(abs(a - b) > 1e-7 for a, b in values):
+                break
+        require(not pairs or any(abs(a - b) > 1e-7 for a, b in values), f"the option {name} changes nothing")
+
+
+def certain_bias(subject: Subject) -> None:
+    """A bias model that is certain, right or wrong, gives a finite loss and a finite gradient."""
+    if NEEDS_BIAS not in subject.component.required(subject.options()):
+        raise NotApplicable('the debiaser does not require "bias"')
+    labels = torch.tensor([0, 1, 2, 0, 2, 1])
+    right = nn.functional.one_hot(labels, len(LABELS)).float()
+    floor = (right + 1e-8).div(1 + 3e-8)
+    _require_finite(subject, "a bias of 0 and 1", bias=right.log())
+    _require_finite(subject, "a bias that is almost 1", bias=floor.log())
+    _require_finite(subject, "a bias that is almost 1 for another label", bias=floor.roll(1, 1).log())
+
+
+def extreme_logits(subject: Subject) -> None:
+    """Logits of plus and minus 10,000 give a finite loss and a finite gradient."""
+    signs = torch.tensor([[1.0, -1, -1], [-1, 1, -1], [-1, -1, 1], [-1, 1, 1], [1, 1, 1], [-1, -1, -1]])
+    _require_finite(subject, "logits of ±10,000", logits=1e4 * signs)
+    _require_finite(subject, "logits of ±10,000", logits=-1e4 * signs)
+
+
+def batch_of_one(subject: Subject) -> None:
+    """A batch of one example gives a finite loss and a finite gradient."""
+    for row in range(3):
+        _require_finite(subject, "a batch of one example", rows=[row])
+
+
+def half_precision(subject: Subject) -> None:
+    """Logits in half precision give almost the loss of single precision."""
+    single = _value(subject)
+    draw = torch.Generator().manual_seed(1)
+    logits = torch.randn(6, len(LABELS), generator=draw)
+    for kind in (torch.bfloat16, torch.float16):
+        half = _value(subject, logits=logits.to(kind))
+        require(abs(half - single) <= 0.05 * max(1, abs(single)), f"{kind}: the loss is {half:.4f}, not {single:.4f}")
+        _require_finite(subject, str(kind), logits=logits.to(kind))
+
+
+def any_progress(subject: Subject) -> None:
+    """The loss is finite from the beginning to the end of the stage."""
+    for progress in (0.0, 0.5, 0.999):
+        _require_finite(subject, f"progress = {progress}", progress=progress)
+
+
+def repeats(subject: Subject) -> None:
+    """Two instances with one seed give the same loss, and draw nothing from the global random state."""
+    before = torch.get_rng_state()
+    one, two = _value(subject), _value(subject)
+    require(one == two, f"two instances with one seed have the losses {one:.6f} and {two:.6f}")
+    require(torch.equal(before, torch.get_rng_state()), "loss() draws from the global random state of torch")
+
+
+def lists_own_parameters(subject: Subject) -> None:
+    """Every parameter of the loss is listed once, is trainable, and gets a gradient."""
+    debiaser = attached_debiaser(subject)
+    listed = own_parameters(debiaser)
+    _loss(subject, loss_inputs(subject), debiaser).backward()  # type: ignore[no-untyped-call]
+    for each in listed:
+        require(each.requires_grad, "a listed parameter does not require a gradient")
+        require(each.grad is not None, "the loss does not depend on a parameter that it lists")
+    known = {id(each) for each in listed}
+    for name, found in _held(debiaser):
+        require(found.grad is None or id(found) in known, f"the parameter {name} is trained but not listed")
+
+
+def _held(debiaser: Any) -> Iterator[tuple[str, nn.Parameter]]:
+    """Yield the parameters in the attributes of a debiaser."""
+    for name, value in vars(debiaser.guarded).items():
+        values = (
+            list(value.values()) if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]
+        )
+        for each in values:
+            of_module = each.named_parameters(name) if isinstance(each, nn.Module) else ()
+            own = [(name, each)] if isinstance(each, nn.Parameter) else []
+            yield from chain(own, of_module)
+
+
+def state_survives_a_kill(subject: Subject) -> None:
+    """A new instance with the saved state has the loss that the old instance would have."""
+    old, new = attached_debiaser(subject), subject.build()
+    for rows in ([0, 1, 2, 3], [4, 5, 0, 1]):
+        _loss(subject, loss_inputs(subject, rows=rows), old)
+    with torch.random.fork_rng():
+        torch.manual_seed(77)
+        new = attached_debiaser(subject, new)
+    new.restore(old.state())
+    with torch.no_grad():
+        for mine, saved in zip(own_parameters(new), own_parameters(old), strict=True):
+            mine.copy_(saved)
+    one, two = (float(_loss(subject, loss_inputs(subject), each).detach()) for each in (old, new))
+    require(_close(one, two, 1e-6), f"after a resume the loss is {two:.6f}; without a stop it is {one:.6f}")
+
+
+CHECKS = checks_in(
+    "debiaser",
+    [
+        scalar_with_gradient,
+        mean_over_batch,
+        order_of_batch,
+        inputs_unchanged,
+        labels_matter,
+        prefers_the_labels,
+        bias_matters,
+        teacher_matters,
+        options_matter,
+        certain_bias,
+        extreme_logits,
+        batch_of_one,
+        half_precision,
+        any_progress,
+        repeats,
+        lists_own_parameters,
+        state_survives_a_kill,
+    ],
+)

@@ -1,0 +1,51 @@
+"""Checks of a pruner's state and of its pattern."""
+
+from __future__ import annotations
+
+import torch
+
+from srframework.masks import weight_of
+from srframework.testing.check import NotApplicable, Subject, require
+from srframework.testing.inputs import attach_pruner
+from srframework.testing.pruner_run import STEPS, nothing, run
+from srframework.testing.resuming import resumed_as_uninterrupted, train
+from srframework.testing.small_task import network
+
+
+def restores_in_another_instance(subject: Subject) -> None:
+    """A new instance with the same weights and the state has the same mask and the same pruned weights."""
+    pruner, net, step = subject.build(), network(), 0
+    attach_pruner(pruner, net, STEPS)
+    for phase in pruner.phases(STEPS):
+        pruner.begin(phase, step)
+        step += phase.steps
+        pruner.update_mask(step)
+    other, fresh = subject.build(), network()
+    with torch.random.fork_rng():
+        torch.manual_seed(99)
+        attach_pruner(other, fresh, STEPS)
+    fresh.model.load_state_dict(net.model.state_dict())
+    other.restore({name: value.clone() for name, value in pruner.state().items()})
+    require(other.masks() == pruner.masks(), "another instance with the restored state has another mask")
+    for name in pruner.masks():
+        same = torch.equal(weight_of(fresh.model, name), weight_of(net.model, name))
+        require(same, f"another instance with the restored state has other weights in {name}")
+
+
+def resumes_with_same_bits(subject: Subject) -> None:
+    """A training that is killed and resumed ends with the same weights and mask as one that is not."""
+    steps = 8
+    uninterrupted = train(subject.build(), steps)
+    for stopped_at in (2, 5):
+        resumed_as_uninterrupted(subject.build, uninterrupted, steps, stopped_at)
+
+
+def pattern_is_exact(subject: Subject) -> None:
+    """With pattern = "2:4", exactly two of every four neighbours in a row are pruned."""
+    if "pattern" not in subject.component.options.model_fields:
+        raise NotApplicable("no option pattern")
+    if not subject.accepts(pattern="2:4", sparsity=0.5):
+        raise NotApplicable('the options refuse pattern = "2:4"')
+    for name, kept in run(subject, nothing, pattern="2:4", sparsity=0.5).items():
+        groups = kept[:, : kept.shape[1] // 4 * 4].reshape(-1, 4)
+        require(bool((groups.sum(1) == 2).all()), f"{name}: a group of four entries does not keep exactly two")

@@ -1,0 +1,138 @@
+"""Bias models with one fault each, and the check that must find it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from srframework import BiasModel, Options
+
+
+class NoOptions(Options):
+    """None."""
+
+
+class SoundBias(BiasModel):
+    """The share of each label among the training examples with the same first feature."""
+
+    def fit(self, task, features):
+        self.features = features
+        rows, labels = features(task.train)[:, 0], np.array(task.train.examples["label"])
+        self.shares = {}
+        for value in set(rows.tolist()):
+            counts = np.bincount(labels[rows == value], minlength=3) + 0.1
+            for one in (task.labels.index(each) for each in task.merged_labels):
+                merged = [task.labels.index(each) for each in task.merged_labels]
+                counts[one] = np.mean([counts[each] for each in merged])
+            self.shares[value] = counts / counts.sum()
+
+    def log_probs(self, split):
+        rows = self.features(split)[:, 0]
+        return np.log([self.shares.get(value, np.full(3, 1 / 3)) for value in rows.tolist()])
+
+
+class UnknownTraining(SoundBias):
+    def log_probs(self, split):
+        return None if split.name == "train" else super().log_probs(split)
+
+
+class OneColumnTooFew(SoundBias):
+    def log_probs(self, split):
+        return super().log_probs(split)[:, :2]
+
+
+class Transposed(SoundBias):
+    def log_probs(self, split):
+        return super().log_probs(split).T
+
+
+class Probabilities(SoundBias):
+    def log_probs(self, split):
+        return np.exp(super().log_probs(split))
+
+
+class Unnormalised(SoundBias):
+    def log_probs(self, split):
+        return super().log_probs(split) - 1
+
+
+class MinusInfinity(SoundBias):
+    def log_probs(self, split):
+        found = np.full((len(split.examples), 3), -np.inf)
+        found[:, 0] = 0
+        return found
+
+
+class AlwaysTrainingRows(SoundBias):
+    def fit(self, task, features):
+        super().fit(task, features)
+        self.kept = super().log_probs(task.train)
+
+    def log_probs(self, split):
+        return self.kept[: max(len(split.examples), 6)]
+
+
+class ByPosition(SoundBias):
+    def log_probs(self, split):
+        found = super().log_probs(split)
+        return np.stack([np.roll(row, index) for index, row in enumerate(found)])
+
+
+class ReadsLabels(SoundBias):
+    def log_probs(self, split):
+        found = np.full((len(split.examples), 3), 0.1)
+        found[np.arange(len(found)), split.examples["label"]] = 0.8
+        return np.log(found)
+
+
+class Uniform(SoundBias):
+    def log_probs(self, split):
+        return np.full((len(split.examples), 3), -np.log(3))
+
+
+class ColumnsReversed(SoundBias):
+    def log_probs(self, split):
+        return super().log_probs(split)[:, ::-1]
+
+
+class RandomFit(SoundBias):
+    def log_probs(self, split):
+        found = super().log_probs(split) + 0.1 * np.random.rand(len(split.examples), 3)
+        return found - np.log(np.exp(found).sum(1, keepdims=True))
+
+
+class IgnoresMerged(SoundBias):
+    def fit(self, task, features):
+        import dataclasses
+
+        super().fit(dataclasses.replace(task, merged_labels=()), features)
+        self.shares = {value: share * [1, 1, 2] / (share * [1, 1, 2]).sum() for value, share in self.shares.items()}
+
+
+class ChangesFeatures(SoundBias):
+    def fit(self, task, features):
+        super().fit(task, features)
+        features(task.train)[:] -= 1
+
+
+class RaisesInFit(SoundBias):
+    def fit(self, task, features):
+        raise RuntimeError("no data")
+
+
+BIAS_MODELS = {
+    UnknownTraining: "knows_the_training_set",
+    RaisesInFit: "knows_the_training_set",
+    OneColumnTooFew: "shape",
+    Transposed: "shape",
+    Probabilities: "normalised",
+    Unnormalised: "normalised",
+    MinusInfinity: "finite",
+    AlwaysTrainingRows: "bound_to_its_split",
+    ByPosition: "bound_to_its_split",
+    ReadsLabels: "does_not_read_labels",
+    Uniform: "features_matter",
+    ColumnsReversed: "features_matter",
+    RandomFit: "repeats",
+    IgnoresMerged: "merged_labels_are_equal",
+    ChangesFeatures: "inputs_unchanged",
+}
