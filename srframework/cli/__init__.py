@@ -15,6 +15,7 @@ from srframework.cli.compare import compare
 from srframework.cli.context import Commands
 from srframework.cli.init import init
 from srframework.cli.listing import list_components, list_plugins, list_recipes
+from srframework.cli.new import new
 from srframework.cli.results import results
 from srframework.cli.run import run
 from srframework.cli.schema import schema
@@ -75,6 +76,7 @@ for command in (
     validate,
     check,
     schema,
+    new,
     run,
     sweep,
     results,
