@@ -73,13 +73,13 @@ class SourceOptions(Options):
     """Options of a split: the source of its rows, and their columns."""
 
     path: str | None = Field(
-        None, description="A .tsv, .txt (unquoted, tab-separated), .csv or .jsonl file, relative to root."
+        None, description="A .tsv or .txt (tab-separated, no quotes), .csv or .jsonl file, relative to root."
     )
     format: Literal["tsv", "csv", "jsonl"] | None = Field(None, description="Unset: by the extension of path.")
     encoding: Encoding | None = Field(None, description="Encoding of the file; unset: as in the data set.")
     hub: str | None = Field(None, description="A data set on the Hugging Face hub, or a local copy, instead of path.")
     config: str | None = Field(None, description="Configuration of the hub data set.")
-    split: str | None = Field(None, description="Split of the hub data set; unset: the name of this split.")
+    split: str | None = Field(None, description="Split of the hub data set; unset: the one with this table's name.")
     text_a: str | None = Field(None, description="Column of the first text; unset: as in the data set.")
     text_b: str | None = Field(None, description="Column of the second text; unset: as in the data set.")
     label: str | None = Field(None, description="Column of the label; unset: as in the data set.")
@@ -112,7 +112,7 @@ class OodOptions(SourceOptions):
 
     labels: Names | None = Field(None, description="The labels of the split; unset: as in the data set.")
     collapse: dict[str, str] = Field(
-        {}, description="Table from each label that the split lacks to the label of the split that replaces it."
+        {}, description="Table from each label that the split lacks to the split's label for it."
     )
 
 
@@ -126,7 +126,7 @@ class PairsOptions(TextOptions):
     text_b: str = Field("sentence2", description="Column of the second text; '' for one text.")
     label: str = Field("label", description="Column of the label.")
     label_names: dict[str, str] = Field(
-        {}, description="Table from a word in the label column to its label; other words are labels."
+        {}, description="Table from a word in the label column to its label; other words are labels themselves."
     )
     features: Literal["overlap", "claim-only", "none"] = Field(
         "overlap",

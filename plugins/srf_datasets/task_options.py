@@ -47,14 +47,14 @@ class NliOptions(TextOptions):
         "glue/mnli",
         description="A directory with MNLI's train.tsv and dev_matched.tsv (GLUE), or a data set on the hub.",
     )
-    mismatched: bool = Field(False, description="Whether to report MNLI's mismatched dev set too.")
+    mismatched: bool = Field(False, description="Also report MNLI's mismatched dev set.")
     hans: str | None = Field(
         None,
         description=f"A directory with HANS's {HANS_FILE}, or a data set on the hub; "
         f"unset: <path>/hans, or {HANS_HUB} if path is on the hub.",
     )
     hans_train: bool = Field(
-        True, description=f"Whether HANS's training set ({HANS_TRAIN_FILE}), if it exists, is OOD training data."
+        True, description=f"Use HANS's training set ({HANS_TRAIN_FILE}), if it exists, as OOD training data."
     )
     hans_non_entailment: Literal["either", "contradiction", "neutral"] = Field(
         "either",
@@ -119,7 +119,7 @@ class ParaphraseOptions(TextOptions):
     paws_qqp: str | None = Field(
         None,
         description="A directory with PAWS-qqp's train.tsv, dev.tsv and test.tsv; unset: <path>/paws_qqp, "
-        "or no PAWS-qqp if path is on the hub, which does not have it.",
+        "or no PAWS-qqp if path is on the hub.",
     )
     paws_qqp_split: Literal["dev", "test"] = Field("dev", description="Split of PAWS-qqp to use as the OOD split.")
     paws_wiki: str | None = Field(
@@ -199,7 +199,7 @@ class FactVerificationOptions(TextOptions):
     symmetric: str | None = Field(
         None,
         description="A directory with Fever-Symmetric's sym1/test.jsonl, sym2/test.jsonl and, for OOD training data, "
-        "sym2/dev.jsonl; unset: path, or no Fever-Symmetric if path is on the hub, which does not have it.",
+        "sym2/dev.jsonl; unset: path, or no Fever-Symmetric if path is on the hub.",
     )
 
     @model_validator(mode="after")

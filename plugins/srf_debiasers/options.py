@@ -74,7 +74,7 @@ class LearnedMixinOptions(AnnealingOptions):
         0.0,
         ge=0,
         json_schema_extra={"source": "Clark et al. 2019, §3.2"},
-        description="Weight of the entropy, in nats, of the scaled bias ('+H'); 0 or more.",
+        description="Weight of the penalty on the entropy, in nats, of the scaled bias ('+H'); 0 or more.",
     )
 
 
@@ -85,7 +85,7 @@ class FocalOptions(Options):
         2.0,
         ge=0,
         json_schema_extra={"source": "Lin et al. 2017, §3.2"},
-        description="γ: larger values lower the weights of well-predicted examples more; 0 or more; 0 is std.",
+        description="γ, at least 0: the larger it is, the less well-predicted examples count; 0 is the same as std.",
     )
 
 
@@ -131,8 +131,8 @@ class LogisticBiasOptions(Options):
         None,
         strict=False,
         json_schema_extra={"source": "App. B.3.1; Clark et al. 2019"},
-        description="Labels to fit as one class; each gets an equal part of its probability: 2 or more, not all; "
-        "[]: none; unset: as in the data set, contradiction and neutral for NLI.",
+        description="Labels to fit as one class, which then share its probability equally: at least 2, but not all. "
+        "[]: none; unset: as the data set defines (for NLI: contradiction and neutral).",
     )
 
     @field_validator("merge")

@@ -24,7 +24,7 @@ def srframework_evaluators() -> list[Component]:
             name="f1",
             options=NoOptions,
             factory="srf_evaluators.classification:F1",
-            summary="F1, averaged over classes with their sizes as weights; and the accuracy of each class.",
+            summary="F1 of each class, averaged with the class sizes as weights; and the accuracy of each class.",
             source="§4.1.1, App. B.1",
         ),
         Component(
@@ -38,7 +38,7 @@ def srframework_evaluators() -> list[Component]:
             name="sparsity",
             options=NoOptions,
             factory="srf_evaluators.sparsity:Sparsity",
-            summary="Fraction of zeros in the matrices of encoder and classifier, in each and in total.",
+            summary="Fraction of zeros in the matrices of encoder and classifier: of each matrix, and in total.",
             source="§3.1",
         ),
     ]

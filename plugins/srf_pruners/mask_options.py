@@ -50,8 +50,8 @@ class MaskOptions(PrunedParts):
         None,
         ge=1,
         json_schema_extra={"source": "App. A.1.2"},
-        description="Δt_φ: optimizer steps between updates of φ, at least 1; φ is also updated at every evaluation; "
-        "unset: only at evaluations.",
+        description="Δt_φ: optimizer steps between updates of the threshold φ, at least 1. "
+        "Every evaluation updates φ too; unset: only evaluations update it.",
     )
 
     @model_validator(mode="after")

@@ -44,7 +44,7 @@ _NAMES = {str: "string", int: "integer", float: "number", bool: "boolean", dict:
 def show(app: App, component: str, as_toml: bool, as_json: bool) -> None:
     """Show one component and its options.
 
-    NAME is the name of a component, such as mask, or KIND/NAME, such as pruner/mask, where several kinds have
+    NAME is the name of a component, such as mask, or KIND/NAME, such as pruner/mask, if several kinds have
     that name. `srframework show training` shows the options of the table [training].
     """
     if component == "training":

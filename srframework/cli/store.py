@@ -128,9 +128,8 @@ def verify(app: App, store: Path, recompute: int | None, as_json: bool) -> None:
     Entries whose files have changed are moved aside; the exit code is then 1.
 
     With --recompute N, N entries are computed again and compared bit by bit; the exit code is 1 if one differs.
-    The choice of entries is always the same for the same store: entries that existing runs use come first, one of each
-    kind and stage in turn, by key. Inputs of an entry are read from the store. Run this in the directory where you
-    started the runs.
+    Entries that existing runs use are chosen first, one of each kind and stage in turn; the choice is not random. Run
+    this in the directory where you started the runs.
     """
     if recompute is not None:
         from srframework.run.api import one_process_only

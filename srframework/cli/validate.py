@@ -25,7 +25,8 @@ def validate(context: click.Context, recipes: tuple[str, ...], overrides: tuple[
     """Check recipes without running them.
 
     RECIPE is a path, or the name of a shipped recipe. Its variants and all combinations of its sweep are checked
-    too. Prints the first problems; --json prints all of them.
+    too. If a recipe has many problems, only the first ones are
+    printed; --json prints all.
     """
     app: App = context.obj
     report: list[dict[str, Any]] = []

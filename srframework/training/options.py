@@ -48,17 +48,17 @@ class TrainingOptions(Options):
         None,
         ge=0,
         le=1,
-        description="Fraction of the steps, in [0, 1]; checkpoints before it cannot become the best one. "
-        "Default: the default of the stage's pruner, 0 for most pruners; 0 without a pruner.",
+        description="Only checkpoints after this fraction of the steps, in [0, 1], can be the best one. "
+        "Unset: the default of the stage's pruner; 0 for most pruners, and for stages without a pruner.",
     )
     log_every: int = Field(10, ge=1, description="Optimizer steps between lines of metrics.jsonl; at least 1.")
     checkpoint_seconds: float = Field(
         300.0,
         ge=0,
-        description="Seconds between checkpoints, from which an interrupted run resumes; 0: none by time.",
+        description="Seconds between the checkpoints from which an interrupted run resumes; 0: no checkpoints by time.",
     )
     checkpoint_steps: int | None = Field(
-        None, ge=1, description="Optimizer steps between additional checkpoints, at least 1; default: none by steps."
+        None, ge=1, description="Optimizer steps between additional checkpoints, at least 1; unset: no additional ones."
     )
 
 
