@@ -76,7 +76,7 @@ def srframework_debiasers() -> list[Component]:
             factory="srf_debiasers.groups:GroupDro",
             summary="Group DRO: raises the weights of groups with a high loss; needs a column of groups.",
             source="Sagawa et al. 2020",
-            requires=lambda options: [f"column:{options.column}"],
+            requires=GroupDroOptions.required,
         ),
         Component(
             name="jtt",

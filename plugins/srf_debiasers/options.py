@@ -106,6 +106,10 @@ class GroupDroOptions(Options):
         description="C: C/√n is added to the loss of a group of n examples when the weights are updated; 0 or more.",
     )
 
+    def required(self) -> list[str]:
+        """List the column of the groups."""
+        return [f"column:{self.column}"]
+
 
 class JttOptions(Options):
     """Options of ``jtt``."""

@@ -251,7 +251,11 @@ def test_two_processes_predict_every_example_once_and_in_its_place(alone, both, 
         assert np.array_equal(ours["label"], theirs["label"])  # 47 of them, which two do not share evenly
         np.testing.assert_allclose(theirs["logits"], ours["logits"], rtol=0, atol=1e-4)
         assert np.array_equal(ours["predicted"], theirs["predicted"])
-        if split == "reversed" and stage not in ("mixin", "drawn"):  # a model that learnt nothing would tell nothing
+        if split == "reversed" and stage not in (
+            "mixin",
+            "drawn",
+            "twice",
+        ):  # a model that learnt nothing would tell nothing
             assert len(np.unique(ours["predicted"])) > 1, stage
 
 
@@ -284,7 +288,7 @@ def test_killed_in_the_middle_of_a_stage_they_go_on_from_the_checkpoint_to_the_s
     assert json.loads((home / "killed" / "run.json").read_text())["state"] == "running"
     done = together(*command, cwd=home)
     assert done.returncode == 0, done.stderr
-    assert "[1/7] full: reused cached result" in done.stderr
+    assert "[1/9] full: reused cached result" in done.stderr
     assert "[2/7] srnet: resumes from the checkpoint at step " in done.stderr
     assert {**json.loads(done.stdout), "run": "both"} == both.report
     assert content(home / "killed") == content(both.out)

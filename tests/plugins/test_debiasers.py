@@ -284,6 +284,10 @@ class TestFocal:
             COMPONENTS["focal"].options(gamma=gamma)
 
 
+OF_GROUPS = ("group-dro", "jtt")
+"""These are tested in test_group_losses.py."""
+
+
 class TestRegistration:
     @pytest.mark.parametrize(
         ("name", "kind", "requires"),
@@ -307,8 +311,8 @@ class TestRegistration:
         assert type(component.build(options)).__name__ == kind
 
     def test_there_are_no_others(self):
-        assert sorted(LOSS_COMPONENTS) == sorted(LOSSES)
-        assert sorted(set(COMPONENTS) - set(LOSSES)) == ["bias-file", "bias-logistic"]
+        assert sorted(LOSS_COMPONENTS) == sorted([*LOSSES, *OF_GROUPS])
+        assert sorted(set(COMPONENTS) - {*LOSSES, *OF_GROUPS}) == ["bias-file", "bias-logistic"]
 
     def test_no_option_is_taken_silently(self):
         with pytest.raises(ValueError, match="temperature"):

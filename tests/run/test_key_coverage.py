@@ -330,6 +330,7 @@ def test_a_change_of_an_option_that_changes_the_bits_changes_the_key(option, hom
 NO_RESULT = {
     "name": "another",
     "description": "of something else",
+    "requires": ["srframework"],
     "claim": {"statement": "S.", "checks": ["id(last) >= 0"]},
     "variants": {"more": {"training": {"epochs": 9}}},
 }
