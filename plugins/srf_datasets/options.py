@@ -112,7 +112,7 @@ class OodOptions(SourceOptions):
 
     labels: Names | None = Field(None, description="The labels of the split; unset: as in the data set.")
     collapse: dict[str, str] = Field(
-        {}, description="Table from each label that the split lacks to the split's label for it."
+        {}, description="For each label that this split does not have, the label of the split to use instead."
     )
 
 
@@ -126,7 +126,8 @@ class PairsOptions(TextOptions):
     text_b: str = Field("sentence2", description="Column of the second text; '' for one text.")
     label: str = Field("label", description="Column of the label.")
     label_names: dict[str, str] = Field(
-        {}, description="Table from a word in the label column to its label; other words are labels themselves."
+        {},
+        description="Maps words in the label column to labels. A word that is not in the table must itself be a label.",
     )
     features: Literal["overlap", "claim-only", "none"] = Field(
         "overlap",

@@ -28,7 +28,7 @@ def srframework_debiasers() -> list[Component]:
             name="std",
             options=NoOptions,
             factory="srf_debiasers.losses:Standard",
-            summary="Cross-entropy.",
+            summary="Standard training: cross-entropy, without debiasing.",
             source="§3.3",
         ),
         Component(

@@ -18,7 +18,8 @@ class MaskOptions(PrunedParts):
     init: Literal["hard", "soft"] = Field(
         "hard",
         json_schema_extra={"source": "App. A.1.2"},
-        description="Initial scores: 0 for the smallest weights and α·φ for the others (hard), or |W| (soft).",
+        description="Initial scores. hard: 0 for the smallest weights, alpha·phi for the others; "
+        "soft: the magnitude of each weight.",
     )
     phi: float = Field(
         0.01,

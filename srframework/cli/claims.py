@@ -94,9 +94,9 @@ def claims(
     with a [claim] table. Default: all shipped claims.
 
     Each claim has checks. A check compares two sides; its margin is their difference. A check holds if its margin is
-    significantly above 0 over the seeds (Student's t, 5 % on each side). It does not hold if the margin is
+    significantly above 0 over the seeds (Student's t-test, one-sided, 5 %). It does not hold if the margin is
     significantly below 0. Otherwise, or with fewer than three seeds, it is undecided. A claim holds if all its checks
-    hold, and does not hold if at least one check does not hold (5 % for all checks together).
+    hold, and does not hold if at least one check does not hold (the 5 % are divided by the number of checks).
     """
     registry = app.registry
     place = launched(registry, launcher, launcher_options, jobs, threads)

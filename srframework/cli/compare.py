@@ -40,8 +40,8 @@ def compare(
 ) -> None:
     """Compare two runs, or two groups of runs.
 
-    A and B are run directories, or directories of runs that differ only in their seed. With --a and --b, choose
-    such runs from other directories. For example, two cells of a sweep, each over its seeds:
+    A and B are run directories, or directories of runs that differ only in their seed. If the runs of a directory
+    differ in more, as those of a sweep do, select some of them with --a and --b. For example, each over its seeds:
 
     \b
     srframework compare runs/sweep runs/sweep --a sparsity=0.5 --b sparsity=0.7

@@ -195,8 +195,9 @@ def _again_line(again: Sequence[Recomputed]) -> str:
 def collect(store: Path, older_than: str | None, max_size: str | None, dry_run: bool, as_json: bool) -> None:
     """Remove old results (garbage collection).
 
-    Removes old entries, drafts and damaged entries. Entries that an existing run uses, or that are being computed,
-    stay. Run directories keep their own files.
+    Removes the entries that --older-than or --max-size selects, also unfinished results, and damaged entries that
+    `store verify` has moved aside. Entries that an existing run uses, or that are being computed, stay. Run directories
+    keep their own files.
     """
     from srframework.store.gc import collect_garbage
 

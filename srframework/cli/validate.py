@@ -24,9 +24,8 @@ from srframework.text import one_line
 def validate(context: click.Context, recipes: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) -> None:
     """Check recipes without running them.
 
-    RECIPE is a path, or the name of a shipped recipe. Its variants and all combinations of its sweep are checked
-    too. If a recipe has many problems, only the first ones are
-    printed; --json prints all.
+    RECIPE is a path, or the name of a shipped recipe. Its [variants] (named changes of the recipe) and all combinations
+    of its [sweep] are checked too. If a recipe has many problems, only the first ones are printed; --json prints all.
     """
     app: App = context.obj
     report: list[dict[str, Any]] = []

@@ -257,6 +257,4 @@ def check_vacant(path: Path, file: str, expected: str | None = None) -> None:
         except (ValueError, TypeError, RecursionError):
             differing = [f"its {file} is not valid TOML"]
         more = "; ".join(differing[:3]) + (f"; and {len(differing) - 3} more" if len(differing) > 3 else "")
-        raise UsageError(
-            f"--out {path}: expected a new or an empty directory, or one of the same recipe, got one of another: {more}"
-        )
+        raise UsageError(f"--out {path}: this directory has a run of another recipe ({more}); choose a new directory")

@@ -55,7 +55,7 @@ class TrainingOptions(Options):
     checkpoint_seconds: float = Field(
         300.0,
         ge=0,
-        description="Seconds between the checkpoints from which an interrupted run resumes; 0: no checkpoints by time.",
+        description="Seconds between saves from which an interrupted run resumes; 0: no saves by time.",
     )
     checkpoint_steps: int | None = Field(
         None, ge=1, description="Optimizer steps between additional checkpoints, at least 1; unset: no additional ones."

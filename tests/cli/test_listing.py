@@ -31,7 +31,7 @@ def test_list_json_has_the_agreed_keys(call):
     assert {
         "kind": "debiaser",
         "name": "std",
-        "summary": "Cross-entropy.",
+        "summary": "Standard training: cross-entropy, without debiasing.",
         "dist": "srframework",
         "version": version("srframework"),
         "source": "§3.3",

@@ -262,8 +262,8 @@ def test_the_same_command_again_computes_nothing_and_says_the_same(finished, per
 def test_a_run_of_another_recipe_is_never_overwritten(finished, perform, overrides, told):
     before = (finished.out / "run.json").read_bytes()
     done = perform("run", "recipe.toml", "--out", "out", *(f"--set={each}" for each in overrides), cwd=finished.home)
-    expected = "expected a new or an empty directory, or one of the same recipe, got one of another"
-    assert (done.code, done.err) == (2, f"error: --out out: {expected}: {told}\n")
+    expected = "this directory has a run of another recipe"
+    assert (done.code, done.err) == (2, f"error: --out out: {expected} ({told}); choose a new directory\n")
     assert (finished.out / "run.json").read_bytes() == before
 
 

@@ -43,7 +43,7 @@ def test_an_empty_directory_may_be_a_run_directory(tmp_path, recipe):
 def test_a_run_of_the_same_recipe_goes_on_in_its_directory_and_one_of_another_is_refused(tmp_path, recipe):
     RunDirectory(tmp_path, recipe).begin({"data": {}})
     assert RunDirectory(tmp_path, recipe).path == tmp_path
-    with pytest.raises(UsageError, match=r"or one of the same recipe, got one of another: .*seed"):
+    with pytest.raises(UsageError, match=r"this directory has a run of another recipe .*seed"):
         RunDirectory(tmp_path, replace(recipe, seed=7))
 
 
