@@ -29,9 +29,10 @@ from srframework.cli.context import App, Folder
 )
 @click.pass_obj
 def init(app: App, path: Path, task: str | None, source: str) -> None:
-    """Write a recipe to start from into FILE, by default recipe.toml.
+    """Write a recipe to start from.
 
-    It is a copy of a shipped recipe, with its comments. An existing file is never changed.
+    It is written into FILE, by default recipe.toml. It is a copy of a shipped recipe, with its comments. An existing
+    file is never changed.
     """
     from srframework.recipe.starter import required_options, starter_text, write_new
 

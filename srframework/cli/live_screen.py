@@ -20,7 +20,7 @@ from srframework.run.progress import (
     reused,
     start_lines,
 )
-from srframework.run.reporter import Reporter, RunStart
+from srframework.run.reporter import NO_SCALARS, Reporter, RunStart
 
 _MOST_NAMED = 6
 """Number of stages listed below the bar of a sweep."""
@@ -154,7 +154,7 @@ class LiveReporter(Tracker):
         self.note(f"{self.label}: {resumes(step)}")
         self._show(known=False)
 
-    def step(self, step: int, loss: float, learning_rate: float, scalars: Mapping[str, float]) -> None:
+    def step(self, step: int, loss: float, learning_rate: float, scalars: Mapping[str, float] = NO_SCALARS) -> None:
         super().step(step, loss, learning_rate, scalars)
         self._show()
 

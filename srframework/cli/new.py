@@ -15,10 +15,11 @@ from srframework.component import KINDS
 @click.argument("name")
 @click.option("--out", type=Folder(file_okay=False), help="The directory to create. Default: NAME.")
 def new(kind: str, name: str, out: Path | None) -> None:
-    """Write a plugin to start from: a Python distribution with one component of a KIND.
+    """Write a plugin to start from.
 
-    KIND is backbone, pruner, debiaser, bias, dataset, evaluator or launcher. The component works as it is; replace
-    its method by yours. The distribution has its registration, options, tests, an example recipe and a CI workflow.
+    It is a Python distribution with one component. KIND is backbone, pruner, debiaser, bias, dataset, evaluator or
+    launcher. The component works as it is; replace its method by yours. The distribution has its registration,
+    options, tests, an example recipe and a CI workflow.
     """
     from srframework import __version__
     from srframework.scaffold.distribution import run_command, write_distribution

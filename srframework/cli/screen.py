@@ -18,7 +18,7 @@ from srframework.run.progress import (
     BEFORE_STAGES,
     RunLog,
 )
-from srframework.run.reporter import Reporter, RunStart
+from srframework.run.reporter import NO_SCALARS, Reporter, RunStart
 
 LOADING = "loading PyTorch and transformers"
 
@@ -133,7 +133,7 @@ class Both(Reporter):
         for each in self._each:
             each.resumed(step)
 
-    def step(self, step: int, loss: float, learning_rate: float, scalars: Mapping[str, float]) -> None:
+    def step(self, step: int, loss: float, learning_rate: float, scalars: Mapping[str, float] = NO_SCALARS) -> None:
         for each in self._each:
             each.step(step, loss, learning_rate, scalars)
 

@@ -10,7 +10,7 @@ from typing import TextIO
 
 from srframework.files import append
 from srframework.run.directory_lock import sentences
-from srframework.run.reporter import Reporter, RunStart
+from srframework.run.reporter import NO_SCALARS, Reporter, RunStart
 from srframework.text import duration_text
 
 LOG = "run.log"
@@ -63,7 +63,7 @@ class Tracker(Reporter):
         self.at, self._clock = step, _Clock(step)
         self._run_clock = _Clock(self._before + step)
 
-    def step(self, step: int, loss: float, learning_rate: float, scalars: Mapping[str, float]) -> None:
+    def step(self, step: int, loss: float, learning_rate: float, scalars: Mapping[str, float] = NO_SCALARS) -> None:
         self.at, self.loss, self.scalars = step, loss, dict(scalars)
 
     def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float]) -> None:
@@ -161,7 +161,7 @@ class LineReporter(Tracker):
         super().resumed(step)
         self.note(f"{self.label}: {resumes(step)}")
 
-    def step(self, step: int, loss: float, learning_rate: float, scalars: Mapping[str, float]) -> None:
+    def step(self, step: int, loss: float, learning_rate: float, scalars: Mapping[str, float] = NO_SCALARS) -> None:
         super().step(step, loss, learning_rate, scalars)
         if self._verbose or time.monotonic() - self._last >= self.interval:
             self._line()

@@ -35,6 +35,10 @@ class RunStart:
     directory: Path | None
 
 
+NO_SCALARS: Mapping[str, float] = {}
+"""Of components that log nothing."""
+
+
 class Reporter:
     """Shows nothing; override some methods. They are called in the order of a run."""
 
@@ -60,7 +64,7 @@ class Reporter:
     def resumed(self, step: int) -> None:
         """The stage that has just started resumes from a checkpoint after ``step`` steps."""
 
-    def step(self, step: int, loss: float, learning_rate: float, scalars: Mapping[str, float]) -> None:
+    def step(self, step: int, loss: float, learning_rate: float, scalars: Mapping[str, float] = NO_SCALARS) -> None:
         """``loss`` and the numbers that the components log are means since the last call."""
 
     def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float]) -> None:

@@ -289,7 +289,7 @@ def test_killed_in_the_middle_of_a_stage_they_go_on_from_the_checkpoint_to_the_s
     done = together(*command, cwd=home)
     assert done.returncode == 0, done.stderr
     assert "[1/9] full: reused cached result" in done.stderr
-    assert "[2/7] srnet: resumes from the checkpoint at step " in done.stderr
+    assert "[2/9] srnet: resumes from the checkpoint at step " in done.stderr
     assert {**json.loads(done.stdout), "run": "both"} == both.report
     assert content(home / "killed") == content(both.out)
 
