@@ -22,7 +22,8 @@ def test_list_prints_a_line_for_each_component_under_its_kind(call):
 
 def test_the_verbose_list_has_distribution_version_and_source(call):
     lines = call("list", "debiaser", "--verbose").out.splitlines()
-    assert f"  std            Standard training: cross-entropy, without debiasing. [srframework {version('srframework')}; source: §3.3]" in lines
+    origin = f"[srframework {version('srframework')}; source: §3.3]"
+    assert f"  std            Standard training: cross-entropy, without debiasing. {origin}" in lines
 
 
 def test_list_json_has_the_agreed_keys(call):
