@@ -152,7 +152,7 @@ def test_who_waits_for_a_directory_that_becomes_another_s_does_not_wait_for_its_
     done = perform("run", "recipe.toml", "--out", "out", "--store", "store", cwd=home)
     assert done.code == 2
     assert "waiting for another process that works in out" in done.err
-    assert "error: --out out: expected a new or an empty directory, or one of the same recipe" in done.err
+    assert "error: --out out: this directory has a run of another recipe (" in done.err
 
 
 # -- what a directory says of its run ---------------------------------------------------------------

@@ -224,9 +224,7 @@ def test_a_directory_of_another_sweep_is_refused_with_what_differs(sweep, home, 
     before = reports(alone.place)
     done = sweep(*GRID, "--set", "training.max_steps=3", "--out", "alone")
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith(
-        "error: --out alone/seed=1,sparsity=0.2: expected a new or an empty directory, or one of"
-    )
+    assert done.err.startswith("error: --out alone/seed=1,sparsity=0.2: this directory has a run of another recipe (")
     assert "stages.full.max_steps: 2 there, 3 here" in done.err
     done = sweep("--grid", "seed=1", *GRID[2:], "--out", "alone")
     assert done.err == (
