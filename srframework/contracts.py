@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 if TYPE_CHECKING:
     import datasets
@@ -362,11 +362,37 @@ class Predictions:
         return labels
 
 
+@dataclass(frozen=True)
+class Figure:
+    """The declaration of a figure that an evaluator computes.
+
+    Attributes:
+        name: Name of the figure, as in :meth:`Evaluator.evaluate` and :meth:`Evaluator.measure`: ``"accuracy"``.
+            ``"hans/*"`` declares all names that begin with ``hans/``, for names that depend on the data.
+        unit: ``"fraction"``, ``"count"``, ``"nats"``, ``"seconds"``, …
+        better: Whether a higher or a lower value is better; None if neither is. The metric of a task needs one.
+        description: One sentence with the definition.
+    """
+
+    name: str
+    unit: str
+    better: Literal["higher", "lower"] | None
+    description: str
+
+    def covers(self, name: str) -> bool:
+        """Whether this is the declaration of the figure ``name``."""
+        return name == self.name or (self.name.endswith("/*") and name.startswith(self.name[:-1]))
+
+
 class Evaluator(ABC):
-    """E_d: computes named metrics. Override :meth:`evaluate`, :meth:`measure`, or both."""
+    """E_d: computes named figures. Override :meth:`evaluate`, :meth:`measure`, or both."""
 
     def __init__(self, options: Any) -> None:
         self.options = options
+
+    @abstractmethod
+    def figures(self) -> Sequence[Figure]:
+        """Declare every figure that the evaluator computes with its options. Any other figure is an error."""
 
     def applies_to(self, split: Split) -> bool:
         """Whether the split has the columns that :meth:`evaluate` needs."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from srframework import Evaluator, Predictions, Split
+from srframework import Evaluator, Figure, Predictions, Split
 
 
 class Hans(Evaluator):
@@ -12,6 +12,10 @@ class Hans(Evaluator):
 
     Applies to splits with a column ``heuristic``.
     """
+
+    def figures(self) -> list[Figure]:
+        """Declare the accuracies."""
+        return [Figure("hans/*", "fraction", "higher", "Accuracy for one heuristic, or for one label of a heuristic.")]
 
     def applies_to(self, split: Split) -> bool:
         """Whether the split has a column ``heuristic``."""

@@ -148,7 +148,8 @@ class StageTraining:
             if step:
                 self.reporter.resumed(step)
 
-        return Events(evaluate, on_step, on_evaluation, on_start, self.reporter.stopped)
+        better = materials.declared.better or "higher"
+        return Events(evaluate, on_step, on_evaluation, on_start, self.reporter.stopped, better)
 
 
 def _save(checkpoint: KeptModel, network: Network, place: Path, sums: Sums) -> None:

@@ -217,7 +217,9 @@ def check_evaluator(component: Component, **options: Any) -> None:
     figures = [evaluator.evaluate(Predictions(split, logits)) for split in splits if evaluator.applies_to(split)]
     figures.append(evaluator.measure(network().matrices()))
     assert any(figures), f"{component.name}: computes no metric of predictions or of weights"
+    declared = evaluator.figures()
     for name, value in ((name, value) for each in figures for name, value in each.items()):
+        assert any(figure.covers(name) for figure in declared), f"{component.name}: figures() does not declare {name}"
         assert math.isfinite(value), f"{component.name}: {name} is {value}"
     confusion = np.zeros((len(LABELS), len(LABELS)))
     np.add.at(confusion, (predictions.gold, predictions.predicted), 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from srframework import BiasModel, Component, Debiaser, Evaluator, Options, Pruner, testing
+from srframework import BiasModel, Component, Debiaser, Evaluator, Figure, Options, Pruner, testing
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 
@@ -128,6 +128,9 @@ class Unnormalised(BiasModel):
 
 class Unlike(Evaluator):
     """Its figure of a confusion matrix is not its figure of the predictions."""
+
+    def figures(self):
+        return [Figure("one", "count", None, "Always one.")]
 
     def evaluate(self, predictions):
         return {"one": 1.0}
