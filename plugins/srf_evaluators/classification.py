@@ -44,7 +44,7 @@ class F1(Evaluator):
 
         gold, predicted = predictions.gold, predictions.predicted
         figures = {"f1": f1_score(gold, predicted, average="weighted", zero_division=0.0)}
-        for index, label in enumerate(predictions.split.labels):
+        for index, label in enumerate(predictions.labels):
             of_class = gold == index
             if of_class.any():
                 figures[f"accuracy/{label}"] = accuracy_score(gold[of_class], predicted[of_class])

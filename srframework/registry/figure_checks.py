@@ -48,7 +48,7 @@ def declared(given: Any, owner: str, method: str, *_: Any) -> tuple[Figure, ...]
 
 
 def of_confusion(given: Any, owner: str, method: str, confusion: Any) -> dict[str, Any]:
-    """Check the arrays that of_confusion() returns."""
+    """Check the arrays for confusion matrices."""
     import numpy as np
 
     expect(isinstance(given, Mapping), owner, method, "a mapping from names to arrays", given)

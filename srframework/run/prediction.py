@@ -73,7 +73,7 @@ def figures(evaluators: Sequence[Evaluator], predictions: Predictions) -> dict[s
     Raises:
         PluginError: A figure is not declared, or two evaluators disagree on it.
     """
-    applicable = [each for each in evaluators if each.applies_to(predictions.split)]
+    applicable = [each for each in evaluators if each.applies_to(predictions)]
     return _collect([(each, "evaluate()", each.evaluate(predictions)) for each in applicable])
 
 

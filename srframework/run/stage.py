@@ -119,7 +119,7 @@ class StageTraining:
 
         def metric(model: PreTrainedModel, split: Split) -> float:
             logits = materials.logits(model, split, self.stage)
-            return materials.metric(materials.figures(Predictions(split, logits)))
+            return materials.metric(materials.figures(Predictions.of_split(split, logits)))
 
         def evaluate(model: PreTrainedModel) -> tuple[float, dict[str, float]]:
             ood = task.ood if self.stage.training.eval_ood else ()

@@ -212,9 +212,9 @@ def check_evaluator(component: Component, **options: Any) -> None:
     evaluator, data = _build(component, Evaluator, options), task()
     logits = np.random.default_rng(1).normal(size=(6, len(LABELS))).astype(np.float32)
     heuristics = data.dev.examples.add_column("heuristic", ["x", "y"] * 3)
-    splits = [data.dev, Split("more", heuristics, LABELS)]
-    predictions = Predictions(data.dev, logits)
-    figures = [evaluator.evaluate(Predictions(split, logits)) for split in splits if evaluator.applies_to(split)]
+    predictions = Predictions.of_split(data.dev, logits)
+    more = Predictions.of_split(Split("more", heuristics, LABELS), logits)
+    figures = [evaluator.evaluate(each) for each in (predictions, more) if evaluator.applies_to(each)]
     figures.append(evaluator.measure(network().matrices()))
     assert any(figures), f"{component.name}: computes no metric of predictions or of weights"
     declared = evaluator.figures()

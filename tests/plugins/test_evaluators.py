@@ -30,14 +30,14 @@ def predictions(
     columns = {"label": gold} | ({"heuristic": heuristics} if heuristics is not None else {})
     split = Split("dev", datasets.Dataset.from_dict(columns), labels, collapse)
     outputs = len(collapse) if collapse is not None else len(labels)
-    return Predictions(split, np.eye(outputs, dtype=np.float32)[predicted] * 3 - 1)
+    return Predictions.of_split(split, np.eye(outputs, dtype=np.float32)[predicted] * 3 - 1)
 
 
 class TestPredictions:
     def test_the_label_with_the_highest_logit_is_predicted_and_the_first_of_a_tie(self):
         split = Split("dev", datasets.Dataset.from_dict({"label": [0, 0, 0]}), NLI)
         logits = np.array([[-1, -3, -2], [0, 2, 2], [1, 1, 1]], dtype=np.float32)
-        assert Predictions(split, logits).predicted.tolist() == [0, 1, 0]
+        assert Predictions.of_split(split, logits).predicted.tolist() == [0, 1, 0]
 
     def test_three_labels_collapse_into_two(self):
         given = predictions([0, 0, 1], [0, 2, 1], ("non-entailment", "entailment"), collapse=(0, 1, 0))
@@ -153,8 +153,8 @@ class TestHans:
         assert mean == pytest.approx(ACCURACY.evaluate(given)["accuracy"])
 
     def test_it_applies_where_there_is_a_heuristic(self):
-        assert HANS.applies_to(self.hans().split)
-        assert not HANS.applies_to(predictions([0], [0]).split)
+        assert HANS.applies_to(self.hans())
+        assert not HANS.applies_to(predictions([0], [0]))
 
 
 class TestSparsity:

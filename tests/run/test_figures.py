@@ -35,7 +35,7 @@ def of(*kinds: type[Evaluator]) -> list[Evaluator]:
 
 def two() -> Predictions:
     split = Split("dev", datasets.Dataset.from_dict({"label": [0, 1]}), ("no", "yes"))
-    return Predictions(split, np.array([[0, 0], [0, np.log(3)]], dtype=np.float32))
+    return Predictions.of_split(split, np.array([[0, 0], [0, np.log(3)]], dtype=np.float32))
 
 
 @pytest.mark.parametrize(
