@@ -211,7 +211,7 @@ def check_evaluator(component: Component, **options: Any) -> None:
     from the confusion matrix of a split."""
     evaluator, data = _build(component, Evaluator, options), task()
     logits = np.random.default_rng(1).normal(size=(6, len(LABELS))).astype(np.float32)
-    heuristics = data.dev.examples.add_column("heuristic", ["x", "y"] * 3)
+    heuristics = data.dev.examples.add_column("heuristic", ["x", "y"] * 3).add_column("group", ["x", "y"] * 3)
     predictions = Predictions.of_split(data.dev, logits)
     more = Predictions.of_split(Split("more", heuristics, LABELS), logits)
     figures = [evaluator.evaluate(each) for each in (predictions, more) if evaluator.applies_to(each)]
