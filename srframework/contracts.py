@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 if TYPE_CHECKING:
     import datasets
@@ -458,39 +458,69 @@ class Pruner(ABC):
 
 @dataclass(frozen=True)
 class Predictions:
-    """The model's outputs for one split.
+    """The model's outputs for one split, with the columns of its examples.
 
     Attributes:
-        split: The split, with its columns.
+        split: Name of the split.
+        labels: The names of the split's labels.
         logits: ``(N, C)``, float32, in the order of the split's examples.
+        predicted: ``(N,)``: the most probable label, collapsed to the split's own labels; the first of a tie.
+        gold: ``(N,)``: the true labels, as the split's own labels.
+        columns: The columns of the split, ``(N,)`` each; texts have dtype ``object``. Read only.
     """
 
-    split: Split
+    split: str
+    labels: tuple[str, ...]
     logits: np.ndarray
+    predicted: np.ndarray
+    gold: np.ndarray
+    columns: Mapping[str, np.ndarray]
 
-    @property
-    def predicted(self) -> np.ndarray:
-        """``(N,)``: the most probable label, collapsed to the split's own labels."""
-        best: np.ndarray = self.logits.argmax(axis=1)
-        collapsed = best.copy()
-        for label, of_split in enumerate(self.split.collapse or ()):
-            collapsed[best == label] = of_split
-        return collapsed
+    @classmethod
+    def of_split(cls, split: Split, logits: np.ndarray) -> Predictions:
+        """Collect the predictions for a split from the logits of its examples."""
+        best: np.ndarray = logits.argmax(axis=1)
+        predicted = best.copy()
+        for label, of_split in enumerate(split.collapse or ()):
+            predicted[best == label] = of_split
+        table = split.examples.with_format("arrow")[:]
+        columns = {name: table.column(name).to_numpy() for name in table.column_names}
+        return cls(split.name, split.labels, logits, predicted, columns["label"], columns)
 
-    @property
-    def gold(self) -> np.ndarray:
-        """``(N,)``: the true labels, as the split's own labels."""
-        labels: np.ndarray = self.split.examples.with_format("numpy", columns=["label"])[:]["label"]
-        return labels
+
+@dataclass(frozen=True)
+class Figure:
+    """The declaration of a figure that an evaluator computes.
+
+    Attributes:
+        name: Name of the figure, as in :meth:`Evaluator.evaluate` and :meth:`Evaluator.measure`: ``"accuracy"``.
+            ``"hans/*"`` declares all names that begin with ``hans/``, for names that depend on the data.
+        unit: ``"fraction"``, ``"count"``, ``"nats"``, ``"seconds"``, …
+        better: Whether a higher or a lower value is better; None if neither is. The metric of a task needs one.
+        description: One sentence with the definition.
+    """
+
+    name: str
+    unit: str
+    better: Literal["higher", "lower"] | None
+    description: str
+
+    def covers(self, name: str) -> bool:
+        """Whether this is the declaration of the figure ``name``."""
+        return name == self.name or (self.name.endswith("/*") and name.startswith(self.name[:-1]))
 
 
 class Evaluator(ABC):
-    """E_d: computes named metrics. Override :meth:`evaluate`, :meth:`measure`, or both."""
+    """E_d: computes named figures. Override :meth:`evaluate`, :meth:`measure`, or both."""
 
     def __init__(self, options: Any) -> None:
         self.options = options
 
-    def applies_to(self, split: Split) -> bool:
+    @abstractmethod
+    def figures(self) -> Sequence[Figure]:
+        """Declare every figure that the evaluator computes with its options. Any other figure is an error."""
+
+    def applies_to(self, predictions: Predictions) -> bool:
         """Whether the split has the columns that :meth:`evaluate` needs."""
         return True
 

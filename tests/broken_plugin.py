@@ -28,6 +28,10 @@ class Mute(Exception):
 def fail(error=ValueError):
     raise error("not today:\\n  never")
 
+class Declaring(Evaluator):
+    def figures(self):
+        return [Figure(name, "fraction", "higher", "A figure.") for name in ("accuracy", "x")]
+
 class MyOptions({base}):
     depth: int = Field(1, description="A depth.")
     {options}
@@ -46,7 +50,7 @@ CONTRACTS = {
     "debiaser": "Debiaser",
     "bias": "BiasModel",
     "pruner": "FixedMask",
-    "evaluator": "Evaluator",
+    "evaluator": "Declaring",
     "dataset": "Synthetic",
     "backbone": "TinyBert",
 }

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import datasets
 import pytest
@@ -127,6 +128,7 @@ def train(make_network, make_examples) -> Callable[..., Ran]:
         measure: Callable[[PreTrainedModel], float] | None = None,
         checkpoints: Checkpoints | None = None,
         inputs: StageInputs | None = None,
+        better: Literal["higher", "lower"] = "higher",
         **options: object,
     ) -> Ran:
         settings = {"batch_size": 4, "learning_rate": 1e-2, "max_steps": 6, "log_every": 1, "group_by_length": False}
@@ -136,6 +138,7 @@ def train(make_network, make_examples) -> Callable[..., Ran]:
             on_step=lambda *step: (ran.steps.append(step[:3]), ran.scalars.append(step[3])),
             on_evaluation=lambda step, _id, _ood: ran.evaluated.append(step),
             on_start=ran.started.append,
+            better=better,
         )
         training = Training(
             network=ran.network,

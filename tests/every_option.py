@@ -41,6 +41,7 @@ SOURCE = {
 }
 
 CHANGES = {
+    "PairsOptions.metric": "f1",
     "*.encoding": "ascii",
     "TextOptions.word_vectors": "vectors-2.vec",
     "TextOptions.max_train": 18,
@@ -190,8 +191,8 @@ PLACES["debiaser"] = ("stages", -1, "loss")
 
 
 def has_options(registered):
-    """Whether a recipe may give the component options; it has no launcher."""
-    return registered.kind != "launcher" and bool(registered.component.options.model_fields)
+    """Whether a scene changes the component's options; no scene does so for launchers and evaluators."""
+    return registered.kind not in ("launcher", "evaluator") and bool(registered.component.options.model_fields)
 
 
 def all_options():

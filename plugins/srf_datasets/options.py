@@ -121,7 +121,11 @@ class PairsOptions(TextOptions):
 
     root: str = Field(".", description="The paths of the splits are relative to this directory.")
     labels: Names = Field(min_length=2, description="The labels, in the order of the model's outputs; at least 2.")
-    metric: Literal["accuracy", "f1"] = Field("accuracy", description="The metric that selects the best checkpoint.")
+    metric: str = Field(
+        "accuracy",
+        min_length=1,
+        description="The metric that selects the best checkpoint: a figure of one of the recipe's evaluators.",
+    )
     text_a: str = Field("sentence1", description="Column of the first text.")
     text_b: str = Field("sentence2", description="Column of the second text; '' for one text.")
     label: str = Field("label", description="Column of the label.")

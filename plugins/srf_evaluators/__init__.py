@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from srframework import Component, Options, hookimpl
-
-
-class NoOptions(Options):
-    """No options."""
+from srf_evaluators.options import NoOptions, WorstGroupOptions
+from srframework import Component, hookimpl
 
 
 @hookimpl
 def srframework_evaluators() -> list[Component]:
-    """Register accuracy, f1, hans, sparsity."""
+    """Register accuracy, f1, hans, sparsity, worst-group."""
     return [
         Component(
             name="accuracy",
@@ -40,5 +37,12 @@ def srframework_evaluators() -> list[Component]:
             factory="srf_evaluators.sparsity:Sparsity",
             summary="Fraction of zeros in the matrices of encoder and classifier: of each matrix, and in total.",
             source="§3.1",
+        ),
+        Component(
+            name="worst-group",
+            options=WorstGroupOptions,
+            factory="srf_evaluators.worst_group:WorstGroup",
+            summary="Lowest accuracy of the groups of examples with equal label and group; the accuracy of each group.",
+            source="Sagawa et al. 2020, section 2",
         ),
     ]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from srframework import Evaluator, Predictions, Split
+from srframework import Evaluator, Figure, Predictions
 
 
 class Hans(Evaluator):
@@ -13,20 +11,24 @@ class Hans(Evaluator):
     Applies to splits with a column ``heuristic``.
     """
 
-    def applies_to(self, split: Split) -> bool:
+    def figures(self) -> list[Figure]:
+        """Declare the accuracies."""
+        return [Figure("hans/*", "fraction", "higher", "Accuracy for one heuristic, or for one label of a heuristic.")]
+
+    def applies_to(self, predictions: Predictions) -> bool:
         """Whether the split has a column ``heuristic``."""
-        return "heuristic" in split.examples.column_names
+        return "heuristic" in predictions.columns
 
     def evaluate(self, predictions: Predictions) -> dict[str, float]:
         """Give the accuracy for each heuristic, and for each of its labels."""
-        split, gold = predictions.split, predictions.gold
+        gold = predictions.gold
         right = predictions.predicted == gold
-        heuristics = np.asarray(split.examples["heuristic"])
+        heuristics = predictions.columns["heuristic"]
         figures = {}
         for heuristic in sorted(set(heuristics)):
             chosen = heuristics == heuristic
             figures[f"hans/{heuristic}"] = right[chosen].mean()
-            for index, label in enumerate(split.labels):
+            for index, label in enumerate(predictions.labels):
                 if (both := chosen & (gold == index)).any():
                     figures[f"hans/{heuristic}/{label}"] = right[both].mean()
         return figures

@@ -6,12 +6,20 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from srframework import Evaluator
+from srframework import Evaluator, Figure
 
 
 class Sparsity(Evaluator):
     """``sparsity``: fraction of zeros in the matrices of encoder and classifier, equal to the ``sparsity`` of a result;
     ``sparsity/<matrix>``: the same for each matrix; ``entries``: number of entries in total."""
+
+    def figures(self) -> list[Figure]:
+        """Declare the sparsities and the number of entries."""
+        return [
+            Figure("sparsity", "fraction", None, "Zeros among the entries of the counted matrices."),
+            Figure("sparsity/*", "fraction", None, "Zeros among the entries of one matrix."),
+            Figure("entries", "count", None, "Number of entries of the counted matrices."),
+        ]
 
     def measure(self, matrices: Mapping[str, Tensor]) -> dict[str, float]:
         """Count the entries that are exactly 0."""

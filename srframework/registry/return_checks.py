@@ -25,6 +25,7 @@ from srframework.contracts import (
     WorkerDied,
 )
 from srframework.faults import calling, expect, kind_of
+from srframework.registry.figure_checks import declared, figures, of_confusion
 from srframework.registry.parameter_checks import loss_terms, order, parameter_groups, trained_groups
 
 
@@ -192,36 +193,6 @@ def _state(given: Any, owner: str, method: str, *_: Any) -> dict[str, Any]:
     return dict(given)
 
 
-def _figures(given: Any, owner: str, method: str, *_: Any) -> dict[str, float]:
-    import numpy as np
-
-    expect(isinstance(given, Mapping), owner, method, "a mapping from names to numbers", given)
-    figures = {}
-    for name, value in given.items():
-        expect(isinstance(name, str), owner, method, "figures under names", f"{name!r} as a name"[:200])
-        number = value.item() if hasattr(value, "item") and np.size(value) == 1 else value
-        is_number = isinstance(number, Real) and not isinstance(number, bool)
-        expect(is_number, owner, method, f"a number as {name!r}", value)
-        expect(math.isfinite(number), owner, method, f"a finite number as {name!r}", str(number))
-        figures[name] = float(number)
-    return figures
-
-
-def _of_confusion(given: Any, owner: str, method: str, confusion: Any) -> dict[str, Any]:
-    import numpy as np
-
-    expect(isinstance(given, Mapping), owner, method, "a mapping from names to arrays", given)
-    figures = {}
-    for name, value in given.items():
-        expect(isinstance(name, str), owner, method, "figures under names", f"{name!r} as a name"[:200])
-        numbers = np.asarray(value)
-        fits = numbers.shape == (len(confusion),) and numbers.dtype.kind in "iufb" and bool(np.isfinite(numbers).all())
-        got = f"{numbers.dtype} of shape {numbers.shape}"
-        expect(fits, owner, method, f"finite numbers of shape ({len(confusion)},) as {name!r}", got)
-        figures[name] = numbers.astype(np.float64)
-    return figures
-
-
 def _log_probs(given: Any, owner: str, method: str, *_: Any) -> Any:
     import numpy as np
 
@@ -268,10 +239,11 @@ CHECKS: dict[tuple[type, str], Callable[..., Any]] = {
     (Pruner, "changes_mask"): _bool,
     (Pruner, "masks"): _mask,
     (Pruner, "state"): _state,
+    (Evaluator, "figures"): declared,
     (Evaluator, "applies_to"): _bool,
-    (Evaluator, "evaluate"): _figures,
-    (Evaluator, "of_confusion"): _of_confusion,
-    (Evaluator, "measure"): _figures,
+    (Evaluator, "evaluate"): figures,
+    (Evaluator, "of_confusion"): of_confusion,
+    (Evaluator, "measure"): figures,
     (Launcher, "slots"): _slots,
     (Launcher, "wait"): _ended,
 }

@@ -48,7 +48,7 @@ def _measured(
     model = network.model.to(accelerator.device)
     evaluations = {}
     for split in task.evaluated:
-        predictions = Predictions(split, materials.logits(model, split, stage))
+        predictions = Predictions.of_split(split, materials.logits(model, split, stage))
         if sums is not None:
             _save(predictions, predictions_file(into, split.name), sums)
         evaluations[split.name] = materials.figures(predictions)

@@ -29,7 +29,7 @@ from srframework.run.fingerprint import arrays_fingerprint, network_fingerprint,
 from srframework.run.identity import signed
 from srframework.run.model_copies import copied, unmap
 from srframework.run.model_directory import ModelDirectory
-from srframework.run.prediction import figures, measures, predict, tokenize
+from srframework.run.prediction import figures, measures, predict, task_metric, tokenize
 
 _SHARED: dict[str, Materials] = {}
 _MOST_SHARED = 2
@@ -94,6 +94,7 @@ class Materials:
 
     Attributes:
         task: The data.
+        declared: The declaration of the task's metric.
     """
 
     def __init__(self, recipe: Recipe, accelerator: Accelerator) -> None:
@@ -101,6 +102,7 @@ class Materials:
         self._backbone: Backbone = recipe.backbone.build()
         self._evaluators: list[Evaluator] = [use.build() for use in recipe.evaluators]
         self.task = load_task(recipe)
+        self.declared = task_metric(self._evaluators, self.task.metric, recipe.dataset.registered.owner)
         self._tokenized: dict[tuple[str, int], datasets.Dataset] = {}
         self._cut: dict[tuple[str, int], int] = {}
         self._fingerprints: dict[str, str] = {}
@@ -249,7 +251,7 @@ class Materials:
         """Return the task's metric from the figures of a split.
 
         Raises:
-            PluginError: No evaluator gives the metric.
+            PluginError: No evaluator gives the metric for this split.
         """
         metric = self.task.metric
         if metric not in evaluation:

@@ -149,7 +149,7 @@ class StageTraining:
 
         def metric(model: PreTrainedModel, split: Split) -> float:
             logits = materials.logits(model, split, self.stage)
-            return materials.metric(materials.figures(Predictions(split, logits)))
+            return materials.metric(materials.figures(Predictions.of_split(split, logits)))
 
         def evaluate(model: PreTrainedModel) -> tuple[float, dict[str, float]]:
             ood = task.ood if self.stage.training.eval_ood else ()
@@ -178,7 +178,8 @@ class StageTraining:
             if step:
                 self.reporter.resumed(step)
 
-        return Events(evaluate, on_step, on_evaluation, on_start, self.reporter.stopped)
+        better = materials.declared.better or "higher"
+        return Events(evaluate, on_step, on_evaluation, on_start, self.reporter.stopped, better)
 
 
 def _save(checkpoint: KeptModel, network: Network, place: Path, sums: Sums) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,7 @@ class Events:
         on_evaluation: Called with (step, ID metric, OOD metrics) after each evaluation.
         on_start: Called once, with the step at which the training starts or resumes; 0 for a new training.
         on_stop: Called with the step of the checkpoint that is written before an interrupt stops the training.
+        better: Whether the checkpoint with the highest or the lowest ID metric is the best.
     """
 
     evaluate: Callable[[PreTrainedModel], tuple[float, dict[str, float]]]
@@ -48,6 +50,7 @@ class Events:
     on_evaluation: Callable[[int, float, dict[str, float]], None]
     on_start: Callable[[int], None] = lambda _step: None
     on_stop: Callable[[int], None] = lambda _step: None
+    better: Literal["higher", "lower"] = "higher"
 
 
 @dataclass

@@ -172,7 +172,7 @@ class Training:
             self._agree(step)
             id_metric, ood_metrics = events.evaluate(self._plain)
             events.on_evaluation(step, id_metric, ood_metrics)
-            self._remember_best(id_metric, step, planned)
+            self._remember_best(id_metric, step, planned, events.better == "lower")
 
     def _signals(self) -> DeferredSignals:
         """Defer signals only in a single process: several processes get a signal after different steps."""
@@ -279,11 +279,11 @@ class Training:
             raise SRFrameworkError(f"the loss is {loss} at step {at.step}; expected a finite number ({cause})")
         return loss
 
-    def _remember_best(self, metric: float, step: int, total: int) -> None:
+    def _remember_best(self, metric: float, step: int, total: int, lower: bool) -> None:
         first = round((self.options.best_after or 0) * total, 6)  # 0.55 * 100 is slightly more than 55
         if not self.pruner.keeps_best or self.options.keep != "best" or step < first or not self.pruner.complete(step):
             return
-        if self._best is None or metric > self._best[0]:
+        if self._best is None or (metric < self._best[0] if lower else metric > self._best[0]):
             self._best = metric, self._checkpoint(step, None)
 
     def _checkpoint(self, step: int, point: str | None) -> KeptModel:

@@ -8,12 +8,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from sklearn.metrics import accuracy_score, f1_score
 
-from srf_evaluators import NoOptions, srframework_evaluators
+from srf_evaluators import srframework_evaluators
 from srf_evaluators.classification import F1, Accuracy
 from srf_evaluators.hans import Hans
+from srf_evaluators.options import NoOptions, WorstGroupOptions
 from srf_evaluators.sparsity import Sparsity
+from srf_evaluators.worst_group import WorstGroup
 from srframework import Predictions, Split
 
 NLI = ("contradiction", "entailment", "neutral")
@@ -30,14 +33,14 @@ def predictions(
     columns = {"label": gold} | ({"heuristic": heuristics} if heuristics is not None else {})
     split = Split("dev", datasets.Dataset.from_dict(columns), labels, collapse)
     outputs = len(collapse) if collapse is not None else len(labels)
-    return Predictions(split, np.eye(outputs, dtype=np.float32)[predicted] * 3 - 1)
+    return Predictions.of_split(split, np.eye(outputs, dtype=np.float32)[predicted] * 3 - 1)
 
 
 class TestPredictions:
     def test_the_label_with_the_highest_logit_is_predicted_and_the_first_of_a_tie(self):
         split = Split("dev", datasets.Dataset.from_dict({"label": [0, 0, 0]}), NLI)
         logits = np.array([[-1, -3, -2], [0, 2, 2], [1, 1, 1]], dtype=np.float32)
-        assert Predictions(split, logits).predicted.tolist() == [0, 1, 0]
+        assert Predictions.of_split(split, logits).predicted.tolist() == [0, 1, 0]
 
     def test_three_labels_collapse_into_two(self):
         given = predictions([0, 0, 1], [0, 2, 1], ("non-entailment", "entailment"), collapse=(0, 1, 0))
@@ -153,8 +156,8 @@ class TestHans:
         assert mean == pytest.approx(ACCURACY.evaluate(given)["accuracy"])
 
     def test_it_applies_where_there_is_a_heuristic(self):
-        assert HANS.applies_to(self.hans().split)
-        assert not HANS.applies_to(predictions([0], [0]).split)
+        assert HANS.applies_to(self.hans())
+        assert not HANS.applies_to(predictions([0], [0]))
 
 
 class TestSparsity:
@@ -183,6 +186,57 @@ class TestSparsity:
         assert [each.measure({"w": torch.ones(1, 1)}) for each in (ACCURACY, WEIGHTED_F1, HANS)] == [{}, {}, {}]
 
 
+class TestWorstGroup:
+    def grouped(self, **columns: list) -> Predictions:
+        examples = datasets.Dataset.from_dict({"label": [0, 0, 0, 1, 1, 1, 1], **columns})
+        split = Split("dev", examples, ("no", "yes"))
+        return Predictions.of_split(split, np.eye(2, dtype=np.float32)[[0, 0, 1, 1, 0, 0, 1]])
+
+    def test_groups_are_of_equal_label_and_group(self):
+        given = self.grouped(group=["b", "b", "a", "a", "b", "b", "b"])
+        assert WorstGroup(WorstGroupOptions()).evaluate(given) == pytest.approx(
+            {
+                "worst-group": 0.0,
+                "group/no/a": 0.0,
+                "group-size/no/a": 1.0,
+                "group/no/b": 1.0,
+                "group-size/no/b": 2.0,
+                "group/yes/a": 1.0,
+                "group-size/yes/a": 1.0,
+                "group/yes/b": 1 / 3,
+                "group-size/yes/b": 3.0,
+            }
+        )
+
+    def test_any_columns_define_groups_and_a_group_that_does_not_occur_does_not_count(self):
+        given = self.grouped(place=[1, 1, 1, 1, 2, 2, 2], time=["x"] * 4 + ["y"] * 3)
+        assert WorstGroup(WorstGroupOptions(group_by=("place", "time"))).evaluate(given) == pytest.approx(
+            {
+                "worst-group": 1 / 3,
+                "group/1/x": 3 / 4,
+                "group-size/1/x": 4.0,
+                "group/2/y": 1 / 3,
+                "group-size/2/y": 3.0,
+            }
+        )
+
+    def test_it_applies_where_all_columns_are(self):
+        evaluator = WorstGroup(WorstGroupOptions())
+        assert evaluator.applies_to(self.grouped(group=["a"] * 7))
+        assert not evaluator.applies_to(self.grouped(heuristic=["a"] * 7))
+
+    def test_its_declarations_say_direction_unit_and_groups(self):
+        worst, each, size = WorstGroup(WorstGroupOptions(group_by=("place",))).figures()
+        assert (worst.unit, worst.better, each.unit, each.better) == ("fraction", "higher", "fraction", "higher")
+        assert (size.unit, size.better) == ("count", None)
+        assert worst.description == "Lowest accuracy of the groups of equal place."
+
+    @pytest.mark.parametrize("group_by", [(), ("group", "group"), ("",)])
+    def test_each_column_is_named_once(self, group_by):
+        with pytest.raises(ValidationError):
+            WorstGroupOptions(group_by=group_by)
+
+
 def test_every_component_can_be_built_and_names_itself():
     built = {each.name: type(each.build(each.options())) for each in srframework_evaluators()}
-    assert built == {"accuracy": Accuracy, "f1": F1, "hans": Hans, "sparsity": Sparsity}
+    assert built == {"accuracy": Accuracy, "f1": F1, "hans": Hans, "sparsity": Sparsity, "worst-group": WorstGroup}

@@ -100,7 +100,7 @@ def test_mnli_and_hans_are_read_in_their_layouts(mnli):
 def test_contradiction_and_neutral_count_as_non_entailment_on_hans(mnli):
     (split,) = load(mnli).ood
     logits = np.array([[3.0, 2.0, 1.0], [1.0, 3.0, 2.0], [1.0, 2.0, 3.0]], dtype=np.float32)
-    assert Predictions(split, logits).predicted.tolist() == [0, 1, 0]
+    assert Predictions.of_split(split, logits).predicted.tolist() == [0, 1, 0]
 
 
 def test_spurious_features_are_the_overlap_of_any_split(mnli):

@@ -334,7 +334,7 @@ def test_labels_are_two_or_more_and_differ(problem, labels, expected):
         ({"max_train": 0}, "max_train: Input should be greater than or equal to 1"),
         ({"ood_train": {"path": "dev.csv", "labels": LABELS}}, "ood_train.labels: Extra inputs are not permitted"),
         ({"features": "claim"}, "features: Input should be 'overlap', 'claim-only' or 'none'"),
-        ({"metric": "recall"}, "metric: Input should be 'accuracy' or 'f1'"),
+        ({"metric": ""}, "metric: String should have at least 1 character"),
         ({"train": {"path": "train.tsv", "sep": ","}}, "train.sep: Extra inputs are not permitted"),
         ({"train": {"path": 3}}, "train.path: Input should be a valid string"),
         ({"dev": {"path": "dev.csv", "labels": LABELS}}, "dev.labels: Extra inputs are not permitted"),

@@ -7,7 +7,7 @@ import pytest
 from pydantic import Field
 
 from srframework.component import Component, Options
-from srframework.contracts import Evaluator
+from srframework.contracts import Evaluator, Figure
 from srframework.errors import DataError, PluginError
 from srframework.registry.discovery import Plugin
 from srframework.registry.registry import Registry
@@ -19,7 +19,12 @@ class Which(Options):
     label: int = Field(1, ge=0, description="Which label.")
 
 
-class Recall(Evaluator):
+class Silent(Evaluator):
+    def figures(self):
+        return [Figure("recall", "fraction", "higher", "The share of one label's examples that are predicted.")]
+
+
+class Recall(Silent):
     """The share of one label's examples that are predicted."""
 
     options: Which
@@ -29,17 +34,17 @@ class Recall(Evaluator):
         return {"recall": of_label[:, self.options.label] / np.maximum(of_label.sum(axis=1), 1)}
 
 
-class Broken(Evaluator):
+class Broken(Silent):
     def of_confusion(self, confusion):
         return {"recall": np.full(len(confusion) - 1, 0.5)}
 
 
-class Raising(Evaluator):
+class Raising(Silent):
     def of_confusion(self, confusion):
         raise LookupError("no luck")
 
 
-FACTORIES = {"recall": Recall, "silent": Evaluator, "broken": Broken, "raising": Raising, "nowhere": "no_such:Thing"}
+FACTORIES = {"recall": Recall, "silent": Silent, "broken": Broken, "raising": Raising, "nowhere": "no_such:Thing"}
 
 
 @pytest.fixture

@@ -184,6 +184,11 @@ class TestBest:
         assert (ran.final.step, ran.final.point) == (expected, None)
         assert len(ran.checkpoints) == 1
 
+    @pytest.mark.parametrize(("metrics", "expected"), [([2.0, 0.5, 0.7, 0.5], 2), ([-1.0, 3.0, -4.0, 0.0], 3)])
+    def test_the_lowest_is_the_best_of_a_metric_that_is_better_when_lower(self, train, metrics, expected):
+        ran = train(metrics=metrics, max_steps=4, eval_every=1, better="lower")
+        assert ran.final.step == expected
+
     def test_a_step_exactly_at_the_share_counts(self, train):
         assert 0.28 * 25 > 7
         ran = train(metrics=[0.9, 0.1, 0.1, 0.1], max_steps=25, eval_every=7, best_after=0.28, batch_size=1)
