@@ -466,7 +466,7 @@ class Predictions:
         logits: ``(N, C)``, float32, in the order of the split's examples.
         predicted: ``(N,)``: the most probable label, collapsed to the split's own labels; the first of a tie.
         gold: ``(N,)``: the true labels, as the split's own labels.
-        columns: The columns of the split, ``(N,)`` each; texts have dtype ``object``. Read only.
+        columns: The columns that the evaluators ask for, ``(N,)`` each; texts have dtype ``object``.
     """
 
     split: str
@@ -474,18 +474,25 @@ class Predictions:
     logits: np.ndarray
     predicted: np.ndarray
     gold: np.ndarray
-    columns: Mapping[str, np.ndarray]
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
-    def of_split(cls, split: Split, logits: np.ndarray) -> Predictions:
-        """Collect the predictions for a split from the logits of its examples."""
+    def of_split(cls, split: Split, logits: np.ndarray, columns: Iterable[str] = ()) -> Predictions:
+        """Collect the predictions for a split from the logits of its examples.
+
+        Args:
+            split: The split.
+            logits: ``(N, C)``, float32.
+            columns: Names of columns; those that the split does not have are left out.
+        """
         best: np.ndarray = logits.argmax(axis=1)
         predicted = best.copy()
         for label, of_split in enumerate(split.collapse or ()):
             predicted[best == label] = of_split
-        table = split.examples.with_format("arrow")[:]
-        columns = {name: table.column(name).to_numpy() for name in table.column_names}
-        return cls(split.name, split.labels, logits, predicted, columns["label"], columns)
+        chosen = [name for name in dict.fromkeys([*columns, "label"]) if name in split.examples.column_names]
+        table = split.examples.select_columns(chosen).with_format("arrow")[:]
+        arrays = {name: table.column(name).to_numpy() for name in chosen}
+        return cls(split.name, split.labels, logits, predicted, arrays.pop("label"), arrays)
 
 
 @dataclass(frozen=True)
@@ -495,23 +502,55 @@ class Figure:
     Attributes:
         name: Name of the figure, as in :meth:`Evaluator.evaluate` and :meth:`Evaluator.measure`: ``"accuracy"``.
             ``"hans/*"`` declares all names that begin with ``hans/``, for names that depend on the data.
-        unit: ``"fraction"``, ``"count"``, ``"nats"``, ``"seconds"``, …
+        unit: ``"fraction"``, which tables show in per cent, ``"count"``, ``"nats"``, ``"seconds"``, …
         better: Whether a higher or a lower value is better; None if neither is. The metric of a task needs one.
         description: One sentence with the definition.
+        needs_logits: Whether :meth:`Evaluator.resampled` reads the logits for it. If not, examples with equal labels,
+            predicted labels and columns are counted together, which is much faster.
     """
 
     name: str
     unit: str
     better: Literal["higher", "lower"] | None
     description: str
+    needs_logits: bool = False
 
     def covers(self, name: str) -> bool:
         """Whether this is the declaration of the figure ``name``."""
         return name == self.name or (self.name.endswith("/*") and name.startswith(self.name[:-1]))
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """A model after its evaluation on all splits.
+
+    Attributes:
+        id: Predictions on the split of the ID figures: the ID test split, or dev if there is none.
+        ood: Predictions on each OOD split.
+        also: Predictions on each additional split.
+        figures: Split -> figures of all evaluators.
+        network: The model.
+        mask: Its mask; None if the stage has none.
+        pretrained: θ_pt. Do not change it.
+        stages: Text of each option that refers to a stage -> split -> that stage's predictions.
+    """
+
+    id: Predictions
+    ood: tuple[Predictions, ...]
+    also: tuple[Predictions, ...]
+    figures: Mapping[str, Mapping[str, float]]
+    network: Network
+    mask: Mask | None
+    pretrained: Network
+    stages: Mapping[str, Mapping[str, Predictions]] = field(default_factory=dict)
+
+
 class Evaluator(ABC):
-    """E_d: computes named figures. Override :meth:`evaluate`, :meth:`measure`, or both."""
+    """E_d: computes named figures. Override :meth:`evaluate`, :meth:`measure`, or both.
+
+    If the options refer to stages (:data:`srframework.StageReference`), :meth:`measure` is called only for the stages
+    that run after them.
+    """
 
     def __init__(self, options: Any) -> None:
         self.options = options
@@ -520,35 +559,30 @@ class Evaluator(ABC):
     def figures(self) -> Sequence[Figure]:
         """Declare every figure that the evaluator computes with its options. Any other figure is an error."""
 
-    def applies_to(self, predictions: Predictions) -> bool:
-        """Whether the split has the columns that :meth:`evaluate` needs."""
-        return True
+    def columns(self) -> Sequence[str]:
+        """Return the columns that :meth:`evaluate` needs. It is called only for splits that have all of them; a recipe
+        whose data have no such split is refused."""
+        return ()
 
     def evaluate(self, predictions: Predictions) -> dict[str, float]:
-        """Compute metrics of one split."""
+        """Compute figures of one split."""
         return {}
 
-    def of_confusion(self, confusion: np.ndarray) -> dict[str, np.ndarray]:
-        """Compute the metrics that follow from the confusion matrix of a split, for R matrices at once.
-
-        ``srframework compare`` computes them of resamples, for confidence intervals.
+    def resampled(self, predictions: Predictions, counts: np.ndarray) -> dict[str, np.ndarray]:
+        """Compute figures of R resamples of a split at once. ``srframework compare`` makes intervals of them.
 
         Args:
-            confusion: ``(R, C, C)``, float: the number of examples by true and predicted label, both the split's own;
-                each matrix has at least one example. The last labels may be absent if no example has them.
+            predictions: N examples.
+            counts: ``(R, N)``, float: how often each resample has each example. Every resample has at least one.
 
         Returns:
-            Name, as in :meth:`evaluate` -> ``(R,)``, finite.
+            Name, as in :meth:`evaluate` -> ``(R,)``; NaN for resamples in which the figure is not defined. Figures
+            that are left out have no interval.
         """
         return {}
 
-    def measure(self, matrices: Mapping[str, Tensor]) -> dict[str, float]:
-        """Compute metrics of a model's weights.
-
-        Args:
-            matrices: The matrices that the sparsity counts, by the name of their module: those of the encoder and the
-                classifier, without the pooler.
-        """
+    def measure(self, evaluated: Evaluated) -> dict[str, float]:
+        """Compute figures of the model itself, or of several splits together."""
         return {}
 
 

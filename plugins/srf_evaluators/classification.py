@@ -6,7 +6,7 @@ import numpy as np
 
 from srframework import Evaluator, Figure, Predictions
 
-# sklearn is imported inside functions: `compare` needs only of_confusion(), and starts much faster without sklearn.
+# sklearn is imported inside functions: `compare` needs only resampled(), and starts much faster without sklearn.
 
 
 class Accuracy(Evaluator):
@@ -22,9 +22,9 @@ class Accuracy(Evaluator):
 
         return {"accuracy": accuracy_score(predictions.gold, predictions.predicted)}
 
-    def of_confusion(self, confusion: np.ndarray) -> dict[str, np.ndarray]:
+    def resampled(self, predictions: Predictions, counts: np.ndarray) -> dict[str, np.ndarray]:
         """Give the accuracy."""
-        return {"accuracy": confusion.trace(axis1=1, axis2=2) / confusion.sum(axis=(1, 2))}
+        return {"accuracy": counts @ (predictions.predicted == predictions.gold) / counts.sum(axis=1)}
 
 
 class F1(Evaluator):
@@ -50,9 +50,21 @@ class F1(Evaluator):
                 figures[f"accuracy/{label}"] = accuracy_score(gold[of_class], predicted[of_class])
         return figures
 
-    def of_confusion(self, confusion: np.ndarray) -> dict[str, np.ndarray]:
-        """Give F1."""
-        hits = confusion.diagonal(axis1=1, axis2=2)
-        true, predicted = confusion.sum(axis=2), confusion.sum(axis=1)
-        f1 = np.divide(2 * hits, true + predicted, out=np.zeros_like(true), where=true + predicted > 0)
-        return {"f1": (true * f1).sum(axis=1) / true.sum(axis=1)}
+    def resampled(self, predictions: Predictions, counts: np.ndarray) -> dict[str, np.ndarray]:
+        """Give F1 and the accuracy of each class."""
+        gold, predicted = predictions.gold, predictions.predicted
+        f1, figures = np.zeros(len(counts)), {}
+        for index, label in enumerate(predictions.labels):
+            of_class = gold == index
+            hits, true, found = (
+                counts @ each for each in (of_class & (predicted == gold), of_class, predicted == index)
+            )
+            f1 += true * _ratio(2 * hits, true + found, 0.0)
+            if of_class.any():
+                figures[f"accuracy/{label}"] = _ratio(hits, true, np.nan)
+        return {"f1": f1 / counts.sum(axis=1), **figures}
+
+
+def _ratio(part: np.ndarray, of: np.ndarray, undefined: float) -> np.ndarray:
+    ratio: np.ndarray = np.divide(part, of, out=np.full_like(part, undefined), where=of > 0)
+    return ratio

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from torch import Tensor
-
-from srframework import Evaluator, Figure
+from srframework import Evaluated, Evaluator, Figure
 
 
 class Sparsity(Evaluator):
@@ -21,8 +17,9 @@ class Sparsity(Evaluator):
             Figure("entries", "count", None, "Number of entries of the counted matrices."),
         ]
 
-    def measure(self, matrices: Mapping[str, Tensor]) -> dict[str, float]:
+    def measure(self, evaluated: Evaluated) -> dict[str, float]:
         """Count the entries that are exactly 0."""
+        matrices = evaluated.network.counted()
         zeros = {name: int((matrix == 0).sum()) for name, matrix in matrices.items()}
         entries = {name: matrix.numel() for name, matrix in matrices.items()}
         total = sum(entries.values())

@@ -15,8 +15,8 @@ class WorstGroup(Evaluator):
     ``group-size/<values>``: its number of examples.
 
     A group has the examples with equal values in the columns ``group_by``. ``label`` stands for the true label; its
-    values are the names of the labels. Only groups that occur in the split count. Applies to splits that have
-    all of the columns and at least one example.
+    values are the names of the labels. Only groups that occur in the split count. For splits that have all of the
+    columns.
     """
 
     options: WorstGroupOptions
@@ -30,28 +30,38 @@ class WorstGroup(Evaluator):
             Figure("group-size/*", "count", None, f"Number of examples of one group of equal {by}."),
         ]
 
-    def applies_to(self, predictions: Predictions) -> bool:
-        """Whether the split has examples and all columns that define the groups."""
-        return len(predictions.gold) > 0 and set(self.options.group_by) <= set(predictions.columns)
+    def columns(self) -> list[str]:
+        """Ask for the columns that define the groups."""
+        return [name for name in self.options.group_by if name != "label"]
 
     def evaluate(self, predictions: Predictions) -> dict[str, float]:
-        """Give the accuracy and the size of each group, and the lowest accuracy."""
+        """Give the lowest accuracy, and the accuracy and the size of each group."""
+        names, group = _groups(predictions, self.options.group_by)
+        found = self.resampled(predictions, np.ones((1, len(group))))
+        sizes = np.bincount(group, minlength=len(names))
+        figures = {name: float(each[0]) for name, each in found.items()}
+        return figures | {f"group-size/{name}": float(size) for name, size in zip(names, sizes, strict=True)}
+
+    def resampled(self, predictions: Predictions, counts: np.ndarray) -> dict[str, np.ndarray]:
+        """Give the accuracies; the lowest one is of the groups that a resample has."""
         names, group = _groups(predictions, self.options.group_by)
         right = predictions.predicted == predictions.gold
-        sizes = np.bincount(group, minlength=len(names))
-        accuracies = np.bincount(group, weights=right, minlength=len(names)) / sizes
-        figures = {"worst-group": float(accuracies.min())}
-        for name, accuracy, size in zip(names, accuracies, sizes, strict=True):
-            figures |= {f"group/{name}": float(accuracy), f"group-size/{name}": float(size)}
-        return figures
+        accuracies = np.full((len(names), len(counts)), np.nan)
+        for index, of_group in enumerate(accuracies):
+            drawn = counts @ (group == index)
+            np.divide(counts @ ((group == index) & right), drawn, out=of_group, where=drawn > 0)
+        of_groups = {f"group/{name}": each for name, each in zip(names, accuracies, strict=True)}
+        return {"worst-group": np.nanmin(accuracies, axis=0), **of_groups}
 
 
 def _groups(predictions: Predictions, group_by: tuple[str, ...]) -> tuple[list[str], np.ndarray]:
     """Return the names of the groups, sorted by column, and the index of the group of each example, ``(N,)``."""
     of_columns, codes = [], []
     for name in group_by:
-        column = predictions.columns[name]
-        texts = [predictions.labels[value] for value in column] if name == "label" else [str(each) for each in column]
+        if name == "label":
+            texts = [predictions.labels[value] for value in predictions.gold]
+        else:
+            texts = [str(each) for each in predictions.columns[name]]
         values, code = np.unique(texts, return_inverse=True)
         of_columns.append([str(value) for value in values])
         codes.append(code)

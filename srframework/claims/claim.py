@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field
 
 from srframework.component import Options
 from srframework.errors import UsageError
+from srframework.units import PER_CENT
 
 _FIGURE = re.compile(r"(id|ood|sparsity)(?:\.([A-Za-z0-9_-]+))?\(([^()\s]+)\)")
 _SPREADS = re.compile(rf"\s*sd\(({_FIGURE.pattern})\)\s*([<>])\s*sd\(({_FIGURE.pattern})\)\s*")
@@ -78,6 +79,12 @@ class Figure:
         if self.split is None:
             return statistics.fmean(found["ood"].values())
         return float(self._choose(found["ood"], self.split, "an OOD split"))
+
+    def unit(self, stages: Sequence[Mapping[str, Any]]) -> str:
+        """Its unit in the report of a run that has it."""
+        if self.kind == "sparsity":
+            return PER_CENT
+        return str(next(stage["unit"] for stage in stages if stage["name"] == self.stage))
 
     def _choose(self, choices: Mapping[str, Any], name: str, what: str) -> Any:
         if name not in choices:

@@ -16,11 +16,13 @@ class Judgement:
 
     Attributes:
         figures: Figure -> its values, one per run.
+        units: Figure -> its unit.
         checks: Check -> holds, does not hold, or undecided.
         verdict: Holds if all checks hold; does not hold if one does not; else undecided.
     """
 
     figures: dict[str, list[float]]
+    units: dict[str, str]
     checks: dict[str, str]
     verdict: str
 
@@ -36,13 +38,15 @@ def judge(claim: Claim, runs: Sequence[Sequence[Mapping[str, Any]]]) -> Judgemen
         UsageError: A check names a stage, level or split that the reports do not have.
     """
     figures: dict[str, list[float]] = {}
+    units: dict[str, str] = {}
     for check in claim.parsed:
         for figure in check.figures:
             figures[figure.text] = [figure.of(stages) for stages in runs]
+            units[figure.text] = figure.unit(runs[0])
     checks = {check.text: judge_check(check, figures, len(claim.parsed)) for check in claim.parsed}
     found = set(checks.values())
     verdict = FAILS if FAILS in found else UNDECIDED if UNDECIDED in found else HOLDS
-    return Judgement(figures, checks, verdict)
+    return Judgement(figures, units, checks, verdict)
 
 
 def judge_check(check: Check, values: Mapping[str, Sequence[float]], checks: int = 1) -> str:

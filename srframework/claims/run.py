@@ -136,6 +136,7 @@ def _row(claim: ClaimRecipe, judged: Judgement | str) -> dict[str, Any]:
         return row | {"verdict": "failed", "error": judged, "figures": {}, "checks": {}}
     figures = {
         text: {
+            "unit": judged.units[text],
             "values": values,
             "mean": statistics.fmean(values),
             "sd": statistics.stdev(values) if len(values) > 1 else None,

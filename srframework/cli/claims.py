@@ -35,6 +35,7 @@ from srframework.cli.plan import full_option, print_plan
 from srframework.cli.screen import LOADING, resumable, screen, verbosity_options
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.points import check_early
+from srframework.units import number, suffix
 
 
 class _Seeds(click.ParamType[tuple[int, ...]]):
@@ -133,7 +134,7 @@ def claims(
 
 def _table(rows: Sequence[dict[str, Any]]) -> Table:
     table = Table(show_lines=True)
-    for heading in ("claim", "measured (%): mean ± sd", "check", "verdict"):
+    for heading in ("claim", "measured: mean ± sd", "check", "verdict"):
         table.add_column(heading, overflow="fold")
     for row in rows:
         measured = "\n".join(f"{text} {_spread(each)}" for text, each in row["figures"].items())
@@ -144,8 +145,8 @@ def _table(rows: Sequence[dict[str, Any]]) -> Table:
 
 
 def _spread(figure: dict[str, Any]) -> str:
-    spread = "" if figure["sd"] is None else f" ± {100 * figure['sd']:.1f}"
-    return f"{100 * figure['mean']:.1f}{spread}"
+    spread = "" if figure["sd"] is None else f" ± {number(figure['sd'], figure['unit'])}"
+    return f"{number(figure['mean'], figure['unit'])}{spread}{suffix(figure['unit'])}"
 
 
 def _print_list(claims: Sequence[ClaimRecipe], as_json: bool) -> None:

@@ -13,6 +13,8 @@ from srframework.cli import completion
 from srframework.cli.context import App, json_option, print_json, print_table
 from srframework.cli.streams import echo_error
 from srframework.text import shorten
+from srframework.units import heading as with_unit
+from srframework.units import number
 
 if TYPE_CHECKING:
     from srframework.report.comparison import Compared, Difference
@@ -31,12 +33,22 @@ _WHERE = "Use only the runs of {} with this setting, recipe or seed; see `result
     show_default=True,
     help="Resamples of the bootstrap.",
 )
+@click.option(
+    "--metric", metavar="NAME", help="Compare this figure instead of the task's metric; see `results --metric`."
+)
 @click.option("--a", "of_a", multiple=True, metavar="KEY=VALUE", help=_WHERE.format("A"))
 @click.option("--b", "of_b", multiple=True, metavar="KEY=VALUE", help=_WHERE.format("B"))
 @json_option
 @click.pass_obj
 def compare(
-    app: App, a: str, b: str, resamples: int, of_a: tuple[str, ...], of_b: tuple[str, ...], as_json: bool
+    app: App,
+    a: str,
+    b: str,
+    resamples: int,
+    metric: str | None,
+    of_a: tuple[str, ...],
+    of_b: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Compare two runs, or two groups of runs.
 
@@ -54,7 +66,7 @@ def compare(
     from srframework.report import comparison
     from srframework.report.comparison_side import Side
 
-    left, right = Side.read(a, of_a, "--a"), Side.read(b, of_b, "--b")
+    left, right = Side.read(a, of_a, "--a", metric), Side.read(b, of_b, "--b", metric)
     for sentence in (*left.warnings, *right.warnings):
         echo_error(f"warning: {sentence}")
     rows = comparison.compare_sides(left, right, resamples, app.registry)
@@ -115,28 +127,32 @@ def _is_equal(row: Compared) -> bool:
 def _print_table(rows: Sequence[Compared]) -> None:
     over_seeds = any(row.seeds_interval is not None for row in rows)
     notes = list(dict.fromkeys(row.note for row in rows if row.note))
-    metrics = list(dict.fromkeys(row.metric for row in rows))
+    metrics = list(dict.fromkeys(map(_metric, rows)))
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("stage", metrics[0] if len(metrics) == 1 else "figure"):
+    for heading in ("stage", with_unit(*metrics[0]) if len(metrics) == 1 else "figure"):
         table.add_column(heading, overflow="fold")
     for heading in ("A", "B", "B − A", "95 %, examples", *(["95 %, seeds"] if over_seeds else [])):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         name = row.stage if row.level is None else f"{row.stage}@{row.level:g}"
         kind = {"id": "ID ", "also": "", "ood": "OOD "}[row.kind]
-        cells = [f"{100 * row.a:.2f}", f"{100 * row.b:.2f}", f"{100 * row.difference:+.2f}"]
-        cells.append(_interval(row.interval) if row.note is None else f"({notes.index(row.note) + 1})")
-        figure = f"{kind}{row.split}{f' {row.metric}' if len(metrics) > 1 else ''}"
-        table.add_row(name, figure, *cells, *([_interval(row.seeds_interval)] * over_seeds))
+        cells = [number(row.a, row.unit, 2), number(row.b, row.unit, 2), number(row.difference, row.unit, 2, sign=True)]
+        cells.append(_interval(row.interval, row.unit) if row.note is None else f"({notes.index(row.note) + 1})")
+        figure = f"{kind}{row.split}{f' {with_unit(*_metric(row))}' if len(metrics) > 1 else ''}"
+        table.add_row(name, figure, *cells, *([_interval(row.seeds_interval, row.unit)] * over_seeds))
     print_table(table)
     over = "examples, and over seeds" if over_seeds else "examples"
-    click.echo(f"In percent, differences in points. 95 %: interval of the difference, paired bootstrap over {over}.")
-    for number, note in enumerate(notes, 1):
-        click.echo(f"({number}) no interval: {note}")
+    click.echo(f"95 %: interval of the difference, paired bootstrap over {over}.")
+    for place, note in enumerate(notes, 1):
+        click.echo(f"({place}) no interval: {note}")
 
 
-def _interval(interval: tuple[float, float] | None) -> str:
-    return "" if interval is None else f"[{100 * interval[0]:+.2f}, {100 * interval[1]:+.2f}]"
+def _metric(row: Compared) -> tuple[str, str, str | None]:
+    return row.metric, row.unit, row.better
+
+
+def _interval(interval: tuple[float, float] | None, unit: str) -> str:
+    return "" if interval is None else f"[{', '.join(number(each, unit, 2, sign=True) for each in interval)}]"
 
 
 def _shown(value: Any) -> str:

@@ -160,7 +160,7 @@ class LiveReporter(Tracker):
 
     def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float]) -> None:
         super().evaluated(step, id_metric, ood)
-        self._figures = figures(id_metric, ood)
+        self._figures = figures(id_metric, ood, self.unit)
         if self._verbose:
             self.note(f"{self.label}: step {step}/{self.steps}: {self._figures}")
         self._show()

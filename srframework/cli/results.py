@@ -23,16 +23,20 @@ _MOST_UNFINISHED = 3
     help="Only runs with this setting, recipe, seed, stage or level (stage=imp@0.3). KEY=A,B: any of these values; "
     "KEY!=A: all others. KEY may be a heading of the table; training.KEY means every stage. Repeatable.",
 )
+@click.option(
+    "--metric", metavar="NAME", help="Show this figure of the evaluators instead of the task's metric: worst-group."
+)
 @click.option("--sort", metavar="COLUMN", help="Sort by a column, such as ID or OOD; -COLUMN: highest first.")
 @click.option("--settings", "all_settings", is_flag=True, help="Show all settings that differ between the runs.")
 @click.option("--runs", is_flag=True, help="Show the run directories of each row.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, with figures as fractions.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @click.option("--latex", "as_latex", is_flag=True, help="Print a LaTeX table, for the package booktabs.")
 @json_option
 def results(
     directories: tuple[str, ...],
     levels: bool,
     where: tuple[str, ...],
+    metric: str | None,
     sort: str | None,
     all_settings: bool,
     runs: bool,
@@ -52,6 +56,7 @@ def results(
     each row has its runs, their resolved recipes and the versions of all plugins.
     """
     from srframework.report import formats
+    from srframework.report.any_figure import with_metric
     from srframework.report.columns import columns, ordered, sort_key
     from srframework.report.result_rows import summarise, varying_within_recipes
     from srframework.report.runs import find_runs, unfinished_runs
@@ -69,7 +74,8 @@ def results(
     if not every:
         raise UsageError(f"no finished run under {', '.join(places)}")
     chosen = conditions(where, every)
-    keys, rows = summarise(select_runs(every, chosen), levels)
+    selected = select_runs(every, chosen)
+    keys, rows = summarise(selected if metric is None else with_metric(selected, metric), levels)
     rows = select_rows(rows, chosen)
     if not rows:
         raise UsageError(f"the runs under {', '.join(places)} have no stages")

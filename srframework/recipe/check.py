@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from srframework.component import Options
+from srframework.component import Options, references
 from srframework.errors import Problem, RecipeError, UsageError
 from srframework.recipe.checked_tables import TableResult, checked_component, checked_options
 from srframework.recipe.document import Document, Source
 from srframework.recipe.file_checks import FileChecks
-from srframework.recipe.model import PRETRAINED, Recipe, Stage, Use
+from srframework.recipe.graph import Node, check_outside
+from srframework.recipe.model import PRETRAINED, Recipe, Reference, Stage, Use
 from srframework.recipe.needs import Indexed, check_needs, match_bias
 from srframework.recipe.requirements import unmet
 from srframework.recipe.schema import RecipeTable
@@ -209,6 +210,16 @@ class _Check:
         draft = self._unwrap(self._once(("stage",), [table], lambda: checked_stage(self._registry, table)), key)
         return None if draft is None else with_training(draft, common)
 
+    def _check_evaluators(self, data: Mapping[str, Any], names: Sequence[str]) -> None:
+        """Report the references of evaluators to stages that do not exist or that no stage runs after."""
+        values = data.get("evaluators")
+        for index, value in enumerate(values if isinstance(values, list) and names else ()):
+            use = checked_component(self._registry, "evaluator", value).value
+            found = () if use is None else references(use.options)
+            node = Node(index, "", tuple((key, Reference.parse(text)) for key, text in found), has_mask=False)
+            for each in check_outside(node, names):
+                self._add(("evaluators", index, *each.key.split(".")), each.message, each.nearest)
+
     def _order(self, data: Mapping[str, Any], stages: Sequence[Indexed]) -> list[Stage]:
         """The stages, each after the stages that it depends on; empty if a reference is invalid."""
         tables = stage_tables(data)
@@ -219,5 +230,6 @@ class _Check:
         ).value
         for each in errors:
             self._add(("stages", each.index, *each.key.split(".")), each.message, each.nearest)
+        self._check_evaluators(data, names)
         by_name = {stage.name: stage for _, stage in stages}
         return [by_name[name] for name in names if name in by_name]

@@ -15,6 +15,8 @@ from srframework.errors import SHOWN
 from srframework.recipe.model import PRETRAINED, Reference, is_step
 from srframework.text import choices_text, nearest, one_line, shorten
 
+_EXPECTED_POINT = "expected a step (10000) or a sparsity level in (0, 1) (0.5) after '@', got {}"
+
 
 @dataclass(frozen=True)
 class Node:
@@ -80,8 +82,7 @@ def check(stages: Sequence[Node]) -> Iterator[InvalidReference]:
                 yield _unknown(node, key, reference, by_name, suggest=unknown <= SHOWN)
                 continue
             if not is_point(reference.point):
-                expected = "a step (10000) or a sparsity level in (0, 1) (0.5) after '@'"
-                yield InvalidReference(node.index, key, f"expected {expected}, got {shorten(reference.point)}")
+                yield InvalidReference(node.index, key, _EXPECTED_POINT.format(shorten(reference.point)))
             if key == "mask" and not target.has_mask:
                 got = f"{shorten(reference.stage)}, which trains without a mask"
                 yield InvalidReference(node.index, key, f"expected a stage that has a mask, got {got}")
@@ -89,6 +90,24 @@ def check(stages: Sequence[Node]) -> Iterator[InvalidReference]:
                 got = f"{shorten(str(reference))}: {_around(*cycle)}"
                 message = f"expected a stage that does not depend on this stage, got {got}"
                 yield InvalidReference(node.index, key, message)
+
+
+def check_outside(node: Node, names: Sequence[str]) -> Iterator[InvalidReference]:
+    """Yield the invalid references of what is no stage itself, such as an evaluator.
+
+    Args:
+        node: Its references; ``index`` is that of its table.
+        names: The stages in the order in which they run. The last one cannot be referred to: no stage runs after it.
+    """
+    known = {name: Node(0, name, (), True) for name in names}
+    for key, reference in node.references:
+        if reference.stage not in known:
+            yield _unknown(node, key, reference, known, suggest=True)
+        elif not is_point(reference.point):
+            yield InvalidReference(node.index, key, _EXPECTED_POINT.format(shorten(reference.point)))
+        elif reference.stage == names[-1]:
+            got = f"{shorten(reference.stage)}, which is the last"
+            yield InvalidReference(node.index, key, f"expected a stage that other stages run after, got {got}")
 
 
 def order(stages: Sequence[Node]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -210,7 +211,8 @@ class Recipe:
 
     def only(self, stage: str) -> Recipe:
         """The recipe with only ``stage`` and the stages that it depends on, and without its claim."""
-        required = {stage}
+        earlier = [each.name for each in itertools.takewhile(lambda each: each.name != stage, self.stages)]
+        required = {stage, *(reference.stage for _, reference in self.of_evaluators() if reference.stage in earlier)}
         for each in reversed(self.stages):
             if each.name in required:
                 required |= {reference.stage for _, reference in each.references()}
@@ -224,10 +226,16 @@ class Recipe:
     def _steps_kept(self) -> dict[str, set[int]]:
         found: dict[str, set[int]] = {}
         for other in self.stages:
-            for _, reference in other.references():
+            for _, reference in (*other.references(), *self.of_evaluators()):
                 if reference.step is not None:
                     found.setdefault(reference.stage, set()).add(reference.step)
         return found
+
+    def of_evaluators(self) -> Iterator[tuple[str, Reference]]:
+        """Yield the key and the reference of each stage that the options of an evaluator refer to."""
+        for use in self.evaluators:
+            for key, text in references(use.options):
+                yield f"evaluators ({use.registered.name}).{key}", Reference.parse(text)
 
 
 def shipped() -> dict[str, Path]:

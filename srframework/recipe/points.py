@@ -38,18 +38,18 @@ def check_points(recipe: Recipe, plan: Plan, estimated: bool = False) -> None:
         UsageError: A stage does not reach a step or level; shows the valid ones.
     """
     exact = {stage.name for stage in recipe.stages if not estimated or stage.training.max_steps is not None}
-    for stage in recipe.stages:
-        for key, reference in stage.references():
-            if reference.stage not in plan:
-                continue
-            phases = plan[reference.stage]
-            total = steps_of(phases)
-            where = f"stages.{stage.name}.{key}: {str(reference)!r}"
-            if reference.step is not None and reference.stage in exact and not 1 <= reference.step <= total:
-                expected = f"expected a step of {reference.stage!r}, 1 to {total}, got {reference.step}"
-                raise UsageError(f"{where}: {expected}")
-            if reference.level is not None:
-                check_level(where, reference.stage, reference.level, phases)
+    found = [(f"stages.{s.name}.{key}", reference) for s in recipe.stages for key, reference in s.references()]
+    for key, reference in (*found, *recipe.of_evaluators()):
+        if reference.stage not in plan:
+            continue
+        phases = plan[reference.stage]
+        total = steps_of(phases)
+        where = f"{key}: {str(reference)!r}"
+        if reference.step is not None and reference.stage in exact and not 1 <= reference.step <= total:
+            expected = f"expected a step of {reference.stage!r}, 1 to {total}, got {reference.step}"
+            raise UsageError(f"{where}: {expected}")
+        if reference.level is not None:
+            check_level(where, reference.stage, reference.level, phases)
 
 
 def check_level(where: str, stage: str, level: float, phases: Sequence[Phase]) -> None:

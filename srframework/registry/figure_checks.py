@@ -47,8 +47,17 @@ def declared(given: Any, owner: str, method: str, *_: Any) -> tuple[Figure, ...]
     return tuple(given)
 
 
-def of_confusion(given: Any, owner: str, method: str, confusion: Any) -> dict[str, Any]:
-    """Check the arrays for confusion matrices."""
+def columns(given: Any, owner: str, method: str, *_: Any) -> tuple[str, ...]:
+    """Check the names of the columns that an evaluator asks for."""
+    is_several = isinstance(given, Sequence) and not isinstance(given, str)
+    expect(is_several, owner, method, "a list of names of columns", given)
+    for name in given:
+        expect(isinstance(name, str) and bool(name), owner, method, "names of columns", name)
+    return tuple(given)
+
+
+def resampled(given: Any, owner: str, method: str, _: Any, counts: Any) -> dict[str, Any]:
+    """Check the figures of resamples."""
     import numpy as np
 
     expect(isinstance(given, Mapping), owner, method, "a mapping from names to arrays", given)
@@ -56,8 +65,8 @@ def of_confusion(given: Any, owner: str, method: str, confusion: Any) -> dict[st
     for name, value in given.items():
         expect(isinstance(name, str), owner, method, "figures under names", f"{name!r} as a name"[:200])
         numbers = np.asarray(value)
-        fits = numbers.shape == (len(confusion),) and numbers.dtype.kind in "iufb" and bool(np.isfinite(numbers).all())
+        fits = numbers.shape == (len(counts),) and numbers.dtype.kind in "iufb" and not bool(np.isinf(numbers).any())
         got = f"{numbers.dtype} of shape {numbers.shape}"
-        expect(fits, owner, method, f"finite numbers of shape ({len(confusion)},) as {name!r}", got)
+        expect(fits, owner, method, f"numbers of shape ({len(counts)},), none of them infinite, as {name!r}", got)
         found[name] = numbers.astype(np.float64)
     return found

@@ -25,7 +25,7 @@ from srframework.contracts import (
     WorkerDied,
 )
 from srframework.faults import calling, expect, kind_of
-from srframework.registry.figure_checks import declared, figures, of_confusion
+from srframework.registry.figure_checks import columns, declared, figures, resampled
 from srframework.registry.parameter_checks import loss_terms, order, parameter_groups, trained_groups
 
 
@@ -240,9 +240,9 @@ CHECKS: dict[tuple[type, str], Callable[..., Any]] = {
     (Pruner, "masks"): _mask,
     (Pruner, "state"): _state,
     (Evaluator, "figures"): declared,
-    (Evaluator, "applies_to"): _bool,
+    (Evaluator, "columns"): columns,
     (Evaluator, "evaluate"): figures,
-    (Evaluator, "of_confusion"): of_confusion,
+    (Evaluator, "resampled"): resampled,
     (Evaluator, "measure"): figures,
     (Launcher, "slots"): _slots,
     (Launcher, "wait"): _ended,

@@ -1,18 +1,21 @@
 """Paired bootstrap intervals of a difference B − A (Efron & Tibshirani 1993, §13.3: percentiles), 95 %.
 
-N examples, C labels, S runs, R resamples. Examples with the same label and the same predictions in every run are of
-one *sort*. Drawing N examples with replacement means drawing a count for each of the K sorts: a multinomial.
+N examples, R resamples. Examples with the same label and columns, and the same predictions in every run, are of one
+*sort*, unless the figure needs the logits. Drawing N examples with replacement means drawing a count for each of the K
+sorts: a multinomial.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from srframework.contracts import Predictions
+from srframework.errors import DataError
 from srframework.report.metrics import Floats, Metric
 
 Ints: TypeAlias = NDArray[np.int64]
@@ -21,36 +24,44 @@ SEED = 20221003
 """Seed of the resampling, so that a comparison gives the same digits again."""
 
 MOST_NUMBERS = 1 << 21
-"""Entries of the largest table of counts, or of confusion matrices."""
+"""Entries of the largest table of counts."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The predictions of the runs of A and of B for the same N examples.
+    """The predictions of the runs of A and of B for the same N examples, which have equal labels and columns.
 
     Attributes:
-        labels: ``(N,)``, true labels, at least 0.
-        a, b: ``(S, N)`` each, predicted labels; A and B may have different S.
+        a, b: A prediction of each run, at least one; A and B may have different numbers of runs.
     """
 
-    labels: Ints
-    a: Ints
-    b: Ints
+    a: Sequence[Predictions]
+    b: Sequence[Predictions]
+
+    @property
+    def size(self) -> int:
+        """N."""
+        return len(self.a[0].gold)
 
 
 def over_examples(metric: Metric, samples: Sequence[Sample], resamples: int) -> tuple[float, float]:
     """The interval of the difference of means over runs, when examples are resampled.
 
     Args:
-        metric: Computed from predicted and true labels.
+        metric: Computed from the predictions.
         samples: One sample if all runs have the same examples; otherwise one for each set of examples. Sets are
             resampled independently, and each counts with the number of runs that A has on it.
         resamples: R.
+
+    Raises:
+        DataError: The evaluator does not compute the figure of resamples, or it is defined for none of them.
     """
     generator = np.random.default_rng(SEED)
     runs = sum(len(sample.a) for sample in samples)
-    total = sum(len(s.a) / runs * _differences(metric, s, resamples, generator) for s in samples)
-    return _percentiles(np.asarray(total))
+    total = np.asarray(sum(len(s.a) / runs * _differences(metric, s, resamples, generator) for s in samples))
+    if np.isnan(total).all():
+        raise DataError(f"{metric.name} is not defined for resampled examples")
+    return _percentiles(total)
 
 
 def over_seeds(differences: Sequence[float], resamples: int) -> tuple[float, float]:
@@ -60,39 +71,38 @@ def over_seeds(differences: Sequence[float], resamples: int) -> tuple[float, flo
     return _percentiles(drawn @ np.asarray(differences, dtype=np.float64) / count)
 
 
-def point_estimate(metric: Metric, labels: Ints, predicted: Ints) -> float:
-    """The metric of ``(N,)`` labels and predictions."""
-    return float(metric(_confusion(np.ones((1, len(labels))), labels, predicted, _classes(labels, predicted)))[0])
+def point_estimate(metric: Metric, predictions: Predictions) -> float:
+    """The figure of the examples themselves."""
+    return float(metric(predictions, np.ones((1, len(predictions.gold))))[0])
 
 
 def _differences(metric: Metric, sample: Sample, resamples: int, generator: np.random.Generator) -> Floats:
     """``(R,)``."""
-    sorts, numbers = np.unique(np.vstack([sample.labels, sample.a, sample.b]), axis=1, return_counts=True)
-    labels, a, b = sorts[0], sorts[1 : 1 + len(sample.a)], sorts[1 + len(sample.a) :]
-    classes = _classes(sorts)
-    rows = max(1, MOST_NUMBERS // max(len(numbers), classes**2))
+    first, numbers = _sorts(sample, metric.needs_logits)
+    a, b = ([_only(each, first) for each in side] for side in (sample.a, sample.b))
+    rows = max(1, MOST_NUMBERS // len(numbers))
     parts: list[Floats] = []
     for counts in _counts(numbers, resamples, rows, generator):
-        of_a, of_b = (
-            np.mean([metric(_confusion(counts, labels, run, classes)) for run in runs], axis=0) for runs in (a, b)
-        )
+        of_a, of_b = (np.mean([metric(run, counts) for run in runs], axis=0) for runs in (a, b))
         parts.append(of_b - of_a)
     return np.concatenate(parts)
 
 
-def _classes(*labels: Ints) -> int:
-    """C: the largest label plus 1, at least 2."""
-    return max(2, 1 + max(int(each.max()) for each in labels))
+def _sorts(sample: Sample, needs_logits: bool) -> tuple[Ints, Ints]:
+    """Index of the first example of each sort, and the number of its examples, ``(K,)`` each."""
+    if needs_logits:
+        return np.arange(sample.size), np.ones(sample.size, dtype=np.int64)
+    columns = [np.unique(each, return_inverse=True)[1] for each in sample.a[0].columns.values()]
+    runs = [each.predicted for each in (*sample.a, *sample.b)]
+    codes = np.vstack([sample.a[0].gold, *runs, *columns])
+    _, first, numbers = np.unique(codes, axis=1, return_index=True, return_counts=True)
+    return first, numbers
 
 
-def _confusion(counts: Floats, labels: Ints, predicted: Ints, classes: int) -> Floats:
-    """``(R, K)`` counts, ``(K,)`` labels and predictions of the sorts -> ``(R, C, C)`` confusion matrices."""
-    cells, cell_of = np.unique(labels * classes + predicted, return_inverse=True)
-    of_cell = np.zeros((len(labels), len(cells)))
-    of_cell[np.arange(len(labels)), cell_of] = 1
-    confusion = np.zeros((len(counts), classes**2))
-    confusion[:, cells] = counts @ of_cell
-    return confusion.reshape(-1, classes, classes)
+def _only(predictions: Predictions, chosen: Ints) -> Predictions:
+    """The predictions of these examples."""
+    arrays = {name: getattr(predictions, name)[chosen] for name in ("logits", "predicted", "gold")}
+    return replace(predictions, **arrays, columns={name: each[chosen] for name, each in predictions.columns.items()})
 
 
 def _counts(numbers: Ints, resamples: int, rows: int, generator: np.random.Generator) -> Iterator[Floats]:
@@ -104,5 +114,5 @@ def _counts(numbers: Ints, resamples: int, rows: int, generator: np.random.Gener
 
 
 def _percentiles(values: Floats) -> tuple[float, float]:
-    low, high = np.quantile(values, [0.025, 0.975])
+    low, high = np.nanquantile(values, [0.025, 0.975])
     return float(low), float(high)

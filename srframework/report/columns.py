@@ -9,6 +9,7 @@ from typing import Any
 from srframework.errors import UsageError
 from srframework.report.result_rows import Row, Statistic, rank
 from srframework.text import choices_text, nearest, shorten
+from srframework.units import PER_CENT, heading, number
 
 NUMERIC = ("sparsity", "id", "also", "ood", "n")
 """Kinds of column that are aligned to the right."""
@@ -21,6 +22,7 @@ class Column:
     Attributes:
         key: The full key: ``stages.srnet.pruner.sparsity``, ``ood.hans``, ``n``.
         heading: For people.
+        after: Unit and direction, for the head of a table.
         kind: ``setting``, ``stage``, ``run``, ``metric``, or one of :data:`NUMERIC`.
         split: The split, for ``also`` and ``ood``.
     """
@@ -29,6 +31,12 @@ class Column:
     heading: str
     kind: str
     split: str = ""
+    after: str = ""
+
+    @property
+    def head(self) -> str:
+        """The heading with unit and direction."""
+        return self.heading + self.after
 
     def value(self, row: Row) -> Any:
         """The value in a row: a :class:`Statistic` for figures; None if there is no value."""
@@ -37,30 +45,36 @@ class Column:
         if self.kind == "run":
             return None if row.is_finished else "unfinished"
         if self.kind in ("stage", "metric"):
-            return row.name if self.kind == "stage" else row.metric
+            return row.name if self.kind == "stage" else row.metric.name
         return len(row.figures) if self.kind == "n" else row.statistic(self.kind, self.split)
 
     def text(self, row: Row, plus_minus: str = " ± ") -> str:
-        """The printed text: percent, as mean ± sd; only the mean for sparsity."""
+        """The printed text, in the unit of the head: mean ± sd; only the mean for sparsity."""
         value = self.value(row)
+        if self.kind == "metric":
+            return heading(row.metric.name, row.metric.unit, row.metric.better)
         if not isinstance(value, Statistic):
             return "" if value is None else str(value)
-        spread = "" if value.sd is None or self.kind == "sparsity" else f"{plus_minus}{100 * value.sd:.2f}"
-        return f"{100 * value.mean:.2f}{spread}"
+        unit = PER_CENT if self.kind == "sparsity" else row.metric.unit
+        spread = "" if value.sd is None or self.kind == "sparsity" else f"{plus_minus}{number(value.sd, unit, 2)}"
+        return f"{number(value.mean, unit, 2)}{spread}"
 
 
 def columns(keys: Sequence[str], rows: Sequence[Row]) -> list[Column]:
     """All columns of these rows. The heading of a setting is the shortest end of its key that is not ``use`` and not
     another heading."""
     metrics = list(dict.fromkeys(row.metric for row in rows))
-    of = f" {metrics[0]}" if len(metrics) == 1 else ""
+    one = metrics[0] if len(metrics) == 1 else None
+    of, after = ("", "") if one is None else (f" {one.name}", heading("", one.unit, one.better))
     fixed = [Column("stage", "stage", "stage")]
     fixed += [Column("run", "run", "run")] if not all(row.is_finished for row in rows) else []
     fixed += [Column("metric", "metric", "metric")] if len(metrics) > 1 else []
-    fixed += [Column("sparsity", "sparsity", "sparsity"), Column("id", f"ID{of}", "id")]
+    fixed.append(Column("sparsity", "sparsity", "sparsity", after=" %"))
+    if any(row.statistic("id") is not None for row in rows):
+        fixed.append(Column("id", f"ID{of}", "id", after=after))
     for kind, before in (("also", ""), ("ood", "OOD ")):
         splits = dict.fromkeys(split for row in rows for split in row.splits(kind))
-        fixed += [Column(f"{kind}.{split}", f"{before}{split}{of}", kind, split) for split in splits]
+        fixed += [Column(f"{kind}.{split}", f"{before}{split}{of}", kind, split, after) for split in splits]
     fixed.append(Column("n", "n", "n"))
     shown = [key for key in keys if any(key in row.values for row in rows)]
     used = {column.heading for column in fixed}

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
+from srframework.contracts import Figure, Predictions
 from srframework.errors import DataError, PluginError, UsageError
-from srframework.files import open_file
 from srframework.registry.registry import Registry
-from srframework.report.bootstrap import Ints, Sample, over_examples, over_seeds, point_estimate
+from srframework.report.bootstrap import Sample, over_examples, over_seeds, point_estimate
 from srframework.report.comparison_side import Place, Side
 from srframework.report.metrics import Metric, metric_of
 from srframework.report.result_rows import comparable
-from srframework.run.results import Figures
-
-_MOST = 4 << 30
-"""Size limit of a predictions file, in bytes."""
-
-_LABELS = 1 << 8
-"""Upper bound of label indices; no task has so many."""
+from srframework.run import predictions_file
+from srframework.run.results import MODEL, Figures
 
 _NEAR = 1e-6
 """Largest allowed distance of a reported figure from the figure computed from its predictions."""
@@ -42,9 +35,11 @@ class Difference:
 
 @dataclass(frozen=True)
 class Compared:
-    """One figure of both sides, a fraction in [0, 1]: the mean over the seeds.
+    """One figure of both sides: the mean over the seeds.
 
     Attributes:
+        unit: Unit of the figure; ``"fraction"`` is shown in per cent.
+        better: Whether higher or lower values are better; None if neither is.
         kind: ``"id"``, ``"also"`` or ``"ood"``.
         difference: b − a.
         interval: 95 % interval over resampled examples; None if it cannot be computed; ``note`` says why.
@@ -57,6 +52,8 @@ class Compared:
     kind: str
     split: str
     metric: str
+    unit: str
+    better: str | None
     a: float
     b: float
     difference: float
@@ -122,12 +119,13 @@ def compare_sides(a: Side, b: Side, resamples: int, registry: Registry) -> list[
     of_a, of_b = a.stages(), b.stages()
     rows: list[Compared] = []
     for place in (place for place in of_a if place in of_b):
-        metric, other = of_a[place][0], of_b[place][0]
-        if metric == other:
-            rows += _compare(a, b, place, metric, of_a[place][1], of_b[place][1], resamples, registry)
+        figure, other = of_a[place][0], of_b[place][0]
+        if figure == other:
+            rows += _compare(a, b, place, figure, of_a[place][1], of_b[place][1], resamples, registry)
     if not rows:
         names = [
-            ", ".join(f"{s} ({m})" for (s, level), (m, _) in each.items() if level is None) for each in (of_a, of_b)
+            ", ".join(f"{s} ({f.name})" for (s, level), (f, _) in each.items() if level is None)
+            for each in (of_a, of_b)
         ]
         raise UsageError(f"no stage and metric in common: {a.path} has {names[0]}; {b.path} has {names[1]}")
     return rows
@@ -137,18 +135,17 @@ def _compare(
     a: Side,
     b: Side,
     place: Place,
-    metric: str,
+    figure: Figure,
     of_a: Mapping[int, Figures],
     of_b: Mapping[int, Figures],
     resamples: int,
     registry: Registry,
 ) -> list[Compared]:
-    stage, level = place
     pairs = paired_seeds(a, b)
     seeds = [list(dict.fromkeys(column)) for column in zip(*pairs, strict=True)]
     common = set(a.runs) & set(b.runs)
     first = of_a[seeds[0][0]], of_b[seeds[1][0]]
-    splits = [("id", "")]
+    splits = [] if None in (first[0].id, first[1].id) else [("id", "")]
     splits += [(k, split) for k in ("also", "ood") for split in getattr(first[0], k) if split in getattr(first[1], k)]
     rows: list[Compared] = []
     for kind, split in splits:
@@ -161,23 +158,24 @@ def _compare(
         try:
             if names[0] != names[1]:
                 raise DataError(f"ID is {names[0]} in A and {names[1]} in B")
-            computed = metric_of(a.first.settings.evaluators, metric, registry)
-            samples = _samples(a, b, place, names[0], (metric, computed), values)
-            interval, examples = over_examples(computed, samples, resamples), sum(len(s.labels) for s in samples)
+            if names[0] == MODEL:
+                raise DataError(f"{figure.name} is a figure of the model, not of examples")
+            metric = metric_of(a.first.settings.evaluators, figure.name, registry)
+            samples = _samples(a, b, place, names[0], metric, values)
+            interval, examples = over_examples(metric, samples, resamples), sum(each.size for each in samples)
         except (DataError, PluginError) as error:
             note = str(error)
         over = None
         if len(common) > 1:
             over = over_seeds([values[1][seed] - values[0][seed] for seed in seeds[0]], resamples)
         ends = (_mean(values[0]), _mean(values[1]))
-        rows.append(
-            Compared(stage, level, kind, names[0], metric, *ends, ends[1] - ends[0], interval, examples, over, note)
-        )
+        row = (*place, kind, names[0], figure.name, figure.unit, figure.better, *ends, ends[1] - ends[0])
+        rows.append(Compared(*row, interval, examples, over, note))
     return rows
 
 
 def _samples(
-    a: Side, b: Side, place: Place, split: str, metric: tuple[str, Metric], values: Sequence[Mapping[int, float]]
+    a: Side, b: Side, place: Place, split: str, metric: Metric, values: Sequence[Mapping[int, float]]
 ) -> list[Sample]:
     """The predictions, grouped by the set of examples.
 
@@ -185,51 +183,39 @@ def _samples(
         DataError: No interval can be computed; says why.
     """
     data = [side.facts("data") for side in (a, b)]
-    sets: dict[bytes, tuple[Ints, dict[int, Ints], dict[int, Ints]]] = {}
+    sets: dict[bytes, tuple[dict[int, Predictions], dict[int, Predictions]]] = {}
     for pair in paired_seeds(a, b):
         read = [
-            _predictions(side.predictions_file(seed, place, split), metric, value[seed])
+            _predictions(side.predictions_file(seed, place, split), split, metric, value[seed])
             for side, seed, value in zip((a, b), pair, values, strict=True)
         ]
         prints = [each[seed].get(split, {}).get("sha256") for each, seed in zip(data, pair, strict=True)]
-        if not np.array_equal(read[0][0], read[1][0]) or (None not in prints and prints[0] != prints[1]):
+        if not _have_same_examples(*read) or (None not in prints and prints[0] != prints[1]):
             which = f"of seed {pair[0]} " if pair[0] == pair[1] else ""
             raise DataError(f"the examples {which}are not the same in A and B")
-        key = read[0][0].tobytes() + str(prints[0]).encode()
-        entry = sets.setdefault(key, (read[0][0], {}, {}))
-        entry[1][pair[0]], entry[2][pair[1]] = read[0][1], read[1][1]
+        key = read[0].gold.tobytes() + str(prints[0]).encode()
+        of_a, of_b = sets.setdefault(key, ({}, {}))
+        of_a[pair[0]], of_b[pair[1]] = read
     if len(sets) > 1 and not set(a.runs) & set(b.runs):
         raise DataError("the examples are not the same in all runs, and there is no common seed to pair them by")
-    return [Sample(labels, np.stack([*x.values()]), np.stack([*y.values()])) for labels, x, y in sets.values()]
+    return [Sample([*of_a.values()], [*of_b.values()]) for of_a, of_b in sets.values()]
 
 
-def _predictions(path: Path, metric: tuple[str, Metric], figure: float) -> tuple[Ints, Ints]:
-    """True and predicted labels, ``(N,)`` each; checked against the reported figure."""
-    try:
-        with open_file(path) as file:  # safe_open would block on a pipe
-            if os.fstat(file.fileno()).st_size > _MOST:
-                raise DataError(f"{path}: a predictions file must have at most {_MOST} bytes")
-        with safe_open(path, framework="np") as tensors:
-            label, predicted = tensors.get_tensor("label"), tensors.get_tensor("predicted")
-    except FileNotFoundError as error:
-        raise DataError(f"no predictions: {path}") from error
-    except OSError as error:
-        raise DataError(f"{path}: the predictions cannot be read: {error.strerror or error}") from error
-    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{path}: the predictions cannot be read: {type(error).__name__}: {error}") from error
-    if not all(np.issubdtype(each.dtype, np.integer) for each in (label, predicted)):
-        raise DataError(f"{path}: labels must be integers (got {label.dtype} and {predicted.dtype})")
-    label, predicted = label.astype(np.int64), predicted.astype(np.int64)
-    if label.ndim != 1 or label.shape != predicted.shape or not len(label):
-        raise DataError(
-            f"{path}: labels and predictions must have the same shape (got {label.shape} and {predicted.shape})"
-        )
-    if not all(0 <= each.min() <= each.max() < _LABELS for each in (label, predicted)):
-        raise DataError(f"{path}: labels must be from 0 to {_LABELS - 1}")
-    name, computed = metric
-    if abs((got := point_estimate(computed, label, predicted)) - figure) > _NEAR:
-        raise DataError(f"{path}: the predictions give {name} {got:.6f}, summary.json says {figure:.6f}")
-    return label, predicted
+def _have_same_examples(a: Predictions, b: Predictions) -> bool:
+    same = np.array_equal(a.gold, b.gold) and a.columns.keys() == b.columns.keys()
+    return same and all(np.array_equal(each, b.columns[name]) for name, each in a.columns.items())
+
+
+def _predictions(path: Path, split: str, metric: Metric, figure: float) -> Predictions:
+    """The predictions of a run, with the columns of the metric; checked against the reported figure."""
+    found = predictions_file.read(path, split)
+    columns = metric.evaluator.columns()
+    if missing := [name for name in columns if name not in found.columns]:
+        raise DataError(f"{path}: expected a column {missing[0]}, got {', '.join(found.columns) or 'none'}")
+    found = replace(found, columns={name: found.columns[name] for name in columns})
+    if abs((got := point_estimate(metric, found)) - figure) > _NEAR * max(1.0, abs(figure)):
+        raise DataError(f"{path}: the predictions give {metric.name} {got:.6f}, the run's files say {figure:.6f}")
+    return found
 
 
 def _mean(values: Mapping[int, float]) -> float:
@@ -237,7 +223,9 @@ def _mean(values: Mapping[int, float]) -> float:
 
 
 def _value(figures: Figures, kind: str, split: str) -> float:
-    return float(getattr(figures, kind)[split] if split else figures.id)
+    value = getattr(figures, kind)[split] if split else figures.id
+    assert value is not None, "the caller leaves these out"
+    return float(value)
 
 
 def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Difference]:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from srframework.contracts import Figure
 from srframework.errors import DataError, UsageError
 from srframework.recipe.model import Reference
+from srframework.report.any_figure import with_metric
 from srframework.report.result_rows import RECIPE, varying
 from srframework.report.runs import Run, find_runs
 from srframework.report.selection import conditions, select_runs
@@ -36,13 +38,14 @@ class Side:
     warnings: Sequence[str] = ()
 
     @classmethod
-    def read(cls, path: str, where: Sequence[str] = (), option: str = "--a") -> Side:
+    def read(cls, path: str, where: Sequence[str] = (), option: str = "--a", metric: str | None = None) -> Side:
         """Read the directory of a run, or of several runs that differ only in their seed.
 
         Args:
             path: The directory.
             where: Conditions that choose runs; see :func:`~srframework.report.selection.conditions`.
             option: The option with which the user writes the conditions.
+            metric: A figure in place of the task's metric.
 
         Raises:
             UsageError: There is no finished run, no run meets the conditions, or there is more than one experiment.
@@ -68,6 +71,8 @@ class Side:
                 both = f"{runs[run.seed].path} and {run.path}"
                 raise UsageError(f"{path}: expected one run per seed, but {both} both have seed {run.seed}")
             runs[run.seed] = run
+        if metric is not None:
+            runs = {run.seed: run for run in with_metric([*runs.values()], metric)}
         return cls(path, dict(sorted(runs.items())), [*found.damaged, *(f"{p}: unfinished" for p in found.unfinished)])
 
     @property
@@ -75,15 +80,16 @@ class Side:
         """The run with the lowest seed."""
         return next(iter(self.runs.values()))
 
-    def stages(self) -> dict[Place, tuple[str, dict[int, Figures]]]:
+    def stages(self) -> dict[Place, tuple[Figure, dict[int, Figures]]]:
         """Metric and figures by seed, for each place that every run has; levels come before the end of their stage."""
-        found: dict[Place, tuple[str, dict[int, Figures]]] = {}
+        found: dict[Place, tuple[Figure, dict[int, Figures]]] = {}
         for seed, run in self.runs.items():
             for stage in run.stages:
                 assert isinstance(stage, StageAndLevels)
+                metric = Figure(stage.metric, stage.unit, stage.better, "")
                 for level in stage.levels:
-                    found.setdefault((stage.name, level.level), (stage.metric, {}))[1][seed] = level
-                found.setdefault((stage.name, None), (stage.metric, {}))[1][seed] = stage
+                    found.setdefault((stage.name, level.level), (metric, {}))[1][seed] = level
+                found.setdefault((stage.name, None), (metric, {}))[1][seed] = stage
         return {place: each for place, each in found.items() if len(each[1]) == len(self.runs)}
 
     def facts(self, name: str) -> dict[int, Mapping[str, Any]]:

@@ -19,6 +19,7 @@ from srframework.report.result_rows import RECIPE, Row, Statistic
 from srframework.report.tables import filled
 
 _ESCAPED = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+_ESCAPED |= {"↑": r"$\uparrow$", "↓": r"$\downarrow$"}
 _ESCAPED |= {character: f"\\{character}" for character in "&%$#_{}"}
 
 
@@ -54,7 +55,7 @@ def print_rows(
     hidden = sum(each.kind == "setting" for each in columns) - sum(each.kind == "setting" for each in shown)
     count = f"{hidden} more settings differ" if hidden > 1 else "1 more setting differs"
     more = f" {count}; --settings shows them." if hidden else ""
-    note = f"In percent: mean ± standard deviation over n seeds; sparsity: {SPARSITY}.{more}"
+    note = f"Mean ± standard deviation over n seeds; sparsity: {SPARSITY}.{more}"
     for line in Text(note).wrap(console, console.width):
         console.print(line, soft_wrap=True)
 
@@ -62,7 +63,7 @@ def print_rows(
 def _width(columns: Sequence[Column], rows: Sequence[Row], runs: bool) -> int:
     """How wide a table is in which headings are broken between words, and nothing else is."""
     cells = [
-        max(cell_len(text) for text in (*column.heading.split(), *(column.text(row) for row in rows)))
+        max(cell_len(text) for text in (*column.head.split(), *(column.text(row) for row in rows)))
         for column in columns
     ]
     cells += [max(cell_len(run.path) for row in rows for run in row.runs)] if runs else []
@@ -74,7 +75,7 @@ def _table(rows: Sequence[Row], columns: Sequence[Column], runs: bool) -> Table:
     for column in columns:
         width = max(cell_len(column.text(row)) for row in rows)
         table.add_column(
-            column.heading, justify="right" if column.kind in NUMERIC else "left", min_width=width, overflow="fold"
+            column.head, justify="right" if column.kind in NUMERIC else "left", min_width=width, overflow="fold"
         )
     if runs:
         table.add_column("runs", no_wrap=True)
@@ -89,23 +90,24 @@ def _print_row(console: Console, row: Row, columns: Sequence[Column], runs: bool
     console.print(Text(row.name, "bold cyan"), soft_wrap=True)
     for kinds in (("setting", "run"), ("metric", *NUMERIC)):
         of_kind = [column for column in columns if column.kind in kinds and column.text(row)]
-        for line in filled([f"{column.heading} {column.text(row)}" for column in of_kind], console.width):
+        for line in filled([f"{column.head} {column.text(row)}" for column in of_kind], console.width):
             console.print(Text(line), soft_wrap=True)
     for run in row.runs if runs else ():
         console.print(f"    {run.path}", soft_wrap=True)
 
 
 def as_json(row: Row) -> dict[str, Any]:
-    """A row as JSON: figures as fractions, values in the order of ``seeds``, and the runs."""
+    """A row as JSON: figures in their unit, values in the order of ``seeds``, and the runs."""
     figures: dict[str, Any] = {kind: _statistic(row.statistic(kind)) for kind in ("sparsity", "id")}
     for kind in ("also", "ood"):
         figures[kind] = {split: _statistic(row.statistic(kind, split)) for split in row.splits(kind)}
-    head = {"settings": dict(row.values), "stage": row.stage, "level": row.level, "op": row.op, "metric": row.metric}
+    head = {"settings": dict(row.values), "stage": row.stage, "level": row.level, "op": row.op}
+    head |= {"metric": row.metric.name, "unit": row.metric.unit, "better": row.metric.better}
     return head | {"n": len(row.seeds), "seeds": row.seeds, **figures, "runs": [run.record() for run in row.runs]}
 
 
 def as_csv(rows: Sequence[Row], columns: Sequence[Column]) -> str:
-    """Keys in full; figures as shares, each with a column for its standard deviation."""
+    """Keys in full; figures in their unit, each with a column for its standard deviation."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     figures = ("id", "also", "ood")
@@ -127,9 +129,9 @@ def as_csv(rows: Sequence[Row], columns: Sequence[Column]) -> str:
 
 
 def as_latex(rows: Sequence[Row], columns: Sequence[Column]) -> str:
-    """A tabular for the package booktabs; figures in percent."""
+    """A tabular for the package booktabs."""
     align = "".join("r" if column.kind in NUMERIC else "l" for column in columns)
-    lines = [f"\\begin{{tabular}}{{{align}}}", "\\toprule", _line(escape(column.heading) for column in columns)]
+    lines = [f"\\begin{{tabular}}{{{align}}}", "\\toprule", _line(escape(column.head) for column in columns)]
     lines.append("\\midrule")
     lines += [_line(_latex(column, row) for column in columns) for row in rows]
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"]) + "\n"
@@ -137,7 +139,7 @@ def as_latex(rows: Sequence[Row], columns: Sequence[Column]) -> str:
 
 def escape(text: str) -> str:
     """Text as LaTeX sets it, character by character."""
-    return re.sub(r"[\\~^&%$#_{}]", lambda found: _ESCAPED[found[0]], text)
+    return re.sub(r"[\\~^&%$#_{}↑↓]", lambda found: _ESCAPED[found[0]], text)
 
 
 def _latex(column: Column, row: Row) -> str:

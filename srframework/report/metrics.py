@@ -1,27 +1,56 @@
-"""The metrics of a comparison, as the evaluators of a recipe compute them of confusion matrices."""
+"""The figures of resampled examples, as the evaluators of a recipe compute them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from srframework.contracts import Evaluator
+from srframework.contracts import Evaluator, Predictions
 from srframework.errors import DataError, SRFrameworkError
 from srframework.faults import validated
 from srframework.registry.registry import Registry
 
 Floats: TypeAlias = NDArray[np.float64]
 
-Metric: TypeAlias = Callable[[Floats], Floats]
-"""Confusion matrices, ``(R, C, C)``, true label by predicted label -> the figure of each, ``(R,)``."""
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure that an evaluator computes of resampled examples.
+
+    Attributes:
+        name: Name of the figure.
+        evaluator: Computes it.
+        needs_logits: Whether it reads the logits.
+    """
+
+    name: str
+    evaluator: Evaluator
+    needs_logits: bool
+
+    def __call__(self, predictions: Predictions, counts: Floats) -> Floats:
+        """Return the figure of R resamples, ``(R,)``; NaN where it is not defined.
+
+        Args:
+            predictions: K examples.
+            counts: ``(R, K)``: how often each resample has each example.
+
+        Raises:
+            DataError: The evaluator has no such figure of these predictions.
+        """
+        figures = self.evaluator.resampled(predictions, counts)
+        if self.name not in figures:
+            raise DataError(f"the evaluator of {self.name} does not compute it of resampled examples")
+        found: Floats = figures[self.name]
+        return found
 
 
 def metric_of(evaluators: Sequence[Mapping[str, Any]], name: str, registry: Registry) -> Metric:
-    """The figure ``name``, as the first of the evaluators has it that computes it of confusion matrices.
+    """Return the figure ``name`` of the first evaluator that declares it.
 
     Args:
         evaluators: Tables of a resolved recipe: ``use``, and the options.
@@ -35,16 +64,15 @@ def metric_of(evaluators: Sequence[Mapping[str, Any]], name: str, registry: Regi
     for table in evaluators:
         try:
             evaluator = _built(table, registry)
-            if name in evaluator.of_confusion(np.eye(2)[np.newaxis]):
-                return lambda confusion: evaluator.of_confusion(confusion)[name]
+            for figure in evaluator.figures():
+                if figure.covers(name):
+                    return Metric(name, evaluator, figure.needs_logits)
         except ValidationError as error:
             failures.append(f"evaluator {table.get('use')!r} refuses its options: {error.errors()[0]['msg']}")
         except SRFrameworkError as error:
             failures.append(str(error))
     names = ", ".join(str(table.get("use")) for table in evaluators) or "none"
-    raise DataError(
-        "; ".join([f"no evaluator of the recipe ({names}) computes {name} of a confusion matrix", *failures])
-    )
+    raise DataError("; ".join([f"no evaluator of the recipe ({names}) declares {name}", *failures]))
 
 
 def _built(table: Mapping[str, Any], registry: Registry) -> Evaluator:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from srframework.contracts import Figure
 from srframework.report.run_settings import Settings
 from srframework.report.runs import Run
 from srframework.run.results import Figures
@@ -19,7 +20,7 @@ RECIPE = "recipe"
 
 @dataclass(frozen=True)
 class Statistic:
-    """A figure over seeds, as fractions; ``sd`` divides by n − 1 and is None for one value."""
+    """A figure over seeds; ``sd`` divides by n − 1 and is None for one value."""
 
     mean: float
     sd: float | None
@@ -40,6 +41,7 @@ class Row:
 
     Attributes:
         name: ``srnet``, or ``imp@0.3``.
+        metric: Name, unit and direction of the figures.
         values: The settings that vary and affect this stage, by key.
         is_finished: Whether the runs are finished; a row has only such runs or only others.
         figures: The figures by seed; one observation per seed.
@@ -51,7 +53,7 @@ class Row:
     stage: str
     level: float | None
     op: str
-    metric: str
+    metric: Figure
     values: Mapping[str, Any]
     is_finished: bool = True
     figures: dict[int, Figures] = field(default_factory=dict)
@@ -77,7 +79,9 @@ class Row:
     def statistic(self, kind: str, split: str = "") -> Statistic | None:
         """The statistic of ``"sparsity"``, ``"id"``, or a split of ``"ood"`` or ``"also"``; None if there is none."""
         each = [getattr(self.figures[seed], kind) for seed in self.seeds]
-        values = [figures[split] for figures in each if split in figures] if split else each
+        values = (
+            [figures[split] for figures in each if split in figures] if split else [v for v in each if v is not None]
+        )
         return Statistic.of(values) if values else None
 
     def splits(self, kind: str) -> list[str]:
@@ -92,14 +96,15 @@ def summarise(runs: Sequence[Run], levels: bool = False) -> tuple[list[str], lis
     shared: dict[tuple[Any, ...], Row] = {}
 
     def row(run: Run, stage: Any, level: float | None) -> Row:
-        place = (run.settings, stage.name, stage.metric, level, run.is_finished)
+        metric = Figure(stage.metric, stage.unit, stage.better, "")
+        place = (run.settings, stage.name, metric, level, run.is_finished)
         found = shared.get(place)
         if found is None:
             values = _values(run.settings, keys, stage.name)
             name = stage.name if level is None else f"{stage.name}@{level:g}"
             same = tuple((key, comparable(value)) for key, value in values.items())
-            key = (name, stage.metric, same, run.is_finished)
-            new = Row(name, stage.name, level, stage.op, stage.metric, values, run.is_finished)
+            key = (name, metric, same, run.is_finished)
+            new = Row(name, stage.name, level, stage.op, metric, values, run.is_finished)
             found = shared[place] = rows.setdefault(key, new)
         return found
 

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import tomli
 
+from srframework.contracts import Figure
 from srframework.errors import UsageError
 from srframework.files import read_json, read_text
 from srframework.report.run_settings import Settings
@@ -102,14 +103,15 @@ def unfinished_runs(paths: Iterable[str]) -> list[Run]:
 def _unfinished(path: Path) -> Run | None:
     files = {file.parent.name: file.parent for file in path.glob(f"stages/*/{FIGURES}")}
     facts = read_facts(path)
-    metric, split = facts.get("metric"), facts.get("id_split")
-    if not files or not isinstance(metric, str) or not isinstance(split, str):
+    split = facts.get("id_split")
+    if not files or not isinstance(split, str):
         return None
     try:
         table = tomli.loads(read_text(path / "recipe.toml"))
         settings, seed = Settings.of(table), int(table["seed"])
+        metric = msgspec.convert(facts["figures"], list[Figure])[0]
         operations = {stage["name"]: str(stage["op"]) for stage in table["stages"]}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         return None
     stages: list[StageFigures] = []
     for name, operation in operations.items():

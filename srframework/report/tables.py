@@ -12,36 +12,41 @@ from rich.table import Table
 from rich.text import Text
 
 from srframework.contracts import SPARSITY
+from srframework.units import PER_CENT, heading, number, suffix
 
 
 def results_table(stages: Sequence[Mapping[str, Any]], width: int = 1000) -> RenderableType:
-    """The stages in the order in which they ran, each with the levels inside it; figures in per cent.
+    """The stages in the order in which they ran, each with the levels inside it.
 
-    Beside each figure is its change against the full model, in percentage points: the first stage that is trained and
-    not sparse. The last level of a stage has no row where it is the end of the stage.
+    Beside each figure is its change against the full model: the first stage that is trained and not sparse. The last
+    level of a stage has no row where it is the end of the stage.
 
     Args:
         stages: At least one, as ``run --json`` prints them.
         width: Columns of the terminal; if a table needs more, each stage is a paragraph, so that no name is broken.
     """
     splits = {kind: list(dict.fromkeys(name for stage in stages for name in stage[kind])) for kind in ("also", "ood")}
-    metric = stages[0]["metric"]
+    metric, unit, better = (stages[0][key] for key in ("metric", "unit", "better"))
     full = next((stage for stage in stages if stage["op"] == "train" and not round(stage["sparsity"], 3)), None)
-    against = f"; in brackets: change against {full['name']}, in points" if full is not None and stages[1:] else ""
+    points = ", in points" if unit == PER_CENT else ""
+    against = f"; in brackets: change against {full['name']}{points}" if full is not None and stages[1:] else ""
     heads = ["ID", *splits["also"], *(f"OOD {split}" for split in splits["ood"])]
-    heads = ["stage", "sparsity %", *(f"{head} {metric} %" for head in heads)]
+    plain = ["stage", "sparsity", *(f"{head} {metric}" for head in heads)]
+    heads = ["stage", "sparsity %", *(f"{head} {heading(metric, unit, better)}" for head in heads)]
     rows: list[tuple[list[str], bool]] = []
     for stage in stages:
         levels = stage.get("levels", [])
         if levels and _figures(levels[-1], splits) == _figures(stage, splits):
             levels = levels[:-1]
-        rows += [([f"{stage['name']}@{level['level']:g}", *_cells(level, splits, full)], False) for level in levels]
-        rows.append(([stage["name"], *_cells(stage, splits, None if stage is full else full)], bool(levels)))
+        rows += [
+            ([f"{stage['name']}@{level['level']:g}", *_cells(level, splits, full, unit)], False) for level in levels
+        ]
+        rows.append(([stage["name"], *_cells(stage, splits, None if stage is full else full, unit)], bool(levels)))
     caption = f"sparsity: {SPARSITY}{against}"
-    widths = [max(cell_len(cells[number]) for cells, _ in rows) for number in range(len(heads))]
+    widths = [max(cell_len(cells[place]) for cells, _ in rows) for place in range(len(heads))]
     needed = [max(each, *map(cell_len, head.split())) for each, head in zip(widths, heads, strict=True)]
     if sum(needed) + 3 * len(needed) + 1 > width:
-        return Group(*_paragraphs(heads, [cells for cells, _ in rows], width), Text(caption, "italic"))
+        return Group(*_paragraphs(plain, [cells for cells, _ in rows], width, unit), Text(caption, "italic"))
     table = Table(caption=caption, caption_justify="left")
     for head, least in zip(heads, widths, strict=True):
         table.add_column(head, justify="left" if head == "stage" else "right", min_width=least, overflow="fold")
@@ -50,13 +55,15 @@ def results_table(stages: Sequence[Mapping[str, Any]], width: int = 1000) -> Ren
     return table
 
 
-def _paragraphs(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Iterator[RenderableType]:
+def _paragraphs(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int, unit: str) -> Iterator[RenderableType]:
     for name, *figures in rows:
         yield Text(name, "bold cyan")
+        units = [PER_CENT, *[unit] * (len(figures) - 1)]
+        values = [text.partition(" ") for text in figures]
         shown = [
-            f"{head.removesuffix(' %')} {text.replace(' ', ' % ', 1) if ' ' in text else f'{text} %'}"
-            for head, text in zip(heads[1:], figures, strict=True)
-            if text
+            f"{head} {value}{suffix(each)}{space}{change}"
+            for head, (value, space, change), each in zip(heads[1:], values, units, strict=True)
+            if value
         ]
         yield from map(Text, filled(shown, width))
 
@@ -91,18 +98,19 @@ def _figures(figures: Mapping[str, Any], splits: Mapping[str, Sequence[str]]) ->
 
 
 def _cells(
-    figures: Mapping[str, Any], splits: Mapping[str, Sequence[str]], full: Mapping[str, Any] | None
+    figures: Mapping[str, Any], splits: Mapping[str, Sequence[str]], full: Mapping[str, Any] | None, unit: str
 ) -> list[str]:
     sparsity, *values = _figures(figures, splits)
     before = [None] * len(values) if full is None else _figures(full, splits)[1:]
-    return [_percent(sparsity), *map(_changed, values, before)]
+    return [_percent(sparsity), *(_changed(*pair, unit) for pair in zip(values, before, strict=True))]
 
 
-def _changed(value: float | None, before: float | None) -> str:
-    if value is None or before is None:
-        return _percent(value)
-    return f"{_percent(value)} ({100 * (value - before):+.1f})"
+def _changed(value: float | None, before: float | None, unit: str) -> str:
+    if value is None:
+        return ""
+    change = "" if before is None else f" ({number(value - before, unit, sign=True)})"
+    return f"{number(value, unit)}{change}"
 
 
 def _percent(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.1f}"
+    return "" if value is None else number(value, PER_CENT)

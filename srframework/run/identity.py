@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from srframework.component import references
 from srframework.errors import DataError
 from srframework.hashing import digest
 from srframework.recipe.model import PRETRAINED, Recipe, Reference, Stage, Use
@@ -138,9 +139,17 @@ def stage_identity(
         "bias": component(recipe.bias) if stage.needs_bias and recipe.bias is not None else None,
         "backbone": component(recipe.backbone),
         "training": training,
-        "evaluators": [component(use) for use in recipe.evaluators] if stage.training.keep == "best" else None,
+        "evaluators": [_of_splits(component(use), use) for use in recipe.evaluators]
+        if stage.training.keep == "best"
+        else None,
         "works_on": works_on,
     }
+
+
+def _of_splits(found: Mapping[str, Any], use: Use) -> Mapping[str, Any]:
+    """The identity of an evaluator, for its figures of single splits, which no stage that it refers to has part in."""
+    keys: dict[str, Any] = {key: None for key, _ in references(use.options)}
+    return {**found, "options": found["options"] | keys} if keys else found
 
 
 def uses(recipe: Recipe) -> list[Use]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +179,8 @@ class Pipeline:
             "threads": torch.get_num_threads(),
             "cpus": os.cpu_count(),
         }
-        figures = {"metric": task.metric, "id_split": self._materials.reported.name}
+        declared = [asdict(each) for each in (self._materials.metric, *self._materials.evaluators.declared())]
+        figures = {"figures": declared, "id_split": self._materials.reported.name}
         store = str(self._store.root.absolute())
         return {"data": data, **figures, "notes": list(self._notes), "machine": machine, "store": store}
 
@@ -202,6 +204,7 @@ class Pipeline:
             stages=len(self._recipe.stages),
             pending=pending,
             directory=self._options.out,
+            unit=self._materials.metric.unit,
         )
         self._reporter.run_started(start)
 
@@ -236,7 +239,7 @@ class Pipeline:
         if self._directory is not None:
             self._place(stage, [*mine.points], trained, measured)
             self._directory.write_figures(stage.name, mine)
-        return mine.of_stage(stage.name, stage.op, self._materials.task.metric)
+        return mine.of_stage(stage.name, stage.op, self._materials.metric)
 
     def _on_training(self, stage: Stage, number: int, steps: int, draft: Path) -> None:
         while self._notes_to_show:  # only where something is trained

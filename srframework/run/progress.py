@@ -12,6 +12,7 @@ from srframework.files import append
 from srframework.run.directory_lock import sentences
 from srframework.run.reporter import NO_SCALARS, Reporter, RunStart
 from srframework.text import duration_text
+from srframework.units import with_unit
 
 LOG = "run.log"
 """The log file of a run directory."""
@@ -75,6 +76,11 @@ class Tracker(Reporter):
     def stage_finished(self, name: str) -> None:
         self._before += self._todo.get(name, 0) if name == self.stage else 0
         self.stage = ""
+
+    @property
+    def unit(self) -> str:
+        """Unit of the task's metric."""
+        return "fraction" if self.start is None else self.start.unit
 
     @property
     def speed(self) -> float:
@@ -168,7 +174,7 @@ class LineReporter(Tracker):
 
     def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float]) -> None:
         super().evaluated(step, id_metric, ood)
-        self._line(", " + figures(id_metric, ood))
+        self._line(", " + figures(id_metric, ood, self.unit))
 
     def stage_finished(self, name: str) -> None:
         if name == self.stage:
@@ -251,10 +257,10 @@ def resumes(step: int) -> str:
     return f"resumes from the checkpoint at step {step}"
 
 
-def figures(id_metric: float, ood: Mapping[str, float]) -> str:
-    """The figures of an evaluation, in per cent."""
+def figures(id_metric: float, ood: Mapping[str, float], unit: str) -> str:
+    """The figures of an evaluation, with their unit."""
     shown = {"ID": id_metric, **{f"OOD {split}": value for split, value in ood.items()}}
-    return ", ".join(f"{name} {100 * value:.1f} %" for name, value in shown.items())
+    return ", ".join(f"{name} {with_unit(value, unit)}" for name, value in shown.items())
 
 
 def clock_text(seconds: float) -> str:

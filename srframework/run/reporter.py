@@ -22,6 +22,7 @@ class RunStart:
         stages: Stages of the run.
         pending: Stage -> optimizer steps, of the stages that are not in the store.
         directory: The run directory; None where there is none.
+        unit: Unit of the task's metric.
     """
 
     recipe: str
@@ -33,6 +34,7 @@ class RunStart:
     stages: int
     pending: Mapping[str, int]
     directory: Path | None
+    unit: str = "fraction"
 
 
 NO_SCALARS: Mapping[str, float] = {}
@@ -68,7 +70,7 @@ class Reporter:
         """``loss`` and the numbers that the components log are means since the last call."""
 
     def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float]) -> None:
-        """The metric, in [0, 1], on ID examples and on each OOD split."""
+        """The metric on ID examples and on each OOD split."""
 
     def stopped(self, step: int) -> None:
         """An interrupt stops the stage after ``step`` steps; a checkpoint is written."""

@@ -17,7 +17,7 @@ from accelerate import Accelerator
 from transformers import PreTrainedModel
 
 from srframework.component import COLUMN
-from srframework.contracts import Backbone, Evaluator, Network, Predictions, Split, TaskData
+from srframework.contracts import Backbone, Network, Predictions, Split, TaskData
 from srframework.errors import BackboneError, DataError, PluginError, SRFrameworkError
 from srframework.faults import at, calling_model
 from srframework.hashing import digest
@@ -25,11 +25,12 @@ from srframework.recipe.model import Recipe, Stage
 from srframework.run.bias import FittedBias
 from srframework.run.columns import column, weights
 from srframework.run.data_checks import check_task, count_cut, suspicious
+from srframework.run.evaluators import Evaluators
 from srframework.run.fingerprint import arrays_fingerprint, network_fingerprint, split_fingerprint
 from srframework.run.identity import signed
 from srframework.run.model_copies import copied, unmap
 from srframework.run.model_directory import ModelDirectory
-from srframework.run.prediction import figures, measures, predict, task_metric, tokenize
+from srframework.run.prediction import predict, tokenize
 
 _SHARED: dict[str, Materials] = {}
 _MOST_SHARED = 2
@@ -94,15 +95,17 @@ class Materials:
 
     Attributes:
         task: The data.
-        declared: The declaration of the task's metric.
+        evaluators: The evaluators.
+        metric: The declaration of the task's metric.
     """
 
     def __init__(self, recipe: Recipe, accelerator: Accelerator) -> None:
         self._recipe, self._accelerator = recipe, accelerator
         self._backbone: Backbone = recipe.backbone.build()
-        self._evaluators: list[Evaluator] = [use.build() for use in recipe.evaluators]
+        self.evaluators = Evaluators.built(recipe.evaluators)
         self.task = load_task(recipe)
-        self.declared = task_metric(self._evaluators, self.task.metric, recipe.dataset.registered.owner)
+        self.evaluators.check_columns(self.task.evaluated)
+        self.metric = self.evaluators.task_metric(self.task.metric, recipe.dataset.registered.owner)
         self._tokenized: dict[tuple[str, int], datasets.Dataset] = {}
         self._cut: dict[tuple[str, int], int] = {}
         self._fingerprints: dict[str, str] = {}
@@ -239,15 +242,11 @@ class Materials:
         with calling_model("forward pass"):
             return predict(model, tokens, self.pretrained.tokenizer, self._accelerator, stage.training.eval_batch_size)
 
-    def figures(self, predictions: Predictions) -> dict[str, float]:
-        """Return the figures of the recipe's evaluators for one split."""
-        return figures(self._evaluators, predictions)
+    def predictions(self, model: PreTrainedModel, split: Split, stage: Stage) -> Predictions:
+        """Return a model's predictions for a split, with the columns that the evaluators ask for."""
+        return Predictions.of_split(split, self.logits(model, split, stage), self.evaluators.columns)
 
-    def measures(self, network: Network) -> dict[str, float]:
-        """Return the figures of the recipe's evaluators for the weights."""
-        return measures(self._evaluators, network.counted())
-
-    def metric(self, evaluation: Mapping[str, float]) -> float:
+    def figure(self, evaluation: Mapping[str, float]) -> float:
         """Return the task's metric from the figures of a split.
 
         Raises:

@@ -11,16 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
+from srframework.contracts import Figure
 from srframework.files import json_text, read_json
 from srframework.recipe.model import Reference
 
 FIGURES = "figures.json"
 
-Figure = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
+MODEL = "model"
+"""In place of the name of a split: the figures of the model itself, or of several splits."""
+
+Number = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
 """Limited so that sums and squares stay finite; checked when a file is decoded."""
 
 
@@ -29,31 +33,40 @@ class Figures(msgspec.Struct, gc=False, omit_defaults=True):
 
     Attributes:
         sparsity: Share of zeros in the matrices of the encoder and the classifier, in [0, 1].
-        id: The task's metric on the ID test split, or on the dev split if there is no test split.
+        id: The task's metric on the ID test split, or on the dev split if there is no test split. None only in tables
+            of another figure, which this split does not have.
         ood: The same on each OOD split.
         also: The same on each additional split.
-        evaluations: All figures of the evaluators by split; ``"model"`` has those of the weights. Not in a summary.
+        evaluations: All figures of the evaluators by split, and under :data:`MODEL`. Not in a summary.
     """
 
-    sparsity: Figure
-    id: Figure
-    ood: dict[str, Figure]
-    also: dict[str, Figure]
+    sparsity: Number
+    id: Number | None
+    ood: dict[str, Number]
+    also: dict[str, Number]
     evaluations: dict[str, dict[str, float]] = {}
 
 
 class LevelFigures(Figures, gc=False, kw_only=True):
     """Figures of a sparsity level in (0, 1) inside a stage."""
 
-    level: Figure
+    level: Number
 
 
 class StageFigures(Figures, gc=False, kw_only=True):
-    """Figures of a stage at its end; ``metric`` names the figure in ``id``, ``ood`` and ``also``."""
+    """Figures of a stage at its end.
+
+    Attributes:
+        metric: Name of the figure in ``id``, ``ood`` and ``also``.
+        unit: Its unit; ``"fraction"`` is shown in per cent.
+        better: Whether higher or lower values are better; None if neither is.
+    """
 
     name: str
     op: str
     metric: str
+    unit: str
+    better: Literal["higher", "lower"] | None
 
 
 class StageAndLevels(StageFigures, gc=False, kw_only=True):
@@ -64,7 +77,7 @@ class StageAndLevels(StageFigures, gc=False, kw_only=True):
     def to_json(self) -> dict[str, Any]:
         """Return the JSON of ``run --json``."""
         table: dict[str, Any] = msgspec.to_builtins(self)
-        return {key: table.pop(key) for key in ("name", "op", "metric")} | table
+        return {key: table.pop(key) for key in ("name", "op", "metric", "unit", "better")} | table
 
 
 class Measured(msgspec.Struct):
@@ -87,13 +100,15 @@ class Measured(msgspec.Struct):
         """Keep only these points."""
         return Measured(self.final, {point: self.points[point] for point in points})
 
-    def of_stage(self, name: str, op: str, metric: str) -> StageAndLevels:
+    def of_stage(self, name: str, op: str, metric: Figure) -> StageAndLevels:
         """Return the figures of the stage with its sparsity levels."""
         levels = {point: Reference(name, point).level for point in self.points}
         return StageAndLevels(
             name=name,
             op=op,
-            metric=metric,
+            metric=metric.name,
+            unit=metric.unit,
+            better=metric.better,
             levels=[
                 LevelFigures(level=level, **msgspec.structs.asdict(self.points[point]))
                 for point, level in levels.items()

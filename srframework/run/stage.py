@@ -21,7 +21,7 @@ from accelerate import Accelerator
 from transformers import PreTrainedModel
 
 from srframework.component import COLUMN, NEEDS_BIAS, NEEDS_PREDICTIONS, references
-from srframework.contracts import Network, Predictions, ReferencedStage, Split
+from srframework.contracts import Network, ReferencedStage, Split
 from srframework.faults import calling_model
 from srframework.files import read_bytes, remove
 from srframework.fixed_mask import FixedMask
@@ -148,8 +148,7 @@ class StageTraining:
         task, materials = self.materials.task, self.materials
 
         def metric(model: PreTrainedModel, split: Split) -> float:
-            logits = materials.logits(model, split, self.stage)
-            return materials.metric(materials.figures(Predictions.of_split(split, logits)))
+            return materials.figure(materials.evaluators.figures(materials.predictions(model, split, self.stage)))
 
         def evaluate(model: PreTrainedModel) -> tuple[float, dict[str, float]]:
             ood = task.ood if self.stage.training.eval_ood else ()
@@ -178,8 +177,9 @@ class StageTraining:
             if step:
                 self.reporter.resumed(step)
 
-        better = materials.declared.better or "higher"
-        return Events(evaluate, on_step, on_evaluation, on_start, self.reporter.stopped, better)
+        return Events(
+            evaluate, on_step, on_evaluation, on_start, self.reporter.stopped, materials.metric.better or "higher"
+        )
 
 
 def _save(checkpoint: KeptModel, network: Network, place: Path, sums: Sums) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,18 +15,19 @@ from accelerate import Accelerator
 from safetensors.numpy import load_file, save_file
 
 from srframework.component import NEEDS_PREDICTIONS, references
-from srframework.contracts import Network, ReferencedStage, Split
+from srframework.contracts import Network, Predictions, ReferencedStage, Split
 from srframework.errors import SRFrameworkError
 from srframework.hashing import digest
 from srframework.masks import Mask
-from srframework.recipe.model import PRETRAINED, Recipe, Reference, Stage
+from srframework.recipe.model import PRETRAINED, Recipe, Reference, Stage, Use
 from srframework.recipe.stage_lengths import Plan, steps_of
-from srframework.run import versions
+from srframework.run import predictions_file, versions
 from srframework.run.directory import RunDirectory
 from srframework.run.evaluation import measure
 from srframework.run.identity import Components, stage_identity
 from srframework.run.machine import record
 from srframework.run.paths import MASK, MODEL, log_probs_file, point_in, steps_kept
+from srframework.run.paths import predictions_file as path_of
 from srframework.run.processes import Processes
 from srframework.run.reporter import Reporter
 from srframework.run.resources import Materials
@@ -74,6 +76,7 @@ class StageResults:
     users: Sequence[Path]
     on_training: Callable[[Stage, int, int, Path], None]
     _trained: dict[str, Entry] = field(default_factory=dict, init=False)
+    _measured: dict[str, Entry] = field(default_factory=dict, init=False)
 
     @property
     def accelerator(self) -> Accelerator:
@@ -146,14 +149,14 @@ class StageResults:
 
     def measure(self, stage: Stage, trained: Entry) -> tuple[Entry, bool]:
         """Return the measurements of a trained stage, and whether they were cached."""
-        task = self.materials.task
+        task, before = self.materials.task, self._before(stage)
         splits = task.evaluated
         identity = {
             "trained": trained.key,
             "splits": [[s.name, self.materials.fingerprint(s), s.labels, s.collapse] for s in splits],
             "roles": {"ood": [s.name for s in task.ood], "also": [s.name for s in task.also]},
             "backbone": self.components(self.recipe.backbone),
-            "evaluators": [self.components(use) for use in self.recipe.evaluators],
+            "evaluators": [self._of_evaluator(use, before) for use in self.recipe.evaluators],
             "metric": task.metric,
             "reported": self.materials.reported.name,
         }
@@ -161,15 +164,45 @@ class StageResults:
 
         def compute(draft: Path) -> Sums | None:
             self.reporter.doing(f"evaluating {stage.name}")
-            return measure(stage, trained.files, points, self.materials, self.accelerator, draft)
+            read = {text: self._predictions(reference) for text, reference in before.items()}
+            return measure(stage, trained.files, points, self.materials, self.accelerator, draft, read)
 
-        return self.get_or_compute(
+        self._measured[stage.name], was_cached = self.get_or_compute(
             stage,
             "measured",
             identity,
             compute,
             lambda files: (files / FIGURES).is_file() and set(points) <= set(Measured.read(files).points),
         )
+        return self._measured[stage.name], was_cached
+
+    def _before(self, stage: Stage) -> dict[str, Reference]:
+        """Return the points that evaluators refer to of stages before this one, by the text of the option."""
+        earlier = list(itertools.takewhile(lambda each: each is not stage, self.recipe.stages))
+        names = {each.name for each in earlier}
+        return {str(each): each for _, each in self.recipe.of_evaluators() if each.stage in names}
+
+    def _of_evaluator(self, use: Use, before: Mapping[str, Reference]) -> dict[str, Any]:
+        """Return the identity of an evaluator, with the results that it reads in place of the names of stages."""
+        found = self.components(use)
+        points = {key: before.get(str(Reference.parse(text))) for key, text in references(use.options)}
+        keys = {
+            key: None if each is None else [self._measured_of(each.stage).key, each.point]
+            for key, each in points.items()
+        }
+        return {**found, "options": found["options"] | keys} if keys else found
+
+    def _measured_of(self, stage: str) -> Entry:
+        if stage not in self._measured:
+            of = next(each for each in self.recipe.stages if each.name == stage)
+            self.measure(of, self._trained[stage])
+        return self._measured[stage]
+
+    def _predictions(self, reference: Reference) -> dict[str, Predictions]:
+        """Return the predictions of a measured stage at a point, by split."""
+        place = point_in(self._measured_of(reference.stage).files, reference.point)
+        names = [split.name for split in self.materials.task.evaluated]
+        return {name: predictions_file.read(path_of(place, name), name) for name in names}
 
     def _referenced(self, stage: Stage) -> dict[str, ReferencedStage]:
         """Return the stages that options of a stage's components refer to, by the text of the option; with their

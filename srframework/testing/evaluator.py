@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from dataclasses import replace
 from typing import Any
 
 import datasets
 import numpy as np
 import torch
 
-from srframework.contracts import Split
+from srframework.contracts import Predictions, Split
 from srframework.testing.check import NotApplicable, Subject, checks_in, require
-from srframework.testing.inputs import predictions
+from srframework.testing.inputs import evaluated, predictions
 from srframework.testing.small_task import LABELS, network
 
 _ROWS = 12
@@ -39,9 +41,16 @@ def _logits(rows: int = _ROWS, seed: int = 1) -> np.ndarray:
 
 def _figures(subject: Subject, split: Split | None = None, logits: np.ndarray | None = None) -> dict[str, float]:
     evaluator, split = subject.build(), split or _split()
-    given = _logits(len(split.examples)) if logits is None else logits
-    figures: dict[str, float] = evaluator.evaluate(predictions(split, given)) if evaluator.applies_to(split) else {}
+    given = _given(subject, split, _logits(len(split.examples)) if logits is None else logits)
+    figures: dict[str, float] = evaluator.evaluate(given)
     return figures
+
+
+def _given(subject: Subject, split: Split, logits: np.ndarray) -> Predictions:
+    """Predictions with the columns that the evaluator asks for, and no others."""
+    given = predictions(split, logits)
+    other = np.array([("u", "v")[int(each[2:]) % 2] for each in given.columns["id"]], dtype=object)
+    return replace(given, columns={name: given.columns.get(name, other) for name in subject.build().columns()})
 
 
 def _some_figures(subject: Subject) -> dict[str, float]:
@@ -57,12 +66,35 @@ def _require_equal(one: dict[str, float], two: dict[str, float], where: str) -> 
 
 
 def computes_figures(subject: Subject) -> None:
-    """The evaluator computes named finite numbers of predictions or of weights."""
-    figures = _figures(subject) | subject.build().measure(network().matrices())
-    require(figures, "no figure of predictions or of weights")
+    """The evaluator computes named finite numbers of predictions or of a model."""
+    figures = _figures(subject) | subject.build().measure(evaluated(subject))
+    require(figures, "no figure of predictions or of a model")
     for name, value in figures.items():
         require(isinstance(name, str) and name.strip() == name and name, f"the name {name!r} is not a string")
         require(math.isfinite(value), f"{name} is {value}")
+
+
+def declares_figures(subject: Subject) -> None:
+    """figures() declares every figure that the evaluator computes, and each declared figure is computed."""
+    evaluator = subject.build()
+    declared, computed = evaluator.figures(), {*_figures(subject), *evaluator.measure(evaluated(subject))}
+    for name in computed:
+        require(any(figure.covers(name) for figure in declared), f"figures() does not declare {name}")
+    for figure in declared:
+        require(any(figure.covers(name) for name in computed), f"no figure is computed that is {figure.name}")
+
+
+def fractions_in_range(subject: Subject) -> None:
+    """A figure whose unit is "fraction" is in [-1, 1], and a count is an integer of 0 or more."""
+    evaluator = subject.build()
+    for seed in range(4):
+        found = _figures(subject, logits=_logits(seed=seed)) | evaluator.measure(evaluated(subject, seed))
+        for name, value in found.items():
+            unit = next((figure.unit for figure in evaluator.figures() if figure.covers(name)), "")
+            if unit == "fraction":
+                require(abs(value) <= 1 + 1e-9, f"{name} is {value}, and is a fraction")
+            if unit == "count":
+                require(value >= 0 and value == round(value), f"{name} is {value}, and is a count")
 
 
 def order_of_rows(subject: Subject) -> None:
@@ -88,11 +120,15 @@ def perfect_predictions(subject: Subject) -> None:
         best = ladder[-1].get(name)
         if best is None:
             continue
-        is_extreme = best >= max(values) - 1e-9 or best <= min(values) + 1e-9
+        better = next((figure.better for figure in subject.build().figures() if figure.covers(name)), None)
+        is_best = {"higher": best >= max(values) - 1e-9, "lower": best <= min(values) + 1e-9}
+        is_extreme = is_best[better] if better else any(is_best.values())
         for_wrong = ladder[0].get(name)
         if best == for_wrong and min(values) < max(values):
             require(False, f"{name} is {best} for perfect predictions, and also if every prediction is wrong")
-        require(is_extreme, f"{name} is {best} for perfect predictions, and {min(values)}..{max(values)} for others")
+        direction = f", where {better} is better" if better else ""
+        got = f"{best} for perfect predictions, and {min(values)}..{max(values)} for others{direction}"
+        require(is_extreme, f"{name} is {got}")
 
 
 def predictions_matter(subject: Subject) -> None:
@@ -129,17 +165,21 @@ def respects_collapse(subject: Subject) -> None:
 
 
 def inputs_unchanged(subject: Subject) -> None:
-    """The evaluator changes neither the logits nor the weights."""
-    logits, split, evaluator = _logits(), _split(), subject.build()
-    before, rows = logits.copy(), split.examples.to_dict()
-    if evaluator.applies_to(split):
-        evaluator.evaluate(predictions(split, logits))
-    require(np.array_equal(before, logits), "evaluate() changes the logits in place")
-    require(split.examples.to_dict() == rows, "evaluate() changes the examples in place")
-    matrices = network().matrices()
-    copies = {name: value.detach().clone() for name, value in matrices.items()}
-    evaluator.measure(matrices)
-    for name, value in copies.items():
+    """The evaluator changes neither the predictions nor the weights."""
+    evaluator, model, given = subject.build(), evaluated(subject), _given(subject, _split(), _logits())
+    for each, method, arguments in (
+        (given, "evaluate", (given,)),
+        (given, "resampled", (given, np.ones((1, _ROWS)))),
+        (model.id, "measure", (model,)),
+    ):
+        before = copy.deepcopy(each)
+        getattr(evaluator, method)(*arguments)
+        for name in ("logits", "predicted", "gold"):
+            require(np.array_equal(getattr(before, name), getattr(each, name)), f"{name} is changed in place")
+        for name, column in before.columns.items():
+            require(np.array_equal(column, each.columns[name]), f"the column {name} is changed in place")
+    matrices = model.network.matrices()
+    for name, value in network().matrices().items():
         require(torch.equal(value, matrices[name].detach()), f"measure() changes {name} in place")
 
 
@@ -162,10 +202,10 @@ def repeats(subject: Subject) -> None:
     """The figures depend only on the predictions, not on earlier calls or on a random state."""
     _some_figures(subject)
     evaluator, split = subject.build(), _split()
-    first = evaluator.evaluate(predictions(split, _logits()))
-    evaluator.evaluate(predictions(_split(_columns(6)), _logits(6, 2)))
+    first = evaluator.evaluate(_given(subject, split, _logits()))
+    evaluator.evaluate(_given(subject, _split(_columns(6)), _logits(6, 2)))
     np.random.seed(5)
-    _require_equal(first, evaluator.evaluate(predictions(split, _logits())), "at a second call")
+    _require_equal(first, evaluator.evaluate(_given(subject, split, _logits())), "at a second call")
     _require_equal(first, _figures(subject), "with another instance")
 
 
@@ -180,32 +220,39 @@ def only_the_order_of_logits(subject: Subject) -> None:
         )
 
 
-def ignores_other_columns(subject: Subject) -> None:
-    """The texts, the name of the split and columns that nobody asks for do not matter."""
-    expected = _some_figures(subject)
-    changed = _columns() | {"text_a": ["x"] * _ROWS, "text_b": ["y"] * _ROWS, "id": [f"z{i}" for i in range(_ROWS)]}
-    _require_equal(expected, _figures(subject, _split(changed, "other")), "with other texts")
+def ignores_name(subject: Subject) -> None:
+    """The name of the split does not matter."""
+    _require_equal(_some_figures(subject), _figures(subject, _split(name="other")), "with another name of the split")
 
 
-def agrees_with_confusion(subject: Subject) -> None:
-    """A figure of a confusion matrix is the figure that evaluate() gives."""
+def agrees_with_resamples(subject: Subject) -> None:
+    """A figure of a resample is the figure that evaluate() gives for the same examples."""
     evaluator, split = subject.build(), _split()
+    draws = [np.arange(_ROWS), np.array([0, 0, 1, 2, 2, 2, 3, 5, 8, 8, 10, 11]), np.array([4, 4, 4, 7])]
+    counts = np.stack([np.bincount(each, minlength=_ROWS) for each in draws]).astype(np.float64)
     for seed in range(3):
-        given, confusion = predictions(split, _logits(seed=seed)), np.zeros((len(LABELS), len(LABELS)))
-        np.add.at(confusion, (given.gold, given.predicted), 1)
-        many = np.stack([confusion, 2 * confusion.T, confusion])
-        before = many.copy()
-        figures, padded = evaluator.of_confusion(many), evaluator.of_confusion(np.pad(confusion, (0, 1))[np.newaxis])
-        if not figures:
-            raise NotApplicable("no figures of a confusion matrix")
-        require(np.array_equal(before, many), "of_confusion() changes the matrices in place")
-        expected = evaluator.evaluate(given)
-        for name, values in figures.items():
-            require(name in expected, f"evaluate() has no figure {name}")
-            for got in (values[0], values[2], padded[name][0]):
-                require(
-                    abs(got - expected[name]) < 1e-9, f"{name} of a confusion matrix is {got}, not {expected[name]}"
-                )
+        logits = _logits(seed=seed)
+        before, found = counts.copy(), evaluator.resampled(_given(subject, split, logits), counts)
+        if not found:
+            raise NotApplicable("no figures of resamples")
+        require(np.array_equal(before, counts), "resampled() changes the counts in place")
+        for index, draw in enumerate(draws):
+            columns = {name: [values[i] for i in draw] for name, values in _columns().items()}
+            expected = _figures(subject, _split(columns), logits[draw])
+            for name, values in found.items():
+                if name not in expected:
+                    require(
+                        bool(np.isnan(values[index])), f"{name} of a resample is {values[index]}, evaluate() has none"
+                    )
+                    continue
+                where = f"{name} of the examples {draw.tolist()}"
+                close = abs(values[index] - expected[name]) < 1e-6 * max(1, abs(expected[name]))
+                require(close, f"{where} is {values[index]} in resampled(), {expected[name]} in evaluate()")
+        near = (3 * np.eye(len(LABELS))[logits.argmax(axis=1)]).astype(np.float32)
+        for name, values in evaluator.resampled(_given(subject, split, near), counts).items():
+            reads = any(figure.needs_logits for figure in evaluator.figures() if figure.covers(name))
+            same = np.allclose(values, found[name], equal_nan=True)
+            require(reads or same, f"{name} of a resample needs the logits; its declaration does not have needs_logits")
 
 
 def options_matter(subject: Subject) -> None:
@@ -213,18 +260,15 @@ def options_matter(subject: Subject) -> None:
     variations = list(subject.variations())
     if not variations:
         raise NotApplicable("no options")
-    split, matrices = _split(), network().matrices()
+    split, model = _split(), evaluated(subject)
     for name, pairs in variations:
         changed = not pairs
         for pair in pairs:
             made = [subject.built(each) for each in pair]
             found = [
-                [
-                    e.evaluate(predictions(split, scale * _logits())) if e.applies_to(split) else {}
-                    for scale in (0.3, 1, 4)
-                ]
-                + [e.measure(matrices)]
-                for e in made
+                [each.evaluate(_given(subject, split, scale * _logits())) for scale in (0.3, 1, 4)]
+                + [each.measure(model)]
+                for each in made
             ]
             if changed := found[0] != found[1]:
                 break
@@ -235,6 +279,8 @@ CHECKS = checks_in(
     "evaluator",
     [
         computes_figures,
+        declares_figures,
+        fractions_in_range,
         order_of_rows,
         perfect_predictions,
         predictions_matter,
@@ -244,8 +290,8 @@ CHECKS = checks_in(
         absent_labels_and_groups,
         repeats,
         only_the_order_of_logits,
-        ignores_other_columns,
-        agrees_with_confusion,
+        ignores_name,
+        agrees_with_resamples,
         options_matter,
     ],
 )

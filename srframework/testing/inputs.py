@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import datasets
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch import Tensor
 from srframework.component import NEEDS_BIAS, Options, references
 from srframework.contracts import (
     Debiaser,
+    Evaluated,
     LossInputs,
     Network,
     Predictions,
@@ -121,6 +123,34 @@ def loss_inputs(
     )
 
 
+def evaluated(subject: Subject, seed: int = 1, shift: int = 0) -> Evaluated:
+    """Create a small model that is evaluated on two splits, as ``measure()`` gets it.
+
+    Args:
+        subject: The evaluator.
+        seed: Of the logits.
+        shift: Added to the true labels.
+    """
+    draw, labels = np.random.default_rng(seed), [(i + shift) % 3 for i in _GOLD]
+
+    def made(name: str) -> Predictions:
+        logits = draw.normal(size=(len(_GOLD), len(LABELS))).astype(np.float32)
+        return predictions(Split(name, datasets.Dataset.from_dict({"label": labels}), LABELS), logits)
+
+    dev, ood = made("dev"), made("ood")
+    texts = [text for _, text in references(subject.options())]
+    return Evaluated(
+        id=dev,
+        ood=(ood,),
+        also=(),
+        figures={each.split: {"accuracy": float((each.predicted == each.gold).mean())} for each in (dev, ood)},
+        network=network(),
+        mask=None,
+        pretrained=network(),
+        stages={text: {"dev": made("dev"), "ood": made("ood")} for text in texts},
+    )
+
+
 def predictions(split: Split, logits: np.ndarray) -> Predictions:
     """Create the predictions of a model for a split."""
-    return Predictions(split, logits)
+    return Predictions.of_split(split, logits, split.examples.column_names)

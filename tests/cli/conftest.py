@@ -20,11 +20,12 @@ import numpy as np
 import pytest
 from broken_plugin import BASES, CONTRACTS, DEFAULTS, HEAD, NUMBERS, PLUGIN_RECIPE
 from log_lines import without_times
-from safetensors.numpy import save_file
 from small_sweep import RECIPE
 
 from srframework.cli import main
 from srframework.component import KINDS
+from srframework.contracts import Predictions
+from srframework.run import predictions_file
 from srframework.sweeps.worker import _registry
 
 PAUSE = """
@@ -175,6 +176,7 @@ def make_run(work) -> Callable[..., Path]:
         versions="0.1.0",
         data=None,
         id_split="dev",
+        unit="fraction",
         **more,
     ):
         settings = {"name": "hand", "schema": 1, "seed": seed, "backbone": {"use": "srframework/tiny", "layers": 2}}
@@ -192,13 +194,14 @@ def make_run(work) -> Callable[..., Path]:
             table[last] = value
 
         def measured(sparsity, id_figure, ood):
-            evaluations = {id_split: {metric: id_figure}, "hans": {metric: ood}}
+            evaluations = {id_split: {metric: id_figure, "nll": 1 - id_figure}, "hans": {metric: ood}}
+            evaluations["model"] = {"entries": 1000.0}
             shares = {"sparsity": sparsity, "id": id_figure, "ood": {"hans": ood}, "also": {}}
             return {**shares, "evaluations": evaluations}
 
         figures = figures or {"full": (0.9, 0.5), "srnet": (0.8, 0.7)}
         rows = [
-            {"name": each["name"], "op": each["op"], "metric": metric}
+            {"name": each["name"], "op": each["op"], "metric": metric, "unit": unit, "better": "higher"}
             | measured(0.0 if each is full else pruner["sparsity"], *figures[each["name"]])
             for each in (full, srnet)
             if each["name"] in figures
@@ -210,6 +213,9 @@ def make_run(work) -> Callable[..., Path]:
         report = {"run": str(path), "recipe": settings["name"], "seed": seed, "stages": rows, "settings": settings}
         summary = report | {"id_split": id_split}
         facts = {"state": "finished", "versions": {"srframework": versions, "torch": "2.13.0"}, "data": data or {}}
+        declared = [(metric, unit, "higher"), ("entries", "count", None), ("nll", "nats", "lower")]
+        keys = ("name", "unit", "better", "description")
+        facts["figures"] = [dict(zip(keys, (*each, "A figure."), strict=True)) for each in declared]
         for name, content in (("results.json", report), ("summary.json", summary)):
             (place / name).write_text(json.dumps(content, indent=2) + "\n")
         (place / "run.json").write_text(json.dumps(facts))
@@ -225,8 +231,18 @@ def make_run(work) -> Callable[..., Path]:
                     / f"{split}.safetensors"
                 )
                 file.parent.mkdir(parents=True, exist_ok=True)
-                tensors = {"label": label, "predicted": predicted}
-                save_file({key: np.asarray(value, dtype=np.int64) for key, value in tensors.items()}, file)
+                arrays = [np.asarray(each, dtype=np.int64) for each in (predicted, label)]
+                logits = np.eye(2, dtype=np.float32)[arrays[0]]
+                predictions_file.save(Predictions(split, ("no", "yes"), logits, *arrays), file)
+        for row in rows:
+            points = {f"{each['level']:g}": each for each in row.get("levels", [])}
+            content = {"final": row, "points": points}
+            file = place / "stages" / row["name"] / "figures.json"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            keys = ("sparsity", "id", "ood", "also", "evaluations")
+            brief = {point: {key: each[key] for key in keys} for point, each in {"": row, **points}.items()}
+            content = {"final": brief.pop(""), "points": brief}
+            file.write_text(json.dumps(content))
         return place
 
     return make

@@ -20,7 +20,7 @@ RAISES = {
         "__init__", "attach", "phases", "parameter_groups", "loss_terms", "begin", "before_step", "after_step",
         "update_mask", "complete", "changes_mask", "masks",
     ],
-    "evaluator": ["__init__", "figures", "applies_to", "evaluate", "measure"],
+    "evaluator": ["__init__", "figures", "columns", "evaluate", "measure"],
     "dataset": ["__init__", "load", "sizes"],
     "backbone": ["__init__", "load"],
 }  # fmt: skip
@@ -91,7 +91,7 @@ RETURNS = {
                     "return [Figure('', 'fraction', 'higher', 'An x.')]",
                     "return [Figure('*x', 'count', None, 'An x.')]",
                     "return 2 * [Figure('x', 'count', None, 'An x.')]"],
-        "applies_to": ["return None", "return 'no'"],
+        "columns": ["return None", "return 'no'", "return [3]", "return ['']"],
         "evaluate": ["return None", "return 3", "return {'x': 'y'}", "return {3: 1.0}", "return {'x': float('nan')}",
                      "return [('x', 1.0)]", "return {'x': None}", "return {'undeclared': 1.0}"],
         "measure": ["return {'undeclared': 1.0}", "return None", "return {'x': [1]}", "return {'x': float('inf')}"],

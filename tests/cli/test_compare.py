@@ -179,7 +179,7 @@ def test_without_a_common_seed_and_with_other_examples_there_is_no_interval(seed
             "the examples of seed 1 are not",
         ),
         ({"said": {}}, "no predictions: B/stages/srnet/predictions/dev.safetensors"),
-        ({"figures": {"srnet": (0.3, 0.5)}}, "the predictions give accuracy 0.900000, summary.json says 0.300000"),
+        ({"figures": {"srnet": (0.3, 0.5)}}, "the predictions give accuracy 0.900000, the run's files say 0.300000"),
         (
             {"said": {"srnet": {"dev": (LABELS, [0])}}},
             "labels and predictions must have the same shape (got (100,) and (1,))",
@@ -221,16 +221,16 @@ USED = "srframework/accuracy, srframework/f1, other/gone"
         (
             "hans/lexical",
             [],
-            f"no evaluator of the recipe ({USED}) computes hans/lexical of a confusion matrix; no eval",
+            f"no evaluator of the recipe ({USED}) declares hans/lexical; no eval",
         ),
         (
             "f1",
             ["--disable", "evaluators"],
-            f"no evaluator of the recipe ({USED}) computes f1 of a confusion matrix; no",
+            f"no evaluator of the recipe ({USED}) declares f1; no",
         ),
     ],
 )
-def test_a_metric_that_an_evaluator_computes_of_a_confusion_matrix_has_an_interval(make_run, call, metric, args, note):
+def test_a_metric_that_an_evaluator_computes_of_resamples_has_an_interval(make_run, call, metric, args, note):
     # Weighted F1 of A: half true, class 0 said 60 times with 30 hits, class 1 40 times with 20.
     figures = {"srnet": ((2 * 30 / 110 + 2 * 20 / 90) / 2, 0.5)}
     evaluators = [{"use": name} for name in USED.split(", ")]

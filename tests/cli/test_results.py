@@ -78,7 +78,7 @@ def test_the_table_is_in_percent_with_short_headings(swept, call):
     done = call("results", "--sort", "-OOD hans accuracy")
     lines = [[cell.strip() for cell in line.replace("┃", "│").split("│")[1:-1]] for line in done.out.splitlines()]
     cells = [line for line in lines if line]
-    assert cells[0] == ["pruner.sparsity", "stage", "sparsity", "ID accuracy", "OOD hans accuracy", "n"]
+    assert cells[0] == ["pruner.sparsity", "stage", "sparsity %", "ID accuracy % ↑", "OOD hans accuracy % ↑", "n"]
     assert cells[1:] == [
         ["0.5", "srnet", "50.00", "80.00 ± 0.00", "82.00 ± 1.00", "3"],
         ["0.7", "srnet", "70.00", "70.00 ± 0.00", "72.00 ± 1.00", "3"],
@@ -90,7 +90,7 @@ def test_the_table_is_in_percent_with_short_headings(swept, call):
 def test_one_seed_has_no_sd(make_run, call, rows):
     make_run("runs/a")
     assert rows()["full",]["id"] == {"mean": 0.9, "sd": None, "values": [0.9]}
-    assert "±" not in call("results").out.replace("mean ± standard", "")
+    assert "±" not in call("results").out.replace("Mean ± standard", "")
 
 
 def test_levels_are_rows_only_where_asked_for(make_run, call):
@@ -129,7 +129,7 @@ def test_latex_is_escaped(make_run, call):
     assert call("results", "--latex", "--where", "stage=full").out.splitlines() == [
         r"\begin{tabular}{llrrrr}",
         r"\toprule",
-        r"recipe & stage & sparsity & ID accuracy & OOD hans accuracy & n \\",
+        r"recipe & stage & sparsity \% & ID accuracy \% $\uparrow$ & OOD hans accuracy \% $\uparrow$ & n \\",
         r"\midrule",
         r"50\% a\_b \& \textasciitilde{}c & full & $0.00$ & $90.00$ & $50.00$ & 1 \\",
         r"plain & full & $0.00$ & $90.00$ & $50.00$ & 1 \\",
@@ -258,7 +258,9 @@ def stopped(make_run):
     settings = json.loads((path / "summary.json").read_text())["settings"]
     (path / "summary.json").unlink()
     (path / "recipe.toml").write_text(tomli_w.dumps(settings))
-    (path / "run.json").write_text('{"state": "interrupted", "metric": "accuracy", "id_split": "dev"}')
+    figure = {"name": "accuracy", "unit": "fraction", "better": "higher", "description": "x"}
+    facts = {"state": "interrupted", "figures": [figure], "id_split": "dev"}
+    (path / "run.json").write_text(json.dumps(facts))
     end = {"sparsity": 0.0, "id": 0.846, "ood": {"hans": 0.188}, "also": {}}
     level = {"sparsity": 0.3, "id": 0.75, "ood": {"hans": 0.25}, "also": {}}
     for name, content in (

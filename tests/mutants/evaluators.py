@@ -5,15 +5,20 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from srframework import Evaluator, Options
+from srframework import Evaluator, Figure, Options
 
 
 class Cased(Options):
-    scale: float = Field(1.0, gt=0, description="Factor above 0.")
+    scale: float = Field(1.0, gt=0, le=1, description="Factor in (0, 1].")
 
 
 class Sound(Evaluator):
     """The accuracy times a factor."""
+
+    unit, better = "fraction", "higher"
+
+    def figures(self):
+        return [Figure("hits", self.unit, self.better, "Fraction of right predictions, times a factor.")]
 
     def evaluate(self, predictions):
         return {"hits": self.options.scale * float((predictions.gold == predictions.predicted).mean())}
@@ -56,6 +61,8 @@ class ShiftedLabels(Sound):
 
 
 class CountsRows(Sound):
+    unit, better = "count", None
+
     def evaluate(self, predictions):
         return {"hits": float(len(predictions.gold))}
 
@@ -83,8 +90,8 @@ class SortsLogits(Sound):
 
 
 class ChangesWeights(Sound):
-    def measure(self, matrices):
-        for weight in matrices.values():
+    def measure(self, evaluated):
+        for weight in evaluated.network.matrices().values():
             weight.data.abs_()
         return {}
 
@@ -97,8 +104,11 @@ class EmptyGroup(Sound):
 
 
 class NeedsTwoGroups(Sound):
+    def columns(self):
+        return ["heuristic"]
+
     def evaluate(self, predictions):
-        _one, _two = sorted(set(predictions.split.examples["heuristic"]))
+        _one, _two = sorted(set(predictions.columns["heuristic"]))
         return {**super().evaluate(predictions)}
 
 
@@ -117,22 +127,77 @@ class Bootstraps(Sound):
 
 
 class LogitsAreProbabilities(Sound):
+    unit, better = "logits", None
+
     def evaluate(self, predictions):
-        return {"confidence": float(predictions.logits.max(1).mean())}
+        return {"hits": float(predictions.logits.max(1).mean())}
 
 
 class ReadsTexts(Sound):
     def evaluate(self, predictions):
-        return {"hits": super().evaluate(predictions)["hits"] + len(predictions.split.examples["text_a"][0])}
+        return {"hits": super().evaluate(predictions)["hits"] + len(predictions.columns["text_a"][0])}
 
 
-class ConfusionTransposed(Sound):
+class ReadsName(Sound):
     def evaluate(self, predictions):
-        of_zero = predictions.gold == 0
-        return {"hits": float((predictions.predicted[of_zero] == 0).mean()) * self.options.scale}
+        return {"hits": super().evaluate(predictions)["hits"] * (predictions.split == "dev")}
 
-    def of_confusion(self, confusion):
-        return {"hits": confusion[:, 0, 0] / confusion[:, :, 0].sum(1)}
+
+class CountsEachOnce(Sound):
+    def resampled(self, predictions, counts):
+        right = predictions.gold == predictions.predicted
+        return {"hits": self.options.scale * (counts > 0) @ right / (counts > 0).sum(1)}
+
+
+class DividesByRows(Sound):
+    def resampled(self, predictions, counts):
+        right = predictions.gold == predictions.predicted
+        return {"hits": self.options.scale * counts @ right / counts.shape[1]}
+
+
+class NormalisesCounts(Sound):
+    def resampled(self, predictions, counts):
+        counts /= counts.sum(1, keepdims=True)
+        return {"hits": self.options.scale * counts @ (predictions.gold == predictions.predicted)}
+
+
+class HidesLogits(Sound):
+    unit, better = "nats", "lower"
+
+    def evaluate(self, predictions):
+        return {"hits": float(self.resampled(predictions, np.ones((1, len(predictions.gold))))["hits"][0])}
+
+    def resampled(self, predictions, counts):
+        scores = self.options.scale * predictions.logits.astype(np.float64)
+        log_probs = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+        of_gold = -log_probs[np.arange(len(scores)), predictions.gold]
+        return {"hits": counts @ of_gold / counts.sum(1)}
+
+
+class OtherName(Sound):
+    def evaluate(self, predictions):
+        return {"right": super().evaluate(predictions)["hits"]}
+
+
+class DeclaresTooMuch(Sound):
+    def figures(self):
+        return [*super().figures(), Figure("misses", "fraction", "lower", "Never computed.")]
+
+
+class PerCent(Sound):
+    def evaluate(self, predictions):
+        return {"hits": 100 * super().evaluate(predictions)["hits"]}
+
+
+class HalfCounts(Sound):
+    unit = "count"
+
+    def evaluate(self, predictions):
+        return {"hits": super().evaluate(predictions)["hits"] * len(predictions.gold) / 2}
+
+
+class WrongDirection(Sound):
+    better = "lower"
 
 
 class IgnoresOption(Sound):
@@ -165,7 +230,16 @@ EVALUATORS = {
     Accumulates: "repeats",
     Bootstraps: "repeats",
     LogitsAreProbabilities: "only_the_order_of_logits",
-    ReadsTexts: "ignores_other_columns",
-    ConfusionTransposed: "agrees_with_confusion",
+    ReadsTexts: "computes_figures",
+    ReadsName: "ignores_name",
+    CountsEachOnce: "agrees_with_resamples",
+    DividesByRows: "agrees_with_resamples",
+    NormalisesCounts: "agrees_with_resamples",
+    HidesLogits: "agrees_with_resamples",
+    OtherName: "declares_figures",
+    DeclaresTooMuch: "declares_figures",
+    PerCent: "fractions_in_range",
+    HalfCounts: "fractions_in_range",
+    WrongDirection: "perfect_predictions",
     IgnoresOption: "options_matter",
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import datasets
 import numpy as np
 import pytest
@@ -33,7 +35,12 @@ def predictions(
     columns = {"label": gold} | ({"heuristic": heuristics} if heuristics is not None else {})
     split = Split("dev", datasets.Dataset.from_dict(columns), labels, collapse)
     outputs = len(collapse) if collapse is not None else len(labels)
-    return Predictions.of_split(split, np.eye(outputs, dtype=np.float32)[predicted] * 3 - 1)
+    return Predictions.of_split(split, np.eye(outputs, dtype=np.float32)[predicted] * 3 - 1, columns)
+
+
+def of(matrices: dict[str, torch.Tensor]) -> SimpleNamespace:
+    """A model of these matrices, after its evaluation."""
+    return SimpleNamespace(network=SimpleNamespace(counted=lambda: matrices))
 
 
 class TestPredictions:
@@ -155,9 +162,14 @@ class TestHans:
         mean = sum(figures[f"hans/{name}"] * count for name, count in shares.items()) / 8
         assert mean == pytest.approx(ACCURACY.evaluate(given)["accuracy"])
 
-    def test_it_applies_where_there_is_a_heuristic(self):
-        assert HANS.applies_to(self.hans())
-        assert not HANS.applies_to(predictions([0], [0]))
+    def test_it_asks_for_the_heuristic(self):
+        assert HANS.columns() == ["heuristic"]
+
+    def test_a_resample_without_a_heuristic_has_no_accuracy_of_it(self):
+        given = predictions([0, 1], [0, 0], ("no", "yes"), heuristics=["a", "b"])
+        found = HANS.resampled(given, np.array([[1.0, 1.0], [2.0, 0.0]]))
+        assert found["hans/a"].tolist() == [1.0, 1.0]
+        np.testing.assert_array_equal(found["hans/b"], [0.0, np.nan])
 
 
 class TestSparsity:
@@ -166,31 +178,31 @@ class TestSparsity:
             "encoder.query": torch.tensor([[0.0, 1.0], [-0.0, 2.0]]),
             "classifier": torch.tensor([[0.0, 1e-45, -3.0, 4.0, 5.0, 6.0]]),
         }
-        assert SPARSITY.measure(matrices) == pytest.approx(
+        assert SPARSITY.measure(of(matrices)) == pytest.approx(
             {"sparsity": 3 / 10, "entries": 10.0, "sparsity/encoder.query": 2 / 4, "sparsity/classifier": 1 / 6}
         )
 
     def test_it_is_over_entries_not_the_mean_over_matrices(self):
-        figures = SPARSITY.measure({"large": torch.zeros(9, 10), "small": torch.ones(1, 10)})
+        figures = SPARSITY.measure(of({"large": torch.zeros(9, 10), "small": torch.ones(1, 10)}))
         assert figures["sparsity"] == 0.9
 
     @pytest.mark.parametrize(("value", "expected"), [(0.0, 1.0), (1.0, 0.0), (float("nan"), 0.0)])
     def test_all_or_nothing(self, value, expected):
-        assert SPARSITY.measure({"w": torch.full((3, 3), value)})["sparsity"] == expected
+        assert SPARSITY.measure(of({"w": torch.full((3, 3), value)}))["sparsity"] == expected
 
     def test_no_matrices_are_no_zeros(self):
-        assert SPARSITY.measure({}) == {"sparsity": 0.0, "entries": 0.0}
+        assert SPARSITY.measure(of({})) == {"sparsity": 0.0, "entries": 0.0}
 
     def test_it_says_nothing_of_predictions_and_the_others_nothing_of_weights(self):
         assert SPARSITY.evaluate(predictions([0], [0])) == {}
-        assert [each.measure({"w": torch.ones(1, 1)}) for each in (ACCURACY, WEIGHTED_F1, HANS)] == [{}, {}, {}]
+        assert [each.measure(of({"w": torch.ones(1, 1)})) for each in (ACCURACY, WEIGHTED_F1, HANS)] == [{}, {}, {}]
 
 
 class TestWorstGroup:
     def grouped(self, **columns: list) -> Predictions:
         examples = datasets.Dataset.from_dict({"label": [0, 0, 0, 1, 1, 1, 1], **columns})
         split = Split("dev", examples, ("no", "yes"))
-        return Predictions.of_split(split, np.eye(2, dtype=np.float32)[[0, 0, 1, 1, 0, 0, 1]])
+        return Predictions.of_split(split, np.eye(2, dtype=np.float32)[[0, 0, 1, 1, 0, 0, 1]], columns)
 
     def test_groups_are_of_equal_label_and_group(self):
         given = self.grouped(group=["b", "b", "a", "a", "b", "b", "b"])
@@ -220,10 +232,15 @@ class TestWorstGroup:
             }
         )
 
-    def test_it_applies_where_all_columns_are(self):
-        evaluator = WorstGroup(WorstGroupOptions())
-        assert evaluator.applies_to(self.grouped(group=["a"] * 7))
-        assert not evaluator.applies_to(self.grouped(heuristic=["a"] * 7))
+    def test_it_asks_for_the_columns_of_the_groups_but_the_label(self):
+        assert WorstGroup(WorstGroupOptions(group_by=("place", "label", "time"))).columns() == ["place", "time"]
+
+    def test_the_worst_group_of_a_resample_is_one_that_it_has(self):
+        given = self.grouped(group=["b", "b", "a", "a", "b", "b", "b"])
+        counts = np.array([[1, 1, 0, 1, 1, 1, 1], [1, 0, 0, 1, 0, 0, 0]], dtype=np.float64)
+        found = WorstGroup(WorstGroupOptions()).resampled(given, counts)
+        assert found["worst-group"] == pytest.approx([1 / 3, 1.0])
+        np.testing.assert_array_equal(found["group/no/a"], [np.nan, np.nan])
 
     def test_its_declarations_say_direction_unit_and_groups(self):
         worst, each, size = WorstGroup(WorstGroupOptions(group_by=("place",))).figures()

@@ -7,8 +7,8 @@ import pytest
 from pydantic import Field
 
 from srframework.component import Component, Options
-from srframework.contracts import Evaluator, Figure
-from srframework.errors import DataError, PluginError
+from srframework.contracts import Evaluator, Figure, Predictions
+from srframework.errors import DataError, SRFrameworkError
 from srframework.registry.discovery import Plugin
 from srframework.registry.registry import Registry
 from srframework.report.bootstrap import Sample, over_examples, point_estimate
@@ -29,18 +29,19 @@ class Recall(Silent):
 
     options: Which
 
-    def of_confusion(self, confusion):
-        of_label = confusion[:, self.options.label, :]
-        return {"recall": of_label[:, self.options.label] / np.maximum(of_label.sum(axis=1), 1)}
+    def resampled(self, predictions, counts):
+        of_label = predictions.gold == self.options.label
+        hits = counts @ (of_label & (predictions.predicted == predictions.gold))
+        return {"recall": hits / np.maximum(counts @ of_label, 1)}
 
 
 class Broken(Silent):
-    def of_confusion(self, confusion):
-        return {"recall": np.full(len(confusion) - 1, 0.5)}
+    def resampled(self, predictions, counts):
+        return {"recall": np.full(len(counts) - 1, 0.5)}
 
 
 class Raising(Silent):
-    def of_confusion(self, confusion):
+    def resampled(self, predictions, counts):
         raise LookupError("no luck")
 
 
@@ -56,38 +57,37 @@ def registry() -> Registry:
     return Registry([Plugin("other", "1", "e", "m", "loaded", components=components)])
 
 
-LABELS = np.array([0, 1, 1, 1])
-PREDICTED = np.array([0, 1, 0, 1])
+def said(gold, predicted):
+    gold, predicted = np.asarray(gold), np.asarray(predicted)
+    return Predictions("dev", ("no", "yes"), np.eye(2, dtype=np.float32)[predicted], predicted, gold)
+
+
+FEW = said([0, 1, 1, 1], [0, 1, 0, 1])
 
 
 @pytest.mark.parametrize(("options", "expected"), [({}, 2 / 3), ({"label": 0}, 1.0)])
 def test_a_plugins_metric_is_computed_with_the_options_of_the_recipe(registry, options, expected):
-    metric = metric_of([{"use": "silent"}, {"use": "other/recall", **options}], "recall", registry)
-    assert point_estimate(metric, LABELS, PREDICTED) == pytest.approx(expected)
+    metric = metric_of([{"use": "other/recall", **options}], "recall", registry)
+    assert point_estimate(metric, FEW) == pytest.approx(expected)
 
 
 def test_a_plugins_metric_has_an_interval(registry):
     metric = metric_of([{"use": "recall"}], "recall", registry)
-    labels, wrong = np.ones(400, dtype=np.int64), np.ones((1, 400), dtype=np.int64)
-    wrong[0, :40] = 0
+    wrong = np.ones(400, dtype=np.int64)
+    wrong[:40] = 0
     # The difference of the recalls is Binomial(400, 0.1) / 400.
-    low, high = over_examples(metric, [Sample(labels, wrong, np.ones_like(wrong))], 10_000)
+    sample = Sample([said(np.ones(400, dtype=np.int64), wrong)], [said(*np.ones((2, 400), dtype=np.int64))])
+    low, high = over_examples(metric, [sample], 10_000)
     assert (low, high) == pytest.approx((0.0725, 0.13), abs=0.005)
 
 
 @pytest.mark.parametrize(
     ("table", "why"),
     [
-        ({"use": "silent"}, "(silent) computes recall of a confusion matrix"),
         ({"use": "gone"}, "no evaluator is named 'gone'"),
         ({}, "no evaluator is named 'None'"),
         ({"use": "recall", "label": -1}, "evaluator 'recall' refuses its options: Input should be greater than"),
         ({"use": "nowhere"}, "evaluator 'nowhere' of other 1: no_such:Thing cannot be imported"),
-        ({"use": "raising"}, "evaluator 'raising' of other 1: its of_confusion() fails: LookupError: no luck"),
-        (
-            {"use": "broken"},
-            "evaluator 'broken' of other 1: its of_confusion() must return finite numbers of shape (1,) as 'recall'",
-        ),
     ],
 )
 def test_why_there_is_no_metric_is_a_sentence(registry, table, why):
@@ -97,8 +97,25 @@ def test_why_there_is_no_metric_is_a_sentence(registry, table, why):
     assert why in str(refused.value)
 
 
-def test_a_metric_that_fails_later_is_the_plugins_fault(registry, monkeypatch):
-    metric = metric_of([{"use": "recall"}], "recall", registry)
-    monkeypatch.setattr(Recall, "of_confusion", lambda *_: {"recall": np.array([np.nan])})
-    with pytest.raises(PluginError, match="evaluator 'recall' of other 1"):
-        point_estimate(metric, LABELS, PREDICTED)
+@pytest.mark.parametrize(
+    ("use", "why"),
+    [
+        ("silent", "the evaluator of recall does not compute it of resampled examples"),
+        ("raising", "evaluator 'raising' of other 1: its resampled() fails: LookupError: no luck"),
+        (
+            "broken",
+            "evaluator 'broken' of other 1: its resampled() must return numbers of shape (1,), none of them infinite, "
+            "as 'recall'",
+        ),
+    ],
+)
+def test_why_a_metric_is_not_computed_is_a_sentence(registry, use, why):
+    with pytest.raises(SRFrameworkError) as refused:
+        point_estimate(metric_of([{"use": use}], "recall", registry), FEW)
+    assert str(refused.value).startswith(why)
+
+
+def test_a_metric_that_is_defined_for_no_resample_has_no_interval(registry, monkeypatch):
+    monkeypatch.setattr(Recall, "resampled", lambda _, __, counts: {"recall": np.full(len(counts), np.nan)})
+    with pytest.raises(DataError, match="recall is not defined for resampled examples"):
+        over_examples(metric_of([{"use": "recall"}], "recall", registry), [Sample([FEW], [FEW])], 100)

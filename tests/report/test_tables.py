@@ -5,8 +5,11 @@ import io
 import pytest
 from rich.console import Console
 
+from srframework.contracts import Figure
 from srframework.report.tables import bias_table, results_table
 from srframework.run.results import Figures, Measured, StageAndLevels
+
+ACCURACY, F1 = (Figure(name, "fraction", "higher", "A figure.") for name in ("accuracy", "f1"))
 
 
 def figures(sparsity: float, id_metric: float, **ood: float) -> Figures:
@@ -27,50 +30,61 @@ def printed():
 
 
 def test_the_table_is_stage_by_sparsity_and_metrics_in_per_cent_with_the_change_against_the_full_model(printed):
-    full = Measured(figures(0.0, 0.9, reversed=0.5667)).of_stage("full", "train", "accuracy")
-    pruned = Measured(figures(0.7, 1.0, reversed=0.48765)).of_stage("srnet", "prune", "accuracy")
+    full = Measured(figures(0.0, 0.9, reversed=0.5667)).of_stage("full", "train", ACCURACY)
+    pruned = Measured(figures(0.7, 1.0, reversed=0.48765)).of_stage("srnet", "prune", ACCURACY)
     assert printed(full, pruned) == [
-        ["stage", "sparsity %", "ID accuracy %", "OOD reversed accuracy %"],
+        ["stage", "sparsity %", "ID accuracy % ↑", "OOD reversed accuracy % ↑"],
         ["full", "0.0", "90.0", "56.7"],
         ["srnet", "70.0", "100.0 (+10.0)", "48.8 (-7.9)"],
     ]
 
 
+def test_a_figure_in_nats_has_its_unit_and_direction(printed):
+    loss = Figure("loss", "nats", "lower", "A loss.")
+    full = Measured(figures(0.0, 0.69314, hans=12.0)).of_stage("full", "train", loss)
+    pruned = Measured(figures(0.7, 0.5, hans=12.5)).of_stage("srnet", "prune", loss)
+    assert printed(full, pruned) == [
+        ["stage", "sparsity %", "ID loss (nats) ↓", "OOD hans loss (nats) ↓"],
+        ["full", "0.0", "0.6931", "12"],
+        ["srnet", "70.0", "0.5 (-0.1931)", "12.5 (+0.5)"],
+    ]
+
+
 def test_without_a_full_model_there_is_no_change(printed):
-    ticket = Measured(figures(0.7, 0.9)).of_stage("ticket", "train", "accuracy")
-    pruned = Measured(figures(0.7, 1.0)).of_stage("srnet", "prune", "accuracy")
+    ticket = Measured(figures(0.7, 0.9)).of_stage("ticket", "train", ACCURACY)
+    pruned = Measured(figures(0.7, 1.0)).of_stage("srnet", "prune", ACCURACY)
     assert printed(ticket, pruned)[1:] == [["ticket", "70.0", "90.0"], ["srnet", "70.0", "100.0"]]
 
 
 def test_the_levels_inside_a_stage_come_before_its_end_and_the_last_once(printed):
     levels = {"0.1": figures(0.1, 0.8), "0.2": figures(0.2, 0.7)}
-    assert printed(Measured(figures(0.2, 0.7), levels).of_stage("imp", "prune", "f1")) == [
-        ["stage", "sparsity %", "ID f1 %"],
+    assert printed(Measured(figures(0.2, 0.7), levels).of_stage("imp", "prune", F1)) == [
+        ["stage", "sparsity %", "ID f1 % ↑"],
         ["imp@0.1", "10.0", "80.0"],
         ["imp", "20.0", "70.0"],
     ]
 
 
 def test_a_last_level_with_other_figures_than_the_end_has_a_row(printed):
-    found = printed(Measured(figures(0.2, 0.75), {"0.2": figures(0.2, 0.7)}).of_stage("imp", "prune", "f1"))
+    found = printed(Measured(figures(0.2, 0.75), {"0.2": figures(0.2, 0.7)}).of_stage("imp", "prune", F1))
     assert found[1:] == [["imp@0.2", "20.0", "70.0"], ["imp", "20.0", "75.0"]]
 
 
 def test_every_ood_split_has_a_column_and_a_missing_figure_is_blank():
-    first = Measured(figures(0.0, 0.5, hans=0.25)).of_stage("a", "train", "accuracy")
-    second = Measured(figures(0.0, 0.5, paws=0.75)).of_stage("b", "train", "accuracy")
+    first = Measured(figures(0.0, 0.5, hans=0.25)).of_stage("a", "train", ACCURACY)
+    second = Measured(figures(0.0, 0.5, paws=0.75)).of_stage("b", "train", ACCURACY)
     table = results_table([first.to_json(), second.to_json()])
-    assert [column.header for column in table.columns][3:] == ["OOD hans accuracy %", "OOD paws accuracy %"]
+    assert [column.header for column in table.columns][3:] == ["OOD hans accuracy % ↑", "OOD paws accuracy % ↑"]
     assert [list(column.cells) for column in table.columns][3:] == [["25.0", ""], ["", "75.0"]]
 
 
 def test_a_further_split_stands_between_id_and_ood():
     both = Figures(0.0, 0.5, {"hans": 0.25}, {"mismatched": 0.4}, {})
-    table = results_table([Measured(both).of_stage("a", "train", "accuracy").to_json()])
+    table = results_table([Measured(both).of_stage("a", "train", ACCURACY).to_json()])
     assert [column.header for column in table.columns][2:] == [
-        "ID accuracy %",
-        "mismatched accuracy %",
-        "OOD hans accuracy %",
+        "ID accuracy % ↑",
+        "mismatched accuracy % ↑",
+        "OOD hans accuracy % ↑",
     ]
     assert [list(column.cells) for column in table.columns][2:] == [["50.0"], ["40.0"], ["25.0"]]
 
@@ -78,7 +92,7 @@ def test_a_further_split_stands_between_id_and_ood():
 def test_at_80_columns_no_name_or_figure_is_cut():
     splits = {"paws-qqp-with-a-long-name": 0.25, "paws-wiki-with-a-long-name": 0.5}
     names = ("a-fine-tuned-network-with-a-rather-long-name", "subnetwork-found-by-mask-training")
-    full, pruned = (Measured(figures(0.0, 0.5, **splits)).of_stage(name, "train", "accuracy") for name in names)
+    full, pruned = (Measured(figures(0.0, 0.5, **splits)).of_stage(name, "train", ACCURACY) for name in names)
     text = io.StringIO()
     Console(file=text, width=80).print(results_table([full.to_json(), pruned.to_json()], 80))
     lines = text.getvalue().splitlines()

@@ -10,7 +10,7 @@ from srf_evaluators import NoOptions
 from srf_evaluators.classification import F1, Accuracy
 from srf_evaluators.sparsity import Sparsity
 from srframework import Evaluator, Figure, PluginError, Predictions, Split
-from srframework.run.prediction import declaration, figures, task_metric
+from srframework.run.evaluators import Evaluators
 
 
 class Loss(Evaluator):
@@ -29,8 +29,8 @@ class Loss(Evaluator):
         return {"loss": -log_probs[np.arange(len(scores)), predictions.gold].mean()}
 
 
-def of(*kinds: type[Evaluator]) -> list[Evaluator]:
-    return [kind(NoOptions()) for kind in kinds]
+def of(*kinds: type[Evaluator] | Evaluator) -> Evaluators:
+    return Evaluators([(kind(NoOptions()) if isinstance(kind, type) else kind, ()) for kind in kinds])
 
 
 def two() -> Predictions:
@@ -54,10 +54,10 @@ def test_a_declaration_covers_its_name_or_the_names_below_it(declared, name, cov
 
 
 def test_a_loss_in_nats_can_be_the_metric_of_a_task():
-    evaluators = [*of(Accuracy), Loss()]
-    figure = task_metric(evaluators, "loss", "dataset 'mine'")
+    evaluators = of(Accuracy, Loss())
+    figure = evaluators.task_metric("loss", "dataset 'mine'")
     assert (figure.unit, figure.better) == ("nats", "lower")
-    found = figures(evaluators, two())
+    found = evaluators.figures(two())
     assert found == pytest.approx({"accuracy": 1.0, "loss": (np.log(2) + np.log(4 / 3)) / 2})
 
 
@@ -70,20 +70,20 @@ def test_a_loss_in_nats_can_be_the_metric_of_a_task():
 )
 def test_a_metric_without_a_declared_direction_is_refused(metric, message):
     with pytest.raises(PluginError) as refused:
-        task_metric(of(Accuracy, F1, Sparsity), metric, "dataset 'mine'")
+        of(Accuracy, F1, Sparsity).task_metric(metric, "dataset 'mine'")
     assert str(refused.value).startswith(f"dataset 'mine': {message}")
 
 
 def test_a_metric_that_nearly_is_a_figure_suggests_it():
     with pytest.raises(PluginError, match="did you mean 'accuracy'"):
-        task_metric(of(Accuracy), "acuracy", "dataset 'mine'")
+        of(Accuracy).task_metric("acuracy", "dataset 'mine'")
 
 
 def test_two_declarations_of_a_figure_must_agree():
     with pytest.raises(PluginError, match="'loss' differently: nats, better: lower and nats, better: higher"):
-        declaration([Loss(), Loss("higher")], "loss")
+        of(Loss(), Loss("higher")).declaration("loss")
 
 
 def test_a_figure_that_is_not_declared_is_refused():
     with pytest.raises(PluginError, match=r"evaluate\(\) must return only figures that figures\(\) declares: other"):
-        figures([Loss(name="other")], two())
+        of(Loss(name="other")).figures(two())

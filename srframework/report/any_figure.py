@@ -1,0 +1,78 @@
+"""Tables of any figure that the evaluators computed, in place of the task's metric."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from srframework.contracts import Figure
+from srframework.errors import DataError, UsageError
+from srframework.recipe.model import Reference
+from srframework.report.runs import Run
+from srframework.run.directory import stage_place
+from srframework.run.results import FIGURES, MODEL, Figures, Measured, StageAndLevels, StageFigures
+from srframework.text import choices_text, nearest, shorten
+
+
+def with_metric(runs: Sequence[Run], metric: str) -> list[Run]:
+    """Return the runs with the figure ``metric`` in place of the task's metric; without stages that lack it.
+
+    Raises:
+        UsageError: No run has the figure; names the nearest one.
+        DataError: The figures of a run cannot be read.
+    """
+    found: list[Run] = []
+    known: dict[str, None] = {}
+    for run in runs:
+        declared = next((each for each in declarations(run) if each.covers(metric)), None)
+        stages = []
+        for stage in run.stages:
+            measured = _measured(run, stage.name)
+            names = [name for figures in (measured.final.evaluations or {}).values() for name in figures]
+            known |= dict.fromkeys(names)
+            if declared is not None and metric in names:
+                stages.append(_stage(run, stage, measured, replace(declared, name=metric)))
+        if stages:
+            found.append(replace(run, stages=stages))
+    if not found:
+        raise UsageError(f"--metric {metric}: no run has the figure {shorten(metric)}{_offer(metric, known)}")
+    return found
+
+
+def declarations(run: Run) -> list[Figure]:
+    """Return what run.json says of the figures; the first is the task's metric."""
+    try:
+        return msgspec.convert(run.fact("figures"), list[Figure])
+    except msgspec.ValidationError as error:
+        raise DataError(f"{run.path}/run.json: expected the declarations of the figures; {error}") from error
+
+
+def _offer(metric: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    return choices_text(nearest(metric, names), [name for name in names if "/" not in name])
+
+
+def _measured(run: Run, stage: str) -> Measured:
+    place = stage_place(Path(run.path), Reference(stage))
+    try:
+        return msgspec.convert(msgspec.to_builtins(Measured.read(place)), Measured)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(f"{place / FIGURES}: the figures cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _stage(run: Run, stage: StageFigures, measured: Measured, figure: Figure) -> StageAndLevels:
+    def chosen(figures: Figures) -> Figures:
+        values = {split: every[figure.name] for split, every in figures.evaluations.items() if figure.name in every}
+        kinds: dict[str, Mapping[str, Any]] = {
+            kind: {split: values[split] for split in getattr(figures, kind) if split in values}
+            for kind in ("ood", "also")
+        }
+        of_model = {MODEL: values[MODEL]} if MODEL in values else {}
+        return Figures(figures.sparsity, values.get(run.id_split), dict(kinds["ood"]), {**kinds["also"], **of_model})
+
+    points = {point: chosen(each) for point, each in measured.points.items()}
+    return Measured(chosen(measured.final), points).of_stage(stage.name, stage.op, figure)

@@ -1,0 +1,122 @@
+"""The evaluators of a recipe: what they declare, and the figures that they compute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from srframework.component import references
+from srframework.contracts import Evaluated, Evaluator, Figure, Predictions, Split
+from srframework.errors import DataError, PluginError
+from srframework.faults import expect, owner_of
+from srframework.recipe.model import Use
+from srframework.text import did_you_mean, nearest, shorten
+
+
+class Evaluators:
+    """The evaluators of a recipe.
+
+    Args:
+        each: Each evaluator, with the text of its options that refer to stages.
+
+    Attributes:
+        columns: The columns that they ask for, each once.
+    """
+
+    def __init__(self, each: Sequence[tuple[Evaluator, Sequence[str]]]) -> None:
+        self._each = [(evaluator, frozenset(texts)) for evaluator, texts in each]
+        self.columns = tuple(dict.fromkeys(name for evaluator, _ in each for name in evaluator.columns()))
+
+    @classmethod
+    def built(cls, uses: Iterable[Use]) -> Evaluators:
+        """Build the evaluators of a recipe."""
+        return cls([(use.build(), [text for _, text in references(use.options)]) for use in uses])
+
+    def declared(self) -> list[Figure]:
+        """Return all declarations."""
+        return [figure for evaluator, _ in self._each for figure in evaluator.figures()]
+
+    def check_columns(self, splits: Sequence[Split]) -> None:
+        """Check that each evaluator has a split with all of its columns.
+
+        Raises:
+            DataError: An evaluator has none.
+        """
+        for evaluator, _ in self._each:
+            wanted = evaluator.columns()
+            if not any(set(wanted) <= set(split.examples.column_names) for split in splits):
+                known = list(dict.fromkeys(name for split in splits for name in split.examples.column_names))
+                missing = next((name for name in wanted if name not in known), wanted[0])
+                raise DataError(
+                    f"{owner_of(evaluator)}: expected a split with the columns {', '.join(wanted)}, got none; the "
+                    f"columns are {', '.join(known)}{did_you_mean(nearest(missing, known))}"
+                )
+
+    def figures(self, predictions: Predictions) -> dict[str, float]:
+        """Return the figures of all evaluators that have their columns, for one split.
+
+        Raises:
+            PluginError: A figure is not declared, or two evaluators disagree on it.
+        """
+        applicable = [each for each, _ in self._each if set(each.columns()) <= set(predictions.columns)]
+        return _collect([(each, "evaluate()", each.evaluate(predictions)) for each in applicable])
+
+    def measures(self, evaluated: Evaluated) -> dict[str, float]:
+        """Return the figures of a model; without those of evaluators that refer to stages whose predictions
+        ``evaluated`` does not have. Raises as :meth:`figures` does."""
+        results = []
+        for evaluator, texts in self._each:
+            if texts <= evaluated.stages.keys():
+                own = replace(evaluated, stages={text: evaluated.stages[text] for text in texts})
+                results.append((evaluator, "measure()", evaluator.measure(own)))
+        return _collect(results)
+
+    def declaration(self, name: str) -> Figure | None:
+        """Return the declaration of a figure; None if no evaluator declares it.
+
+        Raises:
+            PluginError: Two evaluators declare the figure with different units or directions.
+        """
+        found = [figure for figure in self.declared() if figure.covers(name)]
+        if len({(figure.unit, figure.better) for figure in found}) > 1:
+            each = " and ".join(f"{figure.unit}, better: {figure.better or 'neither'}" for figure in found)
+            raise PluginError(f"the evaluators of the recipe declare the figure {name!r} differently: {each}")
+        return found[0] if found else None
+
+    def task_metric(self, metric: str, owner: str) -> Figure:
+        """Return the declaration of a task's metric, under its own name.
+
+        Args:
+            metric: Name of the figure.
+            owner: The data set, for messages.
+
+        Raises:
+            PluginError: No evaluator declares the metric, or it has no direction.
+        """
+        figure = self.declaration(metric)
+        if figure is None:
+            names = [figure.name for figure in self.declared()]
+            raise PluginError(
+                f"{owner}: its metric is {metric!r}, which no evaluator of the recipe declares: "
+                f"{', '.join(names) or 'none'}{did_you_mean(nearest(metric, names))}"
+            )
+        if figure.better is None:
+            raise PluginError(
+                f"{owner}: its metric is {metric!r}, which cannot choose a checkpoint, because its evaluator declares "
+                "neither higher nor lower values as better"
+            )
+        return replace(figure, name=metric)
+
+
+def _collect(results: Sequence[tuple[Evaluator, str, Mapping[str, float]]]) -> dict[str, float]:
+    collected: dict[str, float] = {}
+    for evaluator, method, result in results:
+        declared = evaluator.figures()
+        for name, value in result.items():
+            is_declared = any(figure.covers(name) for figure in declared)
+            names = ", ".join(figure.name for figure in declared) or "none"
+            expect(is_declared, owner_of(evaluator), method, f"only figures that figures() declares: {names}", name)
+            if name in collected and collected[name] != float(value):
+                raise PluginError(f"two evaluators give a figure {name!r}: {collected[name]} and {shorten(value)}")
+            collected[name] = float(value)
+    return collected
