@@ -74,6 +74,7 @@ CHANGES = {
     "GroupDroOptions.column": "label",
     "JttOptions.identified_by": "full@2",
     "TextOptions.group_by": ["label"],
+    "WorstGroupOptions.group_by": ["c"],
     "SyntheticOptions.group_by": ["cue"],
 }
 """Of options whose type does not say what another value would be."""
@@ -187,12 +188,13 @@ def options_of(scene, path, owner):
 
 
 PLACES = {"backbone": ("backbone",), "dataset": ("dataset",), "pruner": ("stages", -1, "pruner"), "bias": ("bias",)}
+PLACES["evaluator"] = ("evaluators", 0)
 PLACES["debiaser"] = ("stages", -1, "loss")
 
 
 def has_options(registered):
-    """Whether a scene changes the component's options; no scene does so for launchers and evaluators."""
-    return registered.kind not in ("launcher", "evaluator") and bool(registered.component.options.model_fields)
+    """Whether a scene changes the component's options; no scene does so for launchers."""
+    return registered.kind != "launcher" and bool(registered.component.options.model_fields)
 
 
 def all_options():

@@ -16,6 +16,7 @@ class WorstGroupOptions(Options):
 
     group_by: tuple[str, ...] = Field(
         ("label", "group"),
+        strict=False,
         min_length=1,
         max_length=8,
         description="Columns that define the groups: examples with equal values in all of them are one group. "

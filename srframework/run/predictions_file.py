@@ -1,7 +1,7 @@
 """The predictions of a model for a split, as a file: ``predictions/SPLIT.safetensors``.
 
 Tensors ``logits``, ``predicted``, ``label`` and, for each column that an evaluator asks for, ``column.NAME``: its
-numbers, or indices into its values. The metadata has the names of the labels and the values, as JSON.
+numbers, or indices into its values. The metadata has the names of the labels and the values, as JSON under ``split``.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _LABELS = 1 << 8
 """Upper bound of label indices; no task has so many."""
 
 _COLUMN = "column."
+_FACTS = "split"
 
 
 def save(predictions: Predictions, path: Path) -> None:
@@ -42,7 +43,8 @@ def save(predictions: Predictions, path: Path) -> None:
         else:
             texts, arrays[_COLUMN + name] = np.unique([str(each) for each in column], return_inverse=True)
             values[name] = texts.tolist()
-    metadata = {"labels": json.dumps(predictions.labels), "values": json.dumps(values)}
+    # One key: safetensors writes several in a random order.
+    metadata = {_FACTS: json.dumps({"labels": predictions.labels, "values": values})}
     save_file({name: np.ascontiguousarray(each) for name, each in arrays.items()}, path, metadata)
 
 
@@ -63,7 +65,8 @@ def read(path: Path, split: str) -> Predictions:
         with safe_open(path, framework="np") as tensors:
             arrays = {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118 -- not a mapping
             metadata = tensors.metadata() or {}
-        labels, values = json.loads(metadata["labels"]), json.loads(metadata["values"])
+        facts = json.loads(metadata[_FACTS])
+        labels, values = facts["labels"], facts["values"]
         columns = {
             name.removeprefix(_COLUMN): _column(array, values.get(name.removeprefix(_COLUMN)))
             for name, array in arrays.items()

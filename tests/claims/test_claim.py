@@ -126,9 +126,10 @@ def test_a_figure_that_is_none_is_refused(text, message):
 
 
 STAGES = [
-    {"name": "full", "id": 0.9, "ood": {"hans": 0.5, "paws": 0.7}, "sparsity": 0.0},
+    {"name": "full", "unit": "fraction", "id": 0.9, "ood": {"hans": 0.5, "paws": 0.7}, "sparsity": 0.0},
     {
         "name": "imp",
+        "unit": "fraction",
         "id": 0.8,
         "ood": {"hans": 0.6, "paws": 0.6},
         "sparsity": 0.5,
@@ -273,7 +274,7 @@ def test_the_quantile_is_that_of_scipy():
 
 
 def report(**ids: float) -> list[dict[str, object]]:
-    return [{"name": name, "id": value, "ood": {}, "sparsity": 0.0} for name, value in ids.items()]
+    return [{"name": name, "unit": "fraction", "id": value, "ood": {}, "sparsity": 0.0} for name, value in ids.items()]
 
 
 RUNS = [report(a=0.9, b=0.5, c=0.4), report(a=0.9, b=0.5, c=0.8), report(a=0.9, b=0.5, c=0.3)]

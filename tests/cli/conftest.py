@@ -195,7 +195,7 @@ def make_run(work) -> Callable[..., Path]:
 
         def measured(sparsity, id_figure, ood):
             evaluations = {id_split: {metric: id_figure, "nll": 1 - id_figure}, "hans": {metric: ood}}
-            evaluations["model"] = {"entries": 1000.0}
+            evaluations["model"] = {"entries": 1000.0, "sparsity/classifier": sparsity}
             shares = {"sparsity": sparsity, "id": id_figure, "ood": {"hans": ood}, "also": {}}
             return {**shares, "evaluations": evaluations}
 
@@ -213,7 +213,12 @@ def make_run(work) -> Callable[..., Path]:
         report = {"run": str(path), "recipe": settings["name"], "seed": seed, "stages": rows, "settings": settings}
         summary = report | {"id_split": id_split}
         facts = {"state": "finished", "versions": {"srframework": versions, "torch": "2.13.0"}, "data": data or {}}
-        declared = [(metric, unit, "higher"), ("entries", "count", None), ("nll", "nats", "lower")]
+        declared = [
+            (metric, unit, "higher"),
+            ("entries", "count", None),
+            ("sparsity/*", "fraction", None),
+            ("nll", "nats", "lower"),
+        ]
         keys = ("name", "unit", "better", "description")
         facts["figures"] = [dict(zip(keys, (*each, "A figure."), strict=True)) for each in declared]
         for name, content in (("results.json", report), ("summary.json", summary)):

@@ -83,12 +83,12 @@ def recipe(evaluators: str) -> str:
 def ran(perform, tmp_path_factory) -> SimpleNamespace:
     """A run with a pruned stage, with the evaluators of the plugin; seeds 1 and 2."""
     home = tmp_path_factory.mktemp("figures")
-    (home / "mine.py").write_text(PLUGIN)
+    (home / "our_figures.py").write_text(PLUGIN)
     (home / "recipe.toml").write_text(recipe('"nll", "gap", { use = "agreement", stage = "full" }'))
 
     def call(*args: str):
-        sys.modules.pop("mine", None)
-        done = perform("--plugin", "mine.py", *args, cwd=home)
+        sys.modules.pop("our_figures", None)
+        done = perform("--plugin", "our_figures.py", *args, cwd=home)
         assert "Traceback" not in done.err
         return done
 

@@ -78,10 +78,11 @@ def test_json_has_the_figures_seed_by_seed_and_every_check(judged):
     assert bad["note"] == "It is not pruned."
     assert good["checks"] == {"sparsity(full) <= 0": "holds", "id(full) + ood(full) >= 0": "holds"}
     assert bad["checks"] == {"sparsity(full) >= 0.5": "does not hold"}
-    assert good["figures"]["sparsity(full)"] == {"values": [0.0, 0.0, 0.0], "mean": 0.0, "sd": 0.0}
+    assert good["figures"]["sparsity(full)"] == {"unit": "fraction", "values": [0.0, 0.0, 0.0], "mean": 0.0, "sd": 0.0}
     stages = [json.loads((judged.out / f"good.toml/seed={seed}/results.json").read_text())["stages"] for seed in SEEDS]
     values = [stage["id"] for (stage,) in stages]
     assert good["figures"]["id(full)"] == {
+        "unit": "fraction",
         "values": values,
         "mean": pytest.approx(sum(values) / 3, abs=1e-12),
         "sd": pytest.approx(statistics.stdev(values), abs=1e-12),
@@ -103,14 +104,14 @@ def test_what_runs_goes_to_stderr(judged):
     assert judged.err.splitlines()[-1].startswith("6 runs: 3 stages computed in ")  # the claims share their stage
 
 
-def test_as_text_there_is_a_table_in_percent(perform, home):
+def test_as_text_there_is_a_table_with_units(perform, home):
     done = perform("claims", "bad.toml", "--seeds", "1,2,3", "--out", "text", cwd=home)
     assert done.code == 0, done.err
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.out.splitlines() if "│" in line]
     assert cells == [
         [
             "bad.toml: It is sparse.",
-            "sparsity(full) 0.0 ± 0.0",
+            "sparsity(full) 0.0 ± 0.0 %",
             "sparsity(full) >= 0.5: does not hold",
             "does not hold",
         ],
@@ -124,17 +125,17 @@ def test_two_seeds_decide_nothing_but_have_a_spread(perform, home):
     (row,) = json.loads(done.out)
     assert (done.code, row["verdict"]) == (0, "undecided")
     assert row["checks"] == {"sparsity(full) >= 0.5": "undecided"}
-    assert row["figures"] == {"sparsity(full)": {"values": [0.0, 0.0], "mean": 0.0, "sd": 0.0}}
+    assert row["figures"] == {"sparsity(full)": {"unit": "fraction", "values": [0.0, 0.0], "mean": 0.0, "sd": 0.0}}
 
 
 def test_one_seed_decides_nothing_and_has_no_spread(perform, home):
     done = perform("claims", "bad.toml", "--seeds", "1", "--out", "single", "--json", cwd=home)
     (row,) = json.loads(done.out)
     assert (done.code, row["verdict"]) == (0, "undecided")
-    assert row["figures"] == {"sparsity(full)": {"values": [0.0], "mean": 0.0, "sd": None}}
+    assert row["figures"] == {"sparsity(full)": {"unit": "fraction", "values": [0.0], "mean": 0.0, "sd": None}}
     text = perform("claims", "bad.toml", "--seeds", "1", "--out", "single-text", cwd=home).out
     row, _ = (line.split("│") for line in text.splitlines() if "│" in line)
-    assert row[2].strip() == "sparsity(full) 0.0"
+    assert row[2].strip() == "sparsity(full) 0.0 %"
     assert text.endswith("1 seed; runs: single-text\n")
 
 

@@ -101,7 +101,18 @@ def test_json_is_one_object_with_the_documented_keys(finished):
     assert set(report) == {"run", "recipe", "seed", "stages", "bias"}
     assert (report["run"], report["recipe"], report["seed"]) == ("out", "Small but whole", 3)
     for stage in report["stages"]:
-        assert set(stage) - {"levels"} == {"name", "op", "sparsity", "metric", "id", "ood", "also", "evaluations"}
+        assert set(stage) - {"levels"} == {
+            "name",
+            "op",
+            "sparsity",
+            "metric",
+            "unit",
+            "better",
+            "id",
+            "ood",
+            "also",
+            "evaluations",
+        }
         assert stage["metric"] == "accuracy"
         assert stage["id"] == stage["evaluations"]["dev"]["accuracy"]
         assert stage["also"] == {}

@@ -245,7 +245,7 @@ def test_a_further_split_is_reported_and_chooses_nothing(perform, tmp_path):
     assert done.code == 0, done.err
     header = next(line for line in done.out.splitlines() if "ID accuracy" in line)
     columns = [cell.strip() for cell in header.split("┃")[3:-1]]
-    assert columns == ["ID accuracy %", "mismatched accuracy %", "OOD hans accuracy %"]
+    assert columns == ["ID accuracy % ↑", "mismatched accuracy % ↑", "OOD hans accuracy % ↑"]
     (stage,) = json.loads((tmp_path / "out" / "results.json").read_text())["stages"]
     assert stage["also"] == {"mismatched": stage["evaluations"]["mismatched"]["accuracy"]}
     assert set(stage["ood"]) == {"hans"}

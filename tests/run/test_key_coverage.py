@@ -175,6 +175,10 @@ def recipe_of(scene):
     elif kind == "bias":
         recipe["bias"] = dict(BIAS) if name == "bias-logistic" else {"use": name, "path": "bias-1.npy"}
         stage["loss"] = {"use": "poe"}
+    elif kind == "evaluator":
+        recipe["evaluators"], pairs["group_by"] = [{"use": name}], ["label"]
+        for source in (*sources.values(), pairs["ood"]["odd"]):
+            source["keep"] = ["c"]
     elif kind == "debiaser":
         anneals = "theta_max" in REGISTRY.get("debiaser", name).component.options.model_fields
         stage["loss"] = {"use": name, **({"theta_max": 0.9, "theta_min": 0.3} if anneals else {})}
@@ -290,7 +294,7 @@ def compare(before, after):
 
 OPTIONS = list(all_options())
 
-QUICK = ("training", "backbone/tiny", "pruner/mask", "bias/bias-logistic")
+QUICK = ("training", "backbone/tiny", "pruner/mask", "bias/bias-logistic", "evaluator/worst-group")
 """What is run each time; the rest with the slow tests."""
 
 
