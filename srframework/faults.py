@@ -50,6 +50,8 @@ class _Place:
 
     Attributes:
         stage: Name of the current stage; may be empty.
+        step: Number of the current optimizer step of the stage, from 1; 0 outside a training.
+        preflight: Whether the stage is only tried; see :mod:`srframework.run.preflight`.
         doing: The activity, as a participle: ``"training"``.
         model: The owner of the current model.
     """
@@ -57,13 +59,17 @@ class _Place:
     stage: str = ""
     doing: str = ""
     model: str = ""
+    step: int = 0
+    preflight: bool = False
 
 
 _place: ContextVar[_Place] = ContextVar("place", default=_Place())  # noqa: B039 -- the class is frozen
 
 
 @contextlib.contextmanager
-def at(stage: str | None = None, doing: str | None = None, model: str | None = None) -> Iterator[None]:
+def at(
+    stage: str | None = None, doing: str | None = None, model: str | None = None, preflight: bool | None = None
+) -> Iterator[None]:
     """Set the stage, the activity and the model of the block, for messages; None keeps the outer value.
 
     Raises:
@@ -71,7 +77,7 @@ def at(stage: str | None = None, doing: str | None = None, model: str | None = N
         PluginError: A plugin's code failed outside :class:`calling`: in a hook of a model, or while a data set was
             read.
     """
-    given = {"stage": stage, "doing": doing, "model": model}
+    given: dict[str, Any] = {"stage": stage, "doing": doing, "model": model, "preflight": preflight}
     token = _place.set(replace(_place.get(), **{key: value for key, value in given.items() if value is not None}))
     try:
         yield
@@ -85,6 +91,13 @@ def at(stage: str | None = None, doing: str | None = None, model: str | None = N
         raise
     finally:
         _place.reset(token)
+
+
+def reached(step: int) -> None:
+    """Set the current optimizer step for messages, until the block of the stage ends; without a stage, do nothing."""
+    place = _place.get()
+    if place.stage:
+        _place.set(replace(place, step=step))
 
 
 _owners: dict[str, str] = {}
@@ -108,9 +121,12 @@ def _owner_in_traceback(error: BaseException) -> str:
 
 
 def where() -> str:
-    """Return the current stage as the beginning of a message; may be empty."""
-    stage = _place.get().stage
-    return f"stages.{stage}: " if stage else ""
+    """Return the current stage and step as the beginning of a message; may be empty."""
+    place = _place.get()
+    if not place.stage:
+        return ""
+    moment = "preflight of " if place.preflight else f"step {place.step} of " if place.step else ""
+    return f"{moment}stages.{place.stage}: "
 
 
 def is_out_of_memory(error: BaseException) -> bool:

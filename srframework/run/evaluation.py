@@ -8,7 +8,7 @@ from pathlib import Path
 from accelerate import Accelerator
 
 from srframework import masks
-from srframework.contracts import Evaluated, Predictions
+from srframework.contracts import Predictions
 from srframework.masks import Mask
 from srframework.recipe.model import Stage
 from srframework.run import predictions_file as files
@@ -65,17 +65,8 @@ def _measured(
     model = network.model.to(accelerator.device)
     predictions = {split.name: materials.predictions(model, split, stage) for split in task.evaluated}
     evaluations = {name: materials.evaluators.figures(each) for name, each in predictions.items()}
-    evaluated = Evaluated(
-        id=predictions[materials.reported.name],
-        ood=tuple(predictions[split.name] for split in task.ood),
-        also=tuple(predictions[split.name] for split in task.also),
-        figures=dict(evaluations),
-        network=network,
-        mask=Mask.load(place / MASK) if (place / MASK).exists() else None,
-        pretrained=materials.pretrained,
-        stages=stages,
-    )
-    if measured := materials.evaluators.measures(evaluated):
+    mask = Mask.load(place / MASK) if (place / MASK).exists() else None
+    if measured := materials.measures(network, mask, predictions, dict(evaluations), stages):
         evaluations[OF_MODEL] = measured
     found = Figures(
         sparsity=masks.sparsity(network.counted()),

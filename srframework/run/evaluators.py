@@ -21,11 +21,13 @@ class Evaluators:
 
     Attributes:
         columns: The columns that they ask for, each once.
+        references: The text of each option that refers to a stage.
     """
 
     def __init__(self, each: Sequence[tuple[Evaluator, Sequence[str]]]) -> None:
         self._each = [(evaluator, frozenset(texts)) for evaluator, texts in each]
         self.columns = tuple(dict.fromkeys(name for evaluator, _ in each for name in evaluator.columns()))
+        self.references = tuple(dict.fromkeys(text for _, texts in each for text in texts))
 
     @classmethod
     def built(cls, uses: Iterable[Use]) -> Evaluators:

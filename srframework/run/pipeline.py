@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from srframework.run.machine import MACHINE
 from srframework.run.model_checks import check_model
 from srframework.run.options import RunOptions
 from srframework.run.paths import LOG, point_of
+from srframework.run.preflight import preflight
 from srframework.run.processes import Processes
 from srframework.run.reporter import Reporter, RunStart
 from srframework.run.resources import Materials, shared_materials
@@ -87,7 +88,9 @@ class Pipeline:
         self._prepare()
         with self._begun():
             self._fit_bias()
-            self._report_start()
+            pending = self._results.pending()
+            self._preflight(pending)
+            self._report_start(pending)
             results = [self._stage(stage, number) for number, stage in enumerate(recipe.stages, 1)]
             report = {"run": str(self._options.out), "recipe": recipe.name, "seed": recipe.seed}
             report |= {"stages": [result.to_json() for result in results]}
@@ -192,8 +195,16 @@ class Pipeline:
         sizes = {"train": len(task.train.examples), "ood_train": len(task.ood_train.examples) if task.ood_train else 0}
         return plan(self._recipe, sizes, self._accelerator.num_processes)
 
-    def _report_start(self) -> None:
-        pending = self._results.pending()
+    def _preflight(self, pending: Mapping[str, int]) -> None:
+        """Try the components of the stages that are not in the store."""
+        numbered = list(enumerate(self._recipe.stages))
+        chosen = self._processes.agree(number for number, stage in numbered if stage.name in pending)
+        if chosen and not self._options.stored_only:
+            self._reporter.doing("trying the components on two examples")
+            stages = [stage for number, stage in numbered if number in chosen]
+            preflight(self._recipe, stages, self._materials, self._accelerator)
+
+    def _report_start(self, pending: Mapping[str, int]) -> None:
         start = RunStart(
             recipe=self._recipe.name,
             seed=self._recipe.seed,

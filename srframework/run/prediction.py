@@ -44,7 +44,7 @@ def predict(
     Batches have examples of similar length, longest first, to reduce padding. The mode of the model (training or
     evaluation) does not change.
     """
-    order = np.argsort(-np.asarray(tokenized["length"]), kind="stable")
+    order = np.argsort(-np.asarray(tokenized["length"][:]), kind="stable")
     columns = [name for name in tokenized.column_names if name not in ("length", "labels")]
     loader = accelerator.prepare_data_loader(
         DataLoader(

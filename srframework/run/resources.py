@@ -17,10 +17,11 @@ from accelerate import Accelerator
 from transformers import PreTrainedModel
 
 from srframework.component import COLUMN
-from srframework.contracts import Backbone, Network, Predictions, Split, TaskData
+from srframework.contracts import Backbone, Evaluated, Network, Predictions, Split, TaskData
 from srframework.errors import BackboneError, DataError, PluginError, SRFrameworkError
 from srframework.faults import at, calling_model
 from srframework.hashing import digest
+from srframework.masks import Mask
 from srframework.recipe.model import Recipe, Stage
 from srframework.run.bias import FittedBias
 from srframework.run.columns import column, weights
@@ -245,6 +246,35 @@ class Materials:
     def predictions(self, model: PreTrainedModel, split: Split, stage: Stage) -> Predictions:
         """Return a model's predictions for a split, with the columns that the evaluators ask for."""
         return Predictions.of_split(split, self.logits(model, split, stage), self.evaluators.columns)
+
+    def measures(
+        self,
+        network: Network,
+        mask: Mask | None,
+        predictions: Mapping[str, Predictions],
+        figures: Mapping[str, Mapping[str, float]],
+        stages: Mapping[str, Mapping[str, Predictions]],
+    ) -> dict[str, float]:
+        """Return the figures of a model, or of several splits together.
+
+        Args:
+            network: The model.
+            mask: Its mask.
+            predictions: Its predictions, by split.
+            figures: Its figures, by split.
+            stages: Text of each option of an evaluator that refers to a stage -> split -> predictions of that stage.
+        """
+        evaluated = Evaluated(
+            id=predictions[self.reported.name],
+            ood=tuple(predictions[split.name] for split in self.task.ood),
+            also=tuple(predictions[split.name] for split in self.task.also),
+            figures=figures,
+            network=network,
+            mask=mask,
+            pretrained=self.pretrained,
+            stages=stages,
+        )
+        return self.evaluators.measures(evaluated)
 
     def figure(self, evaluation: Mapping[str, float]) -> float:
         """Return the task's metric from the figures of a split.

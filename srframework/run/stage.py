@@ -74,7 +74,7 @@ class StageTraining:
         Raises:
             SRFrameworkError: See :meth:`srframework.training.loop.Training.run`.
         """
-        stage, note = self.stage, self.reporter.note
+        note = self.reporter.note
         sums = Sums(directory, note, leave=[LOG]) if self.accelerator.is_main_process else None
         if sums is not None:
             record(directory, sums, str(self.accelerator.device))
@@ -83,7 +83,24 @@ class StageTraining:
         checkpoints = Checkpoints(
             directory / "checkpoints", self.accelerator, note, has=lambda point: point_in(directory, point).is_dir()
         )
-        training = Training(
+        training = self.training(checkpoints)
+        for checkpoint in training.run(self._events(directory / LOG, checkpoints)):
+            if sums is not None:
+                _save(checkpoint, self.materials.pretrained, point_in(directory, checkpoint.point), sums)
+            self.accelerator.wait_for_everyone()
+        if checkpoint.step < training.last_step:
+            dev = self.materials.task.dev.name
+            note(
+                f"{self.stage.name}: the result is step {checkpoint.step} of {training.last_step}, the best on ID {dev}"
+            )
+        if sums is not None:
+            sums.add(directory / LOG, Sum(len(checkpoints.log), hashlib.sha256(checkpoints.log).hexdigest()))
+        return sums
+
+    def training(self, checkpoints: Checkpoints | None = None) -> Training:
+        """Return the training, ready to run; without checkpoints it writes nothing."""
+        stage = self.stage
+        return Training(
             network=self.network,
             examples=self._examples(),
             inputs=self._inputs(),
@@ -95,16 +112,6 @@ class StageTraining:
             steps_kept=self.steps_kept,
             checkpoints=checkpoints,
         )
-        for checkpoint in training.run(self._events(directory / LOG, checkpoints)):
-            if sums is not None:
-                _save(checkpoint, self.materials.pretrained, point_in(directory, checkpoint.point), sums)
-            self.accelerator.wait_for_everyone()
-        if checkpoint.step < training.last_step:
-            dev = self.materials.task.dev.name
-            note(f"{stage.name}: the result is step {checkpoint.step} of {training.last_step}, the best on ID {dev}")
-        if sums is not None:
-            sums.add(directory / LOG, Sum(len(checkpoints.log), hashlib.sha256(checkpoints.log).hexdigest()))
-        return sums
 
     def _examples(self) -> datasets.Dataset:
         """Return tokenized training examples, with their weights and the log-probabilities that the loss needs."""

@@ -52,7 +52,7 @@ class Batches:
         sampler: Sampler[int]
         if options.group_by_length:
             together = options.batch_size * accelerator.num_processes
-            sampler = LengthGroupedSampler(together, lengths=list(examples["length"]), generator=self._generator)
+            sampler = LengthGroupedSampler(together, lengths=examples["length"][:], generator=self._generator)
         else:
             sampler = RandomSampler(examples, generator=self._generator)
         self._loader = accelerator.prepare_data_loader(

@@ -77,7 +77,7 @@ class Contexts:
         classifier = list(self.network.matrices(["classifier"]).values())
         return TrainingContext(
             labels=self.inputs.labels,
-            gold=np.asarray(self.examples["labels"], dtype=np.int64),
+            gold=np.asarray(self.examples["labels"][:], dtype=np.int64),
             steps=self.steps,
             seed=self.seed,
             device=self.device,

@@ -8,7 +8,7 @@ from torch import nn
 
 from srframework.contracts import Pruner
 from srframework.errors import PluginError, SRFrameworkError
-from srframework.faults import owner_of
+from srframework.faults import owner_of, where
 from srframework.training.divergence import LossWatch
 from srframework.training.events import KeptModel, tensor_of
 from srframework.training.finite import not_finite
@@ -37,8 +37,8 @@ def kept_model(
         weight, pruned = weights[f"{name}.weight"], ~matrix
         if (other := int((weight[pruned] != 0).sum())) > 0:
             raise PluginError(
-                f"{owner_of(pruner) or 'the fixed mask'}: expected 0 in the {int(pruned.sum())} entries of {name} that "
-                f"its mask prunes after step {step}, got {other} other values"
+                f"{where()}{owner_of(pruner) or 'the fixed mask'}: expected 0 in the {int(pruned.sum())} entries of "
+                f"{name} that its mask prunes after step {step}, got {other} other values"
             )
         weight.masked_fill_(pruned, 0.0)  # turns -0.0 into +0.0
     if (found := not_finite(weights)) is not None:

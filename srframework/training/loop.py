@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import nn
 
 from srframework.contracts import Debiaser, Network, Phase, Pruner
 from srframework.errors import SRFrameworkError
+from srframework.faults import reached
 from srframework.masks import Mask
 from srframework.training.batches import Batches
 from srframework.training.checkpoints import (
@@ -70,7 +71,7 @@ class Training:
     _best: tuple[float, KeptModel] | None = field(default=None, init=False)
     _scalars: Scalars = field(default_factory=Scalars, init=False)
 
-    def run(self, events: Events) -> Iterator[KeptModel]:
+    def run(self, events: Events) -> Generator[KeptModel]:
         """Train. Yield each point that is kept when it is reached, and finally the result.
 
         If there is a usable checkpoint, the training resumes from it, with the same bits on a CPU.
@@ -111,6 +112,7 @@ class Training:
                         self.checkpoints.restore_streams()  # last, because creating objects draws random numbers
                     snapshot = None
                 while at.step < end:
+                    reached(at.step + 1)
                     at.loss_sum += self._gradients.add_up(model, stream, at.step + 1, at.step / planned)
                     at.losses += 1
                     rate = self._step(parameters, optimizer, schedule, at, start)
@@ -152,10 +154,8 @@ class Training:
     def _first_too_late(self, phases: Sequence[Phase]) -> dict[str, int]:
         """Point -> first step whose checkpoint is too late to reach the point."""
         steps = {str(step): step for step in self.steps_kept}  # the point comes before a checkpoint of its step
-        ends = itertools.accumulate(phase.steps for phase in phases)
-        levels = {
-            f"{phase.level:g}": end + 1 for phase, end in zip(phases, ends, strict=True) if phase.level is not None
-        }
+        ends = zip(phases, itertools.accumulate(phase.steps for phase in phases), strict=True)
+        levels = {f"{phase.level:g}": end + 1 for phase, end in ends if phase.level is not None}
         return steps | levels
 
     def _report(self, events: Events, at: Position, rate: float, is_end: bool, planned: int) -> None:
@@ -226,8 +226,7 @@ class Training:
         batches.consumed = snapshot.facts["batches"]
         if (best := snapshot.facts["best"]) is not None:
             weights = {name: snapshot.tensors[f"best.{name}"] for name in self._names}
-            checkpoint = KeptModel(best["step"], None, weights, Mask(snapshot.part("best-mask.")))
-            self._best = best["metric"], checkpoint
+            self._best = best["metric"], KeptModel(best["step"], None, weights, Mask(snapshot.part("best-mask.")))
         return Position(**snapshot.facts["at"], loss_sum=snapshot.tensors["loss_sum"])
 
     def _agree(self, step: int) -> None:
