@@ -17,7 +17,7 @@ from srframework.recipe.model import Recipe
 from srframework.run.options import RunOptions
 from srframework.run.pipeline import Pipeline
 from srframework.run.reporter import Reporter
-from srframework.run.resources import clear_shared_materials
+from srframework.run.shared_materials import clear_shared_materials
 from srframework.store.store import Store
 
 

@@ -27,8 +27,9 @@ from srframework.run.paths import LOG, point_of
 from srframework.run.preflight import preflight
 from srframework.run.processes import Processes
 from srframework.run.reporter import Reporter, RunStart
-from srframework.run.resources import Materials, shared_materials
+from srframework.run.resources import Materials
 from srframework.run.results import FIGURES, Measured, StageAndLevels
+from srframework.run.shared_materials import shared_materials
 from srframework.run.stage_results import StageResults
 from srframework.run.state import State
 from srframework.store.manifest import Entry

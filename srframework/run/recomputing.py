@@ -29,8 +29,8 @@ from srframework.run.machine import MACHINE, Machine, read, this_machine
 from srframework.run.options import RunOptions
 from srframework.run.paths import LOG, steps_kept
 from srframework.run.pipeline import Pipeline
-from srframework.run.resources import clear_shared_materials
 from srframework.run.results import FIGURES
+from srframework.run.shared_materials import clear_shared_materials
 from srframework.store.manifest import Entry
 from srframework.store.store import Store
 

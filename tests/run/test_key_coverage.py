@@ -42,8 +42,8 @@ from srframework.run.machine import MACHINE
 from srframework.run.options import RunOptions
 from srframework.run.paths import LOG
 from srframework.run.pipeline import Pipeline
-from srframework.run.resources import clear_shared_materials
 from srframework.run.results import FIGURES
+from srframework.run.shared_materials import clear_shared_materials
 from srframework.run.stage_results import StageResults
 from srframework.store.store import Store
 from srframework.training.options import PROGRESS

@@ -20,7 +20,8 @@ from srframework.recipe.check import load_recipe
 from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 from srframework.run.fingerprint import network_fingerprint
-from srframework.run.resources import Materials, clear_shared_materials, shared_materials
+from srframework.run.resources import Materials
+from srframework.run.shared_materials import clear_shared_materials, shared_materials
 
 RECIPE = """
 name = "Read once"
