@@ -62,6 +62,7 @@ LLAMA = {"layers": 14, "entries": 2 * 2304}
 FAMILIES = {
     "bert": Family("bert", SIZES, ["bert.pooler.dense"], **BERT),
     "roberta": Family("roberta", SIZES, ["classifier.dense"], **BERT, tokens=ROBERTA, template="<s> $A </s>"),
+    "xlm-roberta": Family("xlm-roberta", SIZES, ["classifier.dense"], **BERT, tokens=ROBERTA, template="<s> $A </s>"),
     "albert": Family("albert", SIZES | {"embedding_size": 8}, ["albert.pooler"], layers=6, entries=2048),
     "albert-groups": Family(
         "albert",

@@ -11,6 +11,8 @@ from transformers import AutoModelForSequenceClassification
 
 from srf_backbones.structure import find_structure
 from srf_pruners.imp import IterativeMagnitudePruning
+from srf_pruners.mask import MaskTraining
+from srf_pruners.mask_options import MaskOptions
 from srf_pruners.options import ImpOptions
 from srframework import BackboneError, Network, Phase, keep_highest
 from srframework.testing import context
@@ -64,6 +66,22 @@ def test_a_fused_matrix_is_ranked_by_block_with_local_scope_and_as_one_with_glob
     assert keep_highest(scores, 0.5, "local", remaining, blocks)["qkv"].tolist() == [[True, False], [False, True]]
 
 
+@pytest.mark.parametrize("init", ["hard", "soft"])
+def test_mask_training_prunes_half_of_each_row_block_with_local_scope(init):
+    model = tiny("modernbert", FAMILIES["modernbert"].sizes)
+    structure = find_structure(model)
+    pruner = MaskTraining(MaskOptions(sparsity=0.5, init=init))
+    pruner.attach(Network(model, None, structure.prunable, structure.blocks), context(steps=1))
+    for step in (0, 1):
+        for name, rows in structure.blocks.items():
+            for block in torch.split(pruner.masks()[name], list(rows)):
+                assert int((~block).sum()) == block.numel() / 2, name
+        (group,) = pruner.parameter_groups()
+        for scores in group.parameters:
+            scores.data.uniform_(generator=torch.Generator().manual_seed(step))
+        pruner.update_mask(1)
+
+
 def test_a_shared_matrix_is_returned_once_by_its_first_name():
     model = tiny("bert", SIZES)
     layers = model.bert.encoder.layer
@@ -83,7 +101,8 @@ def test_unknown_layers_are_compared_with_the_nearest_pattern():
     with pytest.raises(BackboneError) as caught:
         find_structure(tiny("deberta", DISENTANGLED))
     message = str(caught.value)
-    assert "6 linear modules a layer where the nearest pattern (BERT, RoBERTa, ALBERT," in message
+    assert "6 linear modules a layer, as in the nearest pattern (BERT, RoBERTa, ALBERT," in message
+    assert "but of other shapes or in another order: expected dxd, dxd, dxd, dxd, fxd, dxf, got" in message
     assert "got attention.self.in_proj 48x16, attention.self.pos_proj 16x16," in message
 
 
