@@ -10,7 +10,14 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
-from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, AutoConfig, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    AutoConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.modeling_layers import GenericForSequenceClassification
 
 from srf_backbones.classifier import settle_classifier
 from srf_backbones.configuration import (
@@ -23,8 +30,9 @@ from srf_backbones.configuration import (
 )
 from srf_backbones.hub import model_directory
 from srf_backbones.options import EncoderOptions
+from srf_backbones.special_tokens import check_tokens, settle_padding
 from srf_backbones.structure import find_structure
-from srf_backbones.words import check_tokens, load_tokenizer
+from srf_backbones.words import load_tokenizer
 from srframework import Backbone, BackboneError, ModelDirectory, Network, directory_problem
 
 _DROPOUTS = (
@@ -65,9 +73,8 @@ class HuggingFaceEncoder(Backbone):
             entries = sum(math.prod(shape) for shape in directory.weight_shapes().values())
             outline = _outline(directory, architecture, config, entries)
         structure = find_structure(outline)
+        tokenizer = self._tokenizer(directory, architecture, config)
         with self._path_in_errors():
-            check_padding(directory, config)
-            tokenizer = load_tokenizer(directory, config)
             weights = directory.weights()
             with _convert_errors(str(directory.path)), torch.random.fork_rng():
                 torch.manual_seed(seed)
@@ -98,6 +105,23 @@ class HuggingFaceEncoder(Backbone):
             expected = "a directory with a model, or a name on the hub"
             raise BackboneError(f"backbone.path: expected {expected}, got {path!r} ({where}): {error}") from error
 
+    def _tokenizer(
+        self, directory: ModelDirectory, architecture: type[PreTrainedModel], config: PreTrainedConfig
+    ) -> PreTrainedTokenizerBase:
+        """Load the tokenizer; model and tokenizer then have the same padding token."""
+        with self._path_in_errors():
+            tokenizer = load_tokenizer(directory, config)
+        if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
+            raise BackboneError(
+                f"backbone.path: expected a model with its tokenizer, got {self.options.path!r} without a vocabulary"
+            )
+        reads_last_token = issubclass(architecture, GenericForSequenceClassification)
+        with self._path_in_errors():
+            settle_padding(tokenizer, config, reads_last_token=reads_last_token)
+            check_padding(directory, config)
+            check_tokens(tokenizer, config, reads_last_token=reads_last_token)
+        return tokenizer
+
     def _set_dropout(self, config: PreTrainedConfig) -> None:
         if self.options.dropout is None:
             return
@@ -111,19 +135,13 @@ class HuggingFaceEncoder(Backbone):
             setattr(config, name, self.options.dropout)
 
     def _check(self, network: Network, absent: set[str]) -> None:
-        """Refuse a model without words or weights; ``absent``: parameters that are not in the checkpoint."""
-        path = self.options.path
-        if set(network.tokenizer.get_vocab()) <= set(network.tokenizer.all_special_tokens):
-            raise BackboneError(
-                f"backbone.path: expected a model with its tokenizer, got {path!r} without a vocabulary"
-            )
+        """Refuse a model without weights; ``absent``: parameters that are not in the checkpoint."""
         if missing := sorted(name for name in _encoder_parameters(network) if name in absent):
             raise BackboneError(
-                f"backbone.path: expected the weights of {type(network.model.base_model).__name__}, got {path!r}: "
-                f"{len(missing)} weights are missing or have another shape, such as {missing[0]}"
+                f"backbone.path: expected the weights of {type(network.model.base_model).__name__}, "
+                f"got {self.options.path!r}: {len(missing)} weights are missing or have another shape, "
+                f"such as {missing[0]}"
             )
-        with self._path_in_errors():
-            check_tokens(network.tokenizer)
 
 
 def _architecture(directory: ModelDirectory, config: PreTrainedConfig) -> type[PreTrainedModel]:

@@ -70,12 +70,16 @@ def find_structure(model: PreTrainedModel) -> Structure:
     layers = _layers(base)
     inside = tuple(f"{prefix}.{name}." for name, *_ in layers)
     found: dict[str, str] = {}
+    head: dict[str, str] = {}
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear):
             if name.startswith(inside):
                 found[name] = "encoder"
-            elif "encoder" in found.values():
+            elif not name.startswith(f"{prefix}."):
+                head[name] = "pooler"
+            elif found:
                 found[name] = "pooler"
+    found |= head  # some models create the head before the layers
     found[_classifier(model, found)] = "classifier"
     blocks: dict[str, tuple[int, ...]] = {}
     for name, layer, pattern in layers:
@@ -146,10 +150,17 @@ def _difference(base: nn.Module) -> str:
     nearest = min(_PATTERNS, key=lambda pattern: abs(len(pattern.shapes) - len(modules)))
     got = ", ".join(f"{name} {module.out_features}x{module.in_features}" for name, module in modules)
     pattern = ", ".join("x".join(shape) for shape in nearest.shapes)
-    return (
-        f"{len(modules)} linear modules a layer where the nearest pattern ({nearest.families}) has "
-        f"{len(nearest.shapes)}: expected {pattern}, got {got}"
-    )
+    if len(modules) == len(nearest.shapes):
+        difference = (
+            f"{len(modules)} linear modules a layer, as in the nearest pattern ({nearest.families}), but of other "
+            "shapes or in another order"
+        )
+    else:
+        difference = (
+            f"{len(modules)} linear modules a layer where the nearest pattern ({nearest.families}) has "
+            f"{len(nearest.shapes)}"
+        )
+    return f"{difference}: expected {pattern}, got {got}"
 
 
 def _linear(layer: nn.Module) -> Iterator[tuple[str, nn.Linear]]:

@@ -44,8 +44,6 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "extra_special_tokens": (list, dict),
 }
 
-_NEEDED = ("pad", "unk", "cls")
-
 
 def load_tokenizer(directory: ModelDirectory, config: PreTrainedConfig) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a model.
@@ -153,16 +151,3 @@ def _rename(tokenizer: PreTrainedTokenizerBase, temporary: str, path: str) -> No
         for key, value in table.items():
             if isinstance(value, str) and value.startswith(temporary):
                 table[key] = path + value.removeprefix(temporary)
-
-
-def check_tokens(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Refuse a tokenizer without a pad, unk or cls token.
-
-    Raises:
-        BackboneError: One of them is missing; names it.
-    """
-    for kind in _NEEDED:
-        token = getattr(tokenizer, f"{kind}_token")
-        if token is None or token not in tokenizer.get_vocab():
-            got = "none" if token is None else f"{token!r:.60}, which is not in its vocabulary"
-            raise BackboneError(f"expected a tokenizer with a {kind}_token, got {got}")

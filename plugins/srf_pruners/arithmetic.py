@@ -6,7 +6,7 @@ together have it, and their entries are ranked together, in the given order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,15 +14,28 @@ from torch import Tensor
 
 from srframework import Scope, keep_highest, mark_lowest, pruned_count
 
+Blocks = Mapping[str, Sequence[int]]
+"""Name of a fused matrix -> the rows of its blocks; with ``"local"``, each block has the sparsity."""
 
-def pruned_counts(weights: Mapping[str, Tensor], sparsity: float, scope: Scope) -> list[int]:
-    """Count the entries that a sparsity in [0, 1) prunes: of each matrix (local), or in total (global)."""
-    sizes = [sum(weights[name].numel() for name in names) for names in _ranked_together(weights, scope)]
+
+def pruned_counts(
+    weights: Mapping[str, Tensor], sparsity: float, scope: Scope, blocks: Blocks | None = None
+) -> list[int]:
+    """Count the entries that a sparsity in [0, 1) prunes: of each matrix or block (local), or in total (global)."""
+    if scope == "global":
+        sizes = [sum(weight.numel() for weight in weights.values())] * bool(weights)
+    else:
+        sizes = [part.numel() for name, weight in weights.items() for part in _in_blocks(name, weight, blocks)]
     return [pruned_count(sparsity, size) for size in sizes]
 
 
 def hard_scores(
-    weights: Mapping[str, Tensor], sparsity: float, phi: float, alpha: float, scope: Scope
+    weights: Mapping[str, Tensor],
+    sparsity: float,
+    phi: float,
+    alpha: float,
+    scope: Scope,
+    blocks: Blocks | None = None,
 ) -> dict[str, Tensor]:
     """Give initial scores: 0 for the smallest-magnitude entries, α·φ for the others, so that φ gives the sparsity.
 
@@ -32,6 +45,7 @@ def hard_scores(
         phi: φ, the threshold for these scores; above 0.
         alpha: α; above 1.
         scope: Whether the fraction applies to each matrix or to all together.
+        blocks: Row blocks of the fused matrices.
 
     Source: Appendix A.1.2, hard initialisation.
 
@@ -39,7 +53,7 @@ def hard_scores(
     {'a': tensor([[0.0200, 0.0000],
             [0.0000, 0.0200]])}
     """
-    kept = keep_highest(soft_scores(weights), sparsity, scope)
+    kept = keep_highest(soft_scores(weights), sparsity, scope, blocks=blocks)
     return {name: matrix.to(weights[name].dtype) * (alpha * phi) for name, matrix in kept.items()}
 
 
@@ -84,7 +98,11 @@ def threshold_to(scores: Tensor, weight: Tensor, sparsity: float) -> tuple[Tenso
 
 
 def thresholds_to(
-    scores: Mapping[str, Tensor], weights: Mapping[str, Tensor], sparsity: float, scope: Scope
+    scores: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
+    sparsity: float,
+    scope: Scope,
+    blocks: Blocks | None = None,
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Find the thresholds that give several matrices exactly this sparsity, with :func:`threshold_to`.
 
@@ -93,15 +111,21 @@ def thresholds_to(
         weights: Matrix name -> W, with the same names and shapes.
         sparsity: In [0, 1).
         scope: Whether each matrix has a threshold, or all of them share one.
+        blocks: Row blocks of the fused matrices. With ``"local"``, each block has a threshold.
 
     Returns:
-        Matrix name -> φ and the scores, in the order of ``scores``.
+        Matrix name -> φ and the scores, in the order of ``scores``. φ of a matrix of several blocks is ``(d_out, 1)``.
     """
+    if scope == "global" and scores:
+        threshold, exact = threshold_to(_joined(scores.values()), _joined(weights[name] for name in scores), sparsity)
+        return {name: (threshold, part) for name, part in _parted(exact, scores).items()}
     found: dict[str, tuple[Tensor, Tensor]] = {}
-    for names in _ranked_together(scores, scope):
-        joined = _joined(scores[name] for name in names)
-        threshold, exact = threshold_to(joined, _joined(weights[name] for name in names), sparsity)
-        found |= {name: (threshold, part) for name, part in _parted(exact, scores, names).items()}
+    for name, matrix in scores.items():
+        pairs = zip(_in_blocks(name, matrix, blocks), _in_blocks(name, weights[name], blocks), strict=True)
+        parts = [threshold_to(block, weight, sparsity) for block, weight in pairs]
+        found[name] = parts[0]
+        if len(parts) > 1:
+            found[name] = torch.cat([phi.expand(len(part), 1) for phi, part in parts]), torch.cat([p for _, p in parts])
     return found
 
 
@@ -115,7 +139,7 @@ class StraightThrough(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, scores: Tensor, weight: Tensor, threshold: Tensor) -> Tensor:
-        """Shapes: ``(d_out, d_in)``, the same, scalar -> ``(d_out, d_in)``."""
+        """Shapes: ``(d_out, d_in)``, the same, scalar or ``(d_out, 1)`` -> ``(d_out, d_in)``."""
         kept = scores >= threshold
         ctx.save_for_backward(weight, kept)
         return weight * kept
@@ -127,11 +151,10 @@ class StraightThrough(torch.autograd.Function):
         return grad * weight, grad * kept if ctx.needs_input_grad[1] else None, None
 
 
-def _ranked_together(matrices: Mapping[str, Tensor], scope: Scope) -> list[list[str]]:
-    """Group the names of matrices that have the sparsity together."""
-    if scope == "global" and matrices:
-        return [list(matrices)]
-    return [[name] for name in matrices]
+def _in_blocks(name: str, matrix: Tensor, blocks: Blocks | None) -> Sequence[Tensor]:
+    """Split a matrix into its row blocks."""
+    rows = (blocks or {}).get(name)
+    return [matrix] if rows is None else torch.split(matrix, list(rows))
 
 
 def _joined(matrices: Iterable[Tensor]) -> Tensor:
@@ -139,7 +162,7 @@ def _joined(matrices: Iterable[Tensor]) -> Tensor:
     return torch.cat([matrix.detach().reshape(-1) for matrix in matrices])
 
 
-def _parted(flat: Tensor, like: Mapping[str, Tensor], names: list[str]) -> dict[str, Tensor]:
+def _parted(flat: Tensor, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Reverse :func:`_joined`."""
-    parts = torch.split(flat, [like[name].numel() for name in names])
-    return {name: part.reshape(like[name].shape) for name, part in zip(names, parts, strict=True)}
+    parts = torch.split(flat, [matrix.numel() for matrix in like.values()])
+    return {name: part.reshape(like[name].shape) for name, part in zip(like, parts, strict=True)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
@@ -14,7 +13,7 @@ from srframework import Mask, Network, ParameterGroup, Pruner, TrainingContext
 
 
 class MaskTraining(Pruner):
-    """Train a score for each weight; keep the weights with the highest scores, in each matrix or in total.
+    """Train a score for each weight; keep the weights with the highest scores, in each matrix or block, or in total.
 
     All other parameters are frozen: embeddings, LayerNorm, biases, classifier. Every update of the mask
     sets φ, so that the model has exactly the sparsity of the schedule whenever it is evaluated or saved.
@@ -29,15 +28,16 @@ class MaskTraining(Pruner):
         """Freeze the model, and add a mask to every matrix of the pruned parts."""
         network.model.requires_grad_(False)
         options, self._total_steps = self.options, context.steps
-        self._weights = network.matrices(options.parts())
+        self._weights, self._blocks = network.matrices(options.parts()), network.blocks
         if options.init == "hard":
             begin = options.sparsity_at(0, context.steps)
-            scores = hard_scores(self._weights, begin, options.phi, options.alpha, options.scope)
+            scores = hard_scores(self._weights, begin, options.phi, options.alpha, options.scope, self._blocks)
         else:
             scores = soft_scores(self._weights)
         self._masked: dict[str, _MaskedWeight] = {}
         for name in self._weights:
-            masked = _MaskedWeight(scores[name], options.phi)
+            blocks = len(self._blocks.get(name, ())) if options.scope == "local" else 1
+            masked = _MaskedWeight(scores[name], options.phi, by_row=blocks > 1)
             parametrize.register_parametrization(network.model.get_submodule(name), "weight", masked, unsafe=True)
             self._masked[name] = masked
         if options.init == "soft":
@@ -61,15 +61,16 @@ class MaskTraining(Pruner):
         options = self.options
         scores = {name: masked.scores.detach() for name, masked in self._masked.items()}
         sparsity = options.sparsity_at(step, self._total_steps)
-        for name, (threshold, exact) in thresholds_to(scores, self._weights, sparsity, options.scope).items():
+        found = thresholds_to(scores, self._weights, sparsity, options.scope, self._blocks)
+        for name, (threshold, exact) in found.items():
             self._masked[name].scores.data.copy_(exact)
             self._masked[name].threshold.copy_(threshold)
 
     def complete(self, step: int) -> bool:
         """Whether the schedule has reached its final number of pruned entries."""
         now, end = (self.options.sparsity_at(at, self._total_steps) for at in (step, self._total_steps))
-        scope = self.options.scope
-        return pruned_counts(self._weights, now, scope) == pruned_counts(self._weights, end, scope)
+        scope, blocks = self.options.scope, self._blocks
+        return pruned_counts(self._weights, now, scope, blocks) == pruned_counts(self._weights, end, scope, blocks)
 
     def masks(self) -> Mask:
         """Give 1[scores ≥ φ]."""
@@ -95,10 +96,10 @@ class _MaskedWeight(nn.Module):
 
     threshold: Tensor
 
-    def __init__(self, scores: Tensor, phi: float) -> None:
+    def __init__(self, scores: Tensor, phi: float, by_row: bool) -> None:
         super().__init__()
         self.scores = nn.Parameter(scores)
-        self.register_buffer("threshold", torch.tensor(phi, dtype=scores.dtype, device=scores.device))
+        self.register_buffer("threshold", scores.new_full((len(scores), 1) if by_row else (), phi))
 
     def forward(self, weight: Tensor) -> Tensor:
         """``(d_out, d_in)`` -> ``(d_out, d_in)``."""

@@ -6,62 +6,33 @@ from collections import Counter
 
 import pytest
 import torch
-from transformers import CONFIG_MAPPING, AutoModelForSequenceClassification, PreTrainedModel
+from small_families import DISENTANGLED, FAMILIES, SIZES, tiny
+from transformers import AutoModelForSequenceClassification
 
 from srf_backbones.structure import find_structure
 from srf_pruners.imp import IterativeMagnitudePruning
+from srf_pruners.mask import MaskTraining
+from srf_pruners.mask_options import MaskOptions
 from srf_pruners.options import ImpOptions
 from srframework import BackboneError, Network, Phase, keep_highest
 from srframework.testing import context
 from srframework.training.gradients import one_per_example
 
-SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 32}
-TOKENS = {"vocab_size": 60, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "num_labels": 3}
-SMALL = SIZES | TOKENS
-GROUPED = SMALL | {"num_key_value_heads": 2}
-DISENTANGLED = SMALL | {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "pooler_hidden_size": 16}
-
-FAMILIES = {
-    # name: model type, sizes, number of encoder matrices, names of the poolers
-    "bert": ("bert", SMALL, 12, ["bert.pooler.dense"]),
-    "roberta": ("roberta", SMALL, 12, ["classifier.dense"]),
-    "albert": ("albert", SMALL | {"embedding_size": 8}, 6, ["albert.pooler"]),
-    "albert-groups": ("albert", SMALL | {"num_hidden_groups": 2, "inner_group_num": 2}, 24, ["albert.pooler"]),
-    "distilbert": (
-        "distilbert",
-        TOKENS | {"dim": 16, "n_layers": 2, "n_heads": 4, "hidden_dim": 32},
-        12,
-        ["pre_classifier"],
-    ),
-    "electra": ("electra", SMALL | {"embedding_size": 8}, 12, ["classifier.dense"]),
-    "deberta-v2": ("deberta-v2", DISENTANGLED | {"conv_kernel_size": 3}, 16, ["pooler.dense"]),
-    "deberta-v3": ("deberta-v2", DISENTANGLED | {"share_att_key": True}, 12, ["pooler.dense"]),
-    "modernbert": ("modernbert", SMALL | {"cls_token_id": 1, "sep_token_id": 2}, 8, ["head.dense"]),
-    "eurobert": ("eurobert", GROUPED | {"mask_token_id": 3}, 14, ["dense"]),
-    "llama": ("llama", GROUPED, 14, []),
-    "qwen2": ("qwen2", GROUPED, 14, []),
-    "qwen3": ("qwen3", GROUPED | {"head_dim": 8}, 14, []),
-}
-
-
-def tiny(kind: str, sizes: dict[str, object]) -> PreTrainedModel:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return AutoModelForSequenceClassification.from_config(CONFIG_MAPPING[kind](**sizes))
-
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_matrix_has_the_part_of_its_role(family):
-    kind, sizes, layers, poolers = FAMILIES[family]
-    parts = find_structure(tiny(kind, sizes)).prunable
-    assert Counter(parts.values()) == Counter({"encoder": layers, "pooler": len(poolers), "classifier": 1})
-    assert [name for name, part in parts.items() if part == "pooler"] == poolers
+    known = FAMILIES[family]
+    model = tiny(known.kind, known.sizes)
+    parts = find_structure(model).prunable
+    assert Counter(parts.values()) == Counter(encoder=known.layers, pooler=len(known.poolers), classifier=1)
+    assert [name for name, part in parts.items() if part == "pooler"] == list(known.poolers)
+    assert sum(matrix.numel() for matrix in Network(model, None, parts).matrices(["encoder"]).values()) == known.entries
     assert list(parts.values())[-1] == "classifier"
     assert not any("embed" in name for name in parts)
 
 
 def test_the_row_blocks_of_fused_matrices_are_found():
-    blocks = find_structure(tiny("modernbert", FAMILIES["modernbert"][1])).blocks
+    blocks = find_structure(tiny("modernbert", FAMILIES["modernbert"].sizes)).blocks
     assert blocks["model.layers.0.attn.Wqkv"] == (16, 16, 16)
     assert blocks["model.layers.1.mlp.Wi"] == (32, 32)
     assert len(blocks) == 4
@@ -69,7 +40,7 @@ def test_the_row_blocks_of_fused_matrices_are_found():
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_imp_prunes_half_of_each_matrix_or_block_and_plain_transformers_loads_the_model(family, tmp_path):
-    model = tiny(*FAMILIES[family][:2]).eval()
+    model = tiny(FAMILIES[family].kind, FAMILIES[family].sizes).eval()
     structure = find_structure(model)
     network = Network(model, None, structure.prunable, structure.blocks)
     pruner = IterativeMagnitudePruning(ImpOptions(sparsity=0.5, step=0.5))
@@ -95,8 +66,24 @@ def test_a_fused_matrix_is_ranked_by_block_with_local_scope_and_as_one_with_glob
     assert keep_highest(scores, 0.5, "local", remaining, blocks)["qkv"].tolist() == [[True, False], [False, True]]
 
 
+@pytest.mark.parametrize("init", ["hard", "soft"])
+def test_mask_training_prunes_half_of_each_row_block_with_local_scope(init):
+    model = tiny("modernbert", FAMILIES["modernbert"].sizes)
+    structure = find_structure(model)
+    pruner = MaskTraining(MaskOptions(sparsity=0.5, init=init))
+    pruner.attach(Network(model, None, structure.prunable, structure.blocks), context(steps=1))
+    for step in (0, 1):
+        for name, rows in structure.blocks.items():
+            for block in torch.split(pruner.masks()[name], list(rows)):
+                assert int((~block).sum()) == block.numel() / 2, name
+        (group,) = pruner.parameter_groups()
+        for scores in group.parameters:
+            scores.data.uniform_(generator=torch.Generator().manual_seed(step))
+        pruner.update_mask(1)
+
+
 def test_a_shared_matrix_is_returned_once_by_its_first_name():
-    model = tiny(*FAMILIES["bert"][:2])
+    model = tiny("bert", SIZES)
     layers = model.bert.encoder.layer
     layers[1].output.dense.weight = layers[0].output.dense.weight
     names = list(Network(model, None, find_structure(model).prunable).matrices(["encoder"]))
@@ -105,7 +92,7 @@ def test_a_shared_matrix_is_returned_once_by_its_first_name():
 
 
 def test_mobilebert_is_refused_with_the_reason():
-    sizes = SMALL | {"embedding_size": 16, "intra_bottleneck_size": 8, "true_hidden_size": 8}
+    sizes = SIZES | {"embedding_size": 16, "intra_bottleneck_size": 8, "true_hidden_size": 8}
     with pytest.raises(BackboneError, match="MobileBertModel cannot be pruned: each of its layers has bottlenecks"):
         find_structure(tiny("mobilebert", sizes))
 
@@ -114,15 +101,16 @@ def test_unknown_layers_are_compared_with_the_nearest_pattern():
     with pytest.raises(BackboneError) as caught:
         find_structure(tiny("deberta", DISENTANGLED))
     message = str(caught.value)
-    assert "6 linear modules a layer where the nearest pattern (BERT, RoBERTa, ALBERT," in message
+    assert "6 linear modules a layer, as in the nearest pattern (BERT, RoBERTa, ALBERT," in message
+    assert "but of other shapes or in another order: expected dxd, dxd, dxd, dxd, fxd, dxf, got" in message
     assert "got attention.self.in_proj 48x16, attention.self.pos_proj 16x16," in message
 
 
 @pytest.mark.parametrize("left", [False, True], ids=["right-padded", "left-padded"])
 @pytest.mark.parametrize("family", [*FAMILIES, "eurobert-late"])
 def test_the_hidden_state_of_each_example_gives_its_logits(family, left):
-    kind, sizes, *_ = FAMILIES[family.removesuffix("-late")]
-    model = tiny(kind, sizes | ({"classifier_pooling": "late"} if family.endswith("late") else {})).eval()
+    known = FAMILIES[family.removesuffix("-late")]
+    model = tiny(known.kind, known.sizes | ({"classifier_pooling": "late"} if family.endswith("late") else {})).eval()
     last = model.get_submodule(list(find_structure(model).prunable)[-1])
     seen = []
     last.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))

@@ -95,7 +95,6 @@ ZOO: dict[str, tuple[Spoil, str]] = {
     "negative standard deviation": (config(initializer_range=-0.02), "initializer_range"),
     "padding beyond the words": (config(pad_token_id=10**6), "pad_token_id"),
     "negative padding": (config(pad_token_id=-1), "pad_token_id"),
-    "no padding": (config(pad_token_id=None), "pad_token_id"),
     "unknown activation": (config(hidden_act="zork"), "zork"),
     "activation of another type": (config(hidden_act=["gelu"]), "hidden_act"),
     "a decoder": (config(is_decoder=True), "is_decoder"),
@@ -146,7 +145,7 @@ ZOO: dict[str, tuple[Spoil, str]] = {
     "no weights": (without("model.safetensors"), "no file named model.safetensors"),
     # tokenizers
     "settings called like methods": (words(save_pretrained=1), "save_pretrained"),
-    "no padding token": (words(pad_token=None), "pad_token"),
+    "no padding token": (both(config(pad_token_id=None), words(pad_token=None)), "pad_token"),
     "no unknown word": (words(unk_token=None), "unk_token"),
     "no token to classify by": (words(cls_token=None), "cls_token"),
     "a token that is a number": (words(pad_token=0), "pad_token"),

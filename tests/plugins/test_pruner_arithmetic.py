@@ -203,6 +203,11 @@ class TestMagnitudeMasks:
         with pytest.raises(ValueError, match=r"expected a sparsity in \[0, 1\), got 1.0"):
             magnitude_masks(self.WEIGHTS, 1.0, scope)
 
+    def test_locally_each_row_block_is_counted(self):
+        weights, blocks = {"qkv": torch.ones(5, 3), "o": torch.ones(2, 2)}, {"qkv": (3, 2)}
+        assert pruned_counts(weights, 0.5, "local", blocks) == [4, 3, 2]
+        assert pruned_counts(weights, 0.5, "global", blocks) == [10]
+
     @given(weights=st.lists(matrices(), min_size=1, max_size=3), sparsity=SPARSITIES)
     def test_locally_each_is_pruned_as_if_it_were_alone(self, weights, sparsity):
         masks = magnitude_masks(by_name(*weights), sparsity, "local")

@@ -119,6 +119,14 @@ class TestThresholds:
         assert {name: round(threshold.item(), 6) for name, (threshold, _) in found.items()} == {"z": 0.35, "y": 0.6}
         assert all(torch.equal(scores, self.SCORES[name]) for name, (_, scores) in found.items())
 
+    def test_each_row_block_has_its_own_threshold_with_local_scope(self):
+        scores = {"qkv": torch.tensor([[1.0, 2.0], [3.0, 5.0]]), "o": torch.tensor([[1.0, 3.0]])}
+        found = thresholds_to(scores, scores, 0.5, "local", {"qkv": (1, 1)})
+        assert found["qkv"][0].tolist() == [[1.5], [4.0]]
+        assert found["o"][0].item() == 2.0
+        together = thresholds_to(scores, scores, 0.5, "global", {"qkv": (1, 1)})
+        assert {threshold.item() for threshold, _ in together.values()} == {2.5}
+
     @pytest.mark.parametrize(("sparsity", "expected"), [(0.0, 0.1), (0.2, 0.15), (0.4, 0.25), (0.6, 0.45), (0.8, 0.75)])
     def test_globally_all_have_the_same(self, sparsity, expected):
         found = thresholds_to(self.SCORES, self.WEIGHTS, sparsity, "global")
