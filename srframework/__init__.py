@@ -39,12 +39,22 @@ from srframework.contracts import (
 from srframework.errors import BackboneError, DataError, PluginError, SRFrameworkError, UsageError
 from srframework.hookspecs import hookimpl
 from srframework.locations import FileProblem, directory_problem
+from srframework.pruning import Pattern, PruneOptions, Scope, cubic_sparsity
 from srframework.text import did_you_mean, nearest
 
 if TYPE_CHECKING:
     from srframework.fixed_mask import FixedMask, ScoringPruner
-    from srframework.masks import Mask, Scope, keep_highest, mark_lowest, pruned_count
+    from srframework.masks import Mask
     from srframework.run.model_directory import ModelDirectory
+    from srframework.scores import (
+        in_entries,
+        in_units,
+        keep_highest,
+        keep_n_of_m,
+        mark_lowest,
+        pruned_count,
+        require_fit,
+    )
     from srframework.sweeps.worker import run_job
 
 __version__ = "0.1.0"
@@ -75,9 +85,11 @@ __all__ = [
     "Network",
     "Options",
     "ParameterGroup",
+    "Pattern",
     "Phase",
     "PluginError",
     "Predictions",
+    "PruneOptions",
     "Pruner",
     "ReferencedStage",
     "SRFrameworkError",
@@ -89,13 +101,18 @@ __all__ = [
     "TrainingContext",
     "UsageError",
     "WorkerDied",
+    "cubic_sparsity",
     "did_you_mean",
     "directory_problem",
     "hookimpl",
+    "in_entries",
+    "in_units",
     "keep_highest",
+    "keep_n_of_m",
     "mark_lowest",
     "nearest",
     "pruned_count",
+    "require_fit",
     "run_job",
 ]
 
@@ -103,11 +120,11 @@ _HEAVY = {
     "FixedMask": "srframework.fixed_mask",
     "Mask": "srframework.masks",
     "ModelDirectory": "srframework.run.model_directory",
-    "Scope": "srframework.masks",
     "ScoringPruner": "srframework.fixed_mask",
-    "keep_highest": "srframework.masks",
-    "mark_lowest": "srframework.masks",
-    "pruned_count": "srframework.masks",
+    **dict.fromkeys(
+        ("in_entries", "in_units", "keep_highest", "keep_n_of_m", "mark_lowest", "pruned_count", "require_fit"),
+        "srframework.scores",
+    ),
     "run_job": "srframework.sweeps.worker",
 }
 

@@ -12,7 +12,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from srframework.contracts import COUNTED_PARTS, Network, ParameterGroup, Phase, Pruner, TrainingContext
-from srframework.masks import Mask, Scope, keep_highest, weight_of
+from srframework.masks import Mask, weight_of
+from srframework.pruning import Pattern, Scope
+from srframework.scores import keep_highest, require_fit
 
 
 class FixedMask(Pruner):
@@ -84,11 +86,19 @@ class ScoringPruner(FixedMask):
         options: Options of the pruner; with ``sparsity``, a fraction in [0, 1), unless a phase has a level.
         parts: The parts of the model whose matrices are pruned, from :data:`srframework.contracts.PARTS`.
         scope: Whether each matrix has the sparsity, or all of them together.
+        pattern: The structure of the pruned entries; the score of a unit is the sum of its entries' scores. None:
+            single entries.
     """
 
-    def __init__(self, options: Any, parts: Collection[str] = COUNTED_PARTS, scope: Scope = "local") -> None:
+    def __init__(
+        self,
+        options: Any,
+        parts: Collection[str] = COUNTED_PARTS,
+        scope: Scope = "local",
+        pattern: Pattern | None = None,
+    ) -> None:
         super().__init__(options)
-        self._parts, self._scope = frozenset(parts), scope
+        self._parts, self._scope, self._pattern = frozenset(parts), scope, pattern
 
     @abstractmethod
     def scores(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -102,9 +112,14 @@ class ScoringPruner(FixedMask):
         """
 
     def attach(self, network: Network, context: TrainingContext) -> None:
-        """Attach to the matrices; prune them, unless a phase does."""
+        """Attach to the matrices; prune them, unless a phase does.
+
+        Raises:
+            UsageError: The pattern does not fit the shape of a matrix.
+        """
         super().attach(network, context)
         self._matrices, self._blocks = network.matrices(self._parts), network.blocks
+        require_fit(self._matrices, self._pattern)
         if all(phase.level is None for phase in self.phases(context.steps)):
             self.hold(self.pruned_to(self.options.sparsity))
 
@@ -126,7 +141,7 @@ class ScoringPruner(FixedMask):
                 raise ValueError(f"scores of {name!r}: expected shape {tuple(weight.shape)}, got {got}")
         ordered = {name: scores[name] for name in self._matrices}
         remaining = {name: kept.to(ordered[name].device) for name, kept in self.masks().items()}
-        return Mask(keep_highest(ordered, level, self._scope, remaining or None, self._blocks))
+        return Mask(keep_highest(ordered, level, self._scope, remaining or None, self._blocks, self._pattern))
 
     def state(self) -> dict[str, Tensor]:
         """The mask."""

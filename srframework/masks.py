@@ -1,4 +1,4 @@
-"""m: a mask as a value. Compute it from scores, save it, compare it, apply it to a model.
+"""m: a mask as a value. Save it, compare it, apply it to a model.
 
 Shapes: a matrix is ``(d_out, d_in)``, the weight of one linear module.
 """
@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -21,9 +20,6 @@ from srframework.errors import DataError
 from srframework.files import atomic_file
 
 _FORMAT = "srframework-mask-1"
-
-Scope = Literal["local", "global"]
-"""Whether each matrix has the sparsity (``"local"``), or all matrices together have it (``"global"``)."""
 
 
 class Mask(Mapping[str, Tensor]):
@@ -156,111 +152,6 @@ def sparsity(matrices: Mapping[str, Tensor]) -> float:
     """Return the fraction of the entries of all ``matrices`` that are exactly 0, in [0, 1]; 0 without entries."""
     entries = sum(matrix.numel() for matrix in matrices.values())
     return sum(int((matrix == 0).sum()) for matrix in matrices.values()) / entries if entries else 0.0
-
-
-def pruned_count(sparsity: float, entries: int) -> int:
-    """Return the number of ``entries`` that a sparsity in [0, 1) prunes: rounded to an integer, half to even.
-
-    Raises:
-        ValueError: ``sparsity`` outside [0, 1); shows the value.
-
-    >>> pruned_count(0.7, 49152)
-    34406
-    """
-    if not 0 <= sparsity < 1:
-        raise ValueError(f"expected a sparsity in [0, 1), got {sparsity}")
-    return round(sparsity * entries)
-
-
-def mark_lowest(values: Tensor, count: int, tie_break: Tensor | None = None) -> Tensor:
-    """Mark the ``count`` lowest entries.
-
-    Args:
-        values: Any shape. Read only.
-        count: In [0, entries].
-        tie_break: Of the same shape. Among equal values, the entries with the lower ``tie_break``
-            are marked; if these are equal too, those with the higher flat index.
-
-    Returns:
-        Bool tensor of the same shape and device; exactly ``count`` entries are ``True``.
-
-    >>> mark_lowest(torch.tensor([[2.0, 1.0], [1.0, 3.0]]), 1)
-    tensor([[False, False],
-            [ True, False]])
-    """
-    flat = values.reshape(-1)
-    marked = torch.zeros(flat.shape, dtype=torch.bool, device=values.device)
-    if count == 0:
-        return marked.reshape(values.shape)
-    threshold = torch.kthvalue(flat, count).values
-    marked = flat < threshold
-    ties = (flat == threshold).nonzero().squeeze(1)
-    wanted = count - int(marked.sum())
-    # kthvalue again: sorting the ties would be slow.
-    chosen = ties[-wanted:] if tie_break is None else ties[mark_lowest(tie_break.reshape(-1)[ties], wanted)]
-    marked[chosen] = True
-    return marked.reshape(values.shape)
-
-
-def keep_highest(
-    scores: Mapping[str, Tensor],
-    sparsity: float,
-    scope: Scope = "local",
-    remaining: Mapping[str, Tensor] | None = None,
-    blocks: Mapping[str, Sequence[int]] | None = None,
-) -> dict[str, Tensor]:
-    """Keep the entries with the highest scores, in each matrix or in all matrices together.
-
-    Args:
-        scores: Any shapes, floating, on one device, e.g. the magnitudes of the weights. Read only.
-        sparsity: Fraction to prune of the n entries of each matrix, or of the N entries of all, in [0, 1).
-        scope: ``"local"``: each matrix has the sparsity; ``"global"``: all matrices together have it and are ranked
-            as one, in their order in ``scores``.
-        remaining: Bool, of the same names and shapes: the entries that are not pruned yet. The other entries are
-            pruned first, whatever their scores; None: nothing is pruned yet.
-        blocks: Name of a fused matrix -> the rows of its blocks: with ``"local"``, each block has the sparsity, as
-            if it were a matrix. Their sum is the number of rows.
-
-    Returns:
-        Bool tensors of the same shapes and device, in the order of ``scores``; ``True`` keeps. Exactly
-        ``round(sparsity * n)`` entries of a matrix, or ``round(sparsity * N)`` of all, are ``False``; among ties the
-        earlier matrix is kept, and in it the lower flat index.
-
-    Raises:
-        ValueError: ``sparsity`` outside [0, 1); shows the value.
-
-    >>> keep_highest({"a": torch.tensor([[3.0, 4.0]]), "b": torch.tensor([[1.0, 2.0]])}, 0.5, "global")
-    {'a': tensor([[True, True]]), 'b': tensor([[False, False]])}
-    """
-    if blocks and scope == "local":
-        return _keep_in_blocks(scores, sparsity, remaining, blocks)
-    kept: dict[str, Tensor] = {}
-    for names in [list(scores)] if scope == "global" and scores else [[name] for name in scores]:
-        flat = torch.cat([scores[name].detach().reshape(-1) for name in names])
-        if remaining is not None:
-            left = torch.cat([remaining[name].reshape(-1) for name in names])
-            flat = flat.masked_fill(~left, -torch.inf)
-        pruned = mark_lowest(flat, pruned_count(sparsity, flat.numel()))
-        parts = torch.split(~pruned, [scores[name].numel() for name in names])
-        kept |= {name: part.reshape(scores[name].shape) for name, part in zip(names, parts, strict=True)}
-    return kept
-
-
-def _keep_in_blocks(
-    scores: Mapping[str, Tensor],
-    sparsity: float,
-    remaining: Mapping[str, Tensor] | None,
-    blocks: Mapping[str, Sequence[int]],
-) -> dict[str, Tensor]:
-    kept = {}
-    for name, matrix in scores.items():
-        rows = list(blocks.get(name, [len(matrix)]))
-        parts = {str(index): part for index, part in enumerate(torch.split(matrix, rows))}
-        left = None
-        if remaining is not None:
-            left = {str(index): part for index, part in enumerate(torch.split(remaining[name], rows))}
-        kept[name] = torch.cat(list(keep_highest(parts, sparsity, "local", left).values()))
-    return kept
 
 
 def _require_same_matrices(a: Mask, b: Mask) -> None:

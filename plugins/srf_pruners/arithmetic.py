@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from srframework import Scope, keep_highest, mark_lowest, pruned_count
+from srframework import Pattern, Scope, keep_highest, mark_lowest, pruned_count
 
 Blocks = Mapping[str, Sequence[int]]
 """Name of a fused matrix -> the rows of its blocks; with ``"local"``, each block has the sparsity."""
@@ -36,6 +36,7 @@ def hard_scores(
     alpha: float,
     scope: Scope,
     blocks: Blocks | None = None,
+    pattern: Pattern | None = None,
 ) -> dict[str, Tensor]:
     """Give initial scores: 0 for the smallest-magnitude entries, α·φ for the others, so that φ gives the sparsity.
 
@@ -46,6 +47,7 @@ def hard_scores(
         alpha: α; above 1.
         scope: Whether the fraction applies to each matrix or to all together.
         blocks: Row blocks of the fused matrices.
+        pattern: Structure of the entries whose score is 0.
 
     Source: Appendix A.1.2, hard initialisation.
 
@@ -53,7 +55,7 @@ def hard_scores(
     {'a': tensor([[0.0200, 0.0000],
             [0.0000, 0.0200]])}
     """
-    kept = keep_highest(soft_scores(weights), sparsity, scope, blocks=blocks)
+    kept = keep_highest(soft_scores(weights), sparsity, scope, blocks=blocks, pattern=pattern)
     return {name: matrix.to(weights[name].dtype) * (alpha * phi) for name, matrix in kept.items()}
 
 
@@ -130,7 +132,7 @@ def thresholds_to(
 
 
 class StraightThrough(torch.autograd.Function):
-    """``m ⊙ W`` with ``m = 1[scores >= φ]``; the backward pass treats m as the scores.
+    """``m ⊙ W``; the backward pass treats m as the scores.
 
     dL/dscores := dL/dm = dL/d(m ⊙ W) ⊙ W, and dL/dW = dL/d(m ⊙ W) ⊙ m if W requires it.
 
@@ -138,9 +140,8 @@ class StraightThrough(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, weight: Tensor, threshold: Tensor) -> Tensor:
-        """Shapes: ``(d_out, d_in)``, the same, scalar or ``(d_out, 1)`` -> ``(d_out, d_in)``."""
-        kept = scores >= threshold
+    def forward(ctx: Any, _scores: Tensor, weight: Tensor, kept: Tensor) -> Tensor:
+        """Shapes: ``(d_out, d_in)`` each; ``kept`` is m, bool."""
         ctx.save_for_backward(weight, kept)
         return weight * kept
 

@@ -9,11 +9,25 @@ from torch.nn.utils import parametrize
 
 from srf_pruners.arithmetic import StraightThrough, hard_scores, pruned_counts, soft_scores, thresholds_to
 from srf_pruners.mask_options import MaskOptions
-from srframework import Mask, Network, ParameterGroup, Pruner, TrainingContext
+from srframework import (
+    Mask,
+    Network,
+    ParameterGroup,
+    Pattern,
+    Pruner,
+    TrainingContext,
+    in_entries,
+    in_units,
+    keep_n_of_m,
+    require_fit,
+)
 
 
 class MaskTraining(Pruner):
     """Train a score for each weight; keep the weights with the highest scores, in each matrix or block, or in total.
+
+    With a pattern of units ("1x4", "row") there is a score for each unit, which starts from the sum of its magnitudes.
+    With "2:4" the mask keeps two of each four scores at every step, and has no threshold.
 
     All other parameters are frozen: embeddings, LayerNorm, biases, classifier. Every update of the mask
     sets φ, so that the model has exactly the sparsity of the schedule whenever it is evaluated or saved.
@@ -27,17 +41,23 @@ class MaskTraining(Pruner):
     def attach(self, network: Network, context: TrainingContext) -> None:
         """Freeze the model, and add a mask to every matrix of the pruned parts."""
         network.model.requires_grad_(False)
-        options, self._total_steps = self.options, context.steps
-        self._weights, self._blocks = network.matrices(options.parts()), network.blocks
+        options, pattern, self._total_steps = self.options, self.options.parsed_pattern(), context.steps
+        matrices, self._blocks = network.matrices(options.parts()), network.blocks
+        require_fit(matrices, pattern)
+        self._weights = soft_scores(matrices)
+        if pattern is not None and pattern.kept is None:
+            self._weights = {name: in_units(each, pattern) for name, each in self._weights.items()}
         if options.init == "hard":
             begin = options.sparsity_at(0, context.steps)
-            scores = hard_scores(self._weights, begin, options.phi, options.alpha, options.scope, self._blocks)
+            scores = hard_scores(
+                self._weights, begin, options.phi, options.alpha, options.scope, self._blocks, self._n_of_m
+            )
         else:
             scores = soft_scores(self._weights)
         self._masked: dict[str, _MaskedWeight] = {}
-        for name in self._weights:
+        for name, matrix in matrices.items():
             blocks = len(self._blocks.get(name, ())) if options.scope == "local" else 1
-            masked = _MaskedWeight(scores[name], options.phi, by_row=blocks > 1)
+            masked = _MaskedWeight(scores[name], options.phi, blocks > 1, pattern, matrix.shape[1])
             parametrize.register_parametrization(network.model.get_submodule(name), "weight", masked, unsafe=True)
             self._masked[name] = masked
         if options.init == "soft":
@@ -58,6 +78,8 @@ class MaskTraining(Pruner):
 
     def update_mask(self, step: int) -> None:
         """Set φ to the sparsity of the schedule; lower pruned scores that equal φ to the next number below it."""
+        if self._n_of_m is not None:
+            return  # each forward pass keeps the N highest scores
         options = self.options
         scores = {name: masked.scores.detach() for name, masked in self._masked.items()}
         sparsity = options.sparsity_at(step, self._total_steps)
@@ -72,8 +94,14 @@ class MaskTraining(Pruner):
         scope, blocks = self.options.scope, self._blocks
         return pruned_counts(self._weights, now, scope, blocks) == pruned_counts(self._weights, end, scope, blocks)
 
+    @property
+    def _n_of_m(self) -> Pattern | None:
+        """The pattern, if it sets the sparsity itself."""
+        pattern = self.options.parsed_pattern()
+        return pattern if pattern is not None and pattern.kept is not None else None
+
     def masks(self) -> Mask:
-        """Give 1[scores ≥ φ]."""
+        """Give 1[scores ≥ φ], or the N highest scores of each M."""
         return Mask({name: masked.kept() for name, masked in self._masked.items()})
 
     def state(self) -> dict[str, Tensor]:
@@ -96,15 +124,21 @@ class _MaskedWeight(nn.Module):
 
     threshold: Tensor
 
-    def __init__(self, scores: Tensor, phi: float, by_row: bool) -> None:
+    def __init__(self, scores: Tensor, phi: float, by_row: bool, pattern: Pattern | None, columns: int) -> None:
         super().__init__()
-        self.scores = nn.Parameter(scores)
+        self.scores, self._pattern, self._columns = nn.Parameter(scores), pattern, columns
         self.register_buffer("threshold", scores.new_full((len(scores), 1) if by_row else (), phi))
 
     def forward(self, weight: Tensor) -> Tensor:
         """``(d_out, d_in)`` -> ``(d_out, d_in)``."""
-        return StraightThrough.apply(self.scores, weight, self.threshold)  # type: ignore[no-any-return,no-untyped-call]
+        pattern = self._pattern
+        scores = self.scores if pattern is None or pattern.kept else in_entries(self.scores, pattern, self._columns)
+        return StraightThrough.apply(scores, weight, self.kept())  # type: ignore[no-any-return,no-untyped-call]
 
     def kept(self) -> Tensor:
         """Give the mask of the forward pass, bool ``(d_out, d_in)``."""
-        return self.scores.detach() >= self.threshold
+        pattern, scores = self._pattern, self.scores.detach()
+        if pattern is not None and pattern.kept is not None:
+            return keep_n_of_m(scores, pattern)
+        kept = scores >= self.threshold
+        return kept if pattern is None else in_entries(kept, pattern, self._columns)

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from srf_pruners.options import PrunedParts
+from srframework import PruneOptions, cubic_sparsity
 
 
-class MaskOptions(PrunedParts):
+class MaskOptions(PruneOptions):
     """Options of ``mask``; the defaults are the paper's (App. A.1.2)."""
 
     sparsity: float = Field(
@@ -57,7 +57,9 @@ class MaskOptions(PrunedParts):
 
     @model_validator(mode="after")
     def _beginning_of_the_schedule(self) -> MaskOptions:
-        begin = self.initial_sparsity
+        begin, pattern = self.initial_sparsity, self.parsed_pattern()
+        if self.schedule == "cubic" and pattern is not None and pattern.sparsity is not None:
+            raise ValueError(f'schedule = "fixed" with pattern = "{pattern.text}", got "cubic"')
         if self.schedule == "fixed" and begin is not None:
             raise ValueError(f'no initial_sparsity with schedule = "fixed" (only "cubic" has one), got {begin:g}')
         if self.schedule == "cubic" and begin is None:
@@ -74,11 +76,6 @@ class MaskOptions(PrunedParts):
         return 0.7 if fine_tuned else 0.0
 
     def sparsity_at(self, step: int, total_steps: int) -> float:
-        """Give s(t), in [s_0, s], never decreasing in t; s from step T on.
-
-        Source: section 5.2, after Zhu & Gupta 2017 (arXiv 1710.01878), section 3.
-        """
+        """Give s(t), in [s_0, s], never decreasing in t; s from step T on."""
         begin, end = self.initial_sparsity, self.sparsity
-        if begin is None or step >= total_steps:
-            return end
-        return min(max(begin, end + (begin - end) * (1 - step / total_steps) ** 3), end) if step else begin
+        return end if begin is None else cubic_sparsity(step, total_steps, begin, end)

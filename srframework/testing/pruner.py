@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from srframework.contracts import Network, Pruner
-from srframework.masks import Mask, pruned_count, weight_of
+from srframework.masks import Mask, weight_of
+from srframework.scores import pruned_count
 from srframework.testing.check import NotApplicable, Subject, checks_in, require
 from srframework.testing.inputs import attach_pruner, optimizer_groups
 from srframework.testing.pruner_run import STEPS, nothing, run

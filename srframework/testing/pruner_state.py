@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from srframework.masks import weight_of
+from srframework.scores import pruned_count
 from srframework.testing.check import NotApplicable, Subject, require
 from srframework.testing.inputs import attach_pruner
 from srframework.testing.pruner_run import STEPS, nothing, run
@@ -41,11 +42,24 @@ def resumes_with_same_bits(subject: Subject) -> None:
 
 
 def pattern_is_exact(subject: Subject) -> None:
-    """With pattern = "2:4", exactly two of every four neighbours in a row are pruned."""
-    if "pattern" not in subject.component.options.model_fields:
+    """With pattern = "2:4", exactly two of every four neighbours in a row are pruned; with "1x4" and "row", neighbours
+    and rows are pruned together."""
+    if "pattern" not in (fields := subject.component.options.model_fields):
         raise NotApplicable("no option pattern")
-    if not subject.accepts(pattern="2:4", sparsity=0.5):
-        raise NotApplicable('the options refuse pattern = "2:4"')
-    for name, kept in run(subject, nothing, pattern="2:4", sparsity=0.5).items():
-        groups = kept[:, : kept.shape[1] // 4 * 4].reshape(-1, 4)
-        require(bool((groups.sum(1) == 2).all()), f"{name}: a group of four entries does not keep exactly two")
+    more = {key: value for key, value in (("step", 0.5), ("classifier", False)) if key in fields}
+    for text, group in (("2:4", 4), ("1x4", 4), ("row", None)):
+        options = {"pattern": text, "sparsity": 0.5, **more}
+        if not subject.accepts(**options):
+            if text == "2:4":
+                raise NotApplicable('the options refuse pattern = "2:4"')
+            continue
+        for name, kept in run(subject, nothing, **options).items():
+            groups = kept.reshape(-1, group or kept.shape[1])
+            count = groups.sum(1)
+            if text == "2:4":
+                require(bool((count == 2).all()), f"{name}: a group of four entries does not keep exactly two")
+                continue
+            is_whole = bool(((count == 0) | (count == groups.shape[1])).all())
+            require(is_whole, f'{name}: with pattern = "{text}", some entries of a unit are pruned, and some are not')
+            pruned, expected = int((count == 0).sum()), pruned_count(0.5, len(groups))
+            require(pruned == expected, f'{name}: pattern = "{text}" prunes {pruned} units, not {expected}')

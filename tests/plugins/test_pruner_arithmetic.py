@@ -14,7 +14,7 @@ from srf_pruners.arithmetic import (
     pruned_counts,
     soft_scores,
 )
-from srframework.masks import keep_highest, mark_lowest, pruned_count
+from srframework.scores import keep_highest, mark_lowest, pruned_count
 
 
 def magnitude_masks(weights, sparsity, scope, remaining=None) -> dict[str, Tensor]:

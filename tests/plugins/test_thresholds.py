@@ -174,12 +174,12 @@ class TestStraightThrough:
 
     def test_the_forward_pass_keeps_scores_at_or_above_the_threshold(self):
         scores, weight = torch.tensor([[0.4, 0.5, 0.6]]), torch.tensor([[1.0, 2.0, 3.0]])
-        assert StraightThrough.apply(scores, weight, torch.tensor(0.5)).tolist() == [[0.0, 2.0, 3.0]]
+        assert StraightThrough.apply(scores, weight, scores >= 0.5).tolist() == [[0.0, 2.0, 3.0]]
 
     def test_the_gradient_of_the_scores_is_autograds_of_an_explicit_mask(self):
         scores, weight, threshold = self.example()
         scores.requires_grad_()
-        self.loss(StraightThrough.apply(scores, weight, threshold)).backward()
+        self.loss(StraightThrough.apply(scores, weight, scores >= threshold)).backward()
         mask = (scores.detach() >= threshold).float().requires_grad_()
         self.loss(mask * weight).backward()
         torch.testing.assert_close(scores.grad, mask.grad, rtol=0, atol=0)
@@ -189,7 +189,7 @@ class TestStraightThrough:
     def test_the_gradient_of_the_scores_is_the_difference_that_a_little_of_the_mask_makes(self):
         scores, weight, threshold = (each.double() for each in self.example())
         scores.requires_grad_()
-        self.loss(StraightThrough.apply(scores, weight, threshold)).backward()
+        self.loss(StraightThrough.apply(scores, weight, scores >= threshold)).backward()
         mask = (scores.detach() >= threshold).double()
         little = 1e-5
         for entry in range(mask.numel()):
@@ -204,7 +204,7 @@ class TestStraightThrough:
         scores, weight, threshold = self.example()
         explicit = weight.clone().requires_grad_()
         weight.requires_grad_()
-        self.loss(StraightThrough.apply(scores, weight, threshold)).backward()
+        self.loss(StraightThrough.apply(scores, weight, scores >= threshold)).backward()
         self.loss((scores >= threshold) * explicit).backward()
         torch.testing.assert_close(weight.grad, explicit.grad, rtol=0, atol=0)
         assert (weight.grad[scores < threshold] == 0).all()
@@ -212,11 +212,11 @@ class TestStraightThrough:
     def test_by_hand(self):
         scores = torch.tensor([[1.0, 0.0]], requires_grad=True)
         weight = torch.tensor([[3.0, -2.0]])
-        masked = StraightThrough.apply(scores, weight, torch.tensor(0.5))
+        masked = StraightThrough.apply(scores, weight, scores >= 0.5)
         (masked * torch.tensor([[10.0, 100.0]])).sum().backward()
         assert scores.grad.tolist() == [[30.0, -200.0]]
 
     def test_a_frozen_weight_gets_no_gradient(self):
         scores, weight, threshold = self.example()
-        self.loss(StraightThrough.apply(scores.requires_grad_(), weight, threshold)).backward()
+        self.loss(StraightThrough.apply(scores.requires_grad_(), weight, scores >= threshold)).backward()
         assert weight.grad is None

@@ -11,7 +11,8 @@ from torch.nn.utils import parametrize
 from srframework.contracts import Debiaser, ParameterGroup, Pruner
 from srframework.errors import PluginError
 from srframework.fixed_mask import FixedMask, ScoringPruner
-from srframework.masks import Mask, keep_highest
+from srframework.masks import Mask
+from srframework.scores import keep_highest
 from srframework.training.checkpoints import Checkpoints
 
 

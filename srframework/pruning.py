@@ -1,0 +1,131 @@
+"""Options and schedules that pruners share; without torch. :mod:`srframework.scores` has the arithmetic."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from srframework.component import Options
+
+Scope = Literal["local", "global"]
+"""Whether each matrix has the sparsity (``"local"``), or all matrices together have it (``"global"``)."""
+
+_N_OF_M = re.compile(r"([1-9]\d?):([1-9]\d?)")
+_NEIGHBOURS = re.compile(r"1x([1-9]\d{0,3})")
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """The structure of the pruned entries.
+
+    Attributes:
+        text: As the user writes it: ``"2:4"``, ``"1x4"``, ``"row"``.
+        group: Neighbours in a row that belong together, at least 2: M, or K. None: a whole row.
+        kept: N of the M neighbours are kept; None: the group is kept or pruned as a unit.
+    """
+
+    text: str
+    group: int | None
+    kept: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Pattern:
+        """Parse a pattern.
+
+        Raises:
+            ValueError: The text is no pattern.
+        """
+        if found := _N_OF_M.fullmatch(text):
+            kept, group = map(int, found.groups())
+            if kept < group:
+                return cls(text, group, kept)
+        if (found := _NEIGHBOURS.fullmatch(text)) and int(found[1]) > 1:
+            return cls(text, int(found[1]))
+        if text == "row":
+            return cls(text, None)
+        raise ValueError(f'"N:M" with N < M ("2:4"), "1xK" with K of 2 or more ("1x4"), or "row", got {text!r}')
+
+    @property
+    def sparsity(self) -> float | None:
+        """The only sparsity that the pattern can have, in (0, 1); None for any."""
+        return None if self.kept is None or self.group is None else 1 - self.kept / self.group
+
+
+class PruneOptions(Options):
+    """Options that the built-in pruners share: the parts to prune, the scope of the sparsity, and the pattern."""
+
+    classifier: bool = Field(
+        True, json_schema_extra={"source": "§3.1"}, description="Prune the matrices of the classifier too."
+    )
+    pooler: bool = Field(
+        False,
+        json_schema_extra={"source": "released code"},
+        description="Prune the matrix of the pooler too, as in the authors' code.",
+    )
+    scope: Scope = Field(
+        "local",
+        json_schema_extra={"source": "App. A.1.1"},
+        description="Each matrix has this sparsity (local), or all matrices together have it (global).",
+    )
+    pattern: str | None = Field(
+        None,
+        description='Structure of the pruned entries. "N:M": of each M neighbours in a row, N are kept ("2:4"). '
+        '"1xK": K neighbours in a row are kept or pruned together ("1x4"). "row": whole rows are kept or pruned. '
+        "Unset: single entries.",
+    )
+
+    @field_validator("pattern")
+    @classmethod
+    def _is_pattern(cls, pattern: str | None) -> str | None:
+        return None if pattern is None else Pattern.parse(pattern).text
+
+    @model_validator(mode="after")
+    def _pattern_fits(self) -> Any:
+        pattern = self.parsed_pattern()
+        if pattern is None or (pattern.sparsity is None and pattern.group is not None):
+            return self
+        if self.scope == "global":
+            raise ValueError(f'scope = "local" with pattern = "{pattern.text}", got "global"')
+        if pattern.group is None and self.classifier:
+            raise ValueError(
+                'classifier = false with pattern = "row", got true: each row of the last matrix belongs to a label'
+            )
+        if (only := pattern.sparsity) is not None:
+            for key in ("sparsity", "step"):
+                if abs((value := getattr(self, key, only)) - only) > 1e-9:
+                    raise ValueError(f'{key} = {only:g} with pattern = "{pattern.text}", got {value:g}')
+        return self
+
+    def parts(self) -> frozenset[str]:
+        """Return the names of the parts to prune."""
+        chosen = {"encoder": True, "classifier": self.classifier, "pooler": self.pooler}
+        return frozenset(part for part, pruned in chosen.items() if pruned)
+
+    def parsed_pattern(self) -> Pattern | None:
+        """Return the pattern; None for single entries."""
+        return None if self.pattern is None else Pattern.parse(self.pattern)
+
+
+def cubic_sparsity(step: int, total_steps: int, initial: float, final: float) -> float:
+    """Return the sparsity of the cubic schedule after ``step`` steps: s + (s_0 - s)·(1 - t/T)³.
+
+    Args:
+        step: t, at least 0.
+        total_steps: T; from this step on, the result is ``final``.
+        initial: s_0, in [0, final].
+        final: s, in [0, 1).
+
+    Returns:
+        A value in [initial, final] that never decreases with the step; exactly ``initial`` at step 0.
+
+    Source: section 5.2, after Zhu & Gupta 2017 (arXiv 1710.01878), section 3.
+
+    >>> cubic_sparsity(50, 100, 0.2, 0.7)
+    0.6375
+    """
+    if step >= total_steps:
+        return final
+    return min(max(initial, final + (initial - final) * (1 - step / total_steps) ** 3), final) if step else initial
