@@ -15,6 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from srframework.contracts import Evaluator, Predictions, Split
 from srframework.errors import PluginError
+from srframework.faults import where
 from srframework.text import shorten
 from srframework.training.tokenization import encode, padding
 
@@ -81,6 +82,8 @@ def _collect(results: Sequence[Mapping[str, float]]) -> dict[str, float]:
     for result in results:
         for name, value in result.items():
             if name in collected and collected[name] != float(value):
-                raise PluginError(f"two evaluators give a figure {name!r}: {collected[name]} and {shorten(value)}")
+                raise PluginError(
+                    f"{where()}two evaluators give a figure {name!r}: {collected[name]} and {shorten(value)}"
+                )
             collected[name] = float(value)
     return collected
