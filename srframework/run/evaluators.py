@@ -8,7 +8,7 @@ from dataclasses import replace
 from srframework.component import references
 from srframework.contracts import Evaluated, Evaluator, Figure, Predictions, Split
 from srframework.errors import DataError, PluginError
-from srframework.faults import expect, owner_of
+from srframework.faults import expect, owner_of, where
 from srframework.recipe.model import Use
 from srframework.text import did_you_mean, nearest, shorten
 
@@ -119,6 +119,6 @@ def _collect(results: Sequence[tuple[Evaluator, str, Mapping[str, float]]]) -> d
             names = ", ".join(figure.name for figure in declared) or "none"
             expect(is_declared, owner_of(evaluator), method, f"only figures that figures() declares: {names}", name)
             if name in collected and collected[name] != float(value):
-                raise PluginError(f"two evaluators give a figure {name!r}: {collected[name]} and {shorten(value)}")
+                raise PluginError(f"{where()}two evaluators give a figure {name!r}: {collected[name]} and {shorten(value)}")
             collected[name] = float(value)
     return collected

@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 from srframework.component import COLUMN
 from srframework.contracts import Backbone, Evaluated, Network, Predictions, Split, TaskData
 from srframework.errors import BackboneError, DataError, PluginError, SRFrameworkError
-from srframework.faults import at, calling_model
+from srframework.faults import at, calling_model, where
 from srframework.hashing import digest
 from srframework.masks import Mask
 from srframework.recipe.model import Recipe, Stage
@@ -236,7 +236,9 @@ class Materials:
         metric = self.task.metric
         if metric not in evaluation:
             owner, given = self._recipe.dataset.registered.owner, ", ".join(evaluation) or "none"
-            raise PluginError(f"{owner}: its metric is {metric!r}, which no evaluator of the recipe gives: {given}")
+            raise PluginError(
+                f"{where()}{owner}: its metric is {metric!r}, which no evaluator of the recipe gives: {given}"
+            )
         return evaluation[metric]
 
     # -- fingerprints --------------------------------------------------------------------------

@@ -78,7 +78,7 @@ class Watch:
 
     def __init__(self, store: Path, out: Path, shared: Shared, kill: tuple[str, int] | None) -> None:
         self._places = {"store": f"{store.absolute()}/", "out": f"{out.absolute()}/"}
-        self._shared, self._kill, self._busy = shared, kill, False
+        self._shared, self._kill, self._busy, self._trying = shared, kill, False, False
 
     def begin(self) -> None:
         """Watch from here on."""
@@ -89,7 +89,9 @@ class Watch:
 
         from srf_pruners.imp import IterativeMagnitudePruning as Imp
         from srf_pruners.mask import MaskTraining
+        from srframework.run import pipeline
 
+        pipeline.preflight = self._tried(pipeline.preflight)
         self._around(torch.optim.AdamW, "step", "training", after=self._stepped)
         self._around(BertForSequenceClassification, "forward", "evaluation", when=lambda model: not model.training)
         for pruner, name in ((MaskTraining, "update_mask"), (MaskTraining, "after_step"), (Imp, "begin")):
@@ -114,7 +116,17 @@ class Watch:
     # -- in memory -----------------------------------------------------------------------------
 
     def _stepped(self) -> None:
-        self._shared.steps += 1
+        self._shared.steps += not self._trying
+
+    def _tried(self, preflight: Callable[..., None]) -> Callable[..., None]:
+        """Do not count the steps of the preflight, which each attempt does again."""
+
+        def tried(*args: Any) -> None:
+            self._trying = True
+            preflight(*args)
+            self._trying = False
+
+        return tried
 
     def _around(
         self,
