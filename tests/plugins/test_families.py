@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
@@ -105,6 +107,14 @@ def test_unknown_layers_are_compared_with_the_nearest_pattern():
     assert "6 linear modules a layer, as in the nearest pattern (BERT, RoBERTa, ALBERT," in message
     assert "but of other shapes or in another order: expected dxd, dxd, dxd, dxd, fxd, dxf, got" in message
     assert "got attention.self.in_proj 48x16, attention.self.pos_proj 16x16," in message
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_family_is_documented(family):
+    page = Path(__file__).parents[2] / "docs" / "plugins" / "backbone.md"
+    rows = re.findall(r"^\| (.*?) \|", page.read_text("utf-8"), re.MULTILINE)
+    names = [name.lower().replace(" ", "-") for row in rows for name in row.split(", ")]
+    assert family.removesuffix("-groups") in names
 
 
 @pytest.mark.long
