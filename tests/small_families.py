@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, field
+import string
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     CONFIG_MAPPING,
+    AlbertTokenizer,
     AutoModel,
     AutoModelForSequenceClassification,
+    DebertaV2Tokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
@@ -25,12 +29,6 @@ GROUPED = SIZES | {"num_key_value_heads": 2}
 DISENTANGLED = SIZES | {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "pooler_hidden_size": 16}
 TOKENS = {"vocab_size": 60, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "num_labels": 3}
 
-ROBERTA = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>"}
-MODERNBERT = {"pad": "[PAD]", "cls": "[CLS]", "sep": "[SEP]", "unk": "[UNK]"}
-LLAMA_TOKENS = {"bos": "<|begin_of_text|>", "eos": "<|end_of_text|>"}
-EUROBERT = LLAMA_TOKENS | {"mask": "<|mask|>", "pad": "<|pad|>"}
-QWEN = {"eos": "<|endoftext|>"}
-
 
 @dataclass(frozen=True)
 class Family:
@@ -42,8 +40,7 @@ class Family:
         poolers: Names of the poolers.
         layers: Number of prunable matrices in its layers.
         entries: Their number of entries.
-        tokens: Special tokens of its byte-level BPE; empty if it has a WordPiece tokenizer like BERT's.
-        template: How a text, or the first of two, is encoded.
+        tokenizer: Creates a tokenizer of the kind that it has; None: WordPiece, like BERT's.
     """
 
     kind: str
@@ -52,65 +49,11 @@ class Family:
     _: KW_ONLY
     layers: int
     entries: int
-    tokens: dict[str, str] = field(default_factory=dict)
-    template: str = "$A"
-
-
-BERT = {"layers": 12, "entries": 2 * 2048}
-LLAMA = {"layers": 14, "entries": 2 * 2304}
-
-FAMILIES = {
-    "bert": Family("bert", SIZES, ["bert.pooler.dense"], **BERT),
-    "roberta": Family("roberta", SIZES, ["classifier.dense"], **BERT, tokens=ROBERTA, template="<s> $A </s>"),
-    "xlm-roberta": Family("xlm-roberta", SIZES, ["classifier.dense"], **BERT, tokens=ROBERTA, template="<s> $A </s>"),
-    "albert": Family("albert", SIZES | {"embedding_size": 8}, ["albert.pooler"], layers=6, entries=2048),
-    "albert-groups": Family(
-        "albert",
-        SIZES | {"embedding_size": 8, "num_hidden_groups": 2, "inner_group_num": 2},
-        ["albert.pooler"],
-        layers=24,
-        entries=4 * 2048,
-    ),
-    "distilbert": Family(
-        "distilbert", {"dim": 16, "n_layers": 2, "n_heads": 4, "hidden_dim": 32}, ["pre_classifier"], **BERT
-    ),
-    "electra": Family("electra", SIZES | {"embedding_size": 8}, ["classifier.dense"], **BERT),
-    "deberta-v2": Family(
-        "deberta-v2", DISENTANGLED | {"conv_kernel_size": 3}, ["pooler.dense"], layers=16, entries=2 * 2560
-    ),
-    "deberta-v3": Family("deberta-v2", DISENTANGLED | {"share_att_key": True}, ["pooler.dense"], **BERT),
-    "modernbert": Family(
-        "modernbert",
-        SIZES | {"cls_token_id": 1, "sep_token_id": 2},
-        ["head.dense"],
-        layers=8,
-        entries=2 * 2560,
-        tokens=MODERNBERT,
-        template="[CLS] $A [SEP]",
-    ),
-    "eurobert": Family(
-        "eurobert",
-        GROUPED | {"mask_token_id": 3},
-        ["dense"],
-        **LLAMA,
-        tokens=EUROBERT,
-        template="<|begin_of_text|> $A <|end_of_text|>",
-    ),
-    "llama": Family("llama", GROUPED, **LLAMA, tokens=LLAMA_TOKENS, template="<|begin_of_text|> $A"),
-    "qwen2": Family("qwen2", GROUPED, **LLAMA, tokens=QWEN),
-    "qwen3": Family("qwen3", GROUPED | {"head_dim": 8}, layers=14, entries=2 * 3072, tokens=QWEN),
-}
-
-
-def tiny(kind: str, sizes: dict[str, object]) -> PreTrainedModel:
-    """A classifier of this type with random weights."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return AutoModelForSequenceClassification.from_config(CONFIG_MAPPING[kind](**TOKENS | sizes))
+    tokenizer: Callable[[], PreTrainedTokenizerBase] | None = None
 
 
 def byte_level(tokens: dict[str, str], template: str = "$A") -> PreTrainedTokenizerBase:
-    """A byte-level BPE tokenizer with these special tokens."""
+    """A byte-level BPE tokenizer with these special tokens; ``template``: how each text is encoded."""
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
@@ -131,13 +74,95 @@ def byte_level(tokens: dict[str, str], template: str = "$A") -> PreTrainedTokeni
     )
 
 
+def word_piece() -> PreTrainedTokenizerBase:
+    """A WordPiece tokenizer like BERT's."""
+    return TinyBert(TinyOptions(layers=1, width=8, heads=1, intermediate=8)).load(("no", "yes"), 1).tokenizer
+
+
+def unigram(kind: type[AlbertTokenizer | DebertaV2Tokenizer], pad: str, unknown: str) -> PreTrainedTokenizerBase:
+    """A Unigram tokenizer of this class, with the pieces of a SentencePiece model."""
+    pieces = ["▁", *string.ascii_lowercase, *string.punctuation, "▁the", "▁is", "▁owl"]
+    vocabulary = [(token, 0.0) for token in (pad, unknown, "[CLS]", "[SEP]", "[MASK]")]
+    return kind(vocab=vocabulary + [(piece, -float(2 + (len(piece) == 1))) for piece in pieces])
+
+
+BERT = {"layers": 12, "entries": 2 * 2048}
+LLAMA = {"layers": 14, "entries": 2 * 2304}
+
+roberta = partial(byte_level, {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>"}, "<s> $A </s>")
+modernbert = partial(byte_level, {"pad": "[PAD]", "cls": "[CLS]", "sep": "[SEP]", "unk": "[UNK]"}, "[CLS] $A [SEP]")
+eurobert = partial(
+    byte_level,
+    {"bos": "<|begin_of_text|>", "eos": "<|end_of_text|>", "mask": "<|mask|>", "pad": "<|pad|>"},
+    "<|begin_of_text|> $A <|end_of_text|>",
+)
+llama = partial(byte_level, {"bos": "<|begin_of_text|>", "eos": "<|end_of_text|>"}, "<|begin_of_text|> $A")
+qwen = partial(byte_level, {"eos": "<|endoftext|>"})
+albert = partial(unigram, AlbertTokenizer, "<pad>", "<unk>")
+deberta = partial(unigram, DebertaV2Tokenizer, "[PAD]", "[UNK]")
+
+FAMILIES = {
+    "bert": Family("bert", SIZES, ["bert.pooler.dense"], **BERT),
+    "roberta": Family("roberta", SIZES, ["classifier.dense"], **BERT, tokenizer=roberta),
+    "xlm-roberta": Family("xlm-roberta", SIZES, ["classifier.dense"], **BERT, tokenizer=roberta),
+    "albert": Family(
+        "albert", SIZES | {"embedding_size": 8}, ["albert.pooler"], layers=6, entries=2048, tokenizer=albert
+    ),
+    "albert-groups": Family(
+        "albert",
+        SIZES | {"embedding_size": 8, "num_hidden_groups": 2, "inner_group_num": 2},
+        ["albert.pooler"],
+        layers=24,
+        entries=4 * 2048,
+        tokenizer=albert,
+    ),
+    "distilbert": Family(
+        "distilbert", {"dim": 16, "n_layers": 2, "n_heads": 4, "hidden_dim": 32}, ["pre_classifier"], **BERT
+    ),
+    "electra": Family("electra", SIZES | {"embedding_size": 8}, ["classifier.dense"], **BERT),
+    "deberta-v2": Family(
+        "deberta-v2",
+        DISENTANGLED | {"conv_kernel_size": 3},
+        ["pooler.dense"],
+        layers=16,
+        entries=2 * 2560,
+        tokenizer=deberta,
+    ),
+    "deberta-v3": Family(
+        "deberta-v2", DISENTANGLED | {"share_att_key": True}, ["pooler.dense"], **BERT, tokenizer=deberta
+    ),
+    "modernbert": Family(
+        "modernbert",
+        SIZES | {"cls_token_id": 1, "sep_token_id": 2},
+        ["head.dense"],
+        layers=8,
+        entries=2 * 2560,
+        tokenizer=modernbert,
+    ),
+    "eurobert": Family(
+        "eurobert",
+        GROUPED | {"mask_token_id": 3},
+        ["dense"],
+        **LLAMA,
+        tokenizer=eurobert,
+    ),
+    "llama": Family("llama", GROUPED, **LLAMA, tokenizer=llama),
+    "qwen2": Family("qwen2", GROUPED, **LLAMA, tokenizer=qwen),
+    "qwen3": Family("qwen3", GROUPED | {"head_dim": 8}, layers=14, entries=2 * 3072, tokenizer=qwen),
+}
+
+
+def tiny(kind: str, sizes: dict[str, object]) -> PreTrainedModel:
+    """A classifier of this type with random weights."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return AutoModelForSequenceClassification.from_config(CONFIG_MAPPING[kind](**TOKENS | sizes))
+
+
 def save(family: Family, place: Path, **settings: object) -> Path:
     """Save a pre-trained model of a family, with its tokenizer and without a classifier; ``settings`` of its
     configuration override ours."""
-    if family.tokens:
-        tokenizer = byte_level(family.tokens, family.template)
-    else:
-        tokenizer = TinyBert(TinyOptions(layers=1, width=8, heads=1, intermediate=8)).load(("no", "yes"), 1).tokenizer
+    tokenizer = (family.tokenizer or word_piece)()
     special = {f"{kind}_token_id": getattr(tokenizer, f"{kind}_token_id") for kind in ("pad", "bos", "eos")}
     config = CONFIG_MAPPING[family.kind](**family.sizes | {"vocab_size": len(tokenizer)} | special | settings)
     with torch.random.fork_rng():

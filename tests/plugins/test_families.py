@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
-from small_families import DISENTANGLED, FAMILIES, SIZES, tiny
+from small_families import DISENTANGLED, FAMILIES, SIZES, save, tiny
 from transformers import AutoModelForSequenceClassification
 
+from srf_backbones.options import EncoderOptions
 from srf_backbones.structure import find_structure
 from srf_pruners.imp import IterativeMagnitudePruning
 from srf_pruners.mask import MaskTraining
 from srf_pruners.mask_options import MaskOptions
 from srf_pruners.options import ImpOptions
-from srframework import BackboneError, Network, Phase, keep_highest
-from srframework.testing import context
+from srframework import BackboneError, Component, Network, Phase, keep_highest
+from srframework.testing import check_component, context
 from srframework.training.gradients import one_per_example
 
 
@@ -104,6 +107,29 @@ def test_unknown_layers_are_compared_with_the_nearest_pattern():
     assert "6 linear modules a layer, as in the nearest pattern (BERT, RoBERTa, ALBERT," in message
     assert "but of other shapes or in another order: expected dxd, dxd, dxd, dxd, fxd, dxf, got" in message
     assert "got attention.self.in_proj 48x16, attention.self.pos_proj 16x16," in message
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_family_is_documented(family):
+    page = Path(__file__).parents[2] / "docs" / "plugins" / "backbone.md"
+    rows = re.findall(r"^\| (.*?) \|", page.read_text("utf-8"), re.MULTILINE)
+    names = [name.lower().replace(" ", "-") for row in rows for name in row.split(", ")]
+    assert family.removesuffix("-groups") in names
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_checkpoint_of_each_family_conforms(family):
+    checkpoint = Component(
+        name=family,
+        options=EncoderOptions,
+        factory="srf_backbones.encoder:HuggingFaceEncoder",
+        summary="A checkpoint.",
+        source="srframework",
+        example=lambda folder: {"path": str(save(FAMILIES[family], folder / "model"))},
+    )
+    results = list(check_component(checkpoint, "backbone"))
+    assert [(each.check.name, each.reason) for each in results if each.outcome != "passed"] == []
 
 
 @pytest.mark.parametrize("left", [False, True], ids=["right-padded", "left-padded"])
