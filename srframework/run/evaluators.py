@@ -119,6 +119,8 @@ def _collect(results: Sequence[tuple[Evaluator, str, Mapping[str, float]]]) -> d
             names = ", ".join(figure.name for figure in declared) or "none"
             expect(is_declared, owner_of(evaluator), method, f"only figures that figures() declares: {names}", name)
             if name in collected and collected[name] != float(value):
-                raise PluginError(f"{where()}two evaluators give a figure {name!r}: {collected[name]} and {shorten(value)}")
+                raise PluginError(
+                    f"{where()}two evaluators give a figure {name!r}: {collected[name]} and {shorten(value)}"
+                )
             collected[name] = float(value)
     return collected
