@@ -74,7 +74,8 @@ class LearnedMixinOptions(AnnealingOptions):
         0.0,
         ge=0,
         json_schema_extra={"source": "Clark et al. 2019, §3.2"},
-        description="Weight of the penalty on the entropy, in nats, of the scaled bias ('+H'); 0 or more.",
+        description="Weight, 0 or more, of a loss term that discourages the model from ignoring the bias model: the "
+        "entropy, in nats, of the scaled bias prediction ('+H' in the source).",
     )
 
 

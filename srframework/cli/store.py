@@ -216,7 +216,8 @@ def collect(store: Path, older_than: str | None, max_size: str | None, dry_run: 
     _tell_kept(done.kept)
     freed = size_text(sum(item.bytes for item in done.removed))
     verb = "would be removed" if dry_run else "removed"
-    click.echo(f"{kept.root}: {len(done.removed)} {verb}, {freed}; {size_text(done.bytes)} left")
+    count = _count(len(done.removed), "entry", "entries")
+    click.echo(f"{kept.root}: {count} {verb} ({freed}); {size_text(done.bytes)} left in the store")
     if size is not None and done.bytes > size:
         click.echo(f"{size_text(done.bytes)} is more than {max_size}: the rest is in use", err=True)
 
@@ -249,11 +250,11 @@ def _tell_kept(items: Sequence[Item]) -> None:
     """The number of kept entries and their runs; the JSON lists them."""
     used, busy = ([item for item in items if bool(item.runs) == needed] for needed in (True, False))
     runs = len({run for item in used for run in item.runs})
-    reasons = ((used, f"in use by {_count(runs, 'run', 'runs')}"), (busy, "in the hands of another process"))
+    reasons = ((used, f"in use by {_count(runs, 'run', 'runs')}"), (busy, "in use by another process"))
     for each, why in reasons:
         if each:
             size = size_text(sum(item.bytes for item in each))
-            click.echo(f"kept {len(each)}, {size}: {why}; --json says which")
+            click.echo(f"kept {_count(len(each), 'entry', 'entries')} ({size}): {why}; --json lists them")
 
 
 def _measure(option: str, text: str, units: Mapping[str, int], example: str) -> float:

@@ -89,11 +89,11 @@ def sweep(
     """  # noqa: D301 -- click reads \b
     flags = [*(f"--grid {each}" for each in grid), *(f"--zip {each}" for each in zips)]
     registry = app.registry
+    place = launched(registry, launcher, launcher_options, jobs, threads)
     cells = load_cells(recipe, registry, overrides, flags, None if dry_run else FileChecks(), TABLES)
     if not cells[0].values:
         expected = "expected --grid, --zip, or a [sweep] in the recipe; to run the recipe once, use `srframework run`"
         raise UsageError(f"{recipe}: {expected}")
-    place = launched(registry, launcher, launcher_options, jobs, threads)
     if dry_run:
         check_early(cell.recipe for cell in cells)
         print_plan(cells, store, out, full, as_json)

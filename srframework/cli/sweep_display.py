@@ -118,7 +118,7 @@ def summary(result: SweepResult) -> str:
     stages = (
         f"{result.computed} stage{'s' if result.computed != 1 else ''} computed in {duration_text(result.computing)}"
     )
-    ratio = f", {result.wall / result.computing:.2f} × the time of the stages" if result.computing else ""
+    ratio = f" ({result.wall / result.computing:.2f} times the computing time)" if result.computing else ""
     runs = f"{len(result.reports)} run{'s' if len(result.reports) != 1 else ''}"
     again = f"; {result.repeated} finished run{'s' if result.repeated != 1 else ''} computed again"
     wall = f"wall time {duration_text(result.wall)}{ratio}{again if result.repeated else ''}"

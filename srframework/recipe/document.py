@@ -49,7 +49,9 @@ class Source:
         try:
             return tomli.loads(self._text)
         except tomli.TOMLDecodeError as error:
-            raise self._refused(f"expected TOML, got: {error.msg} (column {error.colno})", error.lineno) from error
+            raise self._refused(
+                f"expected TOML, got: {_syntax_error(error.msg)} (column {error.colno})", error.lineno
+            ) from error
         except RecursionError as error:
             message = f"expected TOML, got: tables or arrays nested more than {MAX_DEPTH} deep"
             raise self._refused(message, statements.line_of_depth(self._text, MAX_DEPTH)) from error
@@ -260,6 +262,11 @@ class Document:
         if index is None and part.isascii() and part.isdecimal() and len(part) < 10 and int(part) < len(items):
             return int(part)
         return index
+
+
+def _syntax_error(message: str) -> str:
+    """The message of the TOML parser, with a line break in words: it means a text without its closing quote."""
+    return "the line ends inside a quoted text; close the quote" if message == r"Illegal character '\n'" else message
 
 
 def _read(path: Path) -> str:

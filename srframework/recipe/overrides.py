@@ -22,6 +22,9 @@ Assignment = tuple[Keys, Any, str | KeyPath]
 MAX_DEPTH = 32
 """Maximum nesting depth of tables and arrays."""
 
+_LONGEST_SHOWN = 120
+"""Longest override, in characters, that a message repeats; of a longer one it shows only the key."""
+
 _INTEGERS = range(-(2**63), 2**63)
 """Range of TOML integers."""
 
@@ -85,7 +88,7 @@ def parsed_override(override: str) -> Assignment | Problem:
     if not equals or not all(keys):
         expected = "expected key=value, such as training.epochs=3 or stages.NAME.pruner.sparsity=0.5"
         return Problem(f"--set {_shown(override)}", "", expected)
-    origin = f"--set {_shown(override)}"
+    origin = f"--set {_shown(override) if len(override) <= _LONGEST_SHOWN else _shown(key)}"
     try:
         return keys, value_of(value), origin
     except UsageError as error:
@@ -94,7 +97,7 @@ def parsed_override(override: str) -> Assignment | Problem:
 
 def _shown(text: str) -> str:
     """An argument of the command line, shortened for a message."""
-    return one_line(text, 120)
+    return one_line(text, _LONGEST_SHOWN)
 
 
 def keys_of(text: str) -> Keys:

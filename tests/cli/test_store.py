@@ -149,8 +149,8 @@ def test_gc_removes_what_no_run_uses_and_says_what_it_kept_because_of_whom(perfo
     would = perform("store", "gc", "--max-size", "0KB", "--dry-run", cwd=home)
     assert would.out.splitlines() == [
         "would remove cdcdcdcdcdcd measured SRNet (1.5 KB), for its size",
-        "kept 1, 4.0 KB: in use by 1 run; --json says which",
-        "runs/.store: 1 would be removed, 1.5 KB; 4.0 KB left",
+        "kept 1 entry (4.0 KB): in use by 1 run; --json lists them",
+        "runs/.store: 1 entry would be removed (1.5 KB); 4.0 KB left in the store",
     ]
     assert would.err == "4.0 KB is more than 0KB: the rest is in use\n"
     done = perform("store", "gc", "--max-size", "0KB", cwd=home)
@@ -179,9 +179,9 @@ def test_what_gc_kept_is_summed_up_and_each_is_in_the_json(perform, home):
         done = perform("store", "gc", "--older-than", "0s", cwd=home)
         said = json.loads(perform("store", "gc", "--older-than", "0s", "--json", cwd=home).out)
     assert done.out.splitlines() == [
-        "kept 2, 5.5 KB: in use by 2 runs; --json says which",
-        "kept 1, 0 B: in the hands of another process; --json says which",
-        "runs/.store: 0 removed, 0 B; 5.5 KB left",
+        "kept 2 entries (5.5 KB): in use by 2 runs; --json lists them",
+        "kept 1 entry (0 B): in use by another process; --json lists them",
+        "runs/.store: 0 entries removed (0 B); 5.5 KB left in the store",
     ]
     assert {item["key"]: (item["runs"], item["why"]) for item in said["kept"]} == {
         KEY: ([str(run) for run in runs], f"used by {runs[0]}, {runs[1]}"),

@@ -83,6 +83,11 @@ def test_a_file_that_is_no_toml_is_refused_with_its_line(refused, content, messa
     assert ("(column " in line) == message.endswith("TOML, got: ")
 
 
+def test_a_text_without_its_closing_quote_is_reported_in_words(refused):
+    (line,) = refused(b'a = 1\nb = "x\n')
+    assert line == "r.toml:2: expected TOML, got: the line ends inside a quoted text; close the quote (column 7)"
+
+
 @pytest.mark.parametrize(
     ("value", "reason"), [("[" * 5000, "nested"), ("1" * 5000, "digits")], ids=["deep nesting", "huge number"]
 )
