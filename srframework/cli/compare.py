@@ -111,7 +111,18 @@ def _print_figures(rows: Sequence[Compared]) -> None:
     for row in rows:
         by_stage.setdefault(row.stage, []).append(row)
     equal = [stage for stage, of_stage in by_stage.items() if all(map(_is_equal, of_stage))]
-    rows = [row for row in rows if row.stage not in equal]
+    ends = {(row.stage, row.kind, row.split): (row.a, row.b, row.interval) for row in rows if row.level is None}
+    levels = {(row.stage, row.level) for row in rows if row.level is not None}
+    repeated = {
+        place
+        for place in levels
+        if all(
+            ends.get((row.stage, row.kind, row.split)) == (row.a, row.b, row.interval)
+            for row in rows
+            if (row.stage, row.level) == place
+        )
+    }
+    rows = [row for row in rows if row.stage not in equal and (row.stage, row.level) not in repeated]
     click.echo()
     if rows:
         _print_table(rows)

@@ -58,7 +58,7 @@ def results(
     from srframework.report import formats
     from srframework.report.any_figure import with_metric
     from srframework.report.columns import columns, ordered, sort_key
-    from srframework.report.result_rows import summarise, varying_within_recipes
+    from srframework.report.result_rows import summarise, varying_within_recipes, without_repeated_ends
     from srframework.report.runs import find_runs, unfinished_runs
     from srframework.report.selection import conditions, select_rows, select_runs, wants_levels
 
@@ -92,6 +92,8 @@ def results(
     else:
         named = {key for condition in chosen for key in condition.keys} | sort_key(sort, table)
         wanted = None if all_settings else named | varying_within_recipes(every)
+        if not wants_levels(where):
+            rows = without_repeated_ends(rows)
         formats.print_rows(output(), rows, table, wanted, named, runs)
 
 

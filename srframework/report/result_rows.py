@@ -123,6 +123,21 @@ def summarise(runs: Sequence[Run], levels: bool = False) -> tuple[list[str], lis
     return keys, sorted(rows.values(), key=place)
 
 
+def without_repeated_ends(rows: Sequence[Row]) -> list[Row]:
+    """The rows without the levels that are the end of their stage: the stage has the same figures."""
+    ends = {(row.stage, row.metric, str(row.values), row.is_finished): row for row in rows if row.level is None}
+
+    def is_end(row: Row) -> bool:
+        end = ends.get((row.stage, row.metric, str(row.values), row.is_finished))
+        return row.level is not None and end is not None and _content(row) == _content(end)
+
+    return [row for row in rows if not is_end(row)]
+
+
+def _content(row: Row) -> dict[int, tuple[Any, ...]]:
+    return {seed: (each.sparsity, each.id, each.ood, each.also) for seed, each in row.figures.items()}
+
+
 def varying(settings: Iterable[Settings]) -> list[str]:
     """The keys with more than one value, ``recipe`` first.
 

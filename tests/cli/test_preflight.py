@@ -67,12 +67,12 @@ def test_a_component_that_fails_when_it_is_called_stops_the_run_before_its_first
     assert not [path for path in zoo.work.rglob("*") if path.suffix in (".safetensors", ".pt", ".npy")]
 
 
-def test_a_metric_that_no_evaluator_gives_stops_the_run_before_its_first_step(zoo):
+def test_a_metric_that_no_evaluator_declares_stops_the_run_before_its_first_step(zoo):
     code = "from dataclasses import replace\n    return replace(super().load(*args), metric='x')"
     done = zoo("dataset", body=body("load", code))
     assert done.code == 3
-    message = "its metric is 'x', which no evaluator of the recipe gives: accuracy"
-    assert f"error: preflight of stages.only: dataset 'mine' of zoo 1.2: {message}" in done.err
+    message = "its metric is 'x', which no evaluator of the recipe declares: accuracy"
+    assert f"error: dataset 'mine' of zoo 1.2: {message}" in done.err
     assert not list(zoo.work.rglob("metrics.jsonl"))
 
 
