@@ -26,7 +26,7 @@ def settle_padding(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig,
     Raises:
         BackboneError: Neither has a padding token or an end of sequence, or the model has no embedding for it.
     """
-    stored = config.pad_token_id
+    stored = getattr(config, "pad_token_id", None)
     if tokenizer.pad_token is None:
         token = None if stored is None else tokenizer.convert_ids_to_tokens(stored)
         tokenizer.pad_token = token or tokenizer.eos_token
@@ -54,7 +54,7 @@ def check_tokens(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig, *
     Raises:
         BackboneError: A token is missing; names it.
     """
-    first = None if reads_last_token else _FIRST.get(getattr(config, "classifier_pooling", "cls"), "cls")
+    first = None if reads_last_token else _FIRST.get(str(getattr(config, "classifier_pooling", "cls")), "cls")
     needed = ["pad", *([] if _knows_all_bytes(tokenizer) else ["unk"]), *([] if first is None else [first])]
     for kind in needed:
         token = getattr(tokenizer, f"{kind}_token")

@@ -114,3 +114,11 @@ def test_a_first_token_is_needed_if_the_model_classifies_it(tmp_path, family, po
         assert refused(folder).endswith(f"expected a tokenizer with a {missing}_token, got none")
     else:
         assert load(folder).model.config.classifier_pooling == pooling
+
+
+def test_a_pooling_of_another_type_in_the_configuration_of_a_model_without_pooling_is_ignored(tmp_path):
+    folder = save(FAMILIES["bert"], tmp_path)
+    config(classifier_pooling=["mean"])(folder)
+    assert load(folder).tokenizer.cls_token == "[CLS]"
+    words(cls_token=None)(folder)
+    assert refused(folder).endswith("expected a tokenizer with a cls_token, got none")
