@@ -23,7 +23,7 @@ class Pattern:
 
     Attributes:
         text: As the user writes it: ``"2:4"``, ``"1x4"``, ``"row"``.
-        group: Neighbours in a row that belong together, at least 2: M, or K. None: a whole row.
+        group: Neighbours in a row that belong together, at least 2: M, or K. None: a complete row.
         kept: N of the M neighbours are kept; None: the group is kept or pruned as a unit.
     """
 
@@ -73,7 +73,7 @@ class PruneOptions(Options):
     pattern: str | None = Field(
         None,
         description='Structure of the pruned entries. "N:M": of each M neighbours in a row, N are kept ("2:4"). '
-        '"1xK": K neighbours in a row are kept or pruned together ("1x4"). "row": whole rows are kept or pruned. '
+        '"1xK": K neighbours in a row are kept or pruned together ("1x4"). "row": complete rows are kept or pruned. '
         "Unset: single entries.",
     )
 

@@ -164,6 +164,17 @@ class Commands(click.Group):
         """Run the command; an unexpected error in a plugin's command is an error of that plugin."""
         try:
             return super().invoke(ctx)
+        except click.NoSuchOption as error:
+            having = [
+                f"`srframework {name}`"
+                for name, command in sorted(self.commands.items())
+                if any(error.option_name in each.opts for each in command.params)
+            ]
+            if not having:
+                raise
+            names = " and ".join(having)
+            message = f"No such option '{error.option_name}'; {names} {'have' if having[1:] else 'has'} it."
+            raise click.UsageError(message, error.ctx) from error
         except (KeyboardInterrupt, SRFrameworkError, click.ClickException, click.Abort, click.exceptions.Exit):
             raise
         except BaseException as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from dataclasses import replace
+from typing import Any
 
 import click
 import tomli
@@ -13,13 +14,25 @@ from rich.text import Text
 from srframework.cli.context import App, component_row, json_option, output, print_described, print_json, print_text
 from srframework.component import KINDS
 from srframework.recipe.model import shipped
+from srframework.text import choices_text, nearest, shorten
 
 _PLURALS = {f"{title.replace(' ', '-')}s": kind for kind, title in KINDS.items()}
 _FIRST_RECIPE = "quickstart"
 
 
+class _Kind(click.Choice[str]):
+    """The kinds; also in the plural, which messages leave out."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The kind, in the singular."""
+        kind = _PLURALS.get(value, value)
+        if kind not in KINDS:
+            self.fail(f"no kind is named {shorten(value)}{choices_text(nearest(value, KINDS), KINDS)}", param, ctx)
+        return kind
+
+
 @click.command("list")
-@click.argument("kind", type=click.Choice([*KINDS, *_PLURALS]), metavar="[KIND]", required=False)
+@click.argument("kind", type=_Kind([*KINDS]), metavar="[KIND]", required=False)
 @click.option("-v", "--verbose", is_flag=True, help="Show the distribution, version and source of each component too.")
 @json_option
 @click.pass_obj
@@ -29,7 +42,7 @@ def list_components(app: App, kind: str | None, verbose: bool, as_json: bool) ->
     KIND is backbone, pruner, debiaser, bias, dataset, evaluator or launcher. `srframework show NAME` prints the
     options of one component.
     """
-    components = app.registry.of_kind(_PLURALS.get(kind, kind)) if kind else list(app.registry)
+    components = app.registry.of_kind(kind) if kind else list(app.registry)
     rows = [component_row(each) for each in components]
     if as_json:
         print_json(rows)

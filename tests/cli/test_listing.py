@@ -54,7 +54,7 @@ def test_a_kind_is_listed_by_its_singular_and_by_its_plural(call, kind, title):
 def test_an_unknown_kind_is_refused_with_the_kinds(call):
     done = call("list", "prunner")
     assert (done.code, done.out) == (2, "")
-    assert "'prunner' is not one of 'backbone', 'pruner'" in done.err
+    assert "no kind is named 'prunner'; did you mean 'pruner'? Choices: backbone, pruner, debiaser" in done.err
 
 
 def test_a_table_in_a_pipe_is_as_wide_as_it_needs_to_be(start):
