@@ -39,11 +39,12 @@ from srframework.contracts import (
 from srframework.errors import BackboneError, DataError, PluginError, SRFrameworkError, UsageError
 from srframework.hookspecs import hookimpl
 from srframework.locations import FileProblem, directory_problem
+from srframework.pruning import PruneOptions, Scope, cubic_sparsity
 from srframework.text import did_you_mean, nearest
 
 if TYPE_CHECKING:
     from srframework.fixed_mask import FixedMask, ScoringPruner
-    from srframework.masks import Mask, Scope, keep_highest, mark_lowest, pruned_count
+    from srframework.masks import Mask, keep_highest, mark_lowest, pruned_count
     from srframework.run.model_directory import ModelDirectory
     from srframework.sweeps.worker import run_job
 
@@ -78,6 +79,7 @@ __all__ = [
     "Phase",
     "PluginError",
     "Predictions",
+    "PruneOptions",
     "Pruner",
     "ReferencedStage",
     "SRFrameworkError",
@@ -89,6 +91,7 @@ __all__ = [
     "TrainingContext",
     "UsageError",
     "WorkerDied",
+    "cubic_sparsity",
     "did_you_mean",
     "directory_problem",
     "hookimpl",
@@ -103,7 +106,6 @@ _HEAVY = {
     "FixedMask": "srframework.fixed_mask",
     "Mask": "srframework.masks",
     "ModelDirectory": "srframework.run.model_directory",
-    "Scope": "srframework.masks",
     "ScoringPruner": "srframework.fixed_mask",
     "keep_highest": "srframework.masks",
     "mark_lowest": "srframework.masks",

@@ -12,7 +12,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from srframework.contracts import COUNTED_PARTS, Network, ParameterGroup, Phase, Pruner, TrainingContext
-from srframework.masks import Mask, Scope, keep_highest, weight_of
+from srframework.masks import Mask, keep_highest, weight_of
+from srframework.pruning import Scope
 
 
 class FixedMask(Pruner):

@@ -9,7 +9,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -19,11 +18,9 @@ from torch import Tensor, nn
 
 from srframework.errors import DataError
 from srframework.files import atomic_file
+from srframework.pruning import Scope
 
 _FORMAT = "srframework-mask-1"
-
-Scope = Literal["local", "global"]
-"""Whether each matrix has the sparsity (``"local"``), or all matrices together have it (``"global"``)."""
 
 
 class Mask(Mapping[str, Tensor]):

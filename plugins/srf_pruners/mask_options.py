@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from srf_pruners.options import PrunedParts
+from srframework import PruneOptions, cubic_sparsity
 
 
-class MaskOptions(PrunedParts):
+class MaskOptions(PruneOptions):
     """Options of ``mask``; the defaults are the paper's (App. A.1.2)."""
 
     sparsity: float = Field(
@@ -76,9 +76,7 @@ class MaskOptions(PrunedParts):
     def sparsity_at(self, step: int, total_steps: int) -> float:
         """Give s(t), in [s_0, s], never decreasing in t; s from step T on.
 
-        Source: section 5.2, after Zhu & Gupta 2017 (arXiv 1710.01878), section 3.
+        Source: section 5.2.
         """
-        begin, end = self.initial_sparsity, self.sparsity
-        if begin is None or step >= total_steps:
-            return end
-        return min(max(begin, end + (begin - end) * (1 - step / total_steps) ** 3), end) if step else begin
+        begin = self.sparsity if self.initial_sparsity is None else self.initial_sparsity
+        return cubic_sparsity(begin, self.sparsity, step, total_steps)

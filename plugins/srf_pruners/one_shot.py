@@ -9,6 +9,7 @@ from torch import Tensor
 
 from srf_pruners.options import OneShotOptions
 from srf_pruners.scored import MagnitudePruner
+from srframework import Network, TrainingContext
 
 
 class OneShotMagnitudePruning(MagnitudePruner):
@@ -25,13 +26,18 @@ class OneShotMagnitudePruning(MagnitudePruner):
 class RandomPruning(OneShotMagnitudePruning):
     """P^random: draw the mask uniformly among all masks of the sparsity.
 
-    Always drawn by torch's global generator on the CPU, so that it depends on the recipe's seed and not on the device.
+    Drawn on the CPU, so that the mask does not depend on the device.
 
     Source: Frankle & Carbin 2019, "The Lottery Ticket Hypothesis" (arXiv 1803.03635), section 2:
     random sparse networks, the baseline for winning tickets.
     """
 
+    def attach(self, network: Network, context: TrainingContext) -> None:
+        """Draw the mask from the context's generator."""
+        self._generator = context.generator
+        super().attach(network, context)
+
     def scores(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Draw scores uniformly from [0, 1)."""
         # float64, since float32 has only 2^24 values here: equal scores would be ordered by index.
-        return {n: torch.rand(w.shape, dtype=torch.float64, device="cpu") for n, w in weights.items()}
+        return {n: torch.rand(w.shape, dtype=torch.float64, generator=self._generator) for n, w in weights.items()}

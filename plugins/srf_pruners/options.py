@@ -6,39 +6,16 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from srframework import Options
+from srframework import PruneOptions
 
 
-class PrunedParts(Options):
-    """Options of all pruners: the parts to prune besides the encoder, and the scope of the sparsity."""
-
-    classifier: bool = Field(
-        True, json_schema_extra={"source": "§3.1"}, description="Prune the matrices of the classifier too."
-    )
-    pooler: bool = Field(
-        False,
-        json_schema_extra={"source": "released code"},
-        description="Prune the matrix of the pooler too, as in the authors' code.",
-    )
-    scope: Literal["local", "global"] = Field(
-        "local",
-        json_schema_extra={"source": "App. A.1.1"},
-        description="Each matrix has this sparsity (local), or all matrices together have it (global).",
-    )
-
-    def parts(self) -> frozenset[str]:
-        """Give the names of the parts to prune."""
-        chosen = {"encoder": True, "classifier": self.classifier, "pooler": self.pooler}
-        return frozenset(part for part, pruned in chosen.items() if pruned)
-
-
-class OneShotOptions(PrunedParts):
+class OneShotOptions(PruneOptions):
     """Options of ``omp`` and ``random``."""
 
     sparsity: float = Field(0.7, ge=0, lt=1, description="Fraction of the entries to prune, in [0, 1).")
 
 
-class ImpOptions(PrunedParts):
+class ImpOptions(PruneOptions):
     """Options of ``imp``; the defaults are the paper's (App. A.1.1)."""
 
     sparsity: float = Field(

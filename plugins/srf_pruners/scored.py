@@ -7,16 +7,15 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from srf_pruners.arithmetic import soft_scores
-from srf_pruners.options import PrunedParts
-from srframework import ScoringPruner
+from srframework import PruneOptions, ScoringPruner
 
 
 class MagnitudePruner(ScoringPruner):
     """Prunes the smallest magnitudes first, in the matrices of the parts in the options."""
 
-    options: PrunedParts
+    options: PruneOptions
 
-    def __init__(self, options: PrunedParts) -> None:
+    def __init__(self, options: PruneOptions) -> None:
         super().__init__(options, options.parts(), options.scope)
 
     def scores(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

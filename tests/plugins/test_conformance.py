@@ -13,13 +13,9 @@ from srframework.testing import check_component, checks_of, parametrize_with_che
 
 REGISTRY = Registry(discover())
 QUICK = ("backbone", "pruner", "debiaser", "bias", "dataset", "evaluator")
-DRAWS = "draws its scores from the global generator of torch, which the run seeds"
 
 
-@parametrize_with_checks(
-    [each.component for kind in QUICK for each in REGISTRY.of_kind(kind)],
-    expected_failures={"pruner/random-random_state_untouched": DRAWS},
-)
+@parametrize_with_checks([each.component for kind in QUICK for each in REGISTRY.of_kind(kind)])
 def test_conforms(check):
     check()
 

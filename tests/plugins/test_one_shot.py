@@ -15,9 +15,9 @@ from srframework import Network, Phase
 BOTH = pytest.mark.parametrize("pruner", [OneShotMagnitudePruning, RandomPruning])
 
 
-def attached(pruner, network: Network, **options: object):
+def attached(pruner, network: Network, seed: int = 1, **options: object):
     made = pruner(OneShotOptions(**options))
-    made.attach(network, context())
+    made.attach(network, context(generator=torch.Generator().manual_seed(seed)))
     return made
 
 
@@ -35,11 +35,12 @@ def network() -> Network:
 def mean_of_masks(weight: torch.Tensor, draws: int, **options: object) -> torch.Tensor:
     """Share of the draws in which each entry is kept."""
     total = torch.zeros(weight.shape)
-    for _ in range(draws):
+    for seed in range(draws):
         module = nn.Linear(weight.shape[1], weight.shape[0])
         with torch.no_grad():
             module.weight.copy_(weight)
-        total += attached(RandomPruning, Network(nn.Sequential(module), None, {"0": "encoder"}), **options).masks()["0"]
+        network = Network(nn.Sequential(module), None, {"0": "encoder"})
+        total += attached(RandomPruning, network, seed, **options).masks()["0"]
     return total / draws
 
 
@@ -88,13 +89,11 @@ class TestRandom:
             with torch.no_grad():
                 for weight in net.matrices().values():
                     weight.mul_(len(masks) - 5)
-            torch.manual_seed(seed)
-            masks.append(attached(RandomPruning, net, sparsity=0.5).masks())
+            masks.append(attached(RandomPruning, net, seed, sparsity=0.5).masks())
         assert masks[0] == masks[1]
         assert masks[0] != masks[2]
 
     def test_every_entry_is_as_likely_as_every_other_whatever_its_weight(self):
-        torch.manual_seed(0)
         share = mean_of_masks(torch.tensor([[0.0, 1.0, 100.0], [-5.0, 0.0, 1e-9]]), 1500, sparsity=1 / 3)
         # Six standard errors of a share of 2/3 in 1500 draws.
         torch.testing.assert_close(share, torch.full((2, 3), 2 / 3), rtol=0, atol=6 * (2 / 9 / 1500) ** 0.5)
