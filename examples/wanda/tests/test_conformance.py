@@ -1,7 +1,7 @@
 """The conformance kit of srframework: one test for each check."""
 
-from wanda import srframework_pruners
 from srframework.testing import parametrize_with_checks
+from wanda import srframework_pruners
 
 
 @parametrize_with_checks(srframework_pruners())

@@ -15,7 +15,7 @@ class Movement(Pruner):
 
     def attach(self, network, context):
         """Add scores, which are 0 at first, to every matrix of the pruned parts."""
-        self._model, self._steps = network.model, context.steps
+        self._model, self._blocks, self._steps = network.model, network.blocks, context.steps
         self._scored = {}
         for name, weight in network.matrices(self.options.parts()).items():
             self._scored[name] = scored = _ScoredWeight(weight)
@@ -45,7 +45,7 @@ class Movement(Pruner):
         """Keep the entries with the highest scores, as many as the schedule says."""
         scores = {name: scored.scores.detach() for name, scored in self._scored.items()}
         sparsity = self.options.sparsity_at(step, self._steps)
-        for name, kept in keep_highest(scores, sparsity, self.options.scope).items():
+        for name, kept in keep_highest(scores, sparsity, self.options.scope, blocks=self._blocks).items():
             self._scored[name].kept.copy_(kept)
 
     def complete(self, step):
@@ -80,6 +80,7 @@ class _ScoredWeight(nn.Module):
         self.register_buffer("kept", torch.ones_like(weight, dtype=torch.bool))
 
     def forward(self, weight):
+        """Return the masked weight, ``(d_out, d_in)``."""
         return _Masked.apply(weight, self.scores, self.kept)
 
 
@@ -87,11 +88,13 @@ class _Masked(torch.autograd.Function):
     """m ⊙ W; the scores get the gradient of m (straight-through)."""
 
     @staticmethod
-    def forward(ctx, weight, scores, kept):
+    def forward(ctx, weight, _scores, kept):
+        """Return m ⊙ W; all shapes are ``(d_out, d_in)``."""
         ctx.save_for_backward(weight, kept)
         return weight * kept
 
     @staticmethod
     def backward(ctx, grad):
+        """Return dL/dW = dL/dW' ⊙ m and dL/dscores = dL/dW' ⊙ W."""
         weight, kept = ctx.saved_tensors
         return grad * kept, grad * weight, None

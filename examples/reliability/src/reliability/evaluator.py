@@ -12,18 +12,17 @@ class CalibrationError(Evaluator):
     def figures(self):
         """Declare the figure."""
         description = "Expected calibration error."
-        return [Figure("ece", unit="fraction", better="lower", description=description, from_logits=True)]
-
-    def applies_to(self, predictions):
-        """Whether the split has the labels of the model."""
-        return len(predictions.labels) == predictions.logits.shape[1]
+        return [Figure("ece", unit="fraction", better="lower", description=description, needs_logits=True)]
 
     def evaluate(self, predictions):
         """Compute the error of one split."""
-        return {"ece": float(self._errors(predictions, np.ones((1, len(predictions.gold))))[0])}
+        found = self.resampled(predictions, np.ones((1, len(predictions.gold))))
+        return {name: float(values[0]) for name, values in found.items()}
 
     def resampled(self, predictions, counts):
-        """Compute the error of R resamples, ``(R,)``."""
+        """Compute the error of R resamples, ``(R,)``; nothing for a split with other labels than the model."""
+        if len(predictions.labels) != predictions.logits.shape[1]:
+            return {}
         return {"ece": self._errors(predictions, counts)}
 
     def _errors(self, predictions, counts):

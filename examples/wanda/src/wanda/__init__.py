@@ -22,5 +22,6 @@ def srframework_pruners():
             factory="wanda.pruner:Wanda",
             summary="Prunes the weights with the smallest |weight| × norm of its input, in each row, once.",
             source="Sun et al. 2023 (arXiv 2306.11695), section 3",
+            example={"examples": 4},
         )
     ]
