@@ -109,23 +109,32 @@ class PruneOptions(Options):
         return None if self.pattern is None else Pattern.parse(self.pattern)
 
 
-def cubic_sparsity(step: int, total_steps: int, initial: float, final: float) -> float:
-    """Return the sparsity of the cubic schedule after ``step`` steps: s + (s_0 - s)·(1 - t/T)³.
+def cubic_sparsity(initial: float, final: float, step: float, total_steps: float) -> float:
+    """Return the sparsity of the gradual schedule: s(t) = s + (s_0 − s)·(1 − t/T)³.
 
     Args:
-        step: t, at least 0.
-        total_steps: T; from this step on, the result is ``final``.
-        initial: s_0, in [0, final].
-        final: s, in [0, 1).
+        initial: s_0, the sparsity at step 0, in [0, ``final``].
+        final: s, the sparsity from step T on, in [0, 1).
+        step: t, optimizer steps since the schedule began; at least 0.
+        total_steps: T, optimizer steps of the schedule; at least 0. With 0 the result is ``final``.
 
     Returns:
-        A value in [initial, final] that never decreases with the step; exactly ``initial`` at step 0.
+        A fraction in [``initial``, ``final``] that never decreases with ``step``.
+
+    Raises:
+        ValueError: Not 0 ≤ ``initial`` ≤ ``final`` < 1, or ``step`` is below 0; shows the values.
 
     Source: section 5.2, after Zhu & Gupta 2017 (arXiv 1710.01878), section 3.
 
-    >>> cubic_sparsity(50, 100, 0.2, 0.7)
-    0.6375
+    >>> [cubic_sparsity(0.0, 0.8, step, 4) for step in (0, 2, 4, 9)]
+    [0.0, 0.7000000000000001, 0.8, 0.8]
     """
+    if not 0 <= initial <= final < 1:
+        raise ValueError(f"expected 0 <= initial <= final < 1, got initial {initial} and final {final}")
+    if step < 0:
+        raise ValueError(f"expected a step of at least 0, got {step}")
     if step >= total_steps:
         return final
-    return min(max(initial, final + (initial - final) * (1 - step / total_steps) ** 3), final) if step else initial
+    if step == 0:
+        return initial
+    return min(max(initial, final + (initial - final) * (1 - step / total_steps) ** 3), final)

@@ -89,7 +89,8 @@ def keep_highest(
         earlier matrix is kept, and in it the lower flat index.
 
     Raises:
-        ValueError: ``sparsity`` outside [0, 1), or not that of an N:M pattern; shows the value.
+        ValueError: ``sparsity`` outside [0, 1), or not that of an N:M pattern, or blocks that do not add up to the
+            rows; shows the value.
 
     >>> keep_highest({"a": torch.tensor([[3.0, 4.0]]), "b": torch.tensor([[1.0, 2.0]])}, 0.5, "global")
     {'a': tensor([[True, True]]), 'b': tensor([[False, False]])}
@@ -139,6 +140,8 @@ def _keep_in_blocks(
     kept = {}
     for name, matrix in scores.items():
         rows = list(blocks.get(name, [len(matrix)]))
+        if min(rows, default=0) < 1 or sum(rows) != len(matrix):
+            raise ValueError(f"blocks of {name!r}: expected at least 1 row each, {len(matrix)} in total, got {rows}")
         parts = {str(index): part for index, part in enumerate(torch.split(matrix, rows))}
         left = None
         if remaining is not None:

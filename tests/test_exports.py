@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import srframework
+from srframework import testing
 
 ROOT = Path(srframework.__file__).parents[1]
 PLUGINS = sorted(path.name for path in (ROOT / "plugins").glob("srf_*"))
@@ -89,11 +90,14 @@ def test_the_core_imports_no_plugin_and_only_what_it_is_known_to_need(path):
     assert foreign <= CORE | ({"pytest"} if path.parent.name == "testing" else set())
 
 
-@pytest.mark.parametrize("path", files("plugins"), ids=relative)
+@pytest.mark.parametrize("path", files("plugins", "examples"), ids=relative)
 def test_a_plugin_takes_from_the_core_only_what_is_exported(path):
-    from_core = [(module, name) for module, name in imports(path) if module.partition(".")[0] == "srframework"]
-    assert {module for module, _ in from_core} <= {"srframework"}
-    assert {name for _, name in from_core} <= set(srframework.__all__)
+    public = {"srframework": srframework.__all__}
+    if path.parent.name == "tests":
+        public["srframework.testing"] = testing.__all__
+    for module, name in imports(path):
+        if module.partition(".")[0] == "srframework":
+            assert name in public[module], f"{module}.{name}"
 
 
 @pytest.mark.parametrize("path", files("plugins"), ids=relative)

@@ -76,6 +76,9 @@ class MaskOptions(PruneOptions):
         return 0.7 if fine_tuned else 0.0
 
     def sparsity_at(self, step: int, total_steps: int) -> float:
-        """Give s(t), in [s_0, s], never decreasing in t; s from step T on."""
-        begin, end = self.initial_sparsity, self.sparsity
-        return end if begin is None else cubic_sparsity(step, total_steps, begin, end)
+        """Give s(t), in [s_0, s], never decreasing in t; s from step T on.
+
+        Source: section 5.2.
+        """
+        begin = self.sparsity if self.initial_sparsity is None else self.initial_sparsity
+        return cubic_sparsity(begin, self.sparsity, step, total_steps)

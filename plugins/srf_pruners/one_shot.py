@@ -26,14 +26,14 @@ class OneShotMagnitudePruning(MagnitudePruner):
 class RandomPruning(OneShotMagnitudePruning):
     """P^random: draw the mask uniformly among all masks of the sparsity.
 
-    Drawn on the CPU, so that the mask depends on the recipe's seed and not on the device.
+    Drawn on the CPU, so that the mask does not depend on the device.
 
     Source: Frankle & Carbin 2019, "The Lottery Ticket Hypothesis" (arXiv 1803.03635), section 2:
     random sparse networks, the baseline for winning tickets.
     """
 
     def attach(self, network: Network, context: TrainingContext) -> None:
-        """Prune the model."""
+        """Draw the mask from the context's generator."""
         self._generator = context.generator
         super().attach(network, context)
 

@@ -45,6 +45,13 @@ def _network(given: Any, owner: str, method: str, *_: Any) -> Any:
         weight = getattr(modules.get(name), "weight", None)
         is_matrix = isinstance(weight, nn.Parameter) and weight.dim() == 2
         must(name in modules and is_matrix and part in PARTS, expected, f"{name!r}: {part!r}")
+    must(isinstance(given.blocks, Mapping), "a Network whose blocks is a mapping", given.blocks)
+    for name, blocks in given.blocks.items():
+        must(name in given.prunable, "blocks of prunable modules", f"{name!r}: {blocks!r:.100}")
+        rows = len(modules[name].weight)
+        are_counts = isinstance(blocks, Sequence) and all(_is_count(size) and size > 0 for size in blocks)
+        expected = f"blocks of at least 1 row each, {rows} in total as the module has"
+        must(are_counts and sum(blocks) == rows, expected, f"{name!r}: {blocks!r:.100}")
     return given
 
 

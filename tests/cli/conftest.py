@@ -8,9 +8,11 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import textwrap
 import time
+import venv
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -344,3 +346,35 @@ def swept(make_run):
         for sparsity, srnet in ((0.5, 0.8), (0.7, 0.7)):
             figures = {"full": (0.9, 0.1 * seed), "srnet": (srnet, srnet + 0.01 * seed)}
             make_run(f"runs/s/seed={seed},sparsity={sparsity}", seed, figures, srnet__pruner__sparsity=sparsity)
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory) -> Path:
+    """A virtual environment of its own; it sees the packages of this one."""
+    place = tmp_path_factory.mktemp("clean") / "venv"
+    venv.create(place, symlinks=True)
+    site = Path(sysconfig.get_path("purelib", vars={"base": str(place)}))
+    site.joinpath("packages.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
+    return place
+
+
+@pytest.fixture
+def install(environment) -> Callable[[Path], Callable[..., str]]:
+    """Install a distribution; return a function that runs a Python module in its directory and returns the output."""
+
+    def install(place: Path) -> Callable[..., str]:
+        python = environment / "bin" / "python"
+        pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-build-isolation"]
+        subprocess.run([*pip, "--no-deps", "--editable", place], check=True)
+
+        def call(*args: str) -> str:
+            variables = {**os.environ, "PYTHONWARNINGS": "error", "OMP_NUM_THREADS": "1"}
+            done = subprocess.run(
+                [python, "-m", *args], cwd=place, env=variables, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+            return done.stdout
+
+        return call
+
+    return install

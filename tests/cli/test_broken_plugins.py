@@ -107,7 +107,10 @@ RETURNS = {
                  "n = super().load(*args); return Network(n.model, n.tokenizer, {'bert': 'encoder'})",
                  "n = super().load(*args); return Network(n.model, n.tokenizer, dict.fromkeys(n.prunable, 'body'))",
                  "n = super().load(*args); return Network(n.model, n.tokenizer, None)",
-                 "n = super().load(*args); return Network(n.model, 'tokenizer', n.prunable)"],
+                 "n = super().load(*args); return Network(n.model, 'tokenizer', n.prunable)",
+                 "return replace(super().load(*args), blocks=None)",
+                 "return replace(super().load(*args), blocks={'bert': (1,)})",
+                 "n = super().load(*args); return replace(n, blocks={next(iter(n.prunable)): (1, 2)})"],
     },
 }  # fmt: skip
 

@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import sysconfig
 import tomllib
-import venv
-from pathlib import Path
 
 import pytest
 
@@ -80,33 +74,12 @@ def test_an_existing_directory_is_never_changed(tmp_path, perform):
     assert (tmp_path / "other" / "pyproject.toml").is_file()
 
 
-@pytest.fixture(scope="session")
-def environment(tmp_path_factory) -> Path:
-    """A virtual environment of its own; it sees the packages of this one."""
-    place = tmp_path_factory.mktemp("clean") / "venv"
-    venv.create(place, symlinks=True)
-    site = Path(sysconfig.get_path("purelib", vars={"base": str(place)}))
-    site.joinpath("packages.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
-    return place
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_new_distribution_is_installed_checked_listed_and_run(tmp_path, perform, environment, kind):
+def test_a_new_distribution_is_installed_checked_listed_and_run(tmp_path, perform, install, kind):
     name = f"my-{kind}"
     assert perform("new", kind, name, cwd=tmp_path).code == 0
-    python = environment / "bin" / "python"
-
-    def call(*args: str) -> str:
-        variables = {**os.environ, "PYTHONWARNINGS": "error", "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(
-            [python, "-m", *args], cwd=tmp_path / name, env=variables, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-build-isolation", "--no-deps"]
-    subprocess.run([*pip, "--editable", tmp_path / name], check=True)
+    call = install(tmp_path / name)
     listed = {row["name"]: row["dist"] for row in json.loads(call("srframework", "list", kind, "--json"))}
     assert listed[name] == name
     call("srframework", "check", f"{kind}/{name}")

@@ -14,7 +14,7 @@ from srf_pruners.mask import MaskTraining
 from srf_pruners.mask_options import MaskOptions
 from srf_pruners.one_shot import OneShotMagnitudePruning, RandomPruning
 from srf_pruners.options import ImpOptions, OneShotOptions
-from srframework import Mask, Pattern, PruneOptions, UsageError, cubic_sparsity, keep_highest
+from srframework import Mask, Pattern, PruneOptions, UsageError, keep_highest
 from srframework.testing import network
 
 ROWS = torch.tensor([[1.0, 9.0, 3.0, 4.0], [8.0, 2.0, 2.0, 2.0], [0.0, 0.0, 7.0, 5.0]])
@@ -184,11 +184,3 @@ def test_a_matrix_that_the_pattern_does_not_divide_is_refused_by_its_name():
         UsageError, match='pattern "1x5": expected matrices whose rows have a multiple of 5 entries, got 8'
     ):
         KINDS["omp"](pattern="1x5", sparsity=0.5).attach(network(), context(steps=4))
-
-
-@given(st.floats(0, 0.9), st.floats(0, 0.09), st.integers(1, 200))
-def test_the_cubic_schedule_never_falls_and_ends_at_its_ends(initial, more, total):
-    final = initial + more
-    values = [cubic_sparsity(step, total, initial, final) for step in range(total + 2)]
-    assert (values[0], values[-1]) == (initial, final)
-    assert values == sorted(values)
