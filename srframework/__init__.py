@@ -36,11 +36,13 @@ from srframework.contracts import (
     TrainingContext,
     WorkerDied,
 )
-from srframework.errors import BackboneError, DataError, PluginError, SRFrameworkError, UsageError
+from srframework.errors import BackboneError, DataError, MissingColumn, PluginError, SRFrameworkError, UsageError
 from srframework.hookspecs import hookimpl
 from srframework.locations import FileProblem, directory_problem
 from srframework.pruning import PruneOptions, Scope, cubic_sparsity
-from srframework.text import did_you_mean, nearest
+from srframework.rows import RowFile
+from srframework.text import did_you_mean, listed, nearest
+from srframework.text_file import Encoding, open_input
 
 if TYPE_CHECKING:
     from srframework.fixed_mask import FixedMask, ScoringPruner
@@ -59,6 +61,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "Debiaser",
+    "Encoding",
     "Evaluated",
     "Evaluator",
     "Figure",
@@ -72,6 +75,7 @@ __all__ = [
     "Location",
     "LossInputs",
     "Mask",
+    "MissingColumn",
     "ModelDirectory",
     "Network",
     "Options",
@@ -82,6 +86,7 @@ __all__ = [
     "PruneOptions",
     "Pruner",
     "ReferencedStage",
+    "RowFile",
     "SRFrameworkError",
     "Scope",
     "ScoringPruner",
@@ -96,8 +101,10 @@ __all__ = [
     "directory_problem",
     "hookimpl",
     "keep_highest",
+    "listed",
     "mark_lowest",
     "nearest",
+    "open_input",
     "pruned_count",
     "run_job",
 ]
