@@ -36,11 +36,13 @@ from srframework.contracts import (
     TrainingContext,
     WorkerDied,
 )
-from srframework.errors import BackboneError, DataError, PluginError, SRFrameworkError, UsageError
+from srframework.errors import BackboneError, DataError, MissingColumn, PluginError, SRFrameworkError, UsageError
 from srframework.hookspecs import hookimpl
 from srframework.locations import FileProblem, directory_problem
 from srframework.pruning import Pattern, PruneOptions, Scope, cubic_sparsity
-from srframework.text import did_you_mean, nearest
+from srframework.rows import RowFile
+from srframework.text import did_you_mean, listed, nearest
+from srframework.text_file import Encoding, open_input
 
 if TYPE_CHECKING:
     from srframework.fixed_mask import FixedMask, ScoringPruner
@@ -68,6 +70,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "Debiaser",
+    "Encoding",
     "Evaluated",
     "Evaluator",
     "Figure",
@@ -81,6 +84,7 @@ __all__ = [
     "Location",
     "LossInputs",
     "Mask",
+    "MissingColumn",
     "ModelDirectory",
     "Network",
     "Options",
@@ -92,6 +96,7 @@ __all__ = [
     "PruneOptions",
     "Pruner",
     "ReferencedStage",
+    "RowFile",
     "SRFrameworkError",
     "Scope",
     "ScoringPruner",
@@ -109,8 +114,10 @@ __all__ = [
     "in_units",
     "keep_highest",
     "keep_n_of_m",
+    "listed",
     "mark_lowest",
     "nearest",
+    "open_input",
     "pruned_count",
     "require_fit",
     "run_job",

@@ -4,6 +4,7 @@
 
     SRFrameworkError            exit code 1: the run failed
     ├── DataError               a data file does not match the options
+    │   └── MissingColumn       a data file lacks a column; names the nearest
     ├── BackboneError           a model or tokenizer cannot be loaded or pruned
     ├── RunDirectoryError       a run directory, or its source files, cannot be written or read
     ├── StoreError              the stage store cannot be written or read
@@ -38,6 +39,19 @@ class SRFrameworkError(Exception):
 
 class DataError(SRFrameworkError):
     """A data file does not match the options; names file and row."""
+
+
+class MissingColumn(DataError):
+    """A data file lacks a column.
+
+    Attributes:
+        column: The name of the column.
+        near: The most similar column of the file, if any; the message names it.
+    """
+
+    def __init__(self, message: str, column: str, near: str | None) -> None:
+        super().__init__(message + did_you_mean(near))
+        self.column, self.near = column, near
 
 
 class BackboneError(SRFrameworkError):

@@ -81,7 +81,7 @@ def keep_highest(
         blocks: Name of a fused matrix -> the rows of its blocks: with ``"local"``, each block has the sparsity, as
             if it were a matrix. Their sum is the number of rows.
         pattern: The structure of the pruned entries; the matrices are ``(d_out, d_in)``. The score of a unit is the
-            sum of its entries' scores, and the sparsity counts units. A unit is pruned already if all of its entries are.
+            sum of its entries' scores, and the sparsity counts units. A unit is pruned already if all its entries are.
 
     Returns:
         Bool tensors of the same shapes and device, in the order of ``scores``; ``True`` keeps. Exactly

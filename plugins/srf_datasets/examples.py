@@ -12,8 +12,7 @@ import datasets
 from srf_datasets.local_copy import local_copy
 from srf_datasets.parsing import Columns as Columns
 from srf_datasets.parsing import Parser
-from srf_datasets.rows import listed
-from srframework import DataError, Split, did_you_mean, directory_problem, nearest
+from srframework import DataError, Split, did_you_mean, directory_problem, listed, nearest
 
 _GLUE = "nyu-mll/glue"
 
@@ -44,7 +43,9 @@ class Reader(Parser):
                 self.columns = self.columns.among(data.column_names)
                 if missing := [column for column in self.columns.wanted if column not in data.column_names]:
                     hint = did_you_mean(nearest(missing[0], data.column_names[:1000]))
-                    raise DataError(f"{where}: expected a column {missing[0]!r}, got {listed(data.column_names)}{hint}")
+                    raise DataError(
+                        f"{where}: expected a column {missing[0]!r}, got {listed(data.column_names, 20)}{hint}"
+                    )
                 return self._split(where, _hub_rows(where, data, self.columns.wanted), lambda: 0)
         except DataError:
             raise

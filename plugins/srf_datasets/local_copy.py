@@ -12,8 +12,7 @@ from typing import Any
 import datasets
 from huggingface_hub import DatasetCard
 
-from srf_datasets.text_file import opened
-from srframework import DataError
+from srframework import DataError, open_input
 
 _FORMATS = ("arrow", "csv", "json", "parquet", "text")
 """Formats of `datasets` with plain rows: their readers open no file that another file names."""
@@ -64,14 +63,14 @@ def _check_inside(path: str, root: Path, file: str) -> None:
         raise DataError(f"{path}: expected data files in this directory, got {file}")
     if file.lower().endswith(_PACKED):
         raise DataError(f"{file}: expected a file that is not compressed; unpack it first")
-    opened(file).close()
+    open_input(file).close()
 
 
 def _check_card(root: Path, card: str) -> None:
     """Refuse a description that names files outside the directory, before they are opened."""
     if not (root / card).exists():
         return
-    with opened(root / card) as file:
+    with open_input(root / card) as file:
         text = file.read(1 << 20).decode(errors="replace")
     if not card.endswith(".md"):
         text = f"---\n{text}\n---\n"

@@ -8,14 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from srf_datasets.groups import DESCRIPTION, GroupBy, read_for
 from srf_datasets.parsing import UNLABELLED, Columns, FileToCheck, Key, Parser, check_all
-from srf_datasets.rows import format_of
-from srf_datasets.text_file import check_encoding
 from srf_datasets.vector_files import check_vectors
-from srframework import FileProblem, InputFile, Options, did_you_mean, directory_problem, nearest
+from srframework import Encoding, FileProblem, InputFile, Options, RowFile, did_you_mean, directory_problem, nearest
 
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 
@@ -24,8 +22,6 @@ RESERVED = ("train", "dev", "test", "ood_train", "model")
 
 OWN_COLUMNS = ("text_a", "text_b", "label")
 """Columns of every split; further columns must have other names."""
-
-Encoding = Annotated[str, AfterValidator(check_encoding)]
 
 
 class TextOptions(Options):
@@ -102,7 +98,7 @@ class SourceOptions(Options):
     def _one_source(self) -> SourceOptions:
         if (self.path is None) == (self.hub is None):
             raise ValueError("either a path or a hub data set")
-        if self.path is not None and self.format is None and format_of(self.path) is None:
+        if self.path is not None and self.format is None and RowFile.format_of(self.path) is None:
             raise ValueError("a path with the extension .tsv, .txt, .csv, .jsonl or .json, or a format")
         return self
 
@@ -240,7 +236,7 @@ class PairsOptions(TextOptions):
         """List the files of all splits."""
         for name, key, source in self.every_source():
             if source.path is not None:
-                path, kind = str(Path(self.root, source.path)), source.format or format_of(source.path) or ""
+                path, kind = str(Path(self.root, source.path)), source.format or RowFile.format_of(source.path) or ""
                 yield FileToCheck(
                     (*key, "path"), path, kind, partial(self._parser, name, source), self._keys(key, source)
                 )

@@ -9,11 +9,10 @@ from srf_datasets.examples import Reader, collapse_to
 from srf_datasets.groups import grouped
 from srf_datasets.options import OodOptions, PairsOptions, SourceOptions
 from srf_datasets.overlap import overlap_features
-from srf_datasets.rows import format_of
 from srf_datasets.sizes import known_sizes, rows_of
 from srf_datasets.subset import subset
 from srf_datasets.word_vectors import with_vectors_of
-from srframework import Dataset, Split, TaskData
+from srframework import Dataset, RowFile, Split, TaskData
 
 
 class Pairs(Dataset):
@@ -72,4 +71,4 @@ class Pairs(Dataset):
 
 
 def _format(source: SourceOptions) -> str:
-    return source.format or format_of(source.path or "") or ""
+    return source.format or RowFile.format_of(source.path or "") or ""

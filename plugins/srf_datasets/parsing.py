@@ -8,8 +8,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from srf_datasets.rows import MissingColumn, RowFile, columns_of
-from srframework import DataError, FileProblem, did_you_mean, nearest
+from srframework import DataError, FileProblem, MissingColumn, RowFile, did_you_mean, nearest
 
 UNLABELLED = ("", "-")
 """Contents of the label column of an unlabelled row; "-" as in MNLI."""
@@ -93,7 +92,7 @@ class Parser:
 
     def open(self, path: str, kind: str, at_most: int | None = None) -> RowFile:
         """Open a file of rows; ``kind``: tsv, csv or jsonl; ``at_most``: bytes to read."""
-        given = columns_of(path, kind, self.encoding, self.has_format) if self.columns.id else ()
+        given = RowFile(path, kind, (), self.encoding, self.has_format).header() if self.columns.id else ()
         self.columns = self.columns.among(given)
         return RowFile(path, kind, self.columns.wanted, self.encoding, self.has_format, at_most)
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from srf_datasets.rows import RowFile
-from srf_datasets.text_file import opened
-from srframework import DataError
+from srframework import DataError, RowFile, open_input
 
 PUBLISHED: Mapping[str, Mapping[str, int]] = {
     "glue/mnli": {"train": 392_702, "dev": 9_815, "mismatched": 9_832},
@@ -65,7 +63,7 @@ def known_sizes(counts: Mapping[str, int | None], max_train: int | None) -> dict
 
 def _lines(path: str | Path) -> int:
     lines, last = 0, b"\n"
-    with opened(path) as file:
+    with open_input(path) as file:
         while chunk := file.read(_CHUNK):
             lines += chunk.count(b"\n")
             last = chunk[-1:]

@@ -13,8 +13,7 @@ from pydantic import Field, model_validator
 from srf_datasets.groups import keys_of, with_groups
 from srf_datasets.options import TextOptions
 from srf_datasets.parsing import Columns, FileToCheck, Key, Parser, one_of, text_of_literal
-from srf_datasets.rows import columns_of
-from srframework import FileProblem
+from srframework import FileProblem, RowFile
 
 NLI_LABELS = ("contradiction", "entailment", "neutral")
 HANS_LABELS = ("non-entailment", "entailment")
@@ -266,6 +265,6 @@ def fever_columns(path: str, encoding: str) -> Columns:
     Raises:
         DataError: The file cannot be read, or a column is missing.
     """
-    given = columns_of(path, "jsonl", encoding, has_format=False)
+    given = RowFile(path, "jsonl", (), encoding).header()
     evidence = one_of(path, given, ("evidence", "evidence_sentence"))
     return Columns("claim", evidence, one_of(path, given, ("gold_label", "label")), id="id")

@@ -6,8 +6,7 @@ import codecs
 import os
 from typing import BinaryIO
 
-from srf_datasets.text_file import opened
-from srframework import DataError
+from srframework import DataError, open_input
 
 LONGEST = 1 << 24
 """Bytes of the longest row that is read."""
@@ -54,7 +53,7 @@ _MAGIC = (
 def check_vectors(path: str) -> str | None:
     """Check the first row of a file of word vectors; return the error message, or None."""
     try:
-        with opened(path) as file:
+        with open_input(path) as file:
             read_head(file, path)
     except DataError as error:
         return str(error)

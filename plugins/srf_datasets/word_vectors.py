@@ -12,9 +12,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from srf_datasets.text_file import opened
 from srf_datasets.vector_files import LONGEST, read_head
-from srframework import DataError, Split
+from srframework import DataError, Split, open_input
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -41,7 +40,7 @@ def read_vectors(path: str, wanted: Sequence[str]) -> np.ndarray:
     Raises:
         DataError: The file cannot be read, or a row is not valid; names file and row.
     """
-    with opened(path) as file:
+    with open_input(path) as file:
         count, dimensions = read_head(file, path)
         found, read = _found(file, path, dimensions, set(wanted))
     if read != count:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import os
 import re
 import shlex
@@ -155,6 +156,16 @@ def test_the_blocks_of_a_document_are_sound(document, work, perform):
             assert done.code == 0, done.err
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_the_sessions_of_a_document_print_what_it_shows(document, work, monkeypatch):
+    monkeypatch.chdir(work)
+    session = "\n".join(blocks(document, "pycon"))
+    test = doctest.DocTestParser().get_doctest(session, {}, document.name, str(document), 0)
+    printed: list[str] = []
+    doctest.DocTestRunner(verbose=False).run(test, out=printed.append)
+    assert not printed, "".join(printed)
+
+
 def heading(line: str) -> str:
     """The anchor that GitHub gives a heading."""
     return re.sub(r"[^\w\- ]", "", line.lstrip("#").strip().lower()).replace(" ", "-")
@@ -190,5 +201,6 @@ def test_the_code_of_a_page_is_what_new_writes(page):
 
 def test_every_kind_has_a_page_and_every_public_name_is_documented():
     assert {page.stem for page in PAGES} == set(KINDS)
-    text = "".join(path.read_text(encoding="utf-8") for path in [ROOT / "docs" / "plugins.md", *PAGES])
+    pages = [ROOT / "docs" / "plugins.md", ROOT / "docs" / "toolbox.md", *PAGES]
+    text = "".join(path.read_text(encoding="utf-8") for path in pages)
     assert not [name for name in srframework.__all__ if f"`{name}" not in text and f" {name}" not in text]

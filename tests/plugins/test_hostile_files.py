@@ -17,8 +17,8 @@ from pydantic import ValidationError
 
 from srf_datasets.pairs import Pairs
 from srf_datasets.task_options import FactVerificationOptions, NliOptions, ParaphraseOptions
-from srf_datasets.text_file import LONGEST
 from srframework import DataError
+from srframework.text_file import LONGEST
 
 
 def zipped(content: bytes) -> bytes:
@@ -85,7 +85,7 @@ ZOO: dict[str, tuple[str, str | bytes, str]] = {
     "columns in capitals": ("f.tsv", TSV.upper(), "expected a column 'a', got A, B, LABEL; did you mean 'A'?"),
     "spaces for tabs": ("f.tsv", "a\tb\tlabel\nx y yes\n", "got none (1 short, 0 unlabelled)"),
     "JSON null": ("f.jsonl", "null\n", "row 1: expected a JSON object, got null"),
-    "many columns": ("f.tsv", "\t".join(f"c{i}" for i in range(100_000)) + "\n", "and 99980 more"),
+    "many columns": ("f.tsv", "\t".join(f"c{i}" for i in range(100_000)) + "\n", "and 99,980 more"),
     "long column": ("f.tsv", "c" * 1_000_000 + "\td\n", "expected a column 'a'"),
     "CR alone": ("f.tsv", TSV.replace("\n", "\r"), "expected lines that end in LF or CRLF, got CR alone"),
     "CR alone in csv": ("f.csv", CSV.replace("\n", "\r"), "row 1: expected"),

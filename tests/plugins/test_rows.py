@@ -9,8 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from srf_datasets.rows import RowFile, columns_of, format_of
-from srframework import DataError
+from srframework import DataError, RowFile
 
 COLUMNS = ("text", "label")
 EXPECTED = [(2, {"text": "a b", "label": "yes"}), (3, {"text": "c", "label": "no"})]
@@ -27,7 +26,7 @@ def rows_of(tmp_path):
     def make(content: bytes | str, kind: str, columns=COLUMNS) -> RowFile:
         path = tmp_path / f"file.{kind}"
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return RowFile(str(path), kind, columns)
+        return RowFile(str(path), kind, columns, has_format=True)
 
     return make
 
@@ -254,7 +253,7 @@ def test_every_tsv_cell_without_tab_and_line_feed_is_read_as_it_is(rows_of, tabl
     ],
 )
 def test_the_ending_of_a_name_tells_the_format(name, kind):
-    assert format_of(str(Path("data", name))) == kind
+    assert RowFile.format_of(str(Path("data", name))) == kind
 
 
 @pytest.mark.parametrize(
@@ -262,10 +261,10 @@ def test_the_ending_of_a_name_tells_the_format(name, kind):
     [('\n{"b": 1, "a": [2]}\n{"c": 3}\n', ("b", "a")), ("{}\n", ()), ("", ()), ("\n \n", ())],
 )
 def test_the_columns_of_json_lines_are_those_of_the_first_row(rows_of, content, expected):
-    assert columns_of(rows_of(content, "jsonl").path, "jsonl") == expected
+    assert rows_of(content, "jsonl", ()).header() == expected
 
 
 def test_a_first_row_that_is_no_json_object_is_an_error_with_its_number(rows_of):
     rows = rows_of("\n[1]\n", "jsonl")
     with pytest.raises(DataError, match="row 2: expected a JSON object, got list"):
-        columns_of(rows.path, "jsonl")
+        rows.header()

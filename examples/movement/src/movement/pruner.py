@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from srframework import Mask, ParameterGroup, Pruner, keep_highest
+from srframework import Mask, ParameterGroup, Pruner, keep_highest, require_fit
 
 
 class Movement(Pruner):
@@ -17,6 +17,7 @@ class Movement(Pruner):
         """Add scores, which are 0 at first, to every matrix of the pruned parts."""
         self._model, self._blocks, self._steps = network.model, network.blocks, context.steps
         self._scored = {}
+        require_fit(network.matrices(self.options.parts()), self.options.parsed_pattern())
         for name, weight in network.matrices(self.options.parts()).items():
             self._scored[name] = scored = _ScoredWeight(weight)
             parametrize.register_parametrization(network.model.get_submodule(name), "weight", scored, unsafe=True)
@@ -45,8 +46,10 @@ class Movement(Pruner):
         """Keep the entries with the highest scores, as many as the schedule says."""
         scores = {name: scored.scores.detach() for name, scored in self._scored.items()}
         sparsity = self.options.sparsity_at(step, self._steps)
-        for name, kept in keep_highest(scores, sparsity, self.options.scope, blocks=self._blocks).items():
-            self._scored[name].kept.copy_(kept)
+        options, blocks = self.options, self._blocks
+        kept = keep_highest(scores, sparsity, options.scope, blocks=blocks, pattern=options.parsed_pattern())
+        for name, scored in self._scored.items():
+            scored.kept.copy_(kept[name])
 
     def complete(self, step):
         """Whether the schedule has reached the final sparsity."""

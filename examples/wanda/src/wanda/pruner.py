@@ -13,7 +13,7 @@ class Wanda(ScoringPruner):
     """
 
     def __init__(self, options):
-        super().__init__(options, options.parts(), options.scope)
+        super().__init__(options, options.parts(), options.scope, options.parsed_pattern())
 
     def attach(self, network, context):
         """Compute the norms of the inputs of every pruned matrix, then prune."""
@@ -21,9 +21,9 @@ class Wanda(ScoringPruner):
         super().attach(network, context)
 
     def scores(self, weights):
-        """Return the products or, with scope "local", the rank of each product in its row."""
+        """Return the products or, with scope "local" and without a pattern, the rank of each product in its row."""
         products = {name: weight.detach().abs() * self._norms[name] for name, weight in weights.items()}
-        if self.options.scope == "global":
+        if self.options.scope == "global" or self.options.pattern is not None:
             return products
         return {name: _ranks(product) for name, product in products.items()}
 

@@ -1,4 +1,4 @@
-"""Rows of a file, read so that whatever is wrong with one has a file and a row number."""
+"""Rows of a text file. Every error names the file and the row. Imports no heavy library."""
 
 from __future__ import annotations
 
@@ -12,55 +12,53 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from srf_datasets.text_file import Enough, TextFile
-from srframework import DataError, did_you_mean, nearest
+from srframework.errors import DataError, MissingColumn
+from srframework.text import listed, nearest
+from srframework.text_file import Enough, TextFile
 
 FORMATS = {".tsv": "tsv", ".txt": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl"}
-"""Format by the ending of a file's name."""
+"""Extension of a file's name -> its format."""
 
 _SEPARATORS = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "vertical bars"}
 _OWN = {"tsv": "\t", "csv": ","}
 
 
-class MissingColumn(DataError):
-    """A file has no such column; ``column`` says which, ``near`` the most similar one."""
-
-    def __init__(self, message: str, column: str, near: str | None) -> None:
-        self.column, self.near = column, near
-        super().__init__(message + did_you_mean(near))
-
-
 @dataclass
 class RowFile:
-    """A file of rows: an unquoted TSV or a quoted CSV, each with a header; or JSON lines.
+    """A file of rows, to iterate over: an unquoted TSV or a quoted CSV, each with a header; or JSON lines.
 
-    In a TSV a double quote is text (GLUE). A byte-order mark and CRLF are removed. Cells are
-    stripped of space around them.
+    In a TSV a double quote is text (GLUE). A byte-order mark and CRLF are removed, and the space around cells. Rows
+    with fewer cells than the header are skipped::
+
+        rows = RowFile("train.tsv", "tsv", ("text", "label"))
+        for number, row in rows:
+            if row["label"] not in LABELS:
+                raise rows.error(number, f"expected a label ({', '.join(LABELS)}), got {row['label']!r}")
 
     Attributes:
         path: The file.
         format: ``"tsv"``, ``"csv"`` or ``"jsonl"``.
-        columns: The columns that are wanted.
+        columns: The columns to read; every row must have them.
         encoding: A text encoding that Python knows.
         has_format: Whether the data set has an option ``format``, which messages may name.
-        at_most: Bytes after which no further row is read; None for all.
-        short: Rows with fewer cells than the header, skipped until now.
+        at_most: Number of bytes after which no further row is read; None for all.
+        short: Number of rows skipped so far because they have fewer cells than the header.
         complete: Whether the rows were read to the end.
-        notes: Sentences on what is odd, and does no harm.
+        notes: Sentences about harmless oddities.
     """
 
     path: str
     format: str
     columns: tuple[str, ...]
     encoding: str = "utf-8"
-    has_format: bool = True
+    has_format: bool = False
     at_most: int | None = None
     short: int = field(default=0, init=False)
     complete: bool = field(default=False, init=False)
     notes: list[str] = field(default_factory=list, init=False)
 
     def __iter__(self) -> Iterator[tuple[int, dict[str, str]]]:
-        """Row number in the file (from 1, the header included), and the wanted cells.
+        """Yield the number of each row, from 1 with the header counted, and its cells by column.
 
         Raises:
             DataError: The file cannot be read, is empty, lacks a column, or a row is malformed.
@@ -81,6 +79,25 @@ class RowFile:
                 raise DataError(f"{self.path}: expected rows of {wanted}; the file has a header but no rows")
             raise DataError(f"{self.path}: expected rows of {wanted}, got an empty file")
 
+    def header(self) -> tuple[str, ...]:
+        """Return all columns of the file: its header or, for JSON lines, the keys of its first row; empty without one.
+
+        Raises:
+            DataError: The file cannot be read, or that row is malformed.
+        """
+        for _, row in self.parsed() if self.format == "jsonl" else self.table():
+            return tuple(row) if isinstance(row, dict) else tuple(cell.strip() for cell in row)
+        return ()
+
+    def error(self, number: int, message: str) -> DataError:
+        """Return an error that names the file and the row ``number``."""
+        return self._file.error(number, message)
+
+    @staticmethod
+    def format_of(path: str) -> str | None:
+        """Return the format by the extension of a file's name, such as ``.tsv``; None for other extensions."""
+        return FORMATS.get(Path(path).suffix.lower())
+
     @cached_property
     def _file(self) -> TextFile:
         return TextFile(self.path, self.encoding, self.format, self.at_most)
@@ -98,19 +115,19 @@ class RowFile:
             elif len(cells) < len(header):
                 self.short += 1
             elif len(cells) > len(header):
-                raise self._file.error(number, f"expected {len(header)} columns, got {len(cells)}")
+                raise self.error(number, f"expected {len(header)} columns, got {len(cells)}")
             else:
                 yield number, {column: cells[place].strip() for column, place in places.items()}
 
     def table(self) -> Iterator[tuple[int, list[str]]]:
-        """The cells of a TSV or CSV as they are, the header's first."""
+        """Yield the number and the cells of each row of a TSV or CSV, unchanged; the header first."""
         return self._quoted() if self.format == "csv" else self._unquoted()
 
     def _unquoted(self) -> Iterator[tuple[int, list[str]]]:
         for number, line in self._file.lines():
             line = line.rstrip("\r\n")
             if number == 1 and "\r" in line:
-                raise self._file.error(1, "expected lines that end in LF or CRLF, got CR alone; convert the file")
+                raise self.error(1, "expected lines that end in LF or CRLF, got CR alone; convert the file")
             yield number, line.split("\t")
 
     def _quoted(self) -> Iterator[tuple[int, list[str]]]:
@@ -128,25 +145,25 @@ class RowFile:
                 reason = "a line that ends in CR alone; convert the file to LF or CRLF"
             elif "unexpected end" in reason:
                 reason += "; a quote is not closed"
-            raise self._file.error(start, f"expected quoted CSV: {reason}") from error
+            raise self.error(start, f"expected quoted CSV: {reason}") from error
 
     def _check_header(self, number: int, header: Sequence[str]) -> None:
         self._header = True
         if not self._has_all(header) and (hint := self._other_format(header)):
-            raise self._file.error(number, hint)
+            raise self.error(number, hint)
         twice = {name: count for name, count in Counter(header).items() if count > 1 and name}
         for column in self.columns:
             if column in twice:
                 at = ", ".join(str(place) for place, name in enumerate(header, 1) if name == column)
-                raise self._file.error(number, f"expected one column {column!r}, got {twice[column]} (columns {at})")
+                raise self.error(number, f"expected one column {column!r}, got {twice[column]} (columns {at})")
         if twice:
-            self.notes.append(f"{self.path}: row {number}: duplicate columns, not used: {listed(list(twice))}")
+            self.notes.append(f"{self.path}: row {number}: duplicate columns, not used: {listed(twice, 20)}")
 
     def _has_all(self, header: Sequence[str]) -> bool:
         return set(self.columns) <= set(header)
 
     def _other_format(self, header: Sequence[str]) -> str | None:
-        """What a header says that is a single cell, since other characters separate its columns."""
+        """Return a hint if other characters seem to separate the columns of the header."""
         own = _OWN[self.format]
         line = own.join(header).strip()
         if line.startswith("{"):
@@ -166,7 +183,7 @@ class RowFile:
     # -- JSON ----------------------------------------------------------------------------------
 
     def parsed(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """JSON lines as they are, with all their columns; blank ones are skipped as short."""
+        """Yield the number and the object of each JSON line, with all its columns; blank lines count as short."""
         first = True
         for number, line in self._file.lines():
             if not line.strip():
@@ -175,16 +192,14 @@ class RowFile:
             try:
                 row = _DECODER.decode(line.strip())
             except (ValueError, RecursionError) as error:
-                raise self._file.error(
-                    number, f"expected a JSON object: {self._not_json(line, error, first)}"
-                ) from error
+                raise self.error(number, f"expected a JSON object: {self._not_json(line, error, first)}") from error
             if not isinstance(row, dict):
                 of_objects = isinstance(row, list) and any(isinstance(each, dict) for each in row)
                 array = "; write one object in each line, not an array of objects" if of_objects else ""
                 got = "null" if row is None else type(row).__name__
-                raise self._file.error(number, f"expected a JSON object, got {got}{array}")
+                raise self.error(number, f"expected a JSON object, got {got}{array}")
             if isinstance(row, _Ambiguous) and (column := next((c for c in self.columns if c in row.twice), None)):
-                raise self._file.error(number, f"expected one column {column!r}, got several of that name")
+                raise self.error(number, f"expected one column {column!r}, got several of that name")
             first = False
             yield number, row
 
@@ -211,14 +226,14 @@ class RowFile:
 
     def _text(self, number: int, column: str, value: Any) -> str:
         if isinstance(value, dict | list):
-            raise self._file.error(number, f"expected a text or a number in {column!r}, got {type(value).__name__}")
+            raise self.error(number, f"expected a text or a number in {column!r}, got {type(value).__name__}")
         if isinstance(value, float) and not math.isfinite(value):
-            raise self._file.error(number, f"expected a text or a finite number in {column!r}, got a number too large")
+            raise self.error(number, f"expected a text or a finite number in {column!r}, got a number too large")
         text = "" if value is None else str(value).strip()
         try:
             text.encode()
         except UnicodeEncodeError as error:
-            raise self._file.error(number, f"expected text in {column!r}, got half of a surrogate pair") from error
+            raise self.error(number, f"expected text in {column!r}, got half of a surrogate pair") from error
         return text
 
     # -- errors --------------------------------------------------------------------------------
@@ -229,12 +244,12 @@ class RowFile:
         short = [name for name in header[:1000] if len(name) < 100]
         near = next((name for name in short if name.casefold() == column.casefold()), nearest(column, short))
         raise MissingColumn(
-            f"{self.path}: row {number}: expected a column {column!r}, got {listed(header) or 'none'}", column, near
+            f"{self.path}: row {number}: expected a column {column!r}, got {listed(header, 20) or 'none'}", column, near
         )
 
 
 class _Ambiguous(dict[str, Any]):
-    """A JSON object with a key that is there twice."""
+    """A JSON object that has a key twice."""
 
     twice: frozenset[str] = frozenset()
 
@@ -253,27 +268,3 @@ def _no_constant(name: str) -> Any:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant)
-
-
-def listed(names: Sequence[str], most: int = 20) -> str:
-    """Names for a message: printable, none long, and not too many."""
-    shown = [name if name.isprintable() else repr(name)[1:-1] for name in names[:most]]
-    cut = [name if len(name) <= 60 else f"{name[:59]}…" for name in shown]
-    return ", ".join(cut) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def columns_of(path: str, kind: str, encoding: str = "utf-8", has_format: bool = True) -> tuple[str, ...]:
-    """The columns that a file has: its header, or, for JSON lines, those of its first row; none where it is empty.
-
-    Raises:
-        DataError: The file cannot be read, or that row is malformed.
-    """
-    rows = RowFile(path, kind, (), encoding, has_format)
-    for _, row in rows.parsed() if kind == "jsonl" else rows.table():
-        return tuple(row) if isinstance(row, dict) else tuple(cell.strip() for cell in row)
-    return ()
-
-
-def format_of(path: str) -> str | None:
-    """The format that the file's name tells; None where it tells none."""
-    return FORMATS.get(Path(path).suffix.lower())

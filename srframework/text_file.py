@@ -1,4 +1,4 @@
-"""Lines of a text file: a file that is none is refused, in a sentence that says what it is instead."""
+"""Lines of a text file. A file that is not text is refused with a sentence that says what it is."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
 
-from srframework import DataError
+from pydantic import AfterValidator
+
+from srframework.errors import DataError
 
 LONGEST = 1 << 24
 """Bytes of the longest row that is read: a file without line ends must not fill the memory."""
@@ -68,14 +70,14 @@ class TextFile:
     at_most: int | None = None
 
     def lines(self) -> Iterator[tuple[int, str]]:
-        """Number, from 1, and text of each line, with its line end and without a byte-order mark.
+        """Yield the number, from 1, and the text of each line, with its line end and without a byte-order mark.
 
         Raises:
             DataError: The file cannot be read, or is no text in the encoding.
             Enough: As many bytes are read as were wanted.
         """
         read = 0
-        with opened(self.path) as file:
+        with open_input(self.path) as file:
             try:
                 self._check_kind(file)
                 lines = self._by_line(file) if _is_ascii_like(self.encoding) else self._by_chunk(file)
@@ -171,11 +173,11 @@ class TextFile:
         return DataError(f"{self.path}: row {number}: {message}")
 
 
-def opened(path: str | Path) -> BinaryIO:
-    """A file, open to be read; anything but a regular file is refused, and never waited for.
+def open_input(path: str | Path) -> BinaryIO:
+    """Open an input file to read its bytes. Anything but a regular file, such as a pipe, is refused; never blocks.
 
     Raises:
-        DataError: It is no file, or cannot be read.
+        DataError: It is not a file, or cannot be read.
     """
     try:
         _check_regular(path, os.stat(path).st_mode)
@@ -209,7 +211,7 @@ def _is_ascii_like(encoding: str) -> bool:
 
 
 def check_encoding(name: str) -> str:
-    """The name of a text encoding, as it is.
+    """Return the name of a text encoding, unchanged.
 
     Raises:
         ValueError: Python knows no such encoding.
@@ -223,3 +225,7 @@ def check_encoding(name: str) -> str:
     if known.name in _NO_TEXT:
         raise ValueError(expected)
     return name
+
+
+Encoding = Annotated[str, AfterValidator(check_encoding)]
+"""Type of an option that names a text encoding that Python knows: ``"utf-8"``, ``"latin-1"``."""
