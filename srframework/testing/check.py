@@ -50,11 +50,15 @@ class Subject:
         kind: Kind of the component.
         component: The component.
         registry: The evaluators that a data set may name; None: the installed ones.
+
+    Attributes:
+        columns_are_numbers: Whether the columns that the component requires are numbers, not texts; found by a check.
     """
 
     def __init__(self, kind: str, component: Component, registry: Registry | None = None) -> None:
         self.kind, self.component = kind, component
         self._registry, self._cache = registry, dict[object, Any]()
+        self.columns_are_numbers = False
 
     @cached_property
     def directory(self) -> Path:

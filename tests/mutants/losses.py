@@ -19,7 +19,8 @@ class Sound(Debiaser):
 
     def loss(self, inputs):
         logits = inputs.logits.float() + inputs.bias_log_probs.clamp(min=-20)
-        return F.cross_entropy(logits, inputs.labels, label_smoothing=self.options.share)
+        each = F.cross_entropy(logits, inputs.labels, label_smoothing=self.options.share, reduction="none")
+        return inputs.mean(each)
 
 
 class Learned(Sound):
