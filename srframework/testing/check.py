@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from srframework.component import Component, Options, names_stage
+from srframework.component import Component, Counts, Options, names_stage
 from srframework.faults import describe
 from srframework.registry.discovery import discover
 from srframework.registry.guarded import guarded
@@ -120,7 +120,7 @@ class Subject:
         fields = self.component.options.model_fields
         references = set(reference_options(self.component.options))
         for name, info in fields.items():
-            if name in references or (info.metadata and any(type(each).__name__ == "Counts" for each in info.metadata)):
+            if name in references or _names_a_source(info):
                 continue
             others = [other for other in fields if other != name and other not in references]
             contexts: list[dict[str, Any]] = [{}]
@@ -136,8 +136,17 @@ class Subject:
                 pairs += [(one, two) for one, two in itertools.pairwise(made) if one != two]
             yield name, pairs[:60]
 
+    @property
+    def reads_files(self) -> bool:
+        """Whether an option names a file, a directory or another source."""
+        return any(_names_a_source(info) for info in self.component.options.model_fields.values())
+
     def _value(self, name: str) -> Any:
         return getattr(self.options(), name)
+
+
+def _names_a_source(info: FieldInfo) -> bool:
+    return any(isinstance(each, Counts) for each in info.metadata)
 
 
 def _values(info: FieldInfo, value: Any) -> list[Any]:
