@@ -105,6 +105,7 @@ class ScoringPruner(FixedMask):
         """Attach to the matrices; prune them, unless a phase does."""
         super().attach(network, context)
         self._matrices, self._blocks = network.matrices(self._parts), network.blocks
+        self._steps = context.steps
         if all(phase.level is None for phase in self.phases(context.steps)):
             self.hold(self.pruned_to(self.options.sparsity))
 
@@ -112,6 +113,11 @@ class ScoringPruner(FixedMask):
         """Prune to the level of the phase, if any."""
         if phase.level is not None:
             self.hold(self.pruned_to(phase.level))
+
+    def complete(self, step: int) -> bool:
+        """Whether the mask has the level of the last phase, if phases have levels."""
+        levels = [0.0, *(phase.level for phase in self.phases(self._steps) if phase.level is not None)]
+        return len(levels) == 1 or self.masks().sparsity >= (levels[-2] + levels[-1]) / 2  # levels are rounded
 
     def pruned_to(self, level: float) -> Mask:
         """Return the mask that pruning the current weights to ``level`` would give; changes nothing.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ from srframework.contracts import (
 from srframework.errors import PluginError
 from srframework.testing.check import Subject
 from srframework.testing.randomness import global_states
-from srframework.testing.small_task import LABELS, context, network
+from srframework.testing.small_task import LABELS, context, examples, network, small_stages
 from srframework.training.context import ForComponent
 from srframework.training.optimization import own_parameters as parameters_of
 
@@ -121,9 +122,20 @@ def logged_badly(name: Any, value: Any) -> str:
     return "" if bool(number.isfinite()) else f"log(): {name} is {number.item()}"
 
 
-def attach_pruner(pruner: Pruner, network: Network, steps: int) -> None:
-    """Attach a pruner to a model, for a stage of that many steps."""
-    pruner.attach(network, context(steps, ForComponent("checked"), network))
+def attach_pruner(subject: Subject, pruner: Pruner, net: Network, steps: int, **replaced: Any) -> None:
+    """Attach a pruner to a model, for a stage of that many steps; replace fields of its context."""
+    options = getattr(getattr(pruner, "guarded", None), "options", None) or subject.options()
+    required = subject.component.required(options)
+    count = len(examples())
+    component = ForComponent(
+        "checked",
+        columns={
+            each.removeprefix(COLUMN): np.array(["a", "b"] * count)[:count] for each in required if COLUMN in each
+        },
+        bias_log_probs=torch.log_softmax(_random(count)[1], 1).numpy() if NEEDS_BIAS in required else None,
+        stages=small_stages([text for _, text in references(options)], NEEDS_PREDICTIONS in required),
+    )
+    pruner.attach(net, dataclasses.replace(context(steps, component, net), **replaced))
 
 
 def own_parameters(debiaser: Debiaser) -> list[Any]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
+from srframework.contracts import Network, Pruner
 from srframework.masks import weight_of
 from srframework.testing.check import NotApplicable, Subject, require
 from srframework.testing.inputs import attach_pruner
@@ -15,7 +17,7 @@ from srframework.testing.small_task import network
 def restores_in_another_instance(subject: Subject) -> None:
     """A new instance with the same weights and the state has the same mask and the same pruned weights."""
     pruner, net, step = subject.build(), network(), 0
-    attach_pruner(pruner, net, STEPS)
+    attach_pruner(subject, pruner, net, STEPS)
     for phase in pruner.phases(STEPS):
         pruner.begin(phase, step)
         step += phase.steps
@@ -23,7 +25,7 @@ def restores_in_another_instance(subject: Subject) -> None:
     other, fresh = subject.build(), network()
     with torch.random.fork_rng():
         torch.manual_seed(99)
-        attach_pruner(other, fresh, STEPS)
+        attach_pruner(subject, other, fresh, STEPS)
     fresh.model.load_state_dict(net.model.state_dict())
     other.restore({name: value.clone() for name, value in pruner.state().items()})
     require(other.masks() == pruner.masks(), "another instance with the restored state has another mask")
@@ -40,8 +42,28 @@ def resumes_with_same_bits(subject: Subject) -> None:
         resumed_as_uninterrupted(subject.build, uninterrupted, steps, stopped_at)
 
 
+def state_is_a_copy(subject: Subject) -> None:
+    """A later step changes neither the tensors that state() has returned nor those that restore() got."""
+    states: list[tuple[str, dict[str, Tensor], dict[str, Tensor]]] = []
+
+    def seen(event: str, step: int, pruner: Pruner, _net: Network) -> None:
+        if event != "step":
+            return
+        for method, state, before in states:
+            for name, value in before.items():
+                require(torch.equal(value, state[name]), f"a later step changes {name} that {method}() got or returned")
+        if step in (2, 4):
+            states.append(("state", state := pruner.state(), {name: each.clone() for name, each in state.items()}))
+        if step == 6 and states:
+            given = {name: each.clone() for name, each in pruner.state().items()}
+            states.append(("restore", given, {name: each.clone() for name, each in given.items()}))
+            pruner.restore(given)
+
+    run(subject, seen)
+
+
 def pattern_is_exact(subject: Subject) -> None:
-    """With pattern = "2:4", exactly two of every four neighbours in a row are pruned."""
+    """With a pattern, exactly two of every four neighbours in a row are pruned, or groups of four, or rows."""
     if "pattern" not in subject.component.options.model_fields:
         raise NotApplicable("no option pattern")
     if not subject.accepts(pattern="2:4", sparsity=0.5):
@@ -49,3 +71,17 @@ def pattern_is_exact(subject: Subject) -> None:
     for name, kept in run(subject, nothing, pattern="2:4", sparsity=0.5).items():
         groups = kept[:, : kept.shape[1] // 4 * 4].reshape(-1, 4)
         require(bool((groups.sum(1) == 2).all()), f"{name}: a group of four entries does not keep exactly two")
+    for pattern in ("1x4", "row"):
+        if not subject.accepts(pattern=pattern, sparsity=0.5):
+            continue
+        for name, kept in run(subject, nothing, pattern=pattern, sparsity=0.5).items():
+            units = kept[:, : kept.shape[1] // 4 * 4].reshape(-1, 4) if pattern == "1x4" else kept
+            require(
+                bool((units == units[:, :1]).all()), f"pattern = {pattern}: {name} has units that are pruned in part"
+            )
+            half = abs(int((~units[:, 0]).sum()) - len(units) / 2)
+            if "scope" not in subject.component.options.model_fields:
+                require(half <= 0.5, f"pattern = {pattern}: {name}: expected half of {len(units)} units pruned")
+
+
+CHECKS = [restores_in_another_instance, resumes_with_same_bits, state_is_a_copy, pattern_is_exact]

@@ -10,6 +10,7 @@ from mutants.datasets_of_tasks import DATASETS, Size, SoundTask
 from mutants.losses import DEBIASERS, SOUND_DEBIASERS, Smoothing
 from mutants.pruners import MASKS
 from mutants.pruners_in_training import TRAINING
+from mutants.pruners_with_effects import EFFECTS
 from mutants.sound_pruners import SOUND, Sparsity
 
 from srframework import Component
@@ -27,7 +28,7 @@ def component(factory, kind):
 
 
 TABLES = {
-    "pruner": MASKS | TRAINING,
+    "pruner": MASKS | TRAINING | EFFECTS,
     "debiaser": DEBIASERS,
     "bias": BIAS_MODELS,
     "evaluator": evaluators.EVALUATORS,
