@@ -7,6 +7,7 @@ from mutants import evaluators
 from mutants.backbones import BACKBONES, SoundModel
 from mutants.bias_models import BIAS_MODELS, NoOptions, SoundBias
 from mutants.datasets_of_tasks import DATASETS, Size, SoundTask
+from mutants.evaluators_robust import ROBUST
 from mutants.losses import DEBIASERS, SOUND_DEBIASERS, Smoothing
 from mutants.pruners import MASKS
 from mutants.pruners_in_training import TRAINING
@@ -31,7 +32,7 @@ TABLES = {
     "pruner": MASKS | TRAINING | EFFECTS,
     "debiaser": DEBIASERS,
     "bias": BIAS_MODELS,
-    "evaluator": evaluators.EVALUATORS,
+    "evaluator": evaluators.EVALUATORS | ROBUST,
     "dataset": DATASETS,
     "backbone": BACKBONES,
 }
