@@ -13,7 +13,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from srframework.component import Options
 from srframework.contracts import PARTS, Network
-from srframework.testing.check import NotApplicable, Subject, checks_in, require
+from srframework.testing.check import NotApplicable, Subject, checks_in, require, require_options_matter
 from srframework.testing.randomness import untouched_states
 from srframework.testing.small_task import LABELS
 
@@ -164,9 +164,6 @@ def long_texts(subject: Subject) -> None:
 
 def options_matter(subject: Subject) -> None:
     """Each option changes the weights, the configuration, the tokenizer or the prunable modules for some value."""
-    variations = list(subject.variations())
-    if not variations:
-        raise NotApplicable("no options")
 
     def outcome(options: Options) -> list[Any]:
         network = subject.built(options).load(LABELS, 1)
@@ -174,9 +171,7 @@ def options_matter(subject: Subject) -> None:
         config = network.model.config.to_json_string()
         return [weights, config, network.tokenizer.get_vocab(), dict(network.prunable), dict(network.blocks)]
 
-    for name, pairs in variations:
-        matters = not pairs or any(outcome(one) != outcome(two) for one, two in pairs)
-        require(matters, f"the option {name} changes nothing")
+    require_options_matter(subject, outcome)
 
 
 def second_text_is_used(subject: Subject) -> None:

@@ -9,8 +9,7 @@ import numpy as np
 
 from srframework.component import Options
 from srframework.contracts import BiasModel, Split, TaskData
-from srframework.errors import SRFrameworkError
-from srframework.testing.check import NotApplicable, Subject, checks_in, require
+from srframework.testing.check import NotApplicable, Subject, checks_in, require, require_options_matter
 from srframework.testing.randomness import global_states, untouched_states
 from srframework.testing.small_task import LABELS, task, word_vectors
 
@@ -140,21 +139,13 @@ def any_number_of_labels(subject: Subject) -> None:
 
 def options_matter(subject: Subject) -> None:
     """Each option changes the log-probabilities for some value, or is refused."""
-    variations = list(subject.variations())
-    if not variations:
-        raise NotApplicable("no options")
     data = dataclasses.replace(_unbalanced(), merged_labels=LABELS[1:])
 
     def outcome(options: Options) -> list[Any]:
-        try:
-            model, _ = _fitted(subject, data, subject.built(options))
-            return [None if found is None else found.tolist() for found in map(model.log_probs, (data.train, data.dev))]
-        except SRFrameworkError as error:
-            return [str(error)]
+        model, _ = _fitted(subject, data, subject.built(options))
+        return [None if found is None else found.tolist() for found in map(model.log_probs, (data.train, data.dev))]
 
-    for name, pairs in variations:
-        matters = not pairs or any(outcome(one) != outcome(two) for one, two in pairs)
-        require(matters, f"the option {name} changes nothing")
+    require_options_matter(subject, outcome)
 
 
 def repeats(subject: Subject) -> None:

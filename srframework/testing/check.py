@@ -6,7 +6,7 @@ import itertools
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from srframework.component import Component, Counts, Options, names_stage
+from srframework.errors import SRFrameworkError
 from srframework.faults import describe
 from srframework.registry.discovery import discover
 from srframework.registry.guarded import guarded
@@ -167,6 +168,37 @@ def _values(info: FieldInfo, value: Any) -> list[Any]:
         elif kind is str and isinstance(value, str):
             found.append(f"{value}x")
     return [each for index, each in enumerate(found) if each != value and each not in found[:index]]
+
+
+def require_options_matter(subject: Subject, outcome: Callable[[Options], Any], only: Collection[str] = ()) -> None:
+    """Require that each option changes the outcome for some value, or is refused.
+
+    Args:
+        subject: The component.
+        outcome: Everything that the options may change. An error of srframework is an outcome too.
+        only: The options to try; empty: all.
+
+    Raises:
+        Violation: An option changes nothing.
+        NotApplicable: There are no options to try.
+    """
+    known: dict[str, Any] = {}
+
+    def found(options: Options) -> Any:
+        key = options.model_dump_json()
+        if key not in known:
+            try:
+                known[key] = outcome(options)
+            except SRFrameworkError as error:
+                known[key] = str(error)
+        return known[key]
+
+    variations = [(name, pairs) for name, pairs in subject.variations() if not only or name in only]
+    if not variations:
+        raise NotApplicable("no options")
+    for name, pairs in variations:
+        matters = not pairs or any(found(one) != found(two) for one, two in pairs[:20])
+        require(matters, f"the option {name} changes nothing")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from srframework.component import Options
 from srframework.contracts import Split, TaskData
 from srframework.errors import SRFrameworkError
-from srframework.testing.check import NotApplicable, Subject, require
+from srframework.testing.check import NotApplicable, Subject, require, require_options_matter
 from srframework.testing.load_dataset import digest, splits_of
 from srframework.testing.loaded import loaded
 
@@ -78,35 +78,17 @@ def _require_sizes(data: TaskData, sizes: Any, where: str) -> None:
 
 def options_matter(subject: Subject) -> None:
     """Each option that is a number changes the data for some value, or is refused."""
-    variations = [(name, pairs) for name, pairs in subject.variations() if _is_number(subject, name)]
-    if not variations:  # others may matter only for files that the example does not have
+    fields = subject.component.options.model_fields.items()
+    numbers = [name for name, info in fields if {int, float} & {info.annotation, *get_args(info.annotation)}]
+    if not numbers:  # others may matter only for files that the example does not have
         raise NotApplicable("no option is a number")
-    known: dict[str, list[Any]] = {}
 
     def outcome(options: Options) -> list[Any]:
-        key = options.model_dump_json()
-        if key not in known:
-            known[key] = _outcome(subject, options)
-        return known[key]
+        component, data = subject.component, subject.built(options).load(1)
+        needs = [component.required(options), component.provided(options)]
+        return [*needs, digest(data), data.metric, data.labels, data.merged_labels, data.notes]
 
-    for name, pairs in variations:
-        matters = not pairs or any(outcome(one) != outcome(two) for one, two in pairs[:12])
-        require(matters, f"the option {name} changes nothing")
-
-
-def _is_number(subject: Subject, name: str) -> bool:
-    annotation = subject.component.options.model_fields[name].annotation
-    return not {int, float}.isdisjoint([annotation, *get_args(annotation)])
-
-
-def _outcome(subject: Subject, options: Options) -> list[Any]:
-    component = subject.component
-    needs = [component.required(options), component.provided(options)]
-    try:
-        data = subject.built(options).load(1)
-    except SRFrameworkError as error:
-        return [*needs, str(error)]
-    return [*needs, digest(data), data.metric, data.labels, data.merged_labels, data.notes]
+    require_options_matter(subject, outcome, numbers)
 
 
 def sound_weights(subject: Subject) -> None:

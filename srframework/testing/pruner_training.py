@@ -10,8 +10,7 @@ from torch import Tensor
 
 from srframework.component import Options
 from srframework.contracts import LossInputs, Network, Pruner
-from srframework.errors import SRFrameworkError
-from srframework.testing.check import NotApplicable, Subject, require
+from srframework.testing.check import NotApplicable, Subject, require, require_options_matter
 from srframework.testing.inputs import attach_pruner
 from srframework.testing.pruner_run import STEPS, nothing, run
 from srframework.testing.small_task import LABELS, network
@@ -46,12 +45,7 @@ def _terms(pruner: Pruner, rows: list[int]) -> dict[str, Tensor]:
 
 def options_matter(subject: Subject) -> None:
     """Each option changes the masks, the weights, the phases or the groups of parameters for some value."""
-    variations = list(subject.variations())
-    if not variations:
-        raise NotApplicable("no options")
-    for name, pairs in variations:
-        matters = not pairs or any(_outcome(subject, one) != _outcome(subject, two) for one, two in pairs[:20])
-        require(matters, f"the option {name} changes nothing")
+    require_options_matter(subject, lambda options: _outcome(subject, options))
 
 
 def _outcome(subject: Subject, options: Options) -> list[Any]:
@@ -67,12 +61,9 @@ def _outcome(subject: Subject, options: Options) -> list[Any]:
             weights = float(sum(each.detach().double().abs().sum() for each in net.model.parameters()))
             found.append((event, pruner.masks().digest(), pruner.complete(step), weights))
 
-    try:
-        pruner = subject.built(options)
-        found += [pruner.phases(1000), pruner.keeps_best]
-        run(subject, seen, pruner=pruner, steps=6)
-    except SRFrameworkError as error:
-        found.append(str(error))
+    pruner = subject.built(options)
+    found += [pruner.phases(1000), pruner.keeps_best]
+    run(subject, seen, pruner=pruner, steps=6)
     return found
 
 
