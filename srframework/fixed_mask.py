@@ -105,9 +105,9 @@ class ScoringPruner(FixedMask):
         """Attach to the matrices; prune them, unless a phase does."""
         super().attach(network, context)
         self._matrices, self._blocks = network.matrices(self._parts), network.blocks
-        self._steps = context.steps
         if all(phase.level is None for phase in self.phases(context.steps)):
             self.hold(self.pruned_to(self.options.sparsity))
+        self._steps = context.steps
 
     def begin(self, phase: Phase, step: int) -> None:
         """Prune to the level of the phase, if any."""

@@ -34,14 +34,6 @@ def restores_in_another_instance(subject: Subject) -> None:
         require(same, f"another instance with the restored state has other weights in {name}")
 
 
-def resumes_with_same_bits(subject: Subject) -> None:
-    """A training that is killed and resumed ends with the same weights and mask as one that is not."""
-    steps = 8
-    uninterrupted = train(subject.build(), steps)
-    for stopped_at in (2, 5):
-        resumed_as_uninterrupted(subject.build, uninterrupted, steps, stopped_at)
-
-
 def state_is_a_copy(subject: Subject) -> None:
     """A later step changes neither the tensors that state() has returned nor those that restore() got."""
     states: list[tuple[str, dict[str, Tensor], dict[str, Tensor]]] = []
@@ -62,8 +54,16 @@ def state_is_a_copy(subject: Subject) -> None:
     run(subject, seen)
 
 
+def resumes_with_same_bits(subject: Subject) -> None:
+    """A training that is killed and resumed ends with the same weights and mask as one that is not."""
+    steps = 8
+    uninterrupted = train(subject.build(), steps)
+    for stopped_at in (2, 5):
+        resumed_as_uninterrupted(subject.build, uninterrupted, steps, stopped_at)
+
+
 def pattern_is_exact(subject: Subject) -> None:
-    """With a pattern, exactly two of every four neighbours in a row are pruned, or groups of four, or rows."""
+    """With pattern = "2:4", exactly two of every four neighbours in a row are pruned."""
     if "pattern" not in subject.component.options.model_fields:
         raise NotApplicable("no option pattern")
     if not subject.accepts(pattern="2:4", sparsity=0.5):
@@ -71,17 +71,6 @@ def pattern_is_exact(subject: Subject) -> None:
     for name, kept in run(subject, nothing, pattern="2:4", sparsity=0.5).items():
         groups = kept[:, : kept.shape[1] // 4 * 4].reshape(-1, 4)
         require(bool((groups.sum(1) == 2).all()), f"{name}: a group of four entries does not keep exactly two")
-    for pattern in ("1x4", "row"):
-        if not subject.accepts(pattern=pattern, sparsity=0.5):
-            continue
-        for name, kept in run(subject, nothing, pattern=pattern, sparsity=0.5).items():
-            units = kept[:, : kept.shape[1] // 4 * 4].reshape(-1, 4) if pattern == "1x4" else kept
-            require(
-                bool((units == units[:, :1]).all()), f"pattern = {pattern}: {name} has units that are pruned in part"
-            )
-            half = abs(int((~units[:, 0]).sum()) - len(units) / 2)
-            if "scope" not in subject.component.options.model_fields:
-                require(half <= 0.5, f"pattern = {pattern}: {name}: expected half of {len(units)} units pruned")
 
 
 CHECKS = [restores_in_another_instance, resumes_with_same_bits, state_is_a_copy, pattern_is_exact]

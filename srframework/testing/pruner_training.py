@@ -27,8 +27,9 @@ def loss_terms_are_sound(subject: Subject) -> None:
     for name, term in once.items():
         require(torch.isfinite(term), f"loss_terms: {name} is {term.item()}")
         require(term.requires_grad, f"loss_terms: {name} has no gradient")
-        close = abs(float(term) - float(twice[name])) <= 1e-4 * max(1, abs(float(term)))
-        require(close, f"loss_terms: {name} is {float(term):.6f}, with each example twice {float(twice[name]):.6f}")
+        one, two = term.item(), twice[name].item()
+        close = abs(one - two) <= 1e-4 * max(1, abs(one))
+        require(close, f"loss_terms: {name} is {one:.6f}, with each example twice {two:.6f}")
 
 
 def _terms(pruner: Pruner, rows: list[int]) -> dict[str, Tensor]:
