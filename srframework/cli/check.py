@@ -21,8 +21,10 @@ def check(context: click.Context, component: str, as_json: bool) -> None:
     app: App = context.obj
     registered = app.registry.find(component)
     # Imported here, because the checks need torch and other commands must start fast.
+    from srframework.run.api import quieten
     from srframework.testing.kit import check_component
 
+    quieten()
     rows = []
     for result in check_component(registered.component, registered.kind, app.registry):
         sentence = result.reason if result.outcome != "passed" else result.check.sentence

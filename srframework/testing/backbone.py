@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from srframework.component import Options
 from srframework.contracts import PARTS, Network
-from srframework.testing.check import Subject, checks_in, require
+from srframework.testing.check import NotApplicable, Subject, checks_in, require, require_options_matter
+from srframework.testing.randomness import untouched_states
 from srframework.testing.small_task import LABELS
 
 
@@ -57,17 +59,17 @@ def same_seed_same_weights(subject: Subject) -> None:
 
 
 def seed_matters(subject: Subject) -> None:
-    """Another seed gives other new weights."""
-    one, two = _loaded(subject).model.state_dict(), subject.build().load(LABELS, 2).model.state_dict()
+    """Another seed gives another classifier."""
+    one, two = (network.matrices(["classifier"]) for network in (_loaded(subject), subject.build().load(LABELS, 2)))
     changed = any(not torch.equal(value, two[name]) for name, value in one.items())
-    require(changed, "seeds 1 and 2 give the same weights; the classifier must depend on the seed")
+    require(changed or not one, "seeds 1 and 2 give the same classifier")
 
 
 def random_state_untouched(subject: Subject) -> None:
-    """Loading leaves the global random state of torch as it was."""
-    before = torch.get_rng_state()
-    subject.build().load(LABELS, 1)
-    require(torch.equal(before, torch.get_rng_state()), "load() changes the global random state of torch")
+    """Loading leaves the global random states of Python, numpy and torch as they were."""
+    backbone = subject.build()
+    with untouched_states("load()"):
+        backbone.load(LABELS, 1)
 
 
 def fresh_object(subject: Subject) -> None:
@@ -113,11 +115,63 @@ def prunable_covers_the_model(subject: Subject) -> None:
         require(not missing, f"layer {layer}: {', '.join(missing)} are not prunable")
         wrong = [name for name in names if network.prunable[name] != "encoder"]
         require(not wrong, f"layer {layer}: {', '.join(wrong)}: expected the part encoder")
+    layers = {name for names in given.values() for name in names}
+    outside = [name for name, part in network.prunable.items() if part == "encoder" and name not in layers]
+    require(not outside, f"{', '.join(outside)}: the part encoder is for the modules of the layers")
     require("classifier" in network.prunable.values(), "prunable: no module has the part classifier")
     require("encoder" in network.prunable.values(), "prunable: no module has the part encoder")
     last = [name for name in network.prunable if network.prunable[name] == "classifier"]
     outputs = {network.matrices()[name].shape[0] for name in last}
     require(len(LABELS) in outputs, f"the classifier has {outputs} outputs, none of them {len(LABELS)}")
+
+
+def blocks_fit(subject: Subject) -> None:
+    """The row blocks belong to prunable modules, and have as many rows as the matrix."""
+    network = _loaded(subject)
+    if not network.blocks:
+        raise NotApplicable("no module is fused")
+    for name, rows in network.blocks.items():
+        require(name in network.prunable, f"blocks: {name} is not prunable")
+        expected, got = network.model.get_submodule(name).weight.shape[0], sum(rows)  # type: ignore[index]
+        require(got == expected and min(rows) > 0, f"blocks: {name} has {expected} rows, its blocks {rows}")
+
+
+def true_sizes(subject: Subject) -> None:
+    """The configuration has the true size of the vocabulary and the true number of layers."""
+    network = _loaded(subject)
+    config, embeddings = network.model.config, network.model.get_input_embeddings()
+    expected: int = embeddings.weight.shape[0]  # type: ignore[assignment,index]
+    require(
+        config.vocab_size == expected, f"vocab_size: expected {expected}, as the embeddings, got {config.vocab_size}"
+    )
+    found = [re.fullmatch(r".*?\.(\d+)\..*", name) for name, part in network.prunable.items() if part == "encoder"]
+    layers, groups = {int(each[1]) for each in found if each}, getattr(config, "num_hidden_groups", None)
+    count = config.num_hidden_layers if groups is None else groups
+    require(len(layers) == count, f"the configuration has {count} layers, the prunable modules are of {len(layers)}")
+
+
+def long_texts(subject: Subject) -> None:
+    """A text that the tokenizer cuts to its maximum length passes through the model."""
+    network = _loaded(subject)
+    longest = network.tokenizer.model_max_length
+    if longest > 10_000:
+        raise NotApplicable("the tokenizer has no maximum length")
+    words = " ".join("ab"[index % 2] for index in range(longest + 5))
+    with torch.no_grad():
+        logits = network.model.eval()(**network.tokenizer([words], truncation=True, return_tensors="pt")).logits
+    require(torch.isfinite(logits).all(), f"a text of {longest} tokens has logits that are not finite")
+
+
+def options_matter(subject: Subject) -> None:
+    """Each option changes the weights, the configuration, the tokenizer or the prunable modules for some value."""
+
+    def outcome(options: Options) -> list[Any]:
+        network = subject.built(options).load(LABELS, 1)
+        weights = [(name, tuple(value.shape), float(value.sum())) for name, value in network.model.state_dict().items()]
+        config = network.model.config.to_json_string()
+        return [weights, config, network.tokenizer.get_vocab(), dict(network.prunable), dict(network.blocks)]
+
+    require_options_matter(subject, outcome)
 
 
 def second_text_is_used(subject: Subject) -> None:
@@ -178,6 +232,10 @@ CHECKS = checks_in(
         prunable_is_linear,
         prunable_is_distinct,
         prunable_covers_the_model,
+        blocks_fit,
+        true_sizes,
+        long_texts,
+        options_matter,
         second_text_is_used,
         padding_is_ignored,
         sound_weights,

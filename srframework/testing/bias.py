@@ -7,14 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from srframework.component import Options
 from srframework.contracts import BiasModel, Split, TaskData
-from srframework.testing.check import NotApplicable, Subject, checks_in, require
+from srframework.testing.check import NotApplicable, Subject, checks_in, require, require_options_matter
+from srframework.testing.randomness import global_states, untouched_states
 from srframework.testing.small_task import LABELS, task, word_vectors
 
 
-def _fitted(subject: Subject, data: TaskData | None = None) -> tuple[BiasModel, TaskData]:
+def _fitted(
+    subject: Subject, data: TaskData | None = None, built: BiasModel | None = None
+) -> tuple[BiasModel, TaskData]:
     data = data or task()
-    model: BiasModel = subject.build()
+    model: BiasModel = built or subject.build()
     spurious = data.spurious_features
     assert spurious is not None, "the small task has spurious features"
     needs = "spurious-features" in subject.component.required(subject.options())
@@ -71,12 +75,13 @@ def bound_to_its_split(subject: Subject) -> None:
     """The rows belong to the examples of the split that is asked for, not to another split."""
     model, data = _fitted(subject)
     for split in data.evaluated:
-        half = _taken(split, [4, 1, 0])
-        found, of_all = model.log_probs(half), model.log_probs(split)
-        if found is not None and of_all is not None:
-            require(len(found) == 3, f"{split.name}: a split of 3 examples gets {len(found)} rows")
-            same = np.allclose(found, of_all[[4, 1, 0]], atol=1e-5)
-            require(same, f"{split.name}: the rows do not follow the order of the examples")
+        for rows in ([4, 1, 0], [3, 0, 1, 5], [2]):
+            found, of_all = model.log_probs(_taken(split, rows)), model.log_probs(split)
+            if found is not None and of_all is not None:
+                count = len(rows)
+                require(len(found) == count, f"{split.name}: a split of {count} examples gets {len(found)} rows")
+                same = np.allclose(found, of_all[rows], atol=1e-5)
+                require(same, f"{split.name}: the rows do not follow the examples")
 
 
 def does_not_read_labels(subject: Subject) -> None:
@@ -111,23 +116,85 @@ def features_matter(subject: Subject) -> None:
     require(of_zero > of_others, f"{sentence} {of_zero:.2f} with the mark and {of_others:.2f} without")
 
 
+def fits_on_the_training_set(subject: Subject) -> None:
+    """Other evaluated splits do not change the log-probabilities of the training set."""
+    data = _unbalanced()
+    other = _taken(data.dev, [2, 2, 5, 2])
+    changed = dataclasses.replace(data, dev=other, ood=(dataclasses.replace(other, name="ood"),))
+    same = np.array_equal(_of_train(subject, data), _of_train(subject, changed))
+    require(same, "the bias model is fitted on an evaluated split: other examples in dev and ood change it")
+
+
+def any_number_of_labels(subject: Subject) -> None:
+    """With 2 labels, or with 4 of which one has a few examples, there are normalised rows of as many columns."""
+    if subject.reads_files:
+        raise NotApplicable("an option names a file, with rows for three labels")
+    for names, gold in ((LABELS[:2], [0, 1] * 6), ((*LABELS, "never"), [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 3])):
+        found = _of_train(subject, _relabelled(gold, names))
+        expected = len(gold), len(names)
+        require(found.shape == expected, f"with {len(names)} labels: expected the shape {expected}, got {found.shape}")
+        sums = np.exp(found.astype(np.float64)).sum(axis=1)
+        require(np.allclose(sums, 1, atol=1e-4), f"with {len(names)} labels: probabilities sum to {sums.min()}")
+
+
+def options_matter(subject: Subject) -> None:
+    """Each option changes the log-probabilities for some value, or is refused."""
+    data = dataclasses.replace(_unbalanced(), merged_labels=LABELS[1:])
+
+    def outcome(options: Options) -> list[Any]:
+        model, _ = _fitted(subject, data, subject.built(options))
+        return [None if found is None else found.tolist() for found in map(model.log_probs, (data.train, data.dev))]
+
+    require_options_matter(subject, outcome)
+
+
 def repeats(subject: Subject) -> None:
     """Two fits to the same data give the same log-probabilities, and so does a second call."""
-    np.random.seed(3)
-    one = _of_train(subject)
-    np.random.seed(4)
-    require(np.array_equal(one, _of_train(subject)), "two fits to the same data give other log-probabilities")
+    with global_states(3):
+        one = _of_train(subject)
+    with global_states(4):
+        require(np.array_equal(one, _of_train(subject)), "two fits to the same data give other log-probabilities")
     model, data = _fitted(subject)
     model.log_probs(data.dev)
-    require(np.array_equal(one, model.log_probs(data.train)), "a second call of log_probs() gives other numbers")  # type: ignore[arg-type]
+    again = model.log_probs(data.train)
+    assert again is not None
+    require(np.array_equal(one, again), "a second call of log_probs() gives other numbers")
+    if again.flags.writeable:
+        again[:] = 0
+    require(np.array_equal(one, model.log_probs(data.train)), "log_probs() returns an array that the model still uses")  # type: ignore[arg-type]
+
+
+def random_state_untouched(subject: Subject) -> None:
+    """The global random states of Python, numpy and torch stay as they were."""
+    with untouched_states("fit() or log_probs()"):
+        model, data = _fitted(subject)
+        model.log_probs(data.train)
+        model.log_probs(data.dev)
 
 
 def merged_labels_are_equal(subject: Subject) -> None:
     """Labels that the task merges have equal probabilities."""
     if "spurious-features" not in subject.component.required(subject.options()):
         raise NotApplicable('the bias model does not require "spurious-features"')
-    found = _of_train(subject, dataclasses.replace(task(), merged_labels=LABELS[1:]))
+    found = _of_train(subject, dataclasses.replace(_unbalanced(), merged_labels=LABELS[1:]))
     require(np.allclose(found[:, 1], found[:, 2], atol=1e-5), "merged labels have different probabilities")
+
+
+def _unbalanced() -> TaskData:
+    """The small task, with different numbers of examples of each label."""
+    return _relabelled([0, 1, 1, 1, 0, 1, 2, 0, 1, 0, 1, 2], LABELS)
+
+
+def _relabelled(gold: list[int], names: tuple[str, ...]) -> TaskData:
+    """The small task, with other labels in all splits."""
+
+    def changed(split: Split) -> Split:
+        columns = split.examples.to_dict() | {"label": gold[: len(split.examples)]}
+        return dataclasses.replace(split, examples=type(split.examples).from_dict(columns), labels=names)
+
+    data = task()
+    ood = tuple(changed(split) for split in data.ood)
+    return dataclasses.replace(data, labels=names, train=changed(data.train), dev=changed(data.dev), ood=ood)
 
 
 def inputs_unchanged(subject: Subject) -> None:
@@ -149,7 +216,11 @@ CHECKS = checks_in(
         bound_to_its_split,
         does_not_read_labels,
         features_matter,
+        fits_on_the_training_set,
+        any_number_of_labels,
+        options_matter,
         repeats,
+        random_state_untouched,
         merged_labels_are_equal,
         inputs_unchanged,
     ],

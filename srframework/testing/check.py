@@ -6,7 +6,7 @@ import itertools
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,8 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from srframework.component import Component, Options, names_stage
+from srframework.component import Component, Counts, Options, names_stage
+from srframework.errors import SRFrameworkError
 from srframework.faults import describe
 from srframework.registry.discovery import discover
 from srframework.registry.guarded import guarded
@@ -50,11 +51,15 @@ class Subject:
         kind: Kind of the component.
         component: The component.
         registry: The evaluators that a data set may name; None: the installed ones.
+
+    Attributes:
+        columns_are_numbers: Whether the columns that the component requires are numbers, not texts; found by a check.
     """
 
     def __init__(self, kind: str, component: Component, registry: Registry | None = None) -> None:
         self.kind, self.component = kind, component
         self._registry, self._cache = registry, dict[object, Any]()
+        self.columns_are_numbers = False
 
     @cached_property
     def directory(self) -> Path:
@@ -116,7 +121,7 @@ class Subject:
         fields = self.component.options.model_fields
         references = set(reference_options(self.component.options))
         for name, info in fields.items():
-            if name in references or (info.metadata and any(type(each).__name__ == "Counts" for each in info.metadata)):
+            if name in references or _names_a_source(info):
                 continue
             others = [other for other in fields if other != name and other not in references]
             contexts: list[dict[str, Any]] = [{}]
@@ -132,8 +137,17 @@ class Subject:
                 pairs += [(one, two) for one, two in itertools.pairwise(made) if one != two]
             yield name, pairs[:60]
 
+    @property
+    def reads_files(self) -> bool:
+        """Whether an option names a file, a directory or another source."""
+        return any(_names_a_source(info) for info in self.component.options.model_fields.values())
+
     def _value(self, name: str) -> Any:
         return getattr(self.options(), name)
+
+
+def _names_a_source(info: FieldInfo) -> bool:
+    return any(isinstance(each, Counts) for each in info.metadata)
 
 
 def _values(info: FieldInfo, value: Any) -> list[Any]:
@@ -154,6 +168,37 @@ def _values(info: FieldInfo, value: Any) -> list[Any]:
         elif kind is str and isinstance(value, str):
             found.append(f"{value}x")
     return [each for index, each in enumerate(found) if each != value and each not in found[:index]]
+
+
+def require_options_matter(subject: Subject, outcome: Callable[[Options], Any], only: Collection[str] = ()) -> None:
+    """Require that each option changes the outcome for some value, or is refused.
+
+    Args:
+        subject: The component.
+        outcome: Everything that the options may change. An error of srframework is an outcome too.
+        only: The options to try; empty: all.
+
+    Raises:
+        Violation: An option changes nothing.
+        NotApplicable: There are no options to try.
+    """
+    known: dict[str, Any] = {}
+
+    def found(options: Options) -> Any:
+        key = options.model_dump_json()
+        if key not in known:
+            try:
+                known[key] = outcome(options)
+            except SRFrameworkError as error:
+                known[key] = str(error)
+        return known[key]
+
+    variations = [(name, pairs) for name, pairs in subject.variations() if not only or name in only]
+    if not variations:
+        raise NotApplicable("no options")
+    for name, pairs in variations:
+        matters = not pairs or any(found(one) != found(two) for one, two in pairs[:20])
+        require(matters, f"the option {name} changes nothing")
 
 
 @dataclass(frozen=True)

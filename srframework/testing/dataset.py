@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
-import json
-import os
-import random
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
-from unittest import mock
-
 import numpy as np
-import torch
 
-from srframework.contracts import Split
 from srframework.testing.check import NotApplicable, Subject, checks_in, require
-from srframework.testing.dataset_features import features_are_finite, features_follow_rows, no_label_in_features
+from srframework.testing.dataset_features import (
+    features_are_finite,
+    features_differ,
+    features_follow_rows,
+    no_label_in_features,
+)
+from srframework.testing.dataset_rows import CHECKS as ROWS
+from srframework.testing.dataset_seeds import CHECKS as SEEDS
 from srframework.testing.inputs import predictions
-from srframework.testing.loaded import digest, loaded, splits_of
+from srframework.testing.load_dataset import splits_of
+from srframework.testing.loaded import loaded
 
 
 def columns(subject: Subject) -> None:
@@ -28,6 +24,11 @@ def columns(subject: Subject) -> None:
         given = split.examples.column_names
         require({"text_a", "label"} <= set(given), f"{split.name}: expected the columns text_a and label, got {given}")
         require(len(split.examples) > 0, f"{split.name} has no examples")
+    with_two = [split.name for split in splits_of(loaded(subject)) if "text_b" in split.examples.column_names]
+    count = len(splits_of(loaded(subject)))
+    require(
+        len(with_two) in (0, count), f"expected a column text_b in all splits or in none, got {', '.join(with_two)}"
+    )
 
 
 def labels_in_range(subject: Subject) -> None:
@@ -39,10 +40,12 @@ def labels_in_range(subject: Subject) -> None:
 
 
 def labels_present(subject: Subject) -> None:
-    """The training set has examples of each label."""
+    """The training set and dev have examples of each label."""
     data = loaded(subject)
-    missing = set(range(len(data.labels))) - set(data.train.examples["label"])
-    require(not missing, f"train: no example has the label {', '.join(data.labels[each] for each in sorted(missing))}")
+    for split in (data.train, data.dev):
+        missing = sorted(set(range(len(split.labels))) - set(split.examples["label"]))
+        names = ", ".join(split.labels[each] for each in missing)
+        require(not missing, f"{split.name}: no example has the label {names}")
 
 
 def label_names(subject: Subject) -> None:
@@ -59,33 +62,25 @@ def label_names(subject: Subject) -> None:
         require(len(split.collapse) == len(data.labels), f"{where}: collapse: expected one index for each label")
         outside = set(split.collapse) - set(range(len(labels)))
         require(not outside, f"{where}: collapse: {outside} are no labels of the split")
+        unreachable = set(split.examples["label"]) - set(split.collapse)
+        require(not unreachable, f"{where}: collapse: no label of the task becomes {sorted(unreachable)}")
     require(set(data.merged_labels) <= set(data.labels), f"merged_labels: {data.merged_labels} are not all labels")
     require(data.train.collapse is None, "train: the training set must have the labels of the task")
 
 
 def texts_are_strings(subject: Subject) -> None:
-    """Texts are strings, and not all are empty or equal."""
+    """Texts are strings, and most are neither empty nor equal."""
     for split in splits_of(loaded(subject)):
         for name in {"text_a", "text_b"} & set(split.examples.column_names):
             texts = split.examples[name][:]
             wrong = next((each for each in texts if not isinstance(each, str)), "")
             require(isinstance(wrong, str), f"{split.name}: {name}: expected strings, got {wrong!r}")
-            require(any(each.strip() for each in texts), f"{split.name}: every {name} is empty")
+            empty = sum(not each.strip() for each in texts)
+            require(empty * 2 < len(texts), f"{split.name}: {empty} of {len(texts)} {name} are empty")
             require(len(set(texts)) > 1 or len(texts) < 4, f"{split.name}: every {name} is the same text")
-
-
-def splits_are_disjoint(subject: Subject) -> None:
-    """No evaluated split is made of training examples."""
-    data = loaded(subject)
-
-    def rows(split: Split) -> list[tuple[Any, ...]]:
-        names = [name for name in ("text_a", "text_b", "label") if name in split.examples.column_names]
-        return list(zip(*(split.examples[name][:] for name in names), strict=True))
-
-    known = set(rows(data.train))
-    for split in data.evaluated:
-        shared = sum(each in known for each in rows(split))
-        require(shared * 2 <= len(split.examples), f"{split.name}: {shared} of its examples are training examples")
+        if "text_b" in split.examples.column_names:
+            same = split.examples["text_a"][:] == split.examples["text_b"][:]
+            require(not same, f"{split.name}: text_b is text_a in every row")
 
 
 def split_names(subject: Subject) -> None:
@@ -122,107 +117,12 @@ def known_metric(subject: Subject) -> None:
     require(data.metric in found, f"metric: expected one of {', '.join(sorted(found))}, got {data.metric!r}")
 
 
-def true_sizes(subject: Subject) -> None:
-    """sizes() are the numbers of examples, or more if notes say which rows were skipped."""
-    data, sizes = loaded(subject), subject.build().sizes()
-    if not sizes:
-        raise NotApplicable("no sizes")
-    known = {("ood_train" if split is data.ood_train else split.name): len(split.examples) for split in splits_of(data)}
-    for name, size in sizes.items():
-        require(name in known, f"sizes: there is no split {name!r}; expected {', '.join(known)}")
-        fits = size == known[name] or (size > known[name] and data.notes)
-        require(fits, f"sizes: {name}: expected {known[name]}, got {size}")
-
-
 def provides_what_it_has(subject: Subject) -> None:
     """The component provides "spurious-features" and "ood-train" exactly if the data have them."""
     data, given = loaded(subject), subject.component.provided(subject.options())
     for name, is_there in (("ood-train", data.ood_train), ("spurious-features", data.spurious_features)):
         there = is_there is not None
         require((name in given) == there, f"provides: {name} is {'missing' if there else 'named, but not in the data'}")
-
-
-def same_rows_again(subject: Subject) -> None:
-    """Two loads with one seed give the same rows."""
-    one, dataset = digest(loaded(subject)), subject.build()
-    dataset.load(2)
-    require(digest(dataset.load(1)) == one, "two loads with seed 1 give different rows")
-
-
-def seed_decides(subject: Subject) -> None:
-    """The rows do not depend on the global random states, and loading leaves those as they were."""
-    digests = []
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    try:
-        for seed in (3, 4):
-            random.seed(seed)
-            np.random.seed(seed)
-            torch.manual_seed(seed)
-            before = random.getstate(), str(np.random.get_state()), torch.get_rng_state().tolist()
-            digests.append(digest(subject.build().load(1)))
-            after = random.getstate(), str(np.random.get_state()), torch.get_rng_state().tolist()
-            require(before == after, "load() changes a global random state; draw from a generator of its own")
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.set_rng_state(states[2])
-    require(digests[0] == digests[1], "the rows depend on a global random state; use the seed")
-
-
-def seed_matters(subject: Subject) -> None:
-    """If anything is drawn, another seed gives other rows."""
-    factory = subject.component.factory
-    own = factory.partition(":")[0] if isinstance(factory, str) else factory.__module__
-    drawn: list[str] = []
-
-    def watched(module: Any, name: str) -> Any:
-        original = getattr(module, name)
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            caller = sys._getframe(1).f_globals.get("__name__", "")
-            if caller.partition(".")[0] == own.partition(".")[0]:
-                drawn.append(name)
-            return original(*args, **kwargs)
-
-        return mock.patch.object(module, name, call)
-
-    with watched(random, "Random"), watched(np.random, "default_rng"), watched(np.random, "RandomState"):
-        one = digest(subject.build().load(1))
-    if not drawn:
-        raise NotApplicable("nothing is drawn")
-    require(any(digest(subject.build().load(seed)) != one for seed in (2, 3)), "seeds 1, 2 and 3 give the same rows")
-
-
-def same_rows_in_another_process(subject: Subject) -> None:
-    """Another process with another hash seed loads the same rows."""
-    factory: Any = subject.component.factory
-    if isinstance(factory, str):
-        module, _, name = factory.partition(":")
-        file = None
-    else:
-        module, name, file = factory.__module__, factory.__qualname__, inspect.getsourcefile(factory)
-    options = subject.component.options
-    if "<" in name + options.__qualname__:
-        raise NotApplicable("the class is local to a function")
-    of_options = options.__module__, options.__qualname__, inspect.getsourcefile(options)
-    job = {
-        "path": [str(Path(each).absolute()) for each in sys.path],
-        "factory": [module, name, file],
-        "options": [*of_options],
-        "table": json.loads(json.dumps(subject.example, default=str)),
-    }
-    environment = os.environ | {"PYTHONHASHSEED": "12345"}
-    done = subprocess.run(
-        [sys.executable, "-m", "srframework.testing.load_dataset"],
-        input=json.dumps(job),
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
-    require(done.returncode == 0, f"load() fails in another process: {done.stderr.strip()[-300:]}")
-    same = done.stdout.strip().splitlines()[-1] == digest(loaded(subject))
-    require(same, "another process with another hash seed loads other rows")
 
 
 def accepts_its_files(subject: Subject) -> None:
@@ -239,19 +139,16 @@ CHECKS = checks_in(
         labels_present,
         label_names,
         texts_are_strings,
-        splits_are_disjoint,
         split_names,
         unique_ids,
         known_metric,
-        true_sizes,
         provides_what_it_has,
-        same_rows_again,
-        seed_decides,
-        seed_matters,
-        same_rows_in_another_process,
         features_are_finite,
         no_label_in_features,
         features_follow_rows,
+        features_differ,
         accepts_its_files,
+        *ROWS,
+        *SEEDS,
     ],
 )

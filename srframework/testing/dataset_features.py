@@ -9,7 +9,8 @@ import numpy as np
 
 from srframework.contracts import Split, TaskData
 from srframework.testing.check import NotApplicable, Subject, require
-from srframework.testing.loaded import loaded, splits_of
+from srframework.testing.load_dataset import splits_of
+from srframework.testing.loaded import loaded
 from srframework.testing.small_task import word_vectors
 
 
@@ -54,3 +55,10 @@ def features_follow_rows(subject: Subject) -> None:
         part = dataclasses.replace(split, examples=split.examples.select(order))
         same = np.allclose(_features(data, split)[order], _features(data, part))
         require(same, f"the spurious features of {split.name} depend on the other examples")
+
+
+def features_differ(subject: Subject) -> None:
+    """The spurious features of the training examples are not all equal."""
+    data, split = next(_with_features(subject))
+    rows = _features(data, split)
+    require(len(rows) < 2 or bool((rows != rows[0]).any()), "every training example has the same spurious features")

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from srframework.component import NEEDS_BIAS
 from srframework.contracts import Debiaser, LossInputs
 from srframework.testing.check import NotApplicable, Subject, checks_in, reference_options, require
-from srframework.testing.inputs import attached_debiaser, loss_inputs, own_parameters
+from srframework.testing.debiaser_training import CHECKS as TRAINING
+from srframework.testing.inputs import attached_debiaser, loss_inputs, own_parameters, training_context
+from srframework.testing.randomness import global_states
 from srframework.testing.small_task import LABELS
 
-_INPUTS = ("logits", "labels", "index", "bias_log_probs", "hidden")
+_INPUTS = ("logits", "labels", "index", "weights", "bias_log_probs", "hidden")
+
+_OF_STAGE = {"teacher", "bias", "labels"}
 
 
 def _loss(subject: Subject, inputs: LossInputs, debiaser: Debiaser | None = None) -> Tensor:
@@ -23,8 +27,7 @@ def _loss(subject: Subject, inputs: LossInputs, debiaser: Debiaser | None = None
 
 
 def _value(subject: Subject, **changed: Any) -> float:
-    of_stage = {name: changed.get(name) for name in ("teacher", "bias", "labels")}
-    debiaser = attached_debiaser(subject, **of_stage)
+    debiaser = attached_debiaser(subject, **{name: changed[name] for name in _OF_STAGE & changed.keys()})
     given = {name: value for name, value in changed.items() if name != "teacher"}
     return float(_loss(subject, loss_inputs(subject, **given), debiaser).detach())
 
@@ -69,12 +72,24 @@ def order_of_batch(subject: Subject) -> None:
 
 
 def inputs_unchanged(subject: Subject) -> None:
-    """The loss changes none of its inputs in place."""
-    inputs = loss_inputs(subject)
-    before = {name: value.detach().clone() for name in _INPUTS if (value := getattr(inputs, name, None)) is not None}
-    _loss(subject, inputs)
-    for name, value in before.items():
-        require(torch.equal(value, getattr(inputs, name).detach()), f"loss() changes {name} in place")
+    """The loss changes in place neither the inputs of a batch nor the arrays of its context."""
+    context = training_context(subject, subject.options())
+    arrays: dict[str, np.ndarray] = {f"context.columns[{name!r}]": each for name, each in context.columns.items()}
+    arrays |= {f"context.stages[{name!r}]": each.log_probs for name, each in context.stages.items()}  # type: ignore[misc]
+    arrays |= {"context.gold": context.gold, "context.bias_log_probs": context.bias_log_probs}  # type: ignore[dict-item]
+    of_context = {name: value.copy() for name, value in arrays.items() if value is not None}
+    debiaser = subject.build()
+    debiaser.attach(context)
+    inputs = loss_inputs(subject, weights=[1, 2, 0, 1, 3, 1])
+    tensors: dict[str, Tensor] = {f"batch[{name!r}]": each for name, each in inputs.batch.items()}
+    tensors |= {name: value for name in _INPUTS if (value := getattr(inputs, name)) is not None}
+    of_batch, names = {name: value.detach().clone() for name, value in tensors.items()}, set(inputs.batch)
+    _loss(subject, inputs, debiaser)
+    for name, value in of_batch.items():
+        require(torch.equal(value, tensors[name].detach()), f"loss() changes {name} in place")
+    require(set(inputs.batch) == names, "loss() adds or removes inputs of the batch")
+    for name, array in of_context.items():
+        require(np.array_equal(array, arrays[name]), f"{name} is changed in place")
 
 
 def labels_matter(subject: Subject) -> None:
@@ -174,17 +189,21 @@ def any_progress(subject: Subject) -> None:
 
 
 def repeats(subject: Subject) -> None:
-    """Two instances with one seed give the same loss, and draw nothing from the global random state."""
-    before = torch.get_rng_state()
-    one, two = _value(subject), _value(subject)
+    """Two instances with one seed give the same loss, whatever the global random states are."""
+    values = []
+    for seed in (5, 6):
+        with global_states(seed):
+            values.append(_value(subject))
+    one, two = values
     require(one == two, f"two instances with one seed have the losses {one:.6f} and {two:.6f}")
-    require(torch.equal(before, torch.get_rng_state()), "loss() draws from the global random state of torch")
 
 
 def lists_own_parameters(subject: Subject) -> None:
     """Every parameter of the loss is listed once, is trainable, and gets a gradient."""
     debiaser = attached_debiaser(subject)
     listed = own_parameters(debiaser)
+    again = {id(each) for each in own_parameters(debiaser)}
+    require({id(each) for each in listed} == again, "a second call of parameter_groups() lists other parameters")
     _loss(subject, loss_inputs(subject), debiaser).backward()  # type: ignore[no-untyped-call]
     for each in listed:
         require(each.requires_grad, "a listed parameter does not require a gradient")
@@ -194,16 +213,25 @@ def lists_own_parameters(subject: Subject) -> None:
         require(found.grad is None or id(found) in known, f"the parameter {name} is trained but not listed")
 
 
-def _held(debiaser: Any) -> Iterator[tuple[str, nn.Parameter]]:
-    """Yield the parameters in the attributes of a debiaser."""
-    for name, value in vars(debiaser.guarded).items():
-        values = (
-            list(value.values()) if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]
-        )
-        for each in values:
-            of_module = each.named_parameters(name) if isinstance(each, nn.Module) else ()
-            own = [(name, each)] if isinstance(each, nn.Parameter) else []
-            yield from chain(own, of_module)
+def _held(component: Any) -> Iterator[tuple[str, nn.Parameter]]:
+    """Yield the parameters in the attributes of a component, also inside of other objects."""
+    seen: set[int] = set()
+    waiting: list[tuple[str, Any]] = list(vars(component.guarded).items())
+    while waiting:
+        name, value = waiting.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, nn.Parameter):
+            yield name, value
+        elif isinstance(value, nn.Module):
+            yield from value.named_parameters(name)
+        elif isinstance(value, Mapping):
+            waiting += [(f"{name}.{key}", each) for key, each in value.items()]
+        elif isinstance(value, list | tuple):
+            waiting += [(f"{name}.{index}", each) for index, each in enumerate(value)]
+        elif type(value).__module__ == type(component.guarded).__module__ and hasattr(value, "__dict__"):
+            waiting += [(f"{name}.{key}", each) for key, each in vars(value).items()]
 
 
 def state_survives_a_kill(subject: Subject) -> None:
@@ -242,5 +270,6 @@ CHECKS = checks_in(
         repeats,
         lists_own_parameters,
         state_survives_a_kill,
+        *TRAINING,
     ],
 )

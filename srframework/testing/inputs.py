@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import datasets
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srframework.component import NEEDS_BIAS, Options, references
+from srframework.component import COLUMN, NEEDS_BIAS, NEEDS_PREDICTIONS, Options, references
 from srframework.contracts import (
     Debiaser,
     Evaluated,
@@ -22,68 +23,121 @@ from srframework.contracts import (
     Split,
     TrainingContext,
 )
+from srframework.errors import PluginError
 from srframework.testing.check import Subject
-from srframework.testing.small_task import LABELS, context, network
+from srframework.testing.randomness import global_states
+from srframework.testing.small_task import LABELS, context, examples, network, small_stages
 from srframework.training.context import ForComponent
 from srframework.training.optimization import own_parameters as parameters_of
 
 HIDDEN = 5
 _GOLD = (0, 1, 2, 0, 2, 1)
-_COLUMN = "column:"
 
 
-def attached_debiaser(
-    subject: Subject,
-    debiaser: Any = None,
-    teacher: Tensor | None = None,
-    bias: Tensor | None = None,
-    labels: Tensor | None = None,
-) -> Debiaser:
-    """Return a debiaser that is attached to a stage with six training examples; a new instance unless one is given."""
+def attached_debiaser(subject: Subject, debiaser: Any = None, **given: Any) -> Debiaser:
+    """Return a debiaser that is attached to a stage with six training examples.
+
+    Args:
+        subject: The component.
+        debiaser: The instance; None: a new one.
+        given: Arguments of :func:`training_context`.
+    """
     made: Debiaser = subject.build() if debiaser is None else debiaser
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        options = getattr(getattr(made, "guarded", None), "options", None) or subject.options()
-        made.attach(_context(subject, options, teacher, bias, labels))
+    options = getattr(getattr(made, "guarded", None), "options", None) or subject.options()
+    with global_states(3):
+        try:
+            made.attach(training_context(subject, options, **given))
+        except PluginError:
+            required = subject.component.required(options)
+            if subject.columns_are_numbers or not any(each.startswith(COLUMN) for each in required):
+                raise
+            subject.columns_are_numbers = True
+            made.attach(training_context(subject, options, **given))
     return made
 
 
-def _context(
-    subject: Subject, options: Options, teacher: Tensor | None, bias: Tensor | None, labels: Tensor | None
+def training_context(
+    subject: Subject,
+    options: Options,
+    teacher: Tensor | None = None,
+    bias: Tensor | None = None,
+    labels: Tensor | None = None,
+    groups: str | None = None,
+    names: Sequence[str] = LABELS,
+    log: Callable[[str, Any], None] | None = None,
 ) -> TrainingContext:
-    random = _random()
+    """Create the context of a training with a few examples.
+
+    Args:
+        subject: The component.
+        options: Its options.
+        teacher: Log-probabilities of each referenced stage, one row for each example.
+        bias: Log-probabilities of the bias model.
+        labels: The true labels; six by default.
+        groups: The values of each required column, a letter for each example; numbers if the component fails with
+            letters.
+        names: The names of the labels.
+        log: Gets what the component logs.
+    """
+    gold = np.array(_GOLD if labels is None else labels.tolist(), dtype=np.int64)
+    random = _random(len(gold), len(names))
     log_probs = (torch.log_softmax(random[2], 1) if teacher is None else teacher).numpy()
+    log_bias = (torch.log_softmax(random[1], 1) if bias is None else bias).numpy()
     required = subject.component.required(options)
-    names = [text for _, text in references(options)]
+    letters = groups or "ab" * len(gold)
+    values = np.array([float(ord(each)) if subject.columns_are_numbers else each for each in letters[: len(gold)]])
     return TrainingContext(
-        labels=LABELS,
-        gold=np.array(_GOLD if labels is None else labels.tolist(), dtype=np.int64),
+        labels=tuple(names),
+        gold=gold,
         steps=20,
         seed=1,
         device=torch.device("cpu"),
         hidden_size=HIDDEN,
-        columns={each.removeprefix(_COLUMN): np.array(["a", "b"] * 3) for each in required if each.startswith(_COLUMN)},
-        bias_log_probs=_log_bias(bias).numpy() if NEEDS_BIAS in required else None,
-        stages={name: ReferencedStage(name, network, None, log_probs) for name in names},
-        log=lambda _name, _value: None,
+        columns={each.removeprefix(COLUMN): values.copy() for each in required if each.startswith(COLUMN)},
+        bias_log_probs=log_bias if NEEDS_BIAS in required else None,
+        stages={
+            text: ReferencedStage(text, network, None, log_probs if NEEDS_PREDICTIONS in required else None)
+            for _, text in references(options)
+        },
+        log=log or (lambda _name, _value: None),
         generator=torch.Generator().manual_seed(1),
         pretrained=network,
         calibration=lambda _count: (),
     )
 
 
-def _random() -> list[Tensor]:
+def _random(rows: int = 6, classes: int = len(LABELS)) -> list[Tensor]:
     draw = torch.Generator().manual_seed(1)
-    return [torch.randn(6, len(LABELS), generator=draw) for _ in range(3)]
+    return [torch.randn(rows, classes, generator=draw) for _ in range(3)]
 
 
-def _log_bias(bias: Tensor | None) -> Tensor:
-    return torch.log_softmax(_random()[1], 1) if bias is None else bias
+def logged_badly(name: Any, value: Any) -> str:
+    """Return the fault of what a component logs, a sentence; empty if it is a named finite number."""
+    if not (isinstance(name, str) and name):
+        return f"log(): expected a name, got {name!r}"
+    try:
+        number = torch.as_tensor(value).detach().double()
+    except (TypeError, ValueError, RuntimeError):
+        return f"log(): expected one number as {name!r}, got {value!r}"
+    if number.numel() != 1:
+        return f"log(): expected one number as {name!r}, got a tensor of shape {tuple(number.shape)}"
+    return "" if bool(number.isfinite()) else f"log(): {name} is {number.item()}"
 
 
-def attach_pruner(pruner: Pruner, network: Network, steps: int) -> None:
-    """Attach a pruner to a model, for a stage of that many steps."""
-    pruner.attach(network, context(steps, ForComponent("checked"), network))
+def attach_pruner(subject: Subject, pruner: Pruner, net: Network, steps: int, **replaced: Any) -> None:
+    """Attach a pruner to a model, for a stage of that many steps; replace fields of its context."""
+    options = getattr(getattr(pruner, "guarded", None), "options", None) or subject.options()
+    required = subject.component.required(options)
+    count = len(examples())
+    component = ForComponent(
+        "checked",
+        columns={
+            each.removeprefix(COLUMN): np.array(["a", "b"] * count)[:count] for each in required if COLUMN in each
+        },
+        bias_log_probs=torch.log_softmax(_random(count)[1], 1).numpy() if NEEDS_BIAS in required else None,
+        stages=small_stages([text for _, text in references(options)], NEEDS_PREDICTIONS in required),
+    )
+    pruner.attach(net, dataclasses.replace(context(steps, component, net), **replaced))
 
 
 def own_parameters(debiaser: Debiaser) -> list[Any]:
@@ -101,13 +155,14 @@ def loss_inputs(
     logits: Tensor | None = None,
     labels: Tensor | None = None,
     bias: Tensor | None = None,
+    weights: Sequence[float] | None = None,
     progress: float = 0.25,
     rows: Sequence[int] = range(6),
+    classes: int = len(LABELS),
 ) -> LossInputs:
     """Create the inputs of a loss: six examples of three labels, or the chosen ``rows`` of them."""
-    draw = torch.Generator().manual_seed(1)
-    random = [torch.randn(6, len(LABELS), generator=draw) for _ in range(3)]
-    hidden = torch.randn(6, HIDDEN, generator=draw)
+    random = _random(classes=classes)
+    hidden = torch.randn(6, HIDDEN, generator=torch.Generator().manual_seed(2))
     labels = torch.tensor(_GOLD) if labels is None else labels
     at = list(rows)
     chosen = (random[0] if logits is None else logits)[at].clone().requires_grad_()
@@ -116,22 +171,23 @@ def loss_inputs(
         chosen,
         labels[at],
         torch.tensor(at),
-        bias_log_probs=_log_bias(bias)[at] if needs_bias else None,
+        weights=None if weights is None else torch.tensor(weights, dtype=torch.float32)[at],
+        bias_log_probs=(torch.log_softmax(random[1], 1) if bias is None else bias)[at] if needs_bias else None,
         hidden=hidden[at],
         progress=progress,
-        batch={"input_ids": torch.ones(len(at), 4, dtype=torch.int64)},
+        batch={"input_ids": torch.tensor(at)[:, None] + torch.arange(4), "attention_mask": torch.ones(len(at), 4)},
     )
 
 
-def evaluated(subject: Subject, seed: int = 1, shift: int = 0) -> Evaluated:
+def evaluated(subject: Subject, seed: int = 1, net: Network | None = None) -> Evaluated:
     """Create a small model that is evaluated on two splits, as ``measure()`` gets it.
 
     Args:
         subject: The evaluator.
         seed: Of the logits.
-        shift: Added to the true labels.
+        net: The model; that of :func:`network` by default.
     """
-    draw, labels = np.random.default_rng(seed), [(i + shift) % 3 for i in _GOLD]
+    draw, labels = np.random.default_rng(seed), list(_GOLD)
 
     def made(name: str) -> Predictions:
         logits = draw.normal(size=(len(_GOLD), len(LABELS))).astype(np.float32)
@@ -144,7 +200,7 @@ def evaluated(subject: Subject, seed: int = 1, shift: int = 0) -> Evaluated:
         ood=(ood,),
         also=(),
         figures={each.split: {"accuracy": float((each.predicted == each.gold).mean())} for each in (dev, ood)},
-        network=network(),
+        network=net or network(),
         mask=None,
         pretrained=network(),
         stages={text: {"dev": made("dev"), "ood": made("ood")} for text in texts},

@@ -9,12 +9,11 @@ from typing import Any
 from srframework.component import KINDS, Component
 from srframework.registry.guarded import CONTRACTS
 from srframework.registry.registry import Registry
-from srframework.testing import backbone, bias, dataset, debiaser, evaluator, launcher, pruner
+from srframework.testing import backbone, bias, dataset, debiaser, evaluator, evaluator_robust, launcher, pruner
 from srframework.testing.check import Check, Result, Subject, Violation, run_check
 
-_CHECKS = {
-    each.CHECKS[0].kind: each.CHECKS for each in (backbone, bias, dataset, debiaser, evaluator, launcher, pruner)
-}
+_ROOMS = (backbone, bias, dataset, debiaser, evaluator, evaluator_robust, launcher, pruner)
+_CHECKS = {kind: [check for room in _ROOMS for check in room.CHECKS if check.kind == kind] for kind in KINDS}
 
 
 def checks_of(kind: str) -> list[Check]:

@@ -1,4 +1,7 @@
-"""Loads a data set in another process and prints the hash of its rows; for the check of a data set."""
+"""Loads a data set in another process and prints the hash of its rows; for the check of a data set.
+
+The process runs this file and imports nothing from here, because the package imports torch, which is slow.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,10 @@ import importlib.util
 import json
 import operator
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from srframework.contracts import Split, TaskData
 
 
 def _object(module: str, name: str, file: str | None) -> Any:
@@ -22,12 +28,22 @@ def _object(module: str, name: str, file: str | None) -> Any:
     return operator.attrgetter(name)(found)
 
 
+def splits_of(data: TaskData) -> list[Split]:
+    """Return all splits of a task, the training set first."""
+    return [data.train, *data.evaluated, *([data.ood_train] if data.ood_train is not None else [])]
+
+
+def digest(data: TaskData) -> str:
+    """Return a hash of all rows of all splits."""
+    from srframework import hashing
+
+    return hashing.digest([[split.name, split.labels, split.examples.to_dict()] for split in splits_of(data)])
+
+
 def main() -> None:
     """Read the description of the data set from stdin."""
     job = json.load(sys.stdin)
     sys.path[:] = job["path"]
-    from srframework.testing.loaded import digest
-
     options = _object(*job["options"]).model_validate(job["table"])
     print(digest(_object(*job["factory"])(options).load(1)))
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import random
+import re
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
 import torch
 
 from srframework.contracts import Network, Pruner
@@ -16,8 +15,11 @@ from srframework.masks import Mask, weight_of
 from srframework.scores import pruned_count
 from srframework.testing.check import NotApplicable, Subject, checks_in, require
 from srframework.testing.inputs import attach_pruner, optimizer_groups
+from srframework.testing.pruner_effects import CHECKS as EFFECTS
 from srframework.testing.pruner_run import STEPS, nothing, run
-from srframework.testing.pruner_state import pattern_is_exact, restores_in_another_instance, resumes_with_same_bits
+from srframework.testing.pruner_state import CHECKS as STATE
+from srframework.testing.pruner_training import CHECKS as TRAINING
+from srframework.testing.randomness import global_states
 from srframework.testing.small_task import network
 
 
@@ -47,6 +49,54 @@ def exact_counts(subject: Subject) -> None:
     """The final mask prunes exactly the number of entries that the option sparsity asks for, at any sparsity."""
     for sparsity in _sparsities(subject):
         _require_exact(run(subject, nothing, sparsity=sparsity), sparsity, f"sparsity = {sparsity}")
+
+
+def exact_with_ties(subject: Subject) -> None:
+    """The counts are exact too if many weights have the same magnitude, and some are zero."""
+    for sparsity in list(_sparsities(subject))[::2]:
+        net = network()
+        for weight in net.matrices().values():
+            weight.data = torch.where(weight.abs() < 0.004, 0.0, torch.sign(weight) * torch.ceil(weight.abs() / 0.01))
+        mask = run(subject, nothing, net=net, steps=2, sparsity=sparsity)
+        _require_exact(mask, sparsity, f"sparsity = {sparsity}, with ties")
+
+
+def nested_sparsities(subject: Subject) -> None:
+    """What one sparsity prunes before the training, a higher sparsity prunes too, with the same seed."""
+    masks = []
+    for sparsity in _sparsities(subject):
+        pruner = subject.build(sparsity=sparsity)
+        with global_states(1):
+            attach_pruner(subject, pruner, network(), STEPS)
+        mask = pruner.masks()
+        if not mask or abs(mask.sparsity - sparsity) > 0.02:
+            raise NotApplicable("it does not prune to the sparsity before the training")
+        masks.append((sparsity, mask))
+    for (low, one), (high, two) in pairwise(masks):
+        back = sum(int((two[name] & ~kept).sum()) for name, kept in one.items())
+        require(back == 0, f"sparsity = {high} keeps {back} entries that sparsity = {low} prunes")
+
+
+def mask_covers_every_layer(subject: Subject) -> None:
+    """A matrix that is pruned in one layer is pruned in all layers."""
+    mask, net = run(subject, nothing, steps=2), network()
+    roles: dict[str, set[str]] = defaultdict(set)
+    for name, part in net.prunable.items():
+        if part == "encoder":
+            roles[re.sub(r"\.\d+\.", ".N.", name)].add(name)
+    for role, names in roles.items():
+        missing = names - set(mask)
+        require(
+            not missing or missing == names, f"the mask has {role} of some layers, not {', '.join(sorted(missing))}"
+        )
+
+
+def levels_rise(subject: Subject) -> None:
+    """The levels of the phases rise; none occurs twice."""
+    levels = [phase.level for phase in subject.build().phases(STEPS) if phase.level is not None]
+    if len(levels) < 2:
+        raise NotApplicable("fewer than two phases have a level")
+    require(all(one < two for one, two in pairwise(levels)), f"expected rising levels, got {levels}")
 
 
 def exact_levels(subject: Subject) -> None:
@@ -121,44 +171,6 @@ def phases_add_up(subject: Subject) -> None:
         require(abs(steps - total) <= allowed, f"of a stage of {total} steps, the phases have {steps}")
 
 
-def keeps_other_weights(subject: Subject) -> None:
-    """Attaching and pruning change no weight except the pruned entries, which become zero."""
-    before = network().model.state_dict()
-
-    def seen(event: str, _step: int, pruner: Pruner, net: Network) -> None:
-        if event not in ("attached", "begun"):
-            return
-        matrices, masks = {f"{name}.weight": name for name in net.prunable}, pruner.masks()
-        for key, value in before.items():
-            now = weight_of(net.model, matrices[key]) if key in matrices else net.model.get_parameter(key)
-            kept = masks[matrices[key]] if matrices.get(key) in masks else torch.ones_like(value, dtype=torch.bool)
-            require(torch.equal(now[kept], value[kept]), f"{event}: {key} has other values where nothing is pruned")
-        if event == "begun":
-            raise _Enough
-
-    with contextlib.suppress(_Enough):
-        run(subject, seen)
-
-
-class _Enough(Exception):
-    """The rest of the training is not needed."""
-
-
-def random_state_untouched(subject: Subject) -> None:
-    """The global random states of Python, numpy and torch stay as they were."""
-    pruner, net = subject.build(), network()
-    states = random.getstate(), str(np.random.get_state()), torch.get_rng_state()
-    attach_pruner(pruner, net, STEPS)
-    phase = pruner.phases(STEPS)[0]
-    pruner.begin(phase, 0)
-    pruner.before_step(0)
-    pruner.after_step(1)
-    pruner.update_mask(1)
-    require(random.getstate() == states[0], "the pruner draws from the global state of Python's random")
-    require(str(np.random.get_state()) == states[1], "the pruner draws from the global state of numpy")
-    require(torch.equal(torch.get_rng_state(), states[2]), "the pruner draws from the global state of torch")
-
-
 def mask_fits(subject: Subject) -> None:
     """The mask has at least one matrix; each is a prunable module, bool, with the shape of its weight."""
 
@@ -176,18 +188,6 @@ def mask_fits(subject: Subject) -> None:
     run(subject, seen)
 
 
-def mask_is_a_value(subject: Subject) -> None:
-    """A mask that masks() has returned does not change later, and changing it does not change the pruner."""
-    pruner, net = subject.build(), network()
-    attach_pruner(pruner, net, STEPS)
-    pruner.begin(pruner.phases(STEPS)[0], 0)
-    pruner.update_mask(0)
-    digest = pruner.masks().digest()
-    for value in pruner.state().values():
-        value.zero_()
-    require(pruner.masks().digest() == digest, "changing the tensors of state() changes the pruner; return copies")
-
-
 def update_is_exact(subject: Subject) -> None:
     """Updating the mask twice after the same step changes nothing."""
 
@@ -203,7 +203,7 @@ def update_is_exact(subject: Subject) -> None:
 def announces_changes(subject: Subject) -> None:
     """A step after which changes_mask() is False does not change the mask."""
     pruner, net = subject.build(), network()
-    attach_pruner(pruner, net, STEPS)
+    attach_pruner(subject, pruner, net, STEPS)
     pruner.begin(pruner.phases(STEPS)[0], 0)
     pruner.update_mask(0)
     for step in range(1, STEPS):
@@ -212,14 +212,6 @@ def announces_changes(subject: Subject) -> None:
         pruner.after_step(step)
         changed = pruner.masks().digest() != before
         require(not changed or pruner.changes_mask(step), f"after_step({step}) changes the mask unannounced")
-
-
-def becomes_complete(subject: Subject) -> None:
-    """After the last step, complete() is True."""
-    pruner = subject.build()
-    attach_pruner(pruner, network(), STEPS)
-    last = sum(phase.steps for phase in pruner.phases(STEPS))
-    require(pruner.complete(last), f"complete({last}) is False after the last step, so the stage has no result")
 
 
 def same_seed_same_mask(subject: Subject) -> None:
@@ -231,7 +223,7 @@ def same_seed_same_mask(subject: Subject) -> None:
 def trains_something(subject: Subject) -> None:
     """A phase with steps changes the weights or the scores that its parameters list."""
     pruner, net = subject.build(), network()
-    attach_pruner(pruner, net, STEPS)
+    attach_pruner(subject, pruner, net, STEPS)
     phase = next((each for each in pruner.phases(STEPS) if each.steps), None)
     if phase is None:
         raise NotApplicable("no phase has steps")
@@ -261,23 +253,23 @@ CHECKS = checks_in(
     "pruner",
     [
         exact_counts,
+        exact_with_ties,
+        nested_sparsities,
+        mask_covers_every_layer,
+        levels_rise,
         exact_levels,
         nested_levels,
         zeros_equal_mask,
         optimizer_leaves_zeros,
         phases_add_up,
-        keeps_other_weights,
-        random_state_untouched,
         mask_fits,
-        mask_is_a_value,
         update_is_exact,
         announces_changes,
-        becomes_complete,
         same_seed_same_mask,
         trains_something,
         forward_uses_weight,
-        restores_in_another_instance,
-        resumes_with_same_bits,
-        pattern_is_exact,
+        *STATE,
+        *EFFECTS,
+        *TRAINING,
     ],
 )

@@ -7,45 +7,88 @@ from typing import Any
 
 import torch
 
-from srframework.contracts import Network, Pruner
+from srframework.contracts import LossInputs, Network, Pruner
 from srframework.masks import Mask
 from srframework.testing.check import Subject
 from srframework.testing.inputs import attach_pruner, optimizer_groups
 from srframework.testing.small_task import network
 
 STEPS = 20
+EVALUATE_EVERY = 5
+
+Seen = Callable[[str, int, Pruner, Network], None]
 
 
 def run(
-    subject: Subject, seen: Callable[[str, int, Pruner, Network], None], optimizer: Any = None, **changed: Any
+    subject: Subject,
+    seen: Seen,
+    optimizer: Any = None,
+    pruner: Pruner | None = None,
+    net: Network | None = None,
+    steps: int = STEPS,
+    context: Any = None,
+    **changed: Any,
 ) -> Mask:
-    """Train the small model as a run does; call ``seen`` with "attached", "begun", "step", "updated" or "level"."""
+    """Train a small model as a run does, without dropout; return the final mask.
+
+    Args:
+        subject: The pruner.
+        seen: Called with "attached", "begun", "step", "updated" or "level S", and with "before M" and "after M" around
+            each call of the methods begin, before_step, after_step and update_mask.
+        optimizer: Makes the optimizer of the groups; AdamW by default.
+        pruner: The instance; None: a new one with the options ``changed``.
+        net: The model; that of :func:`network` by default.
+        steps: Planned steps.
+        context: Fields of the context to replace.
+        changed: Options.
+    """
     make = optimizer or (lambda groups: torch.optim.AdamW(groups, lr=0.01, weight_decay=0.1))
-    pruner: Pruner = subject.build(**changed)
-    net, step = network(), 0
+    pruner, net, step = pruner or subject.build(**changed), net or network(), 0
+
+    def call(method: str, *arguments: Any) -> None:
+        seen(f"before {method}", step, pruner, net)
+        getattr(pruner, method)(*arguments)
+        seen(f"after {method}", step, pruner, net)
+
     with torch.random.fork_rng():
         torch.manual_seed(1)
         net.model.eval()  # no dropout, so that two runs are equal
-        attach_pruner(pruner, net, STEPS)
+        attach_pruner(subject, pruner, net, steps, **(context or {}))
         seen("attached", 0, pruner, net)
-        for phase in pruner.phases(STEPS):
-            pruner.begin(phase, step)
+        for phase in pruner.phases(steps):
+            call("begin", phase, step)
             seen("begun", step, pruner, net)
             opt = make(optimizer_groups(pruner))
-            for _ in range(phase.steps):
-                batch = net.tokenizer(["a b c", "d e f"], return_tensors="pt")
-                net.model(**batch, labels=torch.tensor([0, 1])).loss.backward()
-                pruner.before_step(step)
+            end = step + phase.steps
+            while step < end:
+                loss_of_batch(pruner, net, step / steps).backward()  # type: ignore[no-untyped-call]
+                call("before_step", step)
                 opt.step()
                 opt.zero_grad()
                 step += 1
-                pruner.after_step(step)
+                call("after_step", step)
                 seen("step", step, pruner, net)
-            pruner.update_mask(step)
-            seen("updated", step, pruner, net)
+                if step == end or step % EVALUATE_EVERY == 0:
+                    call("update_mask", step)
+                    seen("updated", step, pruner, net)
+            if not phase.steps:
+                call("update_mask", step)
+                seen("updated", step, pruner, net)
             if phase.level is not None:
                 seen(f"level {phase.level}", step, pruner, net)
     return pruner.masks()
+
+
+def loss_of_batch(pruner: Pruner, net: Network, progress: float = 0.0) -> torch.Tensor:
+    """Return the loss of a batch with two examples and the pruner's terms."""
+    batch = net.tokenizer(["a b c", "d e f"], return_tensors="pt")
+    labels = torch.tensor([0, 1])
+    output = net.model(**batch, labels=labels)
+    inputs = LossInputs(output.logits, labels, torch.tensor([0, 1]), progress=min(progress, 0.99), batch=dict(batch))
+    total: torch.Tensor = output.loss
+    for term in pruner.loss_terms(inputs, output.loss.detach()).values():
+        total = total + term
+    return total
 
 
 def nothing(*_: object) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import torch
+from typing import Any
 
+import torch
+from torch import Tensor
+
+from srframework.contracts import Network, Pruner
 from srframework.masks import weight_of
 from srframework.scores import pruned_count
 from srframework.testing.check import NotApplicable, Subject, require
@@ -16,7 +20,7 @@ from srframework.testing.small_task import network
 def restores_in_another_instance(subject: Subject) -> None:
     """A new instance with the same weights and the state has the same mask and the same pruned weights."""
     pruner, net, step = subject.build(), network(), 0
-    attach_pruner(pruner, net, STEPS)
+    attach_pruner(subject, pruner, net, STEPS)
     for phase in pruner.phases(STEPS):
         pruner.begin(phase, step)
         step += phase.steps
@@ -24,13 +28,33 @@ def restores_in_another_instance(subject: Subject) -> None:
     other, fresh = subject.build(), network()
     with torch.random.fork_rng():
         torch.manual_seed(99)
-        attach_pruner(other, fresh, STEPS)
+        attach_pruner(subject, other, fresh, STEPS)
     fresh.model.load_state_dict(net.model.state_dict())
     other.restore({name: value.clone() for name, value in pruner.state().items()})
     require(other.masks() == pruner.masks(), "another instance with the restored state has another mask")
     for name in pruner.masks():
         same = torch.equal(weight_of(fresh.model, name), weight_of(net.model, name))
         require(same, f"another instance with the restored state has other weights in {name}")
+
+
+def state_is_a_copy(subject: Subject) -> None:
+    """A later step changes neither the tensors that state() has returned nor those that restore() got."""
+    states: list[tuple[str, dict[str, Tensor], dict[str, Tensor]]] = []
+
+    def seen(event: str, step: int, pruner: Pruner, _net: Network) -> None:
+        if event != "step":
+            return
+        for method, state, before in states:
+            for name, value in before.items():
+                require(torch.equal(value, state[name]), f"a later step changes {name} that {method}() got or returned")
+        if step in (2, 4):
+            states.append(("state", state := pruner.state(), {name: each.clone() for name, each in state.items()}))
+        if step == 6 and states:
+            given = {name: each.clone() for name, each in pruner.state().items()}
+            states.append(("restore", given, {name: each.clone() for name, each in given.items()}))
+            pruner.restore(given)
+
+    run(subject, seen)
 
 
 def resumes_with_same_bits(subject: Subject) -> None:
@@ -48,7 +72,7 @@ def pattern_is_exact(subject: Subject) -> None:
         raise NotApplicable("no option pattern")
     more = {key: value for key, value in (("step", 0.5), ("classifier", False)) if key in fields}
     for text, group in (("2:4", 4), ("1x4", 4), ("row", None)):
-        options = {"pattern": text, "sparsity": 0.5, **more}
+        options: dict[str, Any] = {"pattern": text, "sparsity": 0.5, **more}
         if not subject.accepts(**options):
             if text == "2:4":
                 raise NotApplicable('the options refuse pattern = "2:4"')
@@ -63,3 +87,6 @@ def pattern_is_exact(subject: Subject) -> None:
             require(is_whole, f'{name}: with pattern = "{text}", some entries of a unit are pruned, and some are not')
             pruned, expected = int((count == 0).sum()), pruned_count(0.5, len(groups))
             require(pruned == expected, f'{name}: pattern = "{text}" prunes {pruned} units, not {expected}')
+
+
+CHECKS = [restores_in_another_instance, resumes_with_same_bits, state_is_a_copy, pattern_is_exact]

@@ -12,6 +12,7 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
 from srframework.contracts import Debiaser, LossInputs, Network, ReferencedStage, Split, TaskData, TrainingContext
+from srframework.masks import Mask
 from srframework.training.context import Contexts, ForComponent, StageInputs
 from srframework.training.options import TrainingOptions
 from srframework.training.scalars import Scalars
@@ -92,7 +93,14 @@ def context(steps: int = 20, component: ForComponent | None = None, net: Network
     return contexts.of(component or ForComponent("small"), "small")
 
 
-def uniform_stages(texts: Sequence[str]) -> dict[str, ReferencedStage]:
-    """Return a stage without a mask and with uniform predictions on :func:`examples`, for each of these references."""
-    log_probs = np.full((4, len(LABELS)), -math.log(len(LABELS)), dtype=np.float32)
-    return {text: ReferencedStage(text, network, None, log_probs) for text in texts}
+def small_stages(texts: Sequence[str], predictions: bool = True) -> dict[str, ReferencedStage]:
+    """Return a stage for each of these references: its mask prunes about half of the entries; its predictions on
+    :func:`examples`, if asked for, are uniform."""
+    draw, log_probs = torch.Generator().manual_seed(1), None
+    if predictions:
+        log_probs = np.full((4, len(LABELS)), -math.log(len(LABELS)), dtype=np.float32)
+    stages = {}
+    for text in texts:
+        kept = {name: torch.rand(weight.shape, generator=draw) < 0.5 for name, weight in network().counted().items()}
+        stages[text] = ReferencedStage(text, network, Mask(kept), log_probs)
+    return stages

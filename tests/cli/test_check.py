@@ -39,3 +39,8 @@ def test_a_broken_component_of_a_file_exits_with_1(tmp_path):
     rows = {row["check"]: row for row in json.loads(result.stdout)}
     assert rows["scalar_with_gradient"]["outcome"] == "failed"
     assert "must return a scalar tensor" in rows["scalar_with_gradient"]["sentence"]
+
+
+def test_no_library_shows_its_progress():
+    result = CliRunner().invoke(cli, ["check", "encoder"])
+    assert (result.exit_code, result.stderr) == (0, "")

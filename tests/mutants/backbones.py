@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 
 import torch
 from torch import nn
@@ -162,6 +163,49 @@ class ReturnsTheModel(SoundModel):
         return super().load(labels, seed).model
 
 
+class SameClassifier(SoundModel):
+    def load(self, labels, seed):
+        network = super().load(labels, seed)
+        nn.init.constant_(network.model.classifier.weight, 0.1)
+        return network
+
+
+class SeedsPython(SoundModel):
+    def load(self, labels, seed):
+        random.seed(seed)
+        return super().load(labels, seed)
+
+
+class BlocksOfOtherRows(SoundModel):
+    def load(self, labels, seed):
+        network = super().load(labels, seed)
+        return dataclasses.replace(network, blocks={next(iter(network.prunable)): (4, 5)})
+
+
+class VocabularyOfAnother(SoundModel):
+    def load(self, labels, seed):
+        network = super().load(labels, seed)
+        network.model.config.vocab_size = 30522
+        return network
+
+
+class LayersOfAnother(SoundModel):
+    def load(self, labels, seed):
+        network = super().load(labels, seed)
+        network.model.config.num_hidden_layers = 12
+        return network
+
+
+class LengthOfAnother(SoundModel):
+    def load(self, labels, seed):
+        network = super().load(labels, seed)
+        network.tokenizer.model_max_length = 512
+        return network
+
+
+PoolerAsEncoder = with_prunable("PoolerAsEncoder", lambda p: {**p, "bert.pooler.dense": "encoder"})
+
+
 BACKBONES = {
     AlwaysThreeOutputs: "one_output_per_label",
     RaisesForTwoLabels: "one_output_per_label",
@@ -187,4 +231,11 @@ BACKBONES = {
     HalfPrecision: "sound_weights",
     InfiniteWeights: "sound_weights",
     ExtraHead: "saves_and_loads",
+    SameClassifier: "seed_matters",
+    SeedsPython: "random_state_untouched",
+    BlocksOfOtherRows: "blocks_fit",
+    VocabularyOfAnother: "true_sizes",
+    LayersOfAnother: "true_sizes",
+    LengthOfAnother: "long_texts",
+    PoolerAsEncoder: "prunable_covers_the_model",
 }

@@ -15,19 +15,18 @@ class SoundBias(BiasModel):
     """The share of each label among the training examples with the same first feature."""
 
     def fit(self, task, features):
-        self.features = features
+        self.features, self.count = features, len(task.labels)
         rows, labels = features(task.train)[:, 0], np.array(task.train.examples["label"])
         self.shares = {}
         for value in set(rows.tolist()):
-            counts = np.bincount(labels[rows == value], minlength=3) + 0.1
-            for one in (task.labels.index(each) for each in task.merged_labels):
-                merged = [task.labels.index(each) for each in task.merged_labels]
-                counts[one] = np.mean([counts[each] for each in merged])
+            counts = np.bincount(labels[rows == value], minlength=self.count) + 0.1
+            merged = [task.labels.index(each) for each in task.merged_labels]
+            counts[merged] = counts[merged].sum() / max(1, len(merged))
             self.shares[value] = counts / counts.sum()
 
     def log_probs(self, split):
         rows = self.features(split)[:, 0]
-        return np.log([self.shares.get(value, np.full(3, 1 / 3)) for value in rows.tolist()])
+        return np.log([self.shares.get(value, np.full(self.count, 1 / self.count)) for value in rows.tolist()])
 
 
 class UnknownTraining(SoundBias):
@@ -108,6 +107,49 @@ class IgnoresMerged(SoundBias):
         self.shares = {value: share * [1, 1, 2] / (share * [1, 1, 2]).sum() for value, share in self.shares.items()}
 
 
+class KeepsTheBalance(SoundBias):
+    def fit(self, task, features):
+        import dataclasses
+
+        super().fit(dataclasses.replace(task, merged_labels=()), features)
+
+
+class DividesByTheSplit(SoundBias):
+    def log_probs(self, split):
+        found = np.exp(super().log_probs(split))
+        found /= found.sum(axis=0)
+        return np.log(found / found.sum(axis=1, keepdims=True))
+
+
+class FittedOnDev(SoundBias):
+    def fit(self, task, features):
+        super().fit(task, features)
+        labels = np.array(task.dev.examples["label"])
+        share = (np.bincount(labels, minlength=self.count) + 1) / (len(labels) + self.count)
+        self.shares = {value: 0.9 * old + 0.1 * share for value, old in self.shares.items()}
+
+
+class ThreeLabels(SoundBias):
+    def fit(self, task, features):
+        super().fit(task, features)
+        self.shares = {value: np.resize(share, 3) / np.resize(share, 3).sum() for value, share in self.shares.items()}
+
+
+class ReturnsItsCache(SoundBias):
+    def fit(self, task, features):
+        super().fit(task, features)
+        self.cached = super().log_probs(task.train)
+
+    def log_probs(self, split):
+        return self.cached if split.name == "train" else super().log_probs(split)
+
+
+class SeedsNumpy(SoundBias):
+    def fit(self, task, features):
+        np.random.seed(0)
+        super().fit(task, features)
+
+
 class ChangesFeatures(SoundBias):
     def fit(self, task, features):
         super().fit(task, features)
@@ -134,5 +176,11 @@ BIAS_MODELS = {
     ColumnsReversed: "features_matter",
     RandomFit: "repeats",
     IgnoresMerged: "merged_labels_are_equal",
+    KeepsTheBalance: "merged_labels_are_equal",
+    DividesByTheSplit: "bound_to_its_split",
+    FittedOnDev: "fits_on_the_training_set",
+    ThreeLabels: "any_number_of_labels",
+    ReturnsItsCache: "repeats",
+    SeedsNumpy: "random_state_untouched",
     ChangesFeatures: "inputs_unchanged",
 }

@@ -20,7 +20,7 @@ def split(name, size, labels=("no", "yes"), seed=0, **changed):
     draw = random.Random(f"{name}{seed}")
     rows = {
         "text_a": [f"{name} {draw.random():.9f}" for _ in range(size)],
-        "text_b": [f"b {index}" for index in range(size)],
+        "text_b": [f"b b{index}" for index in range(size)],
         "label": [index % 2 for index in range(size)],
         "id": [f"{name}-{index}" for index in range(size)],
     }
@@ -152,6 +152,47 @@ class RaisesInLoad(SoundTask):
         raise FileNotFoundError("train.tsv")
 
 
+TestIsDev = changed("TestIsDev", test=lambda: dataclasses.replace(split("dev", 6, seed=1), name="test"))
+OodTrainIsOod = changed("OodTrainIsOod", ood_train=lambda: dataclasses.replace(split("far", 6, seed=1), name="more"))
+DevHasOneLabel = changed("DevHasOneLabel", dev=lambda: split("dev", 6, label=[0] * 6))
+OneTextInOod = changed(
+    "OneTextInOod",
+    ood=lambda: (dataclasses.replace(part := split("far", 6), examples=part.examples.remove_columns("text_b")),),
+)
+SameTextTwice = changed("SameTextTwice", dev=lambda: split("dev", 6, text_a=list("abcdef"), text_b=list("abcdef")))
+MostlyEmpty = changed("MostlyEmpty", dev=lambda: split("dev", 6, text_b=["", "", "", "", "a", "b"]))
+CollapseMissesALabel = changed(
+    "CollapseMissesALabel", ood=lambda: (Split("far", split("far", 6).examples, ("a", "b"), collapse=(0, 0)),)
+)
+NegativeWeights = changed("NegativeWeights", train=lambda: split("train", 12, weight=[-1.0, 1.0] * 6))
+AllFeaturesEqual = changed(
+    "AllFeaturesEqual", spurious_features=lambda: lambda part, _: np.ones((len(part.examples), 2))
+)
+
+
+class LabelInTheText(SoundTask):
+    def load(self, seed):
+        data = super().load(seed)
+
+        def marked(part):
+            columns = part.examples.to_dict()
+            columns["text_b"] = [f"{each} {label}" for each, label in zip(columns["text_b"], "01" * 6, strict=False)]
+            return dataclasses.replace(part, examples=datasets.Dataset.from_dict(columns))
+
+        ood = tuple(map(marked, data.ood))
+        return dataclasses.replace(data, train=marked(data.train), dev=marked(data.dev), ood=ood)
+
+
+class SizeOfTheDefault(SoundTask):
+    def sizes(self):
+        return {"train": 12}
+
+
+class IgnoresItsSize(SoundTask):
+    def load(self, seed):
+        return dataclasses.replace(super().load(seed), train=split("train", 12, seed=seed))
+
+
 DATASETS = {
     NoTextA: "columns",
     NoRows: "columns",
@@ -186,4 +227,16 @@ DATASETS = {
     FeaturesOneDimensional: "features_are_finite",
     FeaturesAreLabels: "no_label_in_features",
     FeaturesStandardised: "features_follow_rows",
+    TestIsDev: "splits_are_disjoint",
+    OodTrainIsOod: "splits_are_disjoint",
+    DevHasOneLabel: "labels_present",
+    OneTextInOod: "columns",
+    SameTextTwice: "texts_are_strings",
+    MostlyEmpty: "texts_are_strings",
+    CollapseMissesALabel: "label_names",
+    NegativeWeights: "sound_weights",
+    AllFeaturesEqual: "features_differ",
+    LabelInTheText: "no_label_in_texts",
+    SizeOfTheDefault: "true_sizes",
+    IgnoresItsSize: "options_matter",
 }

@@ -19,7 +19,8 @@ class Sound(Debiaser):
 
     def loss(self, inputs):
         logits = inputs.logits.float() + inputs.bias_log_probs.clamp(min=-20)
-        return F.cross_entropy(logits, inputs.labels, label_smoothing=self.options.share)
+        each = F.cross_entropy(logits, inputs.labels, label_smoothing=self.options.share, reduction="none")
+        return inputs.mean(each)
 
 
 class Learned(Sound):
@@ -229,6 +230,112 @@ class CountsCalls(Sound):
         return super().loss(inputs) / self.calls
 
 
+class IgnoresWeights(Sound):
+    def loss(self, inputs):
+        logits = inputs.logits.float() + inputs.bias_log_probs.clamp(min=-20)
+        return F.cross_entropy(logits, inputs.labels, label_smoothing=self.options.share)
+
+
+class NormalisesWeightsInPlace(Sound):
+    def loss(self, inputs):
+        if inputs.weights is not None:
+            inputs.weights.div_(inputs.weights.sum())
+        return super().loss(inputs)
+
+
+class ChangesTheContext(Sound):
+    def attach(self, context):
+        context.bias_log_probs.clip(-5, 0, out=context.bias_log_probs)
+        context.gold[0] = 1
+
+
+class ThreeLabels(Sound):
+    def loss(self, inputs):
+        return super().loss(inputs) + 0 * (F.one_hot(inputs.labels, 3) * inputs.logits).mean()
+
+
+class DrawsInAttach(Learned):
+    def attach(self, context):
+        self.scale = nn.Parameter(torch.rand(1))
+
+
+class NewParametersAtEachCall(Learned):
+    def parameter_groups(self):
+        self.scale = nn.Parameter(self.scale.detach().clone())
+        return [ParameterGroup([self.scale])]
+
+
+class KeepsTheGraph(Sound):
+    def attach(self, context):
+        self.average = 0.0
+
+    def loss(self, inputs):
+        self.average = 0.9 * self.average + 0.1 * super().loss(inputs)
+        return super().loss(inputs) + self.average
+
+
+class StateInPlace(Sound):
+    def attach(self, context):
+        self.calls = torch.zeros(())
+
+    def loss(self, inputs):
+        self.calls += 1
+        return super().loss(inputs) * float(self.calls)
+
+    def state(self):
+        return {"calls": self.calls}
+
+    def restore(self, state):
+        self.calls = state["calls"].clone()
+
+
+class LogsEachExample(Sound):
+    def attach(self, context):
+        self.log = context.log
+
+    def loss(self, inputs):
+        self.log("confidence", inputs.logits.softmax(1).max(1).values)
+        return super().loss(inputs)
+
+
+class Sampling(Sound):
+    """Draws the examples of an epoch with replacement."""
+
+    def attach(self, context):
+        self.count = len(context.gold)
+
+    def sample(self, epoch, generator):
+        return torch.randint(self.count, (self.count,), generator=generator)
+
+
+class SampleTooShort(Sampling):
+    def sample(self, epoch, generator):
+        return super().sample(epoch, generator)[1:]
+
+
+class SampleFromOne(Sampling):
+    def sample(self, epoch, generator):
+        return super().sample(epoch, generator) + 1
+
+
+class SampleOfFloats(Sampling):
+    def sample(self, epoch, generator):
+        return super().sample(epoch, generator).float()
+
+
+class SampleWithItsOwnSeed(Sampling):
+    def sample(self, epoch, generator):
+        return super().sample(epoch, torch.Generator().manual_seed(epoch))
+
+
+class SampleCountsEpochs(Sampling):
+    calls = 0
+
+    def sample(self, epoch, generator):
+        self.calls += 1
+        return super().sample(epoch, generator).roll(self.calls)
+
+
 class ReturnsFloat(Sound):
     def loss(self, inputs):
         return super().loss(inputs).item()
@@ -276,5 +383,19 @@ DEBIASERS = {
     ListsFrozenParameter: "lists_own_parameters",
     ForgetsAverage: "state_survives_a_kill",
     CountsCalls: "state_survives_a_kill",
+    IgnoresWeights: "weights_matter",
+    NormalisesWeightsInPlace: "inputs_unchanged",
+    ChangesTheContext: "inputs_unchanged",
+    ThreeLabels: "any_number_of_labels",
+    DrawsInAttach: "random_state_untouched",
+    NewParametersAtEachCall: "lists_own_parameters",
+    KeepsTheGraph: "steps_share_no_graph",
+    StateInPlace: "state_is_a_copy",
+    LogsEachExample: "logs_numbers",
+    SampleTooShort: "sample_is_sound",
+    SampleFromOne: "sample_is_sound",
+    SampleOfFloats: "sample_is_sound",
+    SampleWithItsOwnSeed: "sample_follows_the_generator",
+    SampleCountsEpochs: "sample_follows_the_generator",
 }
-SOUND_DEBIASERS = [Sound, Learned]
+SOUND_DEBIASERS = [Sound, Learned, Sampling]

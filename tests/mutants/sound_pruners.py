@@ -44,5 +44,59 @@ class Scheduled(Sound):
         self.count = int(state["count"])
 
 
-SOUND = [Sound, Gradual, Scheduled]
+class Penalised(Sound):
+    """Adds a penalty of the magnitudes to the loss."""
+
+    def penalty(self):
+        return torch.stack([weight.abs().mean() for weight in self._matrices.values()]).sum()
+
+    def loss_terms(self, inputs, loss):
+        return {"penalty": self.penalty()}
+
+
+class Drawn(Sound):
+    """Prunes random entries."""
+
+    def attach(self, network, context):
+        self.seed = context.seed
+        super().attach(network, context)
+
+    def draw(self):
+        return torch.Generator().manual_seed(self.seed)
+
+    def scores(self, weights):
+        draw = self.draw()
+        return {name: torch.rand(weight.shape, dtype=torch.float64, generator=draw) for name, weight in weights.items()}
+
+
+class Calibrated(Sound):
+    """Scores by magnitude and norm of the input, as Wanda does."""
+
+    def attach(self, network, context):
+        self._context = context
+        super().attach(network, context)
+
+    def scores(self, weights):
+        norms = self.norms()
+        return {name: weight.abs() * norms[name] for name, weight in weights.items()}
+
+    def norms(self):
+        found = {}
+
+        def watch(name):
+            def hook(_module, inputs):
+                found[name] = found.get(name, 0) + inputs[0].detach().flatten(0, -2).square().sum(0)
+
+            return self._model.get_submodule(name).register_forward_pre_hook(hook)
+
+        handles = [watch(name) for name in self._matrices]
+        with torch.no_grad():
+            for batch in self._context.calibration(3):
+                self._model(**{name: value for name, value in batch.items() if name not in ("index", "labels")})
+        for handle in handles:
+            handle.remove()
+        return found
+
+
+SOUND = [Sound, Gradual, Scheduled, Penalised, Drawn, Calibrated]
 OPTIONS = Sparsity

@@ -7,9 +7,11 @@ from mutants import evaluators
 from mutants.backbones import BACKBONES, SoundModel
 from mutants.bias_models import BIAS_MODELS, NoOptions, SoundBias
 from mutants.datasets_of_tasks import DATASETS, Size, SoundTask
+from mutants.evaluators_robust import ROBUST
 from mutants.losses import DEBIASERS, SOUND_DEBIASERS, Smoothing
 from mutants.pruners import MASKS
 from mutants.pruners_in_training import TRAINING
+from mutants.pruners_with_effects import EFFECTS
 from mutants.sound_pruners import SOUND, Sparsity
 
 from srframework import Component
@@ -27,10 +29,10 @@ def component(factory, kind):
 
 
 TABLES = {
-    "pruner": MASKS | TRAINING,
+    "pruner": MASKS | TRAINING | EFFECTS,
     "debiaser": DEBIASERS,
     "bias": BIAS_MODELS,
-    "evaluator": evaluators.EVALUATORS,
+    "evaluator": evaluators.EVALUATORS | ROBUST,
     "dataset": DATASETS,
     "backbone": BACKBONES,
 }

@@ -15,7 +15,7 @@ class MovementOptions(PruneOptions):
     refresh_every: int = Field(10, ge=1, description="Optimizer steps between updates of the mask; at least 1.")
 
     def sparsity_at(self, step: int, total_steps: int) -> float:
-        """Return the sparsity after ``step`` steps: 0, then a cubic rise, then the final one; that of an N:M pattern."""
+        """Return the sparsity after ``step`` steps: 0, then a cubic rise, then the final one. N:M patterns have one."""
         pattern = self.parsed_pattern()
         if pattern is not None and pattern.sparsity is not None:
             return pattern.sparsity

@@ -1,0 +1,142 @@
+"""Checks of evaluators in unusual circumstances: other labels, absent groups, extreme logits, earlier calls."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import datasets
+import numpy as np
+
+from srframework.contracts import Network, Split
+from srframework.testing.check import NotApplicable, Subject, checks_in, require
+from srframework.testing.evaluator import (
+    _ROWS,
+    _columns,
+    _figures,
+    _given,
+    _logits,
+    _require_equal,
+    _some_figures,
+    _split,
+)
+from srframework.testing.inputs import evaluated
+from srframework.testing.randomness import untouched_states
+from srframework.testing.small_task import LABELS, network
+
+
+def _perfect(gold: np.ndarray, classes: int) -> np.ndarray:
+    perfect: np.ndarray = (6 * np.eye(classes, dtype=np.float32))[gold]
+    return perfect
+
+
+def any_number_of_labels(subject: Subject) -> None:
+    """With 2 or 5 labels, the figures are finite, and perfect predictions reach the values that they reach with 3."""
+    _some_figures(subject)
+    gold = np.array(_columns()["label"])
+    expected = _figures(subject, _split(), _perfect(gold, len(LABELS)))
+    for names in (LABELS[:2], (*LABELS, "never", "always")):
+        labels = np.arange(_ROWS) % len(names)
+        given = Split("dev", datasets.Dataset.from_dict(_columns() | {"label": labels.tolist()}), tuple(names))
+        found = _figures(subject, given, _perfect(labels, len(names)))
+        for name in found.keys() & expected.keys() & _constant(subject, expected):
+            close = abs(found[name] - expected[name]) <= 0.1 * max(1, abs(expected[name]))
+            where = f"{name} is {found[name]} for perfect predictions of {len(names)} labels"
+            require(close, f"{where}, and {expected[name]} for {len(LABELS)}")
+        drawn = np.random.default_rng(1).normal(size=(_ROWS, len(names))).astype(np.float32)
+        for name, value in _figures(subject, given, drawn).items():
+            require(math.isfinite(value), f"with {len(names)} labels: {name} is {value}")
+
+
+def _constant(subject: Subject, expected: dict[str, float]) -> set[str]:
+    """The figures that perfect predictions of fewer examples do not change: no counts."""
+    gold = np.array(_columns(9)["label"])
+    found = _figures(subject, _split(_columns(9)), _perfect(gold, len(LABELS)))
+    return {name for name, value in found.items() if abs(value - expected.get(name, math.inf)) <= 1e-6}
+
+
+def absent_labels_do_not_count(subject: Subject) -> None:
+    """Perfect predictions reach the same value if a label or a group has no examples."""
+    _some_figures(subject)
+    gold = np.array(_columns()["label"])
+    expected = _figures(subject, _split(), _perfect(gold, len(LABELS)))
+    cases: dict[str, dict[str, list[Any]]] = {
+        "without examples of a label": _columns() | {"label": [index % 2 for index in range(_ROWS)]},
+        "with examples of one label": _columns() | {"label": [1] * _ROWS},
+        "with one group": _columns() | {"group": ["g0"] * _ROWS, "heuristic": ["x"] * _ROWS},
+    }
+    for where, table in cases.items():
+        found = _figures(subject, _split(table), _perfect(np.array(table["label"]), len(LABELS)))
+        for name in found.keys() & expected.keys() & _constant(subject, expected):
+            close = abs(found[name] - expected[name]) <= 1e-6 * max(1, abs(expected[name]))
+            require(close, f"{where}: {name} is {found[name]} for perfect predictions, and {expected[name]} with all")
+
+
+def doubled_examples(subject: Subject) -> None:
+    """With each example twice, a figure has the same value, or twice the value if it is a count."""
+    expected = _some_figures(subject)
+    twice = {name: values * 2 for name, values in _columns().items()} | {"id": [f"id{i}" for i in range(2 * _ROWS)]}
+    found = _figures(subject, _split(twice), np.concatenate([_logits(), _logits()]))
+    for name, value in expected.items():
+        got, tolerance = found.get(name, math.inf), 1e-6 * max(1, abs(value))
+        close = abs(got - value) <= tolerance or abs(got - 2 * value) <= tolerance
+        require(close, f"{name} is {value}, with each example twice {got}")
+
+
+def extreme_logits(subject: Subject) -> None:
+    """Logits of plus and minus 10,000 give finite figures."""
+    _some_figures(subject)
+    for scale in (1e4, -1e4):
+        given = (scale * np.sign(_logits())).astype(np.float32)
+        for name, value in _figures(subject, _split(), given).items():
+            require(math.isfinite(value), f"logits of ±10,000: {name} is {value}")
+
+
+def random_state_untouched(subject: Subject) -> None:
+    """The global random states of Python, numpy and torch stay as they were."""
+    with untouched_states("evaluate() or measure()"):
+        _figures(subject)
+        subject.build().measure(evaluated(subject))
+
+
+def earlier_calls_do_not_matter(subject: Subject) -> None:
+    """The figures of a split and of a model do not depend on what the instance evaluated before."""
+    evaluator = subject.build()
+    for size, seed in ((_ROWS, 1), (_ROWS, 2), (6, 1)):
+        given = _split(_columns(size))
+        found = evaluator.evaluate(_given(subject, given, _logits(size, seed)))
+        _require_equal(_figures(subject, given, _logits(size, seed)), found, "after other predictions")
+    for seed in (0, 1):
+        model = evaluated(subject, seed, _pruned(seed))
+        _require_equal(subject.build().measure(model), evaluator.measure(model), "after another model")
+
+
+def _pruned(rows: int) -> Network:
+    """The small model, whose first rows of each matrix are 0."""
+    net = network(rows)
+    for weight in net.matrices().values():
+        weight.data[:rows] = 0
+    return net
+
+
+def model_matters(subject: Subject) -> None:
+    """Other weights, some of them zero, and other predictions change some figure of the model."""
+    evaluator = subject.build()
+    one, two = evaluator.measure(evaluated(subject)), evaluator.measure(evaluated(subject, 2, _pruned(1)))
+    if not one:
+        raise NotApplicable("no figures of a model")
+    require(one != two, "the figures do not depend on the model")
+
+
+CHECKS = checks_in(
+    "evaluator",
+    [
+        any_number_of_labels,
+        absent_labels_do_not_count,
+        doubled_examples,
+        extreme_logits,
+        random_state_untouched,
+        earlier_calls_do_not_matter,
+        model_matters,
+    ],
+)

@@ -1,0 +1,135 @@
+"""Checks of a pruner's part in the training: loss terms, options, calibration, short trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from srframework.component import Options
+from srframework.contracts import LossInputs, Network, Pruner
+from srframework.testing.check import NotApplicable, Subject, require, require_options_matter
+from srframework.testing.inputs import attach_pruner
+from srframework.testing.pruner_run import STEPS, nothing, run
+from srframework.testing.small_task import LABELS, network
+
+
+def loss_terms_are_sound(subject: Subject) -> None:
+    """Each term of the loss is a finite scalar with a gradient, a mean over the batch, and changes no input."""
+    pruner, net = subject.build(), network()
+    attach_pruner(subject, pruner, net, STEPS)
+    pruner.begin(pruner.phases(STEPS)[0], 0)
+    once, twice = _terms(pruner, [0, 1, 2]), _terms(pruner, [0, 1, 2, 0, 1, 2])
+    if not once:
+        raise NotApplicable("no terms")
+    for name, term in once.items():
+        require(torch.isfinite(term), f"loss_terms: {name} is {term.item()}")
+        require(term.requires_grad, f"loss_terms: {name} has no gradient")
+        one, two = term.item(), twice[name].item()
+        close = abs(one - two) <= 1e-4 * max(1, abs(one))
+        require(close, f"loss_terms: {name} is {one:.6f}, with each example twice {two:.6f}")
+
+
+def _terms(pruner: Pruner, rows: list[int]) -> dict[str, Tensor]:
+    logits = torch.randn(3, len(LABELS), generator=torch.Generator().manual_seed(1))[rows].requires_grad_()
+    inputs = LossInputs(logits, torch.tensor([0, 1, 2])[rows], torch.tensor(rows), progress=0.5)
+    loss = torch.tensor(1.5)
+    tensors = {"logits": inputs.logits, "labels": inputs.labels, "index": inputs.index, "loss": loss}
+    before = {name: value.detach().clone() for name, value in tensors.items()}
+    terms = dict(pruner.loss_terms(inputs, loss))
+    for name, value in before.items():
+        require(torch.equal(value, tensors[name].detach()), f"loss_terms() changes {name} in place")
+    return terms
+
+
+def options_matter(subject: Subject) -> None:
+    """Each option changes the masks, the weights, the phases or the groups of parameters for some value."""
+    require_options_matter(subject, lambda options: _outcome(subject, options))
+
+
+def _outcome(subject: Subject, options: Options) -> list[Any]:
+    """Everything that a short training shows of a pruner with these options."""
+    found: list[Any] = []
+
+    def seen(event: str, step: int, pruner: Pruner, net: Network) -> None:
+        if event == "begun":
+            found.extend(
+                (len(each.parameters), each.learning_rate, each.weight_decay) for each in pruner.parameter_groups()
+            )
+        if event in ("begun", "step", "updated"):
+            weights = float(sum(each.detach().double().abs().sum() for each in net.model.parameters()))
+            found.append((event, pruner.masks().digest(), pruner.complete(step), weights))
+
+    pruner = subject.built(options)
+    found += [pruner.phases(1000), pruner.keeps_best]
+    run(subject, seen, pruner=pruner, steps=6)
+    return found
+
+
+def calibration_matters(subject: Subject) -> None:
+    """A pruner that asks for calibration examples prunes other entries if it gets other examples."""
+    asked: list[int] = []
+
+    def mask(words: str) -> Any:
+        def calibration(count: int) -> Iterator[dict[str, Tensor]]:
+            asked.append(count)
+            for index in range(count):
+                batch = dict(network().tokenizer([words[index % len(words) :] + " " + words], return_tensors="pt"))
+                yield {**batch, "labels": torch.tensor([index % len(LABELS)]), "index": torch.tensor([index])}
+
+        return run(subject, nothing, steps=2, context={"calibration": calibration})
+
+    first = mask("a b c")
+    if not asked:
+        raise NotApplicable("it asks for no calibration examples")
+    require(max(asked) <= 4, f"calibration({max(asked)}): the training set of the checks has 4 examples")
+    changed = any(mask(words) != first for words in ("h i j", "j a j a j", "d", "e f g e f g"))
+    require(changed, "other calibration examples do not change the mask")
+
+
+def complete_means_final(subject: Subject) -> None:
+    """While complete() is True, the mask prunes as many entries as at the end."""
+    found: list[tuple[int, int]] = []
+
+    def seen(event: str, step: int, pruner: Pruner, _net: Network) -> None:
+        if event == "updated" and pruner.complete(step):
+            found.append((step, pruner.masks().pruned))
+
+    pruner = subject.build()
+    if not pruner.keeps_best:
+        raise NotApplicable("the stage ends with the last checkpoint")
+    final = run(subject, seen, pruner=pruner).pruned
+    for step, pruned in found:
+        require(pruned == final, f"complete({step}) is True, with {pruned} entries pruned of {final} at the end")
+
+
+def becomes_complete(subject: Subject) -> None:
+    """After the last step, complete() is True."""
+    pruner = subject.build()
+    run(subject, nothing, pruner=pruner)
+    last = sum(phase.steps for phase in pruner.phases(STEPS))
+    require(pruner.complete(last), f"complete({last}) is False after the last step, so the stage has no result")
+
+
+def short_trainings(subject: Subject) -> None:
+    """A stage of one step or of two steps ends with a complete result of the sparsity of a long stage."""
+    fraction = run(subject, nothing).sparsity
+    for steps in (1, 2):
+        pruner = subject.build()
+        got = run(subject, nothing, pruner=pruner, steps=steps).sparsity
+        where = f"a stage of {steps} steps"
+        require(abs(got - fraction) < 0.02, f"{where} ends with the sparsity {got:.3f}, a long one with {fraction:.3f}")
+        last = sum(phase.steps for phase in pruner.phases(steps))
+        require(pruner.complete(last), f"{where}: complete({last}) is False after the last step")
+
+
+CHECKS = [
+    loss_terms_are_sound,
+    becomes_complete,
+    complete_means_final,
+    options_matter,
+    calibration_matters,
+    short_trainings,
+]
