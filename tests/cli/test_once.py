@@ -50,11 +50,11 @@ def test_a_command_parses_its_recipe_once_and_no_other_text(perform, tmp_path, p
     assert {each: count for each, count in parsed.items() if "\n" in each} == {text: 1}
 
 
-def test_a_run_builds_each_pruner_twice_to_check_its_length_and_to_train(perform, tmp_path, monkeypatch):
+def test_a_run_builds_each_pruner_to_check_its_length_to_try_it_and_to_train(perform, tmp_path, monkeypatch):
     (tmp_path / "recipe.toml").write_text(f"{RECIPE}{srnet()}")
     built: list[str] = []
     build = Use.build
     monkeypatch.setattr(Use, "build", lambda use: built.append(use.registered.name) or build(use))
     done = perform("run", "recipe.toml", cwd=tmp_path)
     assert done.code == 0, done.err
-    assert built.count("mask") == 2
+    assert built.count("mask") == 3

@@ -92,7 +92,7 @@ class Watch:
         from srframework.run import pipeline
 
         pipeline.preflight = self._tried(pipeline.preflight)
-        self._around(torch.optim.AdamW, "step", "training", after=self._stepped)
+        self._around(torch.optim.AdamW, "step", "training", self._stepped, lambda _: not self._trying)
         self._around(BertForSequenceClassification, "forward", "evaluation", when=lambda model: not model.training)
         for pruner, name in ((MaskTraining, "update_mask"), (MaskTraining, "after_step"), (Imp, "begin")):
             self._around(pruner, name, "prune")
