@@ -4,70 +4,30 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import replace
-from typing import Any
 
 import datasets
 import numpy as np
 import torch
 
-from srframework.contracts import Predictions, Split
+from srframework.contracts import Split
 from srframework.testing.check import NotApplicable, Subject, checks_in, require
-from srframework.testing.inputs import evaluated, predictions
+from srframework.testing.inputs import evaluated
+from srframework.testing.small_split import (
+    ROWS,
+    figures_of,
+    random_logits,
+    require_equal,
+    small_columns,
+    small_split,
+    some_figures,
+    with_columns,
+)
 from srframework.testing.small_task import LABELS, network
-
-_ROWS = 12
-
-
-def _columns(rows: int = _ROWS) -> dict[str, list[Any]]:
-    at = range(rows)
-    return {
-        "text_a": [f"a {i}" for i in at],
-        "text_b": [f"b {i}" for i in at],
-        "label": [(i * 2 + i // 3) % 3 for i in at],
-        "id": [f"id{i}" for i in at],
-        "group": [f"g{i % 4}" for i in at],
-        "heuristic": [("x", "y")[i % 2] for i in at],
-    }
-
-
-def _split(columns: dict[str, list[Any]] | None = None, name: str = "dev") -> Split:
-    return Split(name, datasets.Dataset.from_dict(columns or _columns()), LABELS)
-
-
-def _logits(rows: int = _ROWS, seed: int = 1) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=(rows, len(LABELS))).astype(np.float32)
-
-
-def _figures(subject: Subject, split: Split | None = None, logits: np.ndarray | None = None) -> dict[str, float]:
-    evaluator, split = subject.build(), split or _split()
-    given = _given(subject, split, _logits(len(split.examples)) if logits is None else logits)
-    figures: dict[str, float] = evaluator.evaluate(given)
-    return figures
-
-
-def _given(subject: Subject, split: Split, logits: np.ndarray) -> Predictions:
-    """Predictions with the columns that the evaluator asks for, and no others."""
-    given = predictions(split, logits)
-    other = np.array([("u", "v")[int(each[2:]) % 2] for each in given.columns["id"]], dtype=object)
-    return replace(given, columns={name: given.columns.get(name, other) for name in subject.build().columns()})
-
-
-def _some_figures(subject: Subject) -> dict[str, float]:
-    if not (figures := _figures(subject)):
-        raise NotApplicable("no figures of predictions")
-    return figures
-
-
-def _require_equal(one: dict[str, float], two: dict[str, float], where: str) -> None:
-    require(one.keys() == two.keys(), f"{where}: the figures have other names: {sorted(one.keys() ^ two.keys())}")
-    for name, value in one.items():
-        require(abs(value - two[name]) <= 1e-6 * max(1, abs(value)), f"{where}: {name} is {two[name]}, not {value}")
 
 
 def computes_figures(subject: Subject) -> None:
     """The evaluator computes named finite numbers of predictions or of a model."""
-    figures = _figures(subject) | subject.build().measure(evaluated(subject))
+    figures = figures_of(subject) | subject.build().measure(evaluated(subject))
     require(figures, "no figure of predictions or of a model")
     for name, value in figures.items():
         require(isinstance(name, str) and name.strip() == name and name, f"the name {name!r} is not a string")
@@ -77,7 +37,7 @@ def computes_figures(subject: Subject) -> None:
 def declares_figures(subject: Subject) -> None:
     """figures() declares every figure that the evaluator computes, and each declared figure is computed."""
     evaluator = subject.build()
-    declared, computed = evaluator.figures(), {*_figures(subject), *evaluator.measure(evaluated(subject))}
+    declared, computed = evaluator.figures(), {*figures_of(subject), *evaluator.measure(evaluated(subject))}
     for name in computed:
         require(any(figure.covers(name) for figure in declared), f"figures() does not declare {name}")
     for figure in declared:
@@ -88,7 +48,7 @@ def fractions_in_range(subject: Subject) -> None:
     """A figure whose unit is "fraction" is in [-1, 1], and a count is an integer of 0 or more."""
     evaluator = subject.build()
     for seed in range(4):
-        found = _figures(subject, logits=_logits(seed=seed)) | evaluator.measure(evaluated(subject, seed))
+        found = figures_of(subject, logits=random_logits(seed=seed)) | evaluator.measure(evaluated(subject, seed))
         for name, value in found.items():
             unit = next((figure.unit for figure in evaluator.figures() if figure.covers(name)), "")
             if unit == "fraction":
@@ -99,22 +59,22 @@ def fractions_in_range(subject: Subject) -> None:
 
 def order_of_rows(subject: Subject) -> None:
     """The order of the examples does not matter."""
-    _some_figures(subject)
+    some_figures(subject)
     for seed in range(4):
-        logits, order = _logits(seed=seed), np.random.default_rng(seed).permutation(_ROWS)
-        columns = {name: [values[i] for i in order] for name, values in _columns().items()}
-        expected, got = _figures(subject, logits=logits), _figures(subject, _split(columns), logits[order])
-        _require_equal(expected, got, "with the rows in another order")
+        logits, order = random_logits(seed=seed), np.random.default_rng(seed).permutation(ROWS)
+        columns = {name: [values[i] for i in order] for name, values in small_columns().items()}
+        expected, got = figures_of(subject, logits=logits), figures_of(subject, small_split(columns), logits[order])
+        require_equal(expected, got, "with the rows in another order")
 
 
 def perfect_predictions(subject: Subject) -> None:
     """Perfect predictions reach the best value of each figure."""
-    names, gold = _some_figures(subject), np.array(_columns()["label"])
+    names, gold = some_figures(subject), np.array(small_columns()["label"])
     ladder = []
-    for wrong in (_ROWS, 8, 4, 0):
-        labels = np.where(np.arange(_ROWS) < wrong, (gold + 1) % 3, gold)
-        ladder.append(_figures(subject, logits=(6 * np.eye(3)[labels]).astype(np.float32)))
-    drawn = [_figures(subject, logits=_logits(seed=seed)) for seed in range(3)]
+    for wrong in (ROWS, 8, 4, 0):
+        labels = np.where(np.arange(ROWS) < wrong, (gold + 1) % 3, gold)
+        ladder.append(figures_of(subject, logits=(6 * np.eye(3)[labels]).astype(np.float32)))
+    drawn = [figures_of(subject, logits=random_logits(seed=seed)) for seed in range(3)]
     for name in names:
         values = [each[name] for each in (*ladder[:-1], *drawn) if name in each]
         best = ladder[-1].get(name)
@@ -133,43 +93,43 @@ def perfect_predictions(subject: Subject) -> None:
 
 def predictions_matter(subject: Subject) -> None:
     """Other predictions change some figure."""
-    names = _some_figures(subject)
-    others = [_figures(subject, logits=_logits(seed=seed)) for seed in range(2, 8)]
+    names = some_figures(subject)
+    others = [figures_of(subject, logits=random_logits(seed=seed)) for seed in range(2, 8)]
     changed = any(other.get(name) != value for other in others for name, value in names.items())
     require(changed, "the figures do not depend on the predictions")
 
 
 def labels_matter(subject: Subject) -> None:
     """Other true labels change some figure."""
-    names, columns = _some_figures(subject), _columns()
+    names, columns = some_figures(subject), small_columns()
     changed = False
     for shift in (1, 2):
-        split = _split(columns | {"label": [(each + shift) % 3 for each in columns["label"]]})
-        changed |= any(_figures(subject, split).get(name) != value for name, value in names.items())
+        split = small_split(columns | {"label": [(each + shift) % 3 for each in columns["label"]]})
+        changed |= any(figures_of(subject, split).get(name) != value for name, value in names.items())
     require(changed, "the figures do not depend on the true labels")
 
 
 def respects_collapse(subject: Subject) -> None:
     """With a split of other labels, a prediction counts as the label that collapse gives."""
-    _some_figures(subject)
-    columns = _columns() | {"label": [i // 2 % 2 for i in range(_ROWS)]}
+    some_figures(subject)
+    columns = small_columns() | {"label": [i // 2 % 2 for i in range(ROWS)]}
     split = Split("hans", datasets.Dataset.from_dict(columns), ("no", "yes"), collapse=(0, 1, 0))
     gold = np.array(columns["label"])
-    draw = np.random.default_rng(2).integers(0, 3, _ROWS)
+    draw = np.random.default_rng(2).integers(0, 3, ROWS)
     one, two = (np.eye(3, dtype=np.float32)[each] for each in (draw, np.where(draw == 2, 0, draw)))
-    at_one = _figures(subject, split, 4 * one)
-    _require_equal(_figures(subject, split, 4 * two), at_one, "with label 2 collapsed to label 0")
-    best = _figures(subject, split, (4 * np.eye(3)[np.where(gold == 0, 2, 1)]).astype(np.float32))
-    same = _figures(subject, split, (4 * np.eye(3)[gold]).astype(np.float32))
-    _require_equal(same, best, "with perfect predictions, label 2 for label 0")
+    at_one = figures_of(subject, split, 4 * one)
+    require_equal(figures_of(subject, split, 4 * two), at_one, "with label 2 collapsed to label 0")
+    best = figures_of(subject, split, (4 * np.eye(3)[np.where(gold == 0, 2, 1)]).astype(np.float32))
+    same = figures_of(subject, split, (4 * np.eye(3)[gold]).astype(np.float32))
+    require_equal(same, best, "with perfect predictions, label 2 for label 0")
 
 
 def inputs_unchanged(subject: Subject) -> None:
     """The evaluator changes neither the predictions nor the weights."""
-    evaluator, model, given = subject.build(), evaluated(subject), _given(subject, _split(), _logits())
+    evaluator, model, given = subject.build(), evaluated(subject), with_columns(subject, small_split(), random_logits())
     for each, method, arguments in (
         (given, "evaluate", (given,)),
-        (given, "resampled", (given, np.ones((1, _ROWS)))),
+        (given, "resampled", (given, np.ones((1, ROWS)))),
         (model.id, "measure", (model,)),
     ):
         before = copy.deepcopy(each)
@@ -185,35 +145,37 @@ def inputs_unchanged(subject: Subject) -> None:
 
 def absent_labels_and_groups(subject: Subject) -> None:
     """A split without examples of a label or of a group gives finite figures."""
-    columns = _columns(1)
+    columns = small_columns(1)
     cases = {
         "one example": columns,
-        "only one label": _columns() | {"label": [0] * _ROWS},
-        "only one group": _columns() | {"group": ["g"] * _ROWS, "heuristic": ["x"] * _ROWS},
-        "a label without examples": _columns() | {"label": [i % 2 for i in range(_ROWS)]},
+        "only one label": small_columns() | {"label": [0] * ROWS},
+        "only one group": small_columns() | {"group": ["g"] * ROWS, "heuristic": ["x"] * ROWS},
+        "a label without examples": small_columns() | {"label": [i % 2 for i in range(ROWS)]},
     }
     for where, table in cases.items():
         for seed in (1, 2):
-            for name, value in _figures(subject, _split(table), _logits(len(table["label"]), seed)).items():
+            for name, value in figures_of(
+                subject, small_split(table), random_logits(len(table["label"]), seed)
+            ).items():
                 require(math.isfinite(value), f"{where}: {name} is {value}")
 
 
 def repeats(subject: Subject) -> None:
     """The figures depend only on the predictions, not on earlier calls or on a random state."""
-    _some_figures(subject)
-    evaluator, split = subject.build(), _split()
-    first = evaluator.evaluate(_given(subject, split, _logits()))
-    evaluator.evaluate(_given(subject, _split(_columns(6)), _logits(6, 2)))
+    some_figures(subject)
+    evaluator, split = subject.build(), small_split()
+    first = evaluator.evaluate(with_columns(subject, split, random_logits()))
+    evaluator.evaluate(with_columns(subject, small_split(small_columns(6)), random_logits(6, 2)))
     np.random.seed(5)
-    _require_equal(first, evaluator.evaluate(_given(subject, split, _logits())), "at a second call")
-    _require_equal(first, _figures(subject), "with another instance")
+    require_equal(first, evaluator.evaluate(with_columns(subject, split, random_logits())), "at a second call")
+    require_equal(first, figures_of(subject), "with another instance")
 
 
 def only_the_order_of_logits(subject: Subject) -> None:
     """A constant that is added to all logits of an example changes nothing."""
-    expected = _some_figures(subject)
-    shifted = _logits() + np.arange(_ROWS, dtype=np.float32)[:, None]
-    got = _figures(subject, logits=shifted)
+    expected = some_figures(subject)
+    shifted = random_logits() + np.arange(ROWS, dtype=np.float32)[:, None]
+    got = figures_of(subject, logits=shifted)
     for name, value in expected.items():
         require(
             abs(value - got.get(name, math.inf)) < 1e-4 * max(1, abs(value)), f"{name} is {got.get(name)}, not {value}"
@@ -222,23 +184,25 @@ def only_the_order_of_logits(subject: Subject) -> None:
 
 def ignores_name(subject: Subject) -> None:
     """The name of the split does not matter."""
-    _require_equal(_some_figures(subject), _figures(subject, _split(name="other")), "with another name of the split")
+    require_equal(
+        some_figures(subject), figures_of(subject, small_split(name="other")), "with another name of the split"
+    )
 
 
 def agrees_with_resamples(subject: Subject) -> None:
     """A figure of a resample is the figure that evaluate() gives for the same examples."""
-    evaluator, split = subject.build(), _split()
-    draws = [np.arange(_ROWS), np.array([0, 0, 1, 2, 2, 2, 3, 5, 8, 8, 10, 11]), np.array([4, 4, 4, 7])]
-    counts = np.stack([np.bincount(each, minlength=_ROWS) for each in draws]).astype(np.float64)
+    evaluator, split = subject.build(), small_split()
+    draws = [np.arange(ROWS), np.array([0, 0, 1, 2, 2, 2, 3, 5, 8, 8, 10, 11]), np.array([4, 4, 4, 7])]
+    counts = np.stack([np.bincount(each, minlength=ROWS) for each in draws]).astype(np.float64)
     for seed in range(3):
-        logits = _logits(seed=seed)
-        before, found = counts.copy(), evaluator.resampled(_given(subject, split, logits), counts)
+        logits = random_logits(seed=seed)
+        before, found = counts.copy(), evaluator.resampled(with_columns(subject, split, logits), counts)
         if not found:
             raise NotApplicable("no figures of resamples")
         require(np.array_equal(before, counts), "resampled() changes the counts in place")
         for index, draw in enumerate(draws):
-            columns = {name: [values[i] for i in draw] for name, values in _columns().items()}
-            expected = _figures(subject, _split(columns), logits[draw])
+            columns = {name: [values[i] for i in draw] for name, values in small_columns().items()}
+            expected = figures_of(subject, small_split(columns), logits[draw])
             for name, values in found.items():
                 if name not in expected:
                     require(
@@ -249,7 +213,7 @@ def agrees_with_resamples(subject: Subject) -> None:
                 close = abs(values[index] - expected[name]) < 1e-6 * max(1, abs(expected[name]))
                 require(close, f"{where} is {values[index]} in resampled(), {expected[name]} in evaluate()")
         near = (3 * np.eye(len(LABELS))[logits.argmax(axis=1)]).astype(np.float32)
-        for name, values in evaluator.resampled(_given(subject, split, near), counts).items():
+        for name, values in evaluator.resampled(with_columns(subject, split, near), counts).items():
             reads = any(figure.needs_logits for figure in evaluator.figures() if figure.covers(name))
             same = np.allclose(values, found[name], equal_nan=True)
             require(reads or same, f"{name} of a resample needs the logits; its declaration does not have needs_logits")
@@ -260,13 +224,13 @@ def options_matter(subject: Subject) -> None:
     variations = list(subject.variations())
     if not variations:
         raise NotApplicable("no options")
-    split, model = _split(), evaluated(subject)
+    split, model = small_split(), evaluated(subject)
     for name, pairs in variations:
         changed = not pairs
         for pair in pairs:
             made = [subject.built(each) for each in pair]
             found = [
-                [each.evaluate(_given(subject, split, scale * _logits())) for scale in (0.3, 1, 4)]
+                [each.evaluate(with_columns(subject, split, scale * random_logits())) for scale in (0.3, 1, 4)]
                 + [each.measure(model)]
                 for each in made
             ]

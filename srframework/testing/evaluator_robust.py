@@ -10,18 +10,18 @@ import numpy as np
 
 from srframework.contracts import Network, Split
 from srframework.testing.check import NotApplicable, Subject, checks_in, require
-from srframework.testing.evaluator import (
-    _ROWS,
-    _columns,
-    _figures,
-    _given,
-    _logits,
-    _require_equal,
-    _some_figures,
-    _split,
-)
 from srframework.testing.inputs import evaluated
 from srframework.testing.randomness import untouched_states
+from srframework.testing.small_split import (
+    ROWS,
+    figures_of,
+    random_logits,
+    require_equal,
+    small_columns,
+    small_split,
+    some_figures,
+    with_columns,
+)
 from srframework.testing.small_task import LABELS, network
 
 
@@ -32,43 +32,43 @@ def _perfect(gold: np.ndarray, classes: int) -> np.ndarray:
 
 def any_number_of_labels(subject: Subject) -> None:
     """With 2 or 5 labels, the figures are finite, and perfect predictions reach the values that they reach with 3."""
-    _some_figures(subject)
-    gold = np.array(_columns()["label"])
-    expected = _figures(subject, _split(), _perfect(gold, len(LABELS)))
+    some_figures(subject)
+    gold = np.array(small_columns()["label"])
+    expected = figures_of(subject, small_split(), _perfect(gold, len(LABELS)))
     for names in (LABELS[:2], (*LABELS, "never", "always")):
-        labels = np.arange(_ROWS) % len(names)
-        given = Split("dev", datasets.Dataset.from_dict(_columns() | {"label": labels.tolist()}), tuple(names))
-        found = _figures(subject, given, _perfect(labels, len(names)))
+        labels = np.arange(ROWS) % len(names)
+        given = Split("dev", datasets.Dataset.from_dict(small_columns() | {"label": labels.tolist()}), tuple(names))
+        found = figures_of(subject, given, _perfect(labels, len(names)))
         for name in found.keys() & expected.keys() & _constant(subject, expected):
             close = abs(found[name] - expected[name]) <= 0.1 * max(1, abs(expected[name]))
             where = f"{name} is {found[name]} for perfect predictions of {len(names)} labels"
             require(close, f"{where}, and {expected[name]} for {len(LABELS)}")
-        drawn = np.random.default_rng(1).normal(size=(_ROWS, len(names))).astype(np.float32)
-        for name, value in _figures(subject, given, drawn).items():
+        drawn = np.random.default_rng(1).normal(size=(ROWS, len(names))).astype(np.float32)
+        for name, value in figures_of(subject, given, drawn).items():
             require(math.isfinite(value), f"with {len(names)} labels: {name} is {value}")
 
 
 def _constant(subject: Subject, expected: dict[str, float]) -> set[str]:
     """The figures that perfect predictions of fewer examples do not change: no counts."""
     counts = [figure for figure in subject.build().figures() if figure.unit == "count"]
-    gold = np.array(_columns(9)["label"])
-    found = _figures(subject, _split(_columns(9)), _perfect(gold, len(LABELS)))
+    gold = np.array(small_columns(9)["label"])
+    found = figures_of(subject, small_split(small_columns(9)), _perfect(gold, len(LABELS)))
     same = {name for name, value in found.items() if abs(value - expected.get(name, math.inf)) <= 1e-6}
     return {name for name in same if not any(figure.covers(name) for figure in counts)}
 
 
 def absent_labels_do_not_count(subject: Subject) -> None:
     """Perfect predictions reach the same value if a label or a group has no examples."""
-    _some_figures(subject)
-    gold = np.array(_columns()["label"])
-    expected = _figures(subject, _split(), _perfect(gold, len(LABELS)))
+    some_figures(subject)
+    gold = np.array(small_columns()["label"])
+    expected = figures_of(subject, small_split(), _perfect(gold, len(LABELS)))
     cases: dict[str, dict[str, list[Any]]] = {
-        "without examples of a label": _columns() | {"label": [index % 2 for index in range(_ROWS)]},
-        "with examples of one label": _columns() | {"label": [1] * _ROWS},
-        "with one group": _columns() | {"group": ["g0"] * _ROWS, "heuristic": ["x"] * _ROWS},
+        "without examples of a label": small_columns() | {"label": [index % 2 for index in range(ROWS)]},
+        "with examples of one label": small_columns() | {"label": [1] * ROWS},
+        "with one group": small_columns() | {"group": ["g0"] * ROWS, "heuristic": ["x"] * ROWS},
     }
     for where, table in cases.items():
-        found = _figures(subject, _split(table), _perfect(np.array(table["label"]), len(LABELS)))
+        found = figures_of(subject, small_split(table), _perfect(np.array(table["label"]), len(LABELS)))
         for name in found.keys() & expected.keys() & _constant(subject, expected):
             close = abs(found[name] - expected[name]) <= 1e-6 * max(1, abs(expected[name]))
             require(close, f"{where}: {name} is {found[name]} for perfect predictions, and {expected[name]} with all")
@@ -76,9 +76,9 @@ def absent_labels_do_not_count(subject: Subject) -> None:
 
 def doubled_examples(subject: Subject) -> None:
     """With each example twice, a figure has the same value, or twice the value if it is a count."""
-    expected = _some_figures(subject)
-    twice = {name: values * 2 for name, values in _columns().items()} | {"id": [f"id{i}" for i in range(2 * _ROWS)]}
-    found = _figures(subject, _split(twice), np.concatenate([_logits(), _logits()]))
+    expected = some_figures(subject)
+    twice = {name: values * 2 for name, values in small_columns().items()} | {"id": [f"id{i}" for i in range(2 * ROWS)]}
+    found = figures_of(subject, small_split(twice), np.concatenate([random_logits(), random_logits()]))
     for name, value in expected.items():
         got, tolerance = found.get(name, math.inf), 1e-6 * max(1, abs(value))
         close = abs(got - value) <= tolerance or abs(got - 2 * value) <= tolerance
@@ -87,30 +87,30 @@ def doubled_examples(subject: Subject) -> None:
 
 def extreme_logits(subject: Subject) -> None:
     """Logits of plus and minus 10,000 give finite figures."""
-    _some_figures(subject)
+    some_figures(subject)
     for scale in (1e4, -1e4):
-        given = (scale * np.sign(_logits())).astype(np.float32)
-        for name, value in _figures(subject, _split(), given).items():
+        given = (scale * np.sign(random_logits())).astype(np.float32)
+        for name, value in figures_of(subject, small_split(), given).items():
             require(math.isfinite(value), f"logits of ±10,000: {name} is {value}")
 
 
 def random_state_untouched(subject: Subject) -> None:
     """The global random states of Python, numpy and torch stay as they were."""
     with untouched_states("evaluate() or measure()"):
-        _figures(subject)
+        figures_of(subject)
         subject.build().measure(evaluated(subject))
 
 
 def earlier_calls_do_not_matter(subject: Subject) -> None:
     """The figures of a split and of a model do not depend on what the instance evaluated before."""
     evaluator = subject.build()
-    for size, seed in ((_ROWS, 1), (_ROWS, 2), (6, 1)):
-        given = _split(_columns(size))
-        found = evaluator.evaluate(_given(subject, given, _logits(size, seed)))
-        _require_equal(_figures(subject, given, _logits(size, seed)), found, "after other predictions")
+    for size, seed in ((ROWS, 1), (ROWS, 2), (6, 1)):
+        given = small_split(small_columns(size))
+        found = evaluator.evaluate(with_columns(subject, given, random_logits(size, seed)))
+        require_equal(figures_of(subject, given, random_logits(size, seed)), found, "after other predictions")
     for seed in (0, 1):
         model = evaluated(subject, seed, _pruned(seed))
-        _require_equal(subject.build().measure(model), evaluator.measure(model), "after another model")
+        require_equal(subject.build().measure(model), evaluator.measure(model), "after another model")
 
 
 def _pruned(rows: int) -> Network:

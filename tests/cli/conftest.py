@@ -149,12 +149,15 @@ def perform() -> Callable[..., Done]:
     """Call the entry point in this process, with arguments, in the directory ``cwd``; it may write there."""
 
     def perform(*args: str, cwd: Path) -> Done:
-        out, err = io.StringIO(), io.StringIO()
+        out, err, known = io.StringIO(), io.StringIO(), set(sys.modules)
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(cwd)
             patch.setattr(sys, "argv", ["srframework", *args])
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as caught:
                 main()
+        for name in set(sys.modules) - known:  # a plugin file of the same name would not be loaded after this one
+            if str(getattr(sys.modules[name], "__file__", None) or "").startswith(f"{cwd}{os.sep}"):
+                del sys.modules[name]
         return Done(int(caught.value.code or 0), out.getvalue(), err.getvalue())
 
     return perform

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -87,7 +86,6 @@ def ran(perform, tmp_path_factory) -> SimpleNamespace:
     (home / "recipe.toml").write_text(recipe('"nll", "gap", { use = "agreement", stage = "full" }'))
 
     def call(*args: str):
-        sys.modules.pop("our_figures", None)
         done = perform("--plugin", "our_figures.py", *args, cwd=home)
         assert "Traceback" not in done.err
         return done

@@ -33,8 +33,8 @@ def test_a_sound_component_exits_with_0():
 
 
 def test_a_broken_component_of_a_file_exits_with_1(tmp_path):
-    (tmp_path / "mine.py").write_text(PLUGIN)
-    result = CliRunner().invoke(cli, ["--plugin", str(tmp_path / "mine.py"), "check", "unreduced", "--json"])
+    (tmp_path / "unreduced_loss.py").write_text(PLUGIN)
+    result = CliRunner().invoke(cli, ["--plugin", str(tmp_path / "unreduced_loss.py"), "check", "unreduced", "--json"])
     assert result.exit_code == 1, result.output
     rows = {row["check"]: row for row in json.loads(result.stdout)}
     assert rows["scalar_with_gradient"]["outcome"] == "failed"

@@ -61,7 +61,7 @@ def complete(tmp_path, monkeypatch, answer):
         ("srframework show imp-", ["plain,imp-rw"]),
         ("srframework show pruner/im", ["plain,pruner/imp", "plain,pruner/imp-rw"]),
         ("srframework show trai", ["plain,training"]),
-        ("srframework list prun", ["plain,pruner", "plain,pruners"]),
+        ("srframework list prun", ["plain,pruner"]),
         ("srframework init --task p", ["plain,pairs", "plain,paraphrase"]),
         ("srframework init --from st", ["plain,starter"]),
         ("srframework sweep quickstart --launcher l", ["plain,local"]),

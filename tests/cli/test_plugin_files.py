@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -36,7 +35,6 @@ REQUIRES = 'requires = ["{}"]\n'
 @pytest.fixture
 def work(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    sys.modules.pop("halves", None)  # of an earlier test in this process
     return tmp_path
 
 

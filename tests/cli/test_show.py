@@ -44,7 +44,7 @@ def test_show_json_gives_type_range_default_and_source_of_each_option(call):
         "dist": "srframework",
     }
     options = {option.pop("option"): option for option in shown["options"]}
-    assert list(options)[:4] == ["classifier", "pooler", "scope", "sparsity"]
+    assert list(options)[:4] == ["classifier", "pooler", "scope", "pattern"]
     assert [options[name]["range"] for name in ("sparsity", "refresh_every")] == ["[0, 1)", "[1, ∞)"]
     assert options["alpha"] == {
         "type": "number",
