@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from srframework.component import Options
-from srframework.errors import SYSTEM_ERRORS, OutOfMemory, PluginError, SRFrameworkError, error_of_rust
+from srframework.errors import SYSTEM_ERRORS, OutOfMemory, PluginError, SRFrameworkError, UsageError, error_of_rust
 
 OptionsT = TypeVar("OptionsT", bound=Options)
 
@@ -178,6 +178,7 @@ class calling:  # noqa: N801 -- used as a keyword: with calling(owner, "loss()")
         passing: Additional exceptions that the caller handles.
 
     Raises:
+        UsageError: The block raised it; it gets the stage and the component.
         PluginError: The block raised an exception that is not an error of srframework, an interrupt, an error of the
             machine, or one of ``passing``.
     """
@@ -195,6 +196,8 @@ class calling:  # noqa: N801 -- used as a keyword: with calling(owner, "loss()")
         if not self._owner:
             return
         sys.stdout = self._stdout
+        if isinstance(error, UsageError) and (stage := _place.get().stage) and f"stages.{stage}" not in str(error):
+            raise UsageError(f"stages.{stage}: {self._owner}: {error}") from error
         if error is None or isinstance(error, (KeyboardInterrupt, SRFrameworkError, *self._passing)):
             return
         if not is_system_error(error):

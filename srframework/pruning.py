@@ -46,7 +46,7 @@ class Pattern:
             return cls(text, int(found[1]))
         if text == "row":
             return cls(text, None)
-        raise ValueError(f'"N:M" with N < M ("2:4"), "1xK" with K of 2 or more ("1x4"), or "row", got {text!r}')
+        raise ValueError('"N:M" with N < M ("2:4"), "1xK" with K of 2 or more ("1x4"), or "row"')
 
     @property
     def sparsity(self) -> float | None:

@@ -75,6 +75,7 @@ CHANGES = {
     "JttOptions.identified_by": "full@2",
     "TextOptions.group_by": ["label"],
     "WorstGroupOptions.group_by": ["c"],
+    "PruneOptions.pattern": "1x4",
     "SyntheticOptions.group_by": ["cue"],
 }
 """Of options whose type does not say what another value would be."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from small_store import KEY, OTHER, TEXT, flip, names, obtain
 
@@ -122,9 +124,12 @@ def test_files_are_read_once_while_they_look_the_same(store, monkeypatch):
 def test_any_flipped_bit_of_any_file_is_found(tmp_path_factory, name, where, bit):
     store = Store(tmp_path_factory.mktemp("store"))
     path = obtain(store)[0].path / name
-    content = bytearray(path.read_bytes())
+    before = path.read_bytes()
+    content = bytearray(before)
     content[int(where * len(content))] ^= 1 << bit
     path.write_bytes(content)
+    with contextlib.suppress(ValueError):  # the 17th digit of a number may change nothing
+        assume(name != "manifest.json" or json.loads(content) != json.loads(before))
     manifest._checked.clear()
     assert store.get(KEY) is None
 
