@@ -13,6 +13,7 @@ from srframework.cli.context import App, Folder, json_option, print_report, set_
 from srframework.cli.plan import full_option, print_plan
 from srframework.cli.screen import LOADING, resumable, screen, single_run, verbosity_options
 from srframework.cli.sweep import sweep_cells
+from srframework.errors import UsageError
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.points import check_early
 from srframework.recipe.sweep import load_cells
@@ -33,6 +34,12 @@ from srframework.recipe.sweep import load_cells
     type=Folder(),
     help="Run directory: new, empty, or of the same recipe, to resume it. Default: runs/<recipe>-<seed>-<hash>.",
 )
+@click.option(
+    "--log-with",
+    metavar="TRACKER",
+    help="Also log losses and figures to an experiment tracker whose package is installed: tensorboard, wandb, mlflow, "
+    "… Only for a single run.",
+)
 @store_option
 @verbosity_options
 @json_option
@@ -44,6 +51,7 @@ def run(
     dry_run: bool,
     full: bool,
     out: Path | None,
+    log_with: str | None,
     store: Path,
     quiet: bool,
     verbose: bool,
@@ -64,6 +72,8 @@ def run(
     cells = load_cells(recipe, app.registry, overrides, files=files, tables=TABLES)
     on = screen(quiet, verbose)
     if (len(cells) > 1 or bool(cells[0].values)) and not dry_run:
+        if log_with is not None:
+            raise UsageError("--log-with: expected a single run, got the combinations of a sweep")
         sweep_cells(app, cells, store, out, on, as_json=as_json)
         return
     check_early(cell.recipe for cell in cells)
@@ -77,7 +87,7 @@ def run(
         from srframework.run.options import RunOptions
 
         place = out or RunDirectory.default_path(cells[0].recipe, processes())
-        with single_run(on) as progress:
+        with single_run(on, cells[0].recipe, log_with) as progress:
             ran = run_recipe(cells[0].recipe, store, RunOptions(place), progress)
     if ran.is_first:
         print_report(ran.report, as_json)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from srframework.cli.live_screen import LiveScreen
 from srframework.cli.plain_screen import LineScreen, Screen
 from srframework.errors import SRFrameworkError, UsageError
 from srframework.faults import describe
+from srframework.recipe.model import Recipe
 from srframework.run.progress import (
     BEFORE_STAGES,
     RunLog,
@@ -38,17 +39,18 @@ def screen(quiet: bool = False, verbose: bool = False) -> Screen:
 
 
 @contextmanager
-def single_run(on: Screen) -> Iterator[Reporter]:
-    """The reporter of a run outside a sweep; it also writes ``run.log``.
+def single_run(on: Screen, recipe: Recipe, log_with: str | None) -> Iterator[Reporter]:
+    """The reporter of a run outside a sweep; it also writes ``run.log``, and to the tracker ``log_with``.
 
     Raises:
+        UsageError: There is no such tracker.
         KeyboardInterrupt: Of the block; says where the run was interrupted.
     """
     log = RunLog()
     last = ""
-    with on.reporter() as shown:
+    with on.reporter() as shown, _tracker(recipe, log_with) as more:
         try:
-            yield Both(shown, log)
+            yield Both(shown, log, *more)
             last = "finished"
         except KeyboardInterrupt:
             last = log.interrupted()
@@ -58,6 +60,18 @@ def single_run(on: Screen) -> Iterator[Reporter]:
             raise
         finally:
             log.close(last)
+
+
+@contextmanager
+def _tracker(recipe: Recipe, log_with: str | None) -> Iterator[list[Reporter]]:
+    """The reporter for a tracker, if one is asked for; its run ends with the block."""
+    if log_with is None:
+        yield []
+        return
+    from srframework.run.trackers import TrackerReporter
+
+    with closing(TrackerReporter(log_with, recipe)) as found:
+        yield [found]
 
 
 @contextmanager
@@ -100,7 +114,7 @@ def verbosity_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Both(Reporter):
-    """Passes each call to two reporters."""
+    """Passes each call to several reporters."""
 
     def __init__(self, *each: Reporter) -> None:
         self._each = each
