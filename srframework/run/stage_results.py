@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from accelerate import Accelerator
-from safetensors.numpy import load_file, save_file
 
 from srframework.component import NEEDS_PREDICTIONS, references
 from srframework.contracts import Network, Predictions, ReferencedStage, Split
@@ -25,7 +23,6 @@ from srframework.run import predictions_file, versions
 from srframework.run.directory import RunDirectory
 from srframework.run.evaluation import measure
 from srframework.run.identity import Components, stage_identity
-from srframework.run.machine import record
 from srframework.run.paths import MASK, MODEL, log_probs_file, point_in, steps_kept
 from srframework.run.paths import predictions_file as path_of
 from srframework.run.processes import Processes
@@ -33,11 +30,10 @@ from srframework.run.reporter import Reporter
 from srframework.run.resources import Materials
 from srframework.run.results import FIGURES, Measured
 from srframework.run.stage import StageTraining
-from srframework.store.drafts import Sums, emptied
+from srframework.run.teaching import LOG_PROBS, read_log_probs, write_log_probs
+from srframework.store.drafts import Sums
 from srframework.store.manifest import Entry
 from srframework.store.store import Store
-
-_TAUGHT = "log_probs.safetensors"
 
 
 class NotStored(SRFrameworkError):
@@ -238,22 +234,13 @@ class StageResults:
         }
 
         def compute(draft: Path) -> Sums | None:
-            sums = emptied(draft) if self.processes.is_first else None
-            if sums is not None:
-                record(draft, sums, str(self.accelerator.device))
-            model = self._start(teacher).model.to(self.accelerator.device)
-            logits = torch.from_numpy(self.materials.logits(model, split, stage))
-            if sums is not None:
-                with sums.file(draft / _TAUGHT) as temporary:
-                    save_file({"log_probs": logits.log_softmax(dim=-1).numpy()}, temporary)
-            return sums
+            return write_log_probs(self._start(teacher), split, stage, self.materials, self.accelerator, draft)
 
         entry, _ = self.get_or_compute(stage, "taught", identity, compute, record_as=f"taught {split.name}")
         if self.directory is not None:
             place = log_probs_file(self.directory.at(teacher), split.name, max_length)
-            self.directory.link(entry.files / _TAUGHT, place)
-        log_probs: np.ndarray = load_file(entry.files / _TAUGHT)["log_probs"]
-        return log_probs
+            self.directory.link(entry.files / LOG_PROBS, place)
+        return read_log_probs(entry.files)
 
     def _at(self, reference: Reference) -> Path:
         return point_in(self._trained[reference.stage].files, reference.point)
