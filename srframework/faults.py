@@ -178,7 +178,7 @@ class calling:  # noqa: N801 -- used as a keyword: with calling(owner, "loss()")
         passing: Additional exceptions that the caller handles.
 
     Raises:
-        UsageError: The block raised it; it gets the stage and the component.
+        UsageError: The block raised it; the message gets the stage.
         PluginError: The block raised an exception that is not an error of srframework, an interrupt, an error of the
             machine, or one of ``passing``.
     """
@@ -197,7 +197,7 @@ class calling:  # noqa: N801 -- used as a keyword: with calling(owner, "loss()")
             return
         sys.stdout = self._stdout
         if isinstance(error, UsageError) and (stage := _place.get().stage) and f"stages.{stage}" not in str(error):
-            raise UsageError(f"stages.{stage}: {self._owner}: {error}") from error
+            raise UsageError(f"stages.{stage}: {error}") from error
         if error is None or isinstance(error, (KeyboardInterrupt, SRFrameworkError, *self._passing)):
             return
         if not is_system_error(error):

@@ -126,7 +126,7 @@ def fits_on_the_training_set(subject: Subject) -> None:
 
 
 def any_number_of_labels(subject: Subject) -> None:
-    """With 2 labels, or with 4 of which one has a few examples, there are normalised rows of as many columns."""
+    """With 2 labels, or with 4 labels and few examples of one, the rows have as many columns and are normalised."""
     if subject.reads_files:
         raise NotApplicable("an option names a file, with rows for three labels")
     for names, gold in ((LABELS[:2], [0, 1] * 6), ((*LABELS, "never"), [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 3])):

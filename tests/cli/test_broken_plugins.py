@@ -206,7 +206,7 @@ def load(self, *args):
 
 PASSES = {
     "data": ("raise DataError('row 3 is wrong')", 1, "error: row 3 is wrong"),
-    "usage": ("raise UsageError('depth is wrong')", 2, "error: depth is wrong"),
+    "usage": ("raise UsageError('depth is wrong')", 2, "error: stages.only: depth is wrong"),
     "disk": ("raise OSError(28, 'No space left on device', 'f')", 1, "No space left on device"),
     "memory": ("raise MemoryError", 1, "out of memory"),
     "torch memory": ("raise torch.OutOfMemoryError('CUDA out of memory')", 1, "out of memory"),
