@@ -11,7 +11,7 @@ from srframework.claims.check import TABLES
 from srframework.cli import completion
 from srframework.cli.context import App, Folder, json_option, print_report, set_option, store_option
 from srframework.cli.plan import full_option, print_plan
-from srframework.cli.screen import LOADING, resumable, screen, single_run, verbosity_options
+from srframework.cli.screen import LOADING, resumable, screen, single_run, tracker, verbosity_options
 from srframework.cli.sweep import sweep_cells
 from srframework.errors import UsageError
 from srframework.recipe.file_checks import FileChecks
@@ -87,7 +87,7 @@ def run(
         from srframework.run.options import RunOptions
 
         place = out or RunDirectory.default_path(cells[0].recipe, processes())
-        with single_run(on, cells[0].recipe, log_with) as progress:
+        with tracker(cells[0].recipe, log_with) as others, single_run(on, *others) as progress:
             ran = run_recipe(cells[0].recipe, store, RunOptions(place), progress)
     if ran.is_first:
         print_report(ran.report, as_json)

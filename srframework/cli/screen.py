@@ -39,18 +39,17 @@ def screen(quiet: bool = False, verbose: bool = False) -> Screen:
 
 
 @contextmanager
-def single_run(on: Screen, recipe: Recipe, log_with: str | None) -> Iterator[Reporter]:
-    """The reporter of a run outside a sweep; it also writes ``run.log``, and to the tracker ``log_with``.
+def single_run(on: Screen, *others: Reporter) -> Iterator[Reporter]:
+    """The reporter of a run outside a sweep; it also writes ``run.log``, and passes each call to ``others``.
 
     Raises:
-        UsageError: There is no such tracker.
         KeyboardInterrupt: Of the block; says where the run was interrupted.
     """
     log = RunLog()
     last = ""
-    with on.reporter() as shown, _tracker(recipe, log_with) as more:
+    with on.reporter() as shown:
         try:
-            yield Both(shown, log, *more)
+            yield Both(shown, log, *others)
             last = "finished"
         except KeyboardInterrupt:
             last = log.interrupted()
@@ -63,8 +62,12 @@ def single_run(on: Screen, recipe: Recipe, log_with: str | None) -> Iterator[Rep
 
 
 @contextmanager
-def _tracker(recipe: Recipe, log_with: str | None) -> Iterator[list[Reporter]]:
-    """The reporter for a tracker, if one is asked for; its run ends with the block."""
+def tracker(recipe: Recipe, log_with: str | None) -> Iterator[list[Reporter]]:
+    """The reporter for a tracker, if one is asked for; its run ends with the block.
+
+    Raises:
+        UsageError: There is no such tracker, or its package is not installed.
+    """
     if log_with is None:
         yield []
         return
