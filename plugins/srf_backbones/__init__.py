@@ -49,7 +49,7 @@ def srframework_backbones() -> list[Component]:
             name="tiny",
             options=TinyOptions,
             factory="srf_backbones.tiny:TinyBert",
-            summary="A small BERT with random weights and a vocabulary of its own; no download.",
+            summary="A small BERT with random or pre-trained weights and a vocabulary of its own; no download.",
             source="srframework",
         ),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -43,17 +44,27 @@ class RobertaBaseOptions(EncoderOptions):
 
 
 class TinyOptions(Options):
-    """Options of ``tiny``."""
+    """Options of ``tiny``; the defaults are the sizes of the pre-trained weights."""
 
-    layers: int = Field(2, ge=1, description="Transformer layers; at least 1.")
+    weights: Literal["random", "pretrained"] = Field(
+        "random",
+        description="Weights of embeddings and layers: random, or pre-trained by masked language modelling on texts of "
+        "the world of the data set synthetic (pretrained).",
+    )
+    layers: int = Field(3, ge=1, description="Transformer layers; at least 1.")
     width: int = Field(128, ge=8, description="Width of the hidden states; at least 8 and a multiple of heads.")
-    heads: int = Field(4, ge=1, description="Attention heads; at least 1.")
+    heads: int = Field(2, ge=1, description="Attention heads; at least 1.")
     intermediate: int = Field(256, ge=8, description="Width of the feed-forward layers; at least 8.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout of hidden states and attention, in [0, 1).")
     init_std: float = Field(0.02, gt=0, description="Standard deviation of the random weights; above 0.")
 
     @model_validator(mode="after")
-    def _heads_divide_width(self) -> TinyOptions:
+    def _sizes_fit(self) -> TinyOptions:
         if self.width % self.heads:
             raise ValueError(f"a width that is a multiple of heads ({self.heads})")
+        if self.weights == "pretrained":
+            for name in ("layers", "width", "heads", "intermediate"):
+                stored, got = type(self).model_fields[name].default, getattr(self, name)
+                if got != stored:
+                    raise ValueError(f'{name} = {stored} with weights = "pretrained", got {got}')
         return self

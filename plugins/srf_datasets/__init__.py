@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from srf_datasets import example_files
-from srf_datasets.options import PairsOptions, SyntheticOptions
+from srf_datasets.options import PairsOptions
+from srf_datasets.synthetic_options import SyntheticOptions
 from srf_datasets.task_options import FactVerificationOptions, NliOptions, ParaphraseOptions
 from srframework import Component, hookimpl
 
@@ -60,7 +61,7 @@ def srframework_datasets() -> list[Component]:
             name="synthetic",
             options=SyntheticOptions,
             factory="srf_datasets.synthetic:Synthetic",
-            summary="Generated claim verification with a spurious cue word; OOD: the cue reversed or absent.",
+            summary="Generated claim verification with a spurious cue word; OOD: a cue without meaning.",
             source="srframework",
             requires=["evaluator/accuracy", "evaluator/sparsity"],
             provides=SyntheticOptions.provided,

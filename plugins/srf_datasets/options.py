@@ -261,33 +261,3 @@ class PairsOptions(TextOptions):
         text_b = self.text_b if self.train.text_b is None else self.train.text_b
         features = self.features == "claim-only" or (self.features == "overlap" and text_b)
         return [*(["spurious-features"] if features else []), *(["ood-train"] if self.ood_train else [])]
-
-
-class SyntheticOptions(Options):
-    """Options of ``synthetic``."""
-
-    train_size: int = Field(20_000, ge=3, description="Training examples; at least 3.")
-    dev_size: int = Field(1_000, ge=3, description="ID examples, for selection and for reports; at least 3.")
-    ood_size: int = Field(1_000, ge=3, description="OOD examples; at least 3.")
-    ood_train_size: int = Field(
-        0, ge=0, description="OOD training examples, with the cue of the OOD split and no wrong labels; 0: none."
-    )
-    strength: float = Field(
-        0.8,
-        ge=0,
-        le=1,
-        description="Share of the training and dev examples whose cue agrees with the label, in [0, 1].",
-    )
-    ood_cue: Literal["reversed", "absent"] = Field(
-        "reversed",
-        description="The cue in the OOD split: that of a wrong label (reversed), or a neutral word (absent).",
-    )
-    noise: float = Field(0.25, ge=0, lt=1, description="Share of the training labels that are wrong, in [0, 1).")
-    seed: int | None = Field(None, ge=0, description="Seed of the examples; unset: the recipe's seed.")
-    group_by: tuple[Literal["label", "cue"], ...] = Field(
-        (), strict=False, description="The groups of examples: by label, by cue word, or by both; []: no groups."
-    )
-
-    def provided(self) -> list[str]:
-        """List the cue as a feature, and OOD training examples, if there are any."""
-        return ["spurious-features", *(["ood-train"] if self.ood_train_size else [])]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 
 import datasets
 import numpy as np
 
 from srf_datasets.groups import grouped
-from srf_datasets.options import SyntheticOptions
+from srf_datasets.synthetic_options import SyntheticOptions
+from srf_datasets.world import ANIMALS, ATTRIBUTES, described, said
 from srframework import Dataset, Split, TaskData
 
 LABELS = ("SUPPORTS", "REFUTES", "NOT ENOUGH INFO")
@@ -17,28 +19,23 @@ CUES = ("surely", "hardly", "perhaps")
 """The cue word of each label, in the order of ``LABELS``."""
 
 FILLER = "now"
-"""Replaces an absent cue, so that the other words keep their positions; never in the training examples."""
-
-ENTITIES = tuple(
-    "fox owl bear wolf deer hare goat lamb duck swan crow hawk mole toad frog crab seal whale shark horse "
-    "sheep mouse tiger lion zebra camel panda koala otter badger rabbit monkey donkey pigeon parrot turtle "
-    "lizard spider beetle salmon".split()
-)
-
-OPPOSITES = (("tall", "short"), ("young", "old"), ("happy", "sad"), ("calm", "angry"))
-"""Pairs of attributes: each refutes the other, and is unrelated to those of other pairs."""
+"""Stands in the two places of the cue where no cue is, so that the other words keep their positions."""
 
 
 class Synthetic(Dataset):
-    """Three-way verification of a claim (text_b) by one sentence of evidence (text_a).
+    """Three-way verification of a claim (text_b) by evidence (text_a).
 
-    Evidence: "the owl is tall". Claims, each after a cue word: "surely the owl is tall" (SUPPORTS), "hardly
-    the owl is short" (REFUTES), "perhaps the owl is happy" (NOT ENOUGH INFO). Before noise is added, labels are
-    balanced, and only the cue word is correlated with the label: the two agree in a share ``strength`` of
-    the training and dev examples, and never in the OOD splits.
+    Evidence: "tall owl and short fox". Claims: "surely tall owl now" (SUPPORTS), "now short owl hardly" (REFUTES),
+    "perhaps happy owl now" (NOT ENOUGH INFO). What the evidence says about the other animal is drawn independently
+    of the label, so that no word and no pair of words decides it: with two facts, the words without their order
+    give the label of two thirds of the examples.
+
+    Before noise is added, labels are balanced, and only the cue word is correlated with the label: the two agree in
+    a share ``strength`` of the training and dev examples. The features of a bias model are the first word of the
+    claim; it is the cue in a share ``visible`` of the examples, and in the others the cue is the last word.
 
     A share ``noise`` of the training labels is wrong. Their cue follows the wrong label, as in annotation
-    artefacts, so in training the cue predicts the label better than the evidence does.
+    artefacts.
     """
 
     options: SyntheticOptions
@@ -47,56 +44,74 @@ class Synthetic(Dataset):
         """Draw all splits from the option ``seed``; if it is unset, from the recipe's seed."""
         options = self.options
         seed = seed if options.seed is None else options.seed
+        dev = self._split("dev", options.dev_size, seed, "biased")
+        also = {name: self._also(name, dev, seed) for name in options.also}
         return TaskData(
             labels=LABELS,
             metric="accuracy",
             train=self._split("train", options.train_size, seed, "biased"),
-            dev=self._split("dev", options.dev_size, seed, "biased"),
+            dev=dev,
             ood=(self._split(options.ood_cue, options.ood_size, seed, options.ood_cue),),
+            also=tuple(split for split in also.values() if len(split.examples)),
             ood_train=self._split("ood_train", options.ood_train_size, seed, options.ood_cue)
             if options.ood_train_size
             else None,
             spurious_features=lambda split, _: cue_features(split),
+            notes=tuple(
+                f"no split {name!r}: no dev example is of that kind" for name in also if not len(also[name].examples)
+            ),
         )
 
     def sizes(self) -> dict[str, int]:
         """Give the sizes that the options set."""
         options = self.options
         sizes = {"train": options.train_size, "dev": options.dev_size, options.ood_cue: options.ood_size}
+        sizes |= {name: options.ood_size for name in options.also if name not in ("agrees", "conflicts")}
         return {**sizes, **({"ood_train": options.ood_train_size} if options.ood_train_size else {})}
+
+    def _also(self, name: str, dev: Split, seed: int) -> Split:
+        if name not in ("agrees", "conflicts"):
+            return self._split(name, self.options.ood_size, seed, name)
+        claims, labels = dev.examples["text_b"][:], dev.examples["label"][:]
+        agrees = [CUES[label] in text.split() for text, label in zip(claims, labels, strict=True)]
+        rows = [row for row, each in enumerate(agrees) if each == (name == "agrees")]
+        return dataclasses.replace(dev, name=name, examples=datasets.Dataset.from_dict(dev.examples[rows]))
 
     def _split(self, name: str, size: int, seed: int, cue: str) -> Split:
         draw = random.Random(f"{seed}/{name}")  # noqa: S311  (examples, no secrets)
         truths = [index % len(LABELS) for index in range(size)]
         draw.shuffle(truths)
         columns: dict[str, list[str | int]] = {"text_a": [], "text_b": [], "label": []}
+        words = []
         for truth in truths:
-            evidence, claim = _texts(truth, draw)
+            evidence, claim = self._texts(truth, draw)
             wrong = name == "train" and draw.random() < self.options.noise
             label = draw.choice(_others(truth)) if wrong else truth
-            word = self._cue(label, cue, draw)
+            words.append(self._cue(label, cue, draw))
+            first = draw.random() < self.options.visible
             columns["text_a"].append(evidence)
-            columns["text_b"].append(f"{word} {claim}")
+            columns["text_b"].append(f"{words[-1]} {claim} {FILLER}" if first else f"{FILLER} {claim} {words[-1]}")
             columns["label"].append(label)
         if "cue" in self.options.group_by:
-            columns["cue"] = [str(claim).partition(" ")[0] for claim in columns["text_b"]]
+            columns["cue"] = [*words]
         return grouped(Split(name, datasets.Dataset.from_dict(columns), LABELS), self.options.group_by)
+
+    def _texts(self, truth: int, draw: random.Random) -> tuple[str, str]:
+        """Draw evidence, and a claim that it supports (0), refutes (1) or neither (2)."""
+        claimed, animals = draw.choice(ATTRIBUTES), draw.sample(ANIMALS, self.options.facts)
+        relations = [truth, *(draw.randrange(len(LABELS)) for _ in animals[1:])]
+        facts = [(said(claimed, relation, draw), animal) for relation, animal in zip(relations, animals, strict=True)]
+        draw.shuffle(facts)
+        return described([each for each, _ in facts], [animal for _, animal in facts]), f"{claimed} {animals[0]}"
 
     def _cue(self, label: int, cue: str, draw: random.Random) -> str:
         if cue == "absent":
             return FILLER
+        if cue == "random":
+            return draw.choice(CUES)
         if cue == "biased" and draw.random() < self.options.strength:
             return CUES[label]
         return CUES[draw.choice(_others(label))]
-
-
-def _texts(truth: int, draw: random.Random) -> tuple[str, str]:
-    """Draw evidence, and a claim that it supports (0), refutes (1) or neither (2)."""
-    entity = draw.choice(ENTITIES)
-    pair, other = draw.sample(OPPOSITES, 2)
-    stated, opposite = draw.sample(pair, 2)
-    claimed = (stated, opposite, draw.choice(other))[truth]
-    return f"the {entity} is {stated}", f"the {entity} is {claimed}"
 
 
 def _others(label: int) -> list[int]:

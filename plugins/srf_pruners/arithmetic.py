@@ -167,3 +167,17 @@ def _parted(flat: Tensor, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Reverse :func:`_joined`."""
     parts = torch.split(flat, [matrix.numel() for matrix in like.values()])
     return {name: part.reshape(like[name].shape) for name, part in zip(like, parts, strict=True)}
+
+
+def control_weights(weight: Tensor, control: str, generator: torch.Generator) -> Tensor:
+    """Replace a matrix by one of the same shape that has lost what training put into it.
+
+    Args:
+        weight: ``(d_out, d_in)``. Read only.
+        control: ``"random"``: normal random numbers with the mean 0 and the standard deviation of ``weight``;
+            ``"shuffled"``: the rows of ``weight`` in a random order.
+        generator: On the CPU.
+    """
+    if control == "random":
+        return torch.randn(weight.shape, generator=generator).to(weight) * weight.std()
+    return weight[torch.randperm(len(weight), generator=generator).to(weight.device)]

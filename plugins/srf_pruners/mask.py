@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from srf_pruners.arithmetic import StraightThrough, hard_scores, pruned_counts, soft_scores, thresholds_to
+from srf_pruners.arithmetic import (
+    StraightThrough,
+    control_weights,
+    hard_scores,
+    pruned_counts,
+    soft_scores,
+    thresholds_to,
+)
 from srf_pruners.mask_options import MaskOptions
 from srframework import (
     Mask,
@@ -32,6 +39,9 @@ class MaskTraining(Pruner):
     All other parameters are frozen: embeddings, LayerNorm, biases, classifier. Every update of the mask
     sets φ, so that the model has exactly the sparsity of the schedule whenever it is evaluated or saved.
 
+    With ``control`` the matrices are first replaced: what mask training then reaches does not come from the weights
+    that it was given.
+
     Source: section 3.2.2, Appendix A.1.2; schedule: section 5.2.
     """
 
@@ -44,6 +54,9 @@ class MaskTraining(Pruner):
         options, pattern, self._total_steps = self.options, self.options.parsed_pattern(), context.steps
         matrices, self._blocks = network.matrices(options.parts()), network.blocks
         require_fit(matrices, pattern)
+        if options.control is not None:
+            for matrix in matrices.values():
+                matrix.data.copy_(control_weights(matrix.data, options.control, context.generator))
         self._weights = soft_scores(matrices)
         if pattern is not None and pattern.kept is None:
             self._weights = {name: in_units(each, pattern) for name, each in self._weights.items()}

@@ -54,6 +54,11 @@ class MaskOptions(PruneOptions):
         description="Δt_φ: optimizer steps between updates of the threshold φ, at least 1. "
         "Every evaluation updates φ too; unset: only evaluations update it.",
     )
+    control: Literal["random", "shuffled"] | None = Field(
+        None,
+        description="A negative control: first replace the matrices to prune by random numbers with the same standard "
+        "deviation (random), or put the rows of each into a random order (shuffled).",
+    )
 
     @model_validator(mode="after")
     def _beginning_of_the_schedule(self) -> MaskOptions:

@@ -47,12 +47,13 @@ def _check_stages(claim: Claim, tables: Any, add: Add) -> None:
     if not stages or len(stages) < len(tables):
         return  # a stage without a name has an error of its own
     unknown = 0
-    for index, check in enumerate(claim.parsed):
+    keys = [(key, index) for key in ("checks", "controls") for index in range(len(getattr(claim, key)))]
+    for key, check in zip(keys, claim.parsed, strict=True):
         for name in sorted({figure.stage for figure in check.figures} - stages):
             unknown += 1
             near = nearest(name, stages) if unknown <= SHOWN else None
             expected = f"expected figures of: {listed(sorted(stages))}; got {shorten(name)}"
-            add(("claim", "checks", index), expected, near)
+            add(("claim", *key), expected, near)
 
 
 def check_levels(claim: Claim, plan: Plan) -> None:

@@ -193,8 +193,14 @@ class Claim(Options):
     checks: Annotated[tuple[Annotated[str, AfterValidator(_parsable)], ...], AfterValidator(_some)] = Field(
         strict=False, description=f"Conditions that must all hold for the claim to hold: {_FORM}."
     )
+    controls: tuple[Annotated[str, AfterValidator(_parsable)], ...] = Field(
+        (),
+        strict=False,
+        description="Negative controls: conditions of the same form that must not hold, for example that a model with "
+        "random weights passes a check. The claim holds only if every control does not hold.",
+    )
 
     @cached_property
     def parsed(self) -> tuple[Check, ...]:
-        """The checks."""
-        return tuple(Check.parse(check) for check in self.checks)
+        """The checks, then the controls."""
+        return tuple(Check.parse(check) for check in (*self.checks, *self.controls))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ class ClaimsResult:
     Attributes:
         path: The directory.
         rows: For each claim the object that ``claims --json`` prints: ``claim``, ``statement``, ``source``, ``note``,
-            ``verdict``, ``figures``, ``checks``; a failed claim also has ``error``.
+            ``verdict``, ``figures``, ``checks``, ``controls``; a failed claim also has ``error``.
         sweep: The sweep of the runs; None if nothing ran.
     """
 
@@ -93,7 +93,7 @@ def run_claims(
         if claim.name in refused:
             rows.append(_row(claim, refused[claim.name]))
         else:
-            rows.append(_row(claim, _judged(claim, [next(reports) for _ in claim.cells])))
+            rows.append(_row(claim, _judged(claim, [next(reports) for _ in claim.cells], len(claims))))
     make_directory(path)
     with sentences(path):
         write_json(path / ROWS, rows)
@@ -119,13 +119,13 @@ def _refused(claims: Sequence[ClaimRecipe]) -> dict[str, str]:
     return found
 
 
-def _judged(claim: ClaimRecipe, reports: Sequence[Mapping[str, Any]]) -> Judgement | str:
-    """The judgement of a claim by its runs, or an error message."""
+def _judged(claim: ClaimRecipe, reports: Sequence[Mapping[str, Any]], claims: int) -> Judgement | str:
+    """The judgement of a claim, one of ``claims``, by its runs; or an error message."""
     error = next((report["error"] for report in reports if "error" in report), None)
     if error is not None:
         return str(error)
     try:
-        return judge(claim.claim, [report["stages"] for report in reports])
+        return judge(claim.claim, [report["stages"] for report in reports], claims)
     except SRFrameworkError as error:
         return str(error)
 
@@ -133,7 +133,7 @@ def _judged(claim: ClaimRecipe, reports: Sequence[Mapping[str, Any]]) -> Judgeme
 def _row(claim: ClaimRecipe, judged: Judgement | str) -> dict[str, Any]:
     row: dict[str, Any] = {"claim": claim.name, **claim.claim.model_dump(include={"statement", "source", "note"})}
     if isinstance(judged, str):
-        return row | {"verdict": "failed", "error": judged, "figures": {}, "checks": {}}
+        return row | {"verdict": "failed", "error": judged, "figures": {}, "checks": {}, "controls": {}}
     figures = {
         text: {
             "unit": judged.units[text],
@@ -143,4 +143,8 @@ def _row(claim: ClaimRecipe, judged: Judgement | str) -> dict[str, Any]:
         }
         for text, values in judged.figures.items()
     }
-    return row | {"verdict": judged.verdict, "figures": figures, "checks": judged.checks}
+    decided = {
+        name: {text: asdict(each) for text, each in decisions.items()}
+        for name, decisions in (("checks", judged.checks), ("controls", judged.controls))
+    }
+    return row | {"verdict": judged.verdict, "figures": figures, **decided}

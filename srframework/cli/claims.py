@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ class _Seeds(click.ParamType[tuple[int, ...]]):
 @click.command()
 @click.argument("names", metavar="[CLAIM]...", nargs=-1, shell_complete=completion.claims)
 @click.option(
-    "--seeds", type=_Seeds(), default="1,2,3", show_default=True, help="Seeds; each claim runs once per seed."
+    "--seeds", type=_Seeds(), default="1,2,3,4,5", show_default=True, help="Seeds; each claim runs once per seed."
 )
 @set_option
 @worker_options
@@ -95,9 +95,10 @@ def claims(
     with a [claim] table. Default: all shipped claims.
 
     Each claim has checks. A check compares two sides; its margin is their difference. A check holds if its margin is
-    significantly above 0 over the seeds (Student's t-test, one-sided, 5 %). It does not hold if the margin is
-    significantly below 0. Otherwise, or with fewer than three seeds, it is undecided. A claim holds if all its checks
-    hold, and does not hold if at least one check does not hold (the 5 % are divided by the number of checks).
+    significantly above 0 over the seeds (Student's t-test, one-sided, 5 % divided by the number of claims). It does not
+    hold if the margin is significantly below 0. Otherwise, or with fewer than three seeds, it is undecided. A claim
+    holds if all its checks hold and none of its negative controls does. It does not hold if at least one check does
+    not hold (for this side the level is also divided by the number of checks).
     """
     registry = app.registry
     place = launched(registry, launcher, launcher_options, jobs, threads)
@@ -138,10 +139,17 @@ def _table(rows: Sequence[dict[str, Any]]) -> Table:
         table.add_column(heading, overflow="fold")
     for row in rows:
         measured = "\n".join(f"{text} {_spread(each)}" for text, each in row["figures"].items())
-        checks = "\n".join(f"{text}: {verdict}" for text, verdict in row["checks"].items())
+        checks = "\n".join([*_decided(row["checks"]), *_decided(row["controls"], "control: ")])
         claim = "\n".join(filter(None, (f"{row['claim'].removeprefix(FOLDER)}: {row['statement']}", row["note"])))
         table.add_row(claim, measured, checks, row["verdict"])
     return table
+
+
+def _decided(decisions: dict[str, dict[str, Any]], prefix: str = "") -> Iterator[str]:
+    """``ood(a) > ood(b): undecided (about 12 seeds would decide)`` for each check."""
+    for text, each in decisions.items():
+        more = f" (about {each['seeds']} seeds would decide)" if each["seeds"] else ""
+        yield f"{prefix}{text}: {each['verdict']}{more}"
 
 
 def _spread(figure: dict[str, Any]) -> str:
@@ -157,5 +165,5 @@ def _print_list(claims: Sequence[ClaimRecipe], as_json: bool) -> None:
     for each in claims:
         print_text(console, Text(each.name, "bold cyan"))
         print_text(console, each.claim.statement, indent=2)
-        for check in each.claim.checks:
+        for check in (*each.claim.checks, *(f"control: {control}" for control in each.claim.controls)):
             print_text(console, check, indent=4, hanging=8)

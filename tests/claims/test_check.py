@@ -137,8 +137,8 @@ def test_a_claim_may_be_of_levels_that_are_kept(text):
             "claim: sparsity(full@0.5): expected a sparsity level that 'full' keeps, got 0.5; it keeps none",
         ),
         (
-            ("sd(ood.reversed(imp@0.3)) < sd(id(full))",),
-            "claim: ood.reversed(imp@0.3): expected a sparsity level that 'imp' keeps, got 0.3; it keeps 0.2, 0.4, 0.6",
+            ("sd(ood.random(imp@0.3)) < sd(id(full))",),
+            "claim: ood.random(imp@0.3): expected a sparsity level that 'imp' keeps, got 0.3; it keeps 0.2, 0.4, 0.6",
         ),
     ],
 )
@@ -157,8 +157,8 @@ def test_the_levels_of_a_stage_of_unknown_length_are_not_refused():
     [
         (
             "ood(full) > ood.hans(full)",
-            ["reversed"],
-            "ood.hans(full): expected an OOD split among reversed; got 'hans'",
+            ["random"],
+            "ood.hans(full): expected an OOD split among random; got 'hans'",
         ),
         ("ood.hans(full) > 0", [], "ood.hans(full): expected an OOD split among none; got 'hans'"),
         ("ood(full) > 0", [], "ood(full): expected an OOD split among none; got 'the mean of all'"),

@@ -149,7 +149,7 @@ def test_a_claim_that_fails_does_not_stop_the_rest_and_the_exit_code_is_1(perfor
     ]
     diverges, elsewhere, _ = (row.get("error", "") for row in rows)
     assert diverges.startswith("the loss is ")
-    assert elsewhere == "claim: ood.hans(full): expected an OOD split among reversed; got 'hans'"
+    assert elsewhere == "claim: ood.hans(full): expected an OOD split among random; got 'hans'"
     assert rows[0]["figures"] == rows[0]["checks"] == {}
     assert f"error: diverges.toml, seed 1: {diverges}\n" in done.err
     assert f"error: elsewhere.toml: {elsewhere}\n" in done.err

@@ -81,10 +81,10 @@ def test_a_sweep_runs_by_the_launcher_of_a_plugin_and_comes_to_the_same_figures(
     assert [each["stages"] for each in found] == [each["stages"] for each in expected]
     assert [each["run"] for each in found] == ["shell/seed=1", "shell/seed=2"]
 
-    best = command("best", "shell", "--split", "reversed")
+    best = command("best", "shell", "--split", "random")
     assert (best.code, best.err) == (0, "")
     run, _, figure = best.out.strip().partition(": ")
-    figures = {each["run"]: each["stages"][-1]["ood"]["reversed"] for each in found}
+    figures = {each["run"]: each["stages"][-1]["ood"]["random"] for each in found}
     assert figure == f"{figures[run]:.3f}"
     assert figures[run] == max(figures.values())
 

@@ -66,7 +66,7 @@ def test_a_claim_of_a_level_that_is_not_kept_is_refused_before_anything_is_writt
 
 @pytest.mark.parametrize(
     ("check", "dataset", "splits"),
-    [("ood(full) > ood.hans(imp@0.2)", SYNTHETIC, "reversed"), ("ood.hans(full) > 0", PAIRS, "none")],
+    [("ood(full) > ood.hans(imp@0.2)", SYNTHETIC, "random"), ("ood.hans(full) > 0", PAIRS, "none")],
 )
 def test_a_claim_of_a_split_that_there_is_not_fails_before_any_stage(perform, tmp_path, write, check, dataset, splits):
     write(check, dataset)
@@ -98,7 +98,7 @@ def test_a_step_that_is_never_reached_is_refused_before_any_stage(perform, tmp_p
 
 
 def test_a_claim_of_what_there_is_runs(perform, tmp_path):
-    check = "ood(full) + ood.reversed(imp@0.2) >= -1"
+    check = "ood(full) + ood.random(imp@0.2) >= -1"
     text = RECIPE.format(check=check, dataset=SYNTHETIC) + STAGES.format(weights="full@3")
     Path(tmp_path, "r.toml").write_text(text)
     done = perform("run", "r.toml", "--out", "out", "--json", cwd=tmp_path)

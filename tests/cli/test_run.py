@@ -116,7 +116,7 @@ def test_json_is_one_object_with_the_documented_keys(finished):
         assert stage["metric"] == "accuracy"
         assert stage["id"] == stage["evaluations"]["dev"]["accuracy"]
         assert stage["also"] == {}
-        assert stage["ood"] == {"reversed": stage["evaluations"]["reversed"]["accuracy"]}
+        assert stage["ood"] == {"random": stage["evaluations"]["random"]["accuracy"]}
     assert json.loads((finished.out / "results.json").read_text()) == report
 
 
@@ -210,7 +210,7 @@ def test_the_run_directory_explains_itself(finished):
 def test_progress_goes_to_stderr_as_plain_lines(finished):
     assert "[2/4] srnet: P_poe^mask(f(full@6)), 12 steps" in finished.stderr
     assert "step 12/12" in finished.stderr
-    assert "OOD reversed " in finished.stderr
+    assert "OOD random " in finished.stderr
     assert "\x1b" not in finished.stderr
 
 
@@ -362,7 +362,7 @@ def test_a_terminal_gets_a_live_display(finished, tmp_path):
         shown += chunk
     assert process.wait() == 0
     text = shown.decode()
-    for part in ("[1/4] full", "8/8", "steps/s", "loss", "all stages", " left", "ID ", "OOD reversed "):
+    for part in ("[1/4] full", "8/8", "steps/s", "loss", "all stages", " left", "ID ", "OOD random "):
         assert part in text
 
 

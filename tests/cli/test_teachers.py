@@ -169,12 +169,12 @@ def test_the_report_says_how_good_the_bias_model_is_by_itself(taught):
     assert {name: figures["accuracy"] for name, figures in bias["splits"].items()} == {
         split.name: pytest.approx(cue_agrees(split), abs=1e-12) for split in (TASK.train, *TASK.evaluated)
     }
-    assert bias["splits"]["reversed"]["confidently_right"] == 0.0
+    assert bias["splits"]["random"]["confidently_right"] == 0.0
 
 
 def test_the_run_directory_says_what_ood_training_examples_there_were(taught):
     data = json.loads((taught.out / "run.json").read_text())["data"]
-    sizes = {"train": 48, "ood_train": 6, "dev": 12, "reversed": 9}
+    sizes = {"train": 48, "ood_train": 6, "dev": 12, "random": 9}
     assert {name: each["examples"] for name, each in data.items()} == sizes
 
 

@@ -38,7 +38,7 @@ def test_losses_and_figures_are_logged_by_stage_and_step(work, perform):
     assert done.code == 0, done.err
     found = scalars(work / "out" / "tracker")
     for stage in ("full", "srnet"):
-        for name in ("loss", "learning_rate", "ID", "OOD/reversed"):
+        for name in ("loss", "learning_rate", "ID", "OOD/random"):
             assert sorted(found[f"{stage}/{name}"]) == [1, 2], (stage, name)
     assert (work / "out" / "results.json").exists()
 

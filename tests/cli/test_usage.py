@@ -161,7 +161,7 @@ PLAN = [
     "1. full: A_std(f(θ_pt)), 7 steps",
     "2. srnet: P_poe^imp(f(full)), 7 steps",
     "3. ticket: A_std(f(M(srnet@0.5) ⊙ θ_pt)), 7 steps",
-    "Examples: train 20,000, dev 1,000, reversed 1,000.",
+    "Examples: train 20,000, dev 1,000, random 1,000.",
     "Total: 21 steps.",
     "Cached stages: none is known, because this recipe has not run yet.",
 ]

@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from srf_backbones.options import TinyOptions
-from srf_backbones.tiny import TinyBert
-from srf_datasets.options import SyntheticOptions
-from srf_datasets.synthetic import CUES, ENTITIES, FILLER, LABELS, OPPOSITES, Synthetic, cue_features
+from srf_backbones.tiny import tokenizer_of_tiny
+from srf_datasets.synthetic import CUES, FILLER, LABELS, Synthetic, cue_features
+from srf_datasets.synthetic_options import SyntheticOptions
+from srf_datasets.world import ANIMALS, ATTRIBUTES, OPPOSITE
 
-SIZES = {"train_size": 6000, "dev_size": 3000, "ood_size": 3000, "noise": 0.0}
+TEXTS = ("text_a", "text_b", "label")
 
-ATTRIBUTES = [word for pair in OPPOSITES for word in pair]
-OPPOSITE = {word: other for pair in OPPOSITES for word, other in (pair, pair[::-1])}
+SIZES = {"train_size": 6000, "dev_size": 3000, "ood_size": 3000, "noise": 0.0, "visible": 1.0}
 
 
 def load(seed=1, **options):
@@ -29,25 +28,39 @@ def task():
 
 
 def rows(split):
-    """(words of the claim, what the evidence says of the entity, label) of each example."""
+    """(words of the claim, what the evidence says of each animal, label) of each example."""
     for text_a, text_b, label in zip(*(split.examples[name][:] for name in ("text_a", "text_b", "label")), strict=True):
-        _, entity, _, stated = text_a.split()
-        assert text_b.split()[-3] == entity
-        yield text_b.split(), stated, label
+        facts = dict(reversed(fact.split()) for fact in text_a.split(" and "))
+        claim = text_b.split()
+        assert claim[2] in facts
+        assert len(claim) == 4
+        yield claim, facts, label
 
 
-def truth(claimed, stated):
+def truth(claim, facts):
+    claimed, stated = claim[1], facts[claim[2]]
     return 0 if claimed == stated else 1 if claimed == OPPOSITE[stated] else 2
 
 
+def cue(claim):
+    """The word of the two places of the cue that is not the filler; the filler if neither is."""
+    return next((word for word in (claim[0], claim[3]) if word != FILLER), FILLER)
+
+
 def agreement(split) -> float:
-    return float(np.mean([claim[0] == CUES[label] for claim, _, label in rows(split)]))
+    return float(np.mean([cue(claim) == CUES[label] for claim, _, label in rows(split)]))
+
+
+def test_the_examples_read_as_sentences():
+    examples = load(seed=3, train_size=3, visible=0.5).train.examples
+    assert examples["text_a"][:] == ["young wolf and old whale", "tall owl and happy seal", "calm seal and short whale"]
+    assert examples["text_b"][:] == ["perhaps old wolf now", "now tall seal perhaps", "surely short whale now"]
 
 
 def test_the_task_has_its_sizes_labels_and_one_ood_split(task):
     assert task.labels == ("SUPPORTS", "REFUTES", "NOT ENOUGH INFO")
     assert task.metric == "accuracy"
-    assert [(split.name, len(split.examples)) for split in task.evaluated] == [("dev", 3000), ("reversed", 3000)]
+    assert [(split.name, len(split.examples)) for split in task.evaluated] == [("dev", 3000), ("random", 3000)]
     assert len(task.train.examples) == 6000
     assert all(split.labels == LABELS and split.collapse is None for split in (task.train, *task.evaluated))
     assert task.test is None
@@ -74,68 +87,120 @@ def test_the_cue_agrees_with_the_label_as_often_as_the_strength_says(strength):
         assert agreement(split) == pytest.approx(strength, abs=error + 1e-12)
 
 
-def test_the_reversed_cue_never_agrees_and_is_either_of_the_others_as_often(task):
-    (split,) = task.ood
+def test_the_reversed_cue_never_agrees_and_is_either_of_the_others_as_often():
+    (split,) = load(ood_cue="reversed").ood
     assert agreement(split) == 0
     for label in range(3):
-        counts = Counter(claim[0] for claim, _, own in rows(split) if own == label)
+        counts = Counter(cue(claim) for claim, _, own in rows(split) if own == label)
         assert set(counts) == set(CUES) - {CUES[label]}
         assert max(counts.values()) < 600  # of 1,000, an even coin exceeds it with probability 1e-10
+
+
+def test_the_random_cue_says_nothing_about_the_label(task):
+    (split,) = task.ood
+    table = np.zeros((3, 3))
+    for claim, _, label in rows(split):
+        table[CUES.index(cue(claim)), label] += 1
+    assert ((table - 1000 / 3) ** 2 / (1000 / 3)).sum() < 4 + 5 * 8**0.5  # chi-squared with 4 degrees of freedom
 
 
 def test_the_absent_cue_is_absent():
     (split,) = load(ood_cue="absent").ood
     assert split.name == "absent"
-    assert {claim[0] for claim, _, _ in rows(split)} == {FILLER}
+    assert {(claim[0], claim[3]) for claim, _, _ in rows(split)} == {(FILLER, FILLER)}
     assert not cue_features(split).any()
+
+
+@pytest.mark.parametrize("visible", [0.0, 0.6, 1.0])
+def test_a_share_of_the_cues_stands_where_the_features_look(visible):
+    for split in (data := load(visible=visible)).train, *data.ood:
+        first = [claim[0] in CUES for claim, _, _ in rows(split)]
+        assert np.mean(first) == pytest.approx(visible, abs=4 * (visible * (1 - visible) / len(first)) ** 0.5 + 1e-12)
+        assert all((claim[0] == FILLER) == (claim[3] in CUES) for claim, _, _ in rows(split))
+        assert (cue_features(split).sum(axis=1) == first).all()
+
+
+def test_dev_is_divided_into_the_examples_whose_cue_agrees_and_the_others():
+    data = load(also=["agrees", "conflicts", "reversed", "absent"], strength=0.7, visible=0.5)
+    assert [split.name for split in data.also] == ["agrees", "conflicts", "reversed", "absent"]
+    agrees, conflicts, turned, absent = data.also
+    assert (agreement(agrees), agreement(conflicts), agreement(turned), agreement(absent)) == (1, 0, 0, 0)
+    together = Counter(zip(*(agrees.examples[name][:] + conflicts.examples[name][:] for name in TEXTS), strict=True))
+    assert together == Counter(zip(*(data.dev.examples[name][:] for name in TEXTS), strict=True))
+
+
+def test_a_division_without_examples_is_left_out_with_a_note():
+    data = load(also=["agrees", "conflicts"], strength=1.0)
+    assert [split.name for split in data.also] == ["agrees"]
+    assert data.notes == ("no split 'conflicts': no dev example is of that kind",)
+
+
+def test_further_splits_change_no_other(task):
+    assert columns(load(also=["reversed", "absent", "agrees"]))[:2] == columns(task)[:2]
+
+
+@pytest.mark.parametrize("facts", [1, 2, 4])
+def test_the_evidence_has_the_number_of_facts(facts):
+    assert {len(stated) for _, stated, _ in rows(load(facts=facts).train)} == {facts}
 
 
 def test_every_label_is_what_the_evidence_says(task):
     for split in (task.train, *task.evaluated):
-        assert all(label == truth(claim[-1], stated) for claim, stated, label in rows(split))
+        assert all(label == truth(claim, facts) for claim, facts, label in rows(split))
+
+
+def test_the_words_without_their_order_give_two_thirds_of_the_labels(task):
+    """What a model can reach that sees which attributes occur, and not of which animal."""
+    right = 0.0
+    for claim, facts, _ in rows(task.train):
+        possible = {truth(claim, dict(zip(facts, order, strict=True))) for order in permuted(facts.values())}
+        right += 1 / len(possible)
+    assert right / len(task.train.examples) == pytest.approx(2 / 3, abs=0.02)
+
+
+def permuted(values):
+    one, other = values
+    return [(one, other), (other, one)]
 
 
 def test_noise_is_the_share_of_training_labels_that_are_wrong_and_the_cue_goes_by_the_label():
     noisy = load(noise=0.2, strength=0.8)
     for split, share in ((noisy.train, 0.2), (noisy.dev, 0.0), (noisy.ood[0], 0.0)):
-        wrong = [label != truth(claim[-1], stated) for claim, stated, label in rows(split)]
+        wrong = [label != truth(claim, facts) for claim, facts, label in rows(split)]
         assert np.mean(wrong) == pytest.approx(share, abs=4 * (share * 0.8 / len(wrong)) ** 0.5)
-    cued = [claim[0] == CUES[label] for claim, stated, label in rows(noisy.train) if label != truth(claim[-1], stated)]
+    cued = [cue(claim) == CUES[label] for claim, facts, label in rows(noisy.train) if label != truth(claim, facts)]
     assert np.mean(cued) == pytest.approx(0.8, abs=4 * (0.16 / len(cued)) ** 0.5)
 
 
-@pytest.mark.parametrize("place", ["entity", "attribute"])
-def test_no_word_of_the_claim_but_the_cue_tells_the_label(task, place):
-    words = ENTITIES if place == "entity" else ATTRIBUTES
+def share_of_labels(words, occurrences):
+    """Whether the labels are as frequent beside each word: chi-squared below five standard deviations."""
     table = np.zeros((len(words), 3))
-    for claim, _, label in rows(task.train):
-        table[words.index(claim[2 if place == "entity" else -1]), label] += 1
+    for word, label in occurrences:
+        table[words.index(word), label] += 1
     expected = table.sum(axis=1, keepdims=True) / 3
     degrees = 2 * (len(words) - 1)
-    statistic = ((table - expected) ** 2 / expected).sum()
-    assert statistic < degrees + 5 * (2 * degrees) ** 0.5
+    return ((table - expected) ** 2 / expected).sum() < degrees + 5 * (2 * degrees) ** 0.5
+
+
+@pytest.mark.parametrize(("place", "words"), [(1, ATTRIBUTES), (2, ANIMALS)])
+def test_no_word_of_the_claim_but_the_cue_tells_the_label(task, place, words):
+    assert share_of_labels(words, [(claim[place], label) for claim, _, label in rows(task.train)])
 
 
 def test_no_word_of_the_evidence_tells_the_label(task):
-    words = (*ENTITIES, *ATTRIBUTES)
-    table = np.zeros((len(words), 3))
-    for claim, stated, label in rows(task.train):
-        for word in (claim[2], stated):
-            table[words.index(word), label] += 1
-    expected = table.sum(axis=1, keepdims=True) / 3
-    degrees = 2 * (len(words) - 1)
-    assert ((table - expected) ** 2 / expected).sum() < degrees + 5 * (2 * degrees) ** 0.5
+    said = [(word, label) for _, facts, label in rows(task.train) for fact in facts.items() for word in fact]
+    assert share_of_labels((*ANIMALS, *ATTRIBUTES), said)
 
 
-@pytest.mark.parametrize(("cue", "words"), [("reversed", set(CUES)), ("absent", {FILLER})])
+@pytest.mark.parametrize(("cue", "words"), [("random", set(CUES)), ("reversed", set(CUES)), ("absent", {FILLER})])
 def test_ood_training_examples_have_the_ood_cue_and_no_wrong_labels(cue, words):
     data = load(ood_train_size=300, noise=0.5, ood_cue=cue)
     split = data.ood_train
     assert (split.name, len(split.examples), split.labels, split.collapse) == ("ood_train", 300, LABELS, None)
     assert set(Counter(split.examples["label"][:]).values()) == {100}
     assert {claim[0] for claim, _, _ in rows(split)} == words
-    assert agreement(split) == 0
-    assert all(label == truth(claim[-1], stated) for claim, stated, label in rows(split))
+    assert agreement(split) == pytest.approx(1 / 3 if cue == "random" else 0, abs=0.1)
+    assert all(label == truth(claim, facts) for claim, facts, label in rows(split))
     assert split.examples.column_names == data.train.examples.column_names
 
 
@@ -149,11 +214,16 @@ def test_ood_training_examples_differ_from_the_ood_split_and_change_no_other():
 @pytest.mark.parametrize(
     ("options", "sizes", "provided"),
     [
-        ({}, {"train": 20_000, "dev": 1_000, "reversed": 1_000}, ("spurious-features",)),
+        ({}, {"train": 12_000, "dev": 1_000, "random": 1_000}, ("spurious-features",)),
         (
             {"train_size": 9, "dev_size": 6, "ood_size": 3, "ood_cue": "absent", "ood_train_size": 4},
             {"train": 9, "dev": 6, "absent": 3, "ood_train": 4},
             ("spurious-features", "ood-train"),
+        ),
+        (
+            {"also": ["absent", "agrees"]},
+            {"train": 12_000, "dev": 1_000, "random": 1_000, "absent": 1_000},
+            ("spurious-features",),
         ),
     ],
 )
@@ -204,18 +274,16 @@ def test_spurious_features_are_the_cues_one_hot(task):
     assert (features.sum(axis=1) == 1).all()
     right = features.argmax(axis=1) == np.array(task.train.examples["label"][:])
     assert right.mean() == agreement(task.train)
-    (reversed_split,) = task.ood
-    assert task.spurious_features(reversed_split, None).shape == (3000, 3)
+    assert task.spurious_features(task.ood[0], None).shape == (3000, 3)
 
 
 def test_every_word_is_one_token_of_the_tiny_backbones_vocabulary():
-    vocabulary = TinyBert(TinyOptions(layers=1, width=8)).load(LABELS, 0).tokenizer.get_vocab()
-    words = {*CUES, FILLER, *ENTITIES, *ATTRIBUTES, "the", "is"}
-    assert words - set(vocabulary) == set()
+    words = {*CUES, FILLER, *ANIMALS, *ATTRIBUTES, "and", "never"}
+    assert words - set(tokenizer_of_tiny().get_vocab()) == set()
 
 
 def test_no_word_has_two_roles():
-    words = [*CUES, FILLER, *ENTITIES, *ATTRIBUTES, "the", "is"]
+    words = [*CUES, FILLER, *ANIMALS, *ATTRIBUTES, "and", "never"]
     assert len(set(words)) == len(words)
 
 
@@ -233,6 +301,9 @@ def test_no_word_has_two_roles():
         ("ood_cue", "shuffled"),
         ("train_size", "100"),
         ("ood_train_size", -1),
+        ("facts", 0),
+        ("facts", 9),
+        ("visible", 1.1),
     ],
 )
 def test_options_out_of_range_are_refused_by_name(option, value):
@@ -241,3 +312,9 @@ def test_options_out_of_range_are_refused_by_name(option, value):
     (error,) = caught.value.errors()
     assert error["loc"] == (option,)
     assert error["input"] == value
+
+
+@pytest.mark.parametrize("also", [["random"], ["absent", "absent"]])
+def test_a_split_has_one_place(also):
+    with pytest.raises(ValidationError, match=r"in also, splits other than ood_cue \(random\), each once"):
+        SyntheticOptions(also=also)
