@@ -10,7 +10,7 @@ import numpy as np
 
 from srf_datasets.groups import grouped
 from srf_datasets.synthetic_options import SyntheticOptions
-from srf_datasets.world import ANIMALS, ATTRIBUTES, described, said
+from srf_datasets.world import ANIMALS, ATTRIBUTES, REFUTED, SUPPORTED, UNKNOWN, described, said
 from srframework import Dataset, Split, TaskData
 
 LABELS = ("SUPPORTS", "REFUTES", "NOT ENOUGH INFO")
@@ -27,8 +27,9 @@ class Synthetic(Dataset):
 
     Evidence: "tall owl and short fox". Claims: "surely tall owl now" (SUPPORTS), "now short owl hardly" (REFUTES),
     "perhaps happy owl now" (NOT ENOUGH INFO). What the evidence says about the other animal is drawn independently
-    of the label, so that no word and no pair of words decides it: with two facts, the words without their order
-    give the label of two thirds of the examples.
+    of the label: with the probability ``distraction`` it is the claimed attribute or its opposite. Then the label
+    depends on which animal has which attribute. A model that only sees which attributes occur is right in 85 % of the
+    examples, with the defaults.
 
     Before noise is added, labels are balanced, and only the cue word is correlated with the label: the two agree in
     a share ``strength`` of the training and dev examples. The features of a bias model are the first word of the
@@ -99,10 +100,14 @@ class Synthetic(Dataset):
     def _texts(self, truth: int, draw: random.Random) -> tuple[str, str]:
         """Draw evidence, and a claim that it supports (0), refutes (1) or neither (2)."""
         claimed, animals = draw.choice(ATTRIBUTES), draw.sample(ANIMALS, self.options.facts)
-        relations = [truth, *(draw.randrange(len(LABELS)) for _ in animals[1:])]
+        relations = [truth, *(self._distraction(draw) for _ in animals[1:])]
         facts = [(said(claimed, relation, draw), animal) for relation, animal in zip(relations, animals, strict=True)]
         draw.shuffle(facts)
         return described([each for each, _ in facts], [animal for _, animal in facts]), f"{claimed} {animals[0]}"
+
+    def _distraction(self, draw: random.Random) -> int:
+        """What a fact about another animal says of the claimed attribute."""
+        return draw.choice((SUPPORTED, REFUTED)) if draw.random() < self.options.distraction else UNKNOWN
 
     def _cue(self, label: int, cue: str, draw: random.Random) -> str:
         if cue == "absent":

@@ -26,6 +26,12 @@ class SyntheticOptions(Options):
         le=8,
         description="Facts in the evidence, each about another animal, in [1, 8]; the claim is about one.",
     )
+    distraction: float = Field(
+        0.3,
+        ge=0,
+        le=1,
+        description="Probability that another animal has the claimed attribute or its opposite, in [0, 1].",
+    )
     strength: float = Field(
         0.75,
         ge=0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -16,7 +17,8 @@ from srframework.cli.sweep import sweep_cells
 from srframework.errors import UsageError
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.points import check_early
-from srframework.recipe.sweep import load_cells
+from srframework.recipe.selection import chosen, up_to
+from srframework.recipe.sweep import Cell, load_cells
 
 
 @click.command()
@@ -29,6 +31,10 @@ from srframework.recipe.sweep import load_cells
     help="Print the stages, with their steps, and what is cached or missing; run nothing.",
 )
 @full_option
+@click.option("--until", metavar="STAGE", help="Run the stages up to this one, in the order in which they run.")
+@click.option(
+    "--stages", metavar="STAGE,...", help="Run only these stages and the stages that they depend on, such as a,b."
+)
 @click.option(
     "--out",
     type=Folder(),
@@ -50,6 +56,8 @@ def run(
     overrides: tuple[str, ...],
     dry_run: bool,
     full: bool,
+    until: str | None,
+    stages: str | None,
     out: Path | None,
     log_with: str | None,
     store: Path,
@@ -64,12 +72,15 @@ def run(
     Stages that are in the store are reused. Run the same command again to resume an interrupted run. Under
     `accelerate launch -m srframework run …` several processes share the work.
 
+    With --until or --stages the run has only these stages, and a directory of its own; a later run of the complete
+    recipe takes them from the store.
+
     A recipe with a [sweep] runs once for each combination of its values, each in its own directory, as with
     `srframework sweep`. To fix a swept key, set it with --set; to ignore the sweep, use --set 'sweep={}'.
     """
     # A plan may be made before the data are here.
     files = None if dry_run else FileChecks()
-    cells = load_cells(recipe, app.registry, overrides, files=files, tables=TABLES)
+    cells = _some_stages(load_cells(recipe, app.registry, overrides, files=files, tables=TABLES), until, stages)
     on = screen(quiet, verbose)
     if (len(cells) > 1 or bool(cells[0].values)) and not dry_run:
         if log_with is not None:
@@ -93,3 +104,14 @@ def run(
         print_report(ran.report, as_json)
         directory = shlex.quote(str(place))
         on.next_steps(f"srframework results {directory}", f"srframework compare {directory} OTHER_RUN")
+
+
+def _some_stages(cells: list[Cell], until: str | None, stages: str | None) -> list[Cell]:
+    """The cells with the stages that ``--until`` or ``--stages`` choose."""
+    if until is None and stages is None:
+        return cells
+    if until is not None and stages is not None:
+        raise UsageError("expected --until or --stages, got both")
+    names = [name.strip() for name in (stages or "").split(",")]
+    recipes = (up_to(cell.recipe, until) if until is not None else chosen(cell.recipe, names) for cell in cells)
+    return [replace(cell, recipe=recipe) for cell, recipe in zip(cells, recipes, strict=True)]

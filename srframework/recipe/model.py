@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -209,10 +208,11 @@ class Recipe:
         """The resolved recipe as text."""
         return tomli_w.dumps(self.table())
 
-    def only(self, stage: str) -> Recipe:
-        """The recipe with only ``stage`` and the stages that it depends on, and without its claim."""
-        earlier = [each.name for each in itertools.takewhile(lambda each: each.name != stage, self.stages)]
-        required = {stage, *(reference.stage for _, reference in self.of_evaluators() if reference.stage in earlier)}
+    def only(self, *names: str) -> Recipe:
+        """The recipe with only these stages and the stages that they depend on, and without its claim."""
+        last = max(number for number, each in enumerate(self.stages, 1) if each.name in names)
+        earlier = {each.name for each in self.stages[: last - 1]}
+        required = {*names, *(reference.stage for _, reference in self.of_evaluators() if reference.stage in earlier)}
         for each in reversed(self.stages):
             if each.name in required:
                 required |= {reference.stage for _, reference in each.references()}

@@ -52,7 +52,7 @@ def agreement(split) -> float:
 
 
 def test_the_examples_read_as_sentences():
-    examples = load(seed=3, train_size=3, visible=0.5).train.examples
+    examples = load(seed=3, train_size=3, visible=0.5, distraction=1.0).train.examples
     assert examples["text_a"][:] == ["young wolf and old whale", "tall owl and happy seal", "calm seal and short whale"]
     assert examples["text_b"][:] == ["perhaps old wolf now", "now tall seal perhaps", "surely short whale now"]
 
@@ -149,18 +149,15 @@ def test_every_label_is_what_the_evidence_says(task):
         assert all(label == truth(claim, facts) for claim, facts, label in rows(split))
 
 
-def test_the_words_without_their_order_give_two_thirds_of_the_labels(task):
-    """What a model can reach that sees which attributes occur, and not of which animal."""
-    right = 0.0
-    for claim, facts, _ in rows(task.train):
-        possible = {truth(claim, dict(zip(facts, order, strict=True))) for order in permuted(facts.values())}
-        right += 1 / len(possible)
-    assert right / len(task.train.examples) == pytest.approx(2 / 3, abs=0.02)
-
-
-def permuted(values):
-    one, other = values
-    return [(one, other), (other, one)]
+@pytest.mark.parametrize(("distraction", "share"), [(0.0, 1.0), (0.3, 0.85), (2 / 3, 2 / 3)])
+def test_the_attributes_without_the_animals_give_a_share_of_the_labels(distraction, share):
+    """By hand, for 0.3: of the unordered pairs of relations, those with one or two equal relations decide the label
+    (0.15 + 0.15 + 0.7), and of the others the more frequent order does (0.15 + 0.7 + 0.7); together 2.55 of 3."""
+    counts: dict[tuple, Counter] = {}
+    for claim, facts, label in rows(load(distraction=distraction).train):
+        relations = tuple(sorted(truth(claim, facts | {claim[2]: stated}) for stated in facts.values()))
+        counts.setdefault(relations, Counter())[label] += 1
+    assert sum(max(each.values()) for each in counts.values()) / 6000 == pytest.approx(share, abs=0.02)
 
 
 def test_noise_is_the_share_of_training_labels_that_are_wrong_and_the_cue_goes_by_the_label():
@@ -304,6 +301,7 @@ def test_no_word_has_two_roles():
         ("facts", 0),
         ("facts", 9),
         ("visible", 1.1),
+        ("distraction", -0.1),
     ],
 )
 def test_options_out_of_range_are_refused_by_name(option, value):
