@@ -52,9 +52,9 @@ class TinyOptions(Options):
         "the world of the data set synthetic (pretrained).",
     )
     layers: int = Field(3, ge=1, description="Transformer layers; at least 1.")
-    width: int = Field(128, ge=8, description="Width of the hidden states; at least 8 and a multiple of heads.")
+    width: int = Field(64, ge=8, description="Width of the hidden states; at least 8 and a multiple of heads.")
     heads: int = Field(2, ge=1, description="Attention heads; at least 1.")
-    intermediate: int = Field(256, ge=8, description="Width of the feed-forward layers; at least 8.")
+    intermediate: int = Field(128, ge=8, description="Width of the feed-forward layers; at least 8.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout of hidden states and attention, in [0, 1).")
     init_std: float = Field(0.02, gt=0, description="Standard deviation of the random weights; above 0.")
 

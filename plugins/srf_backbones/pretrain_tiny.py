@@ -2,11 +2,11 @@
 
 Masked language modelling on unlabelled texts of the world of the data set ``synthetic``: two facts, then one of them
 again ("tall owl and short fox", "now tall owl surely") or its contrary ("never short owl now"). One word of each text
-is masked, so that most of what is learnt is which attribute belongs to which animal, and which attributes exclude each
-other. The cue words of ``synthetic`` occur, but mean nothing. There are no labels.
+is masked, in half of the texts the attribute of the second sentence. So the encoder learns which attributes occur in
+the facts, and which exclude each other. The cue words of ``synthetic`` occur, but mean nothing. There are no labels.
 
-The result depends on the kind of CPU and on the version of PyTorch; ``tiny.SHA256`` is the hash of the file that
-comes with srframework.
+The result depends on the kind of CPU and on the version of PyTorch; ``tiny.SHA256`` is the hash of the
+file that comes with srframework.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ from srf_backbones.tiny import configuration, save_encoder, tokenizer_of_tiny
 from srf_datasets.synthetic import CUES, FILLER
 from srf_datasets.world import ANIMALS, ATTRIBUTES, OPPOSITE, described
 
-STEPS, BATCH, LEARNING_RATE, WARMUP, DECAY, WEIGHT_DECAY, INIT_STD = 2500, 128, 1e-3, 200, 0.3, 0.01, 0.08
+STEPS, BATCH, LEARNING_RATE, WARMUP, DECAY, WEIGHT_DECAY, INIT_STD = 2000, 64, 2e-3, 200, 0.3, 0.01, 0.08
+
+ATTRIBUTE = 8
+"""Position of the attribute of the second sentence: [CLS] tall owl and short fox [SEP] now tall …"""
 
 
 def text(draw: random.Random) -> tuple[str, str]:
@@ -44,6 +47,7 @@ def masked(
     words = encoded["input_ids"]
     special = torch.isin(words, torch.tensor(tokenizer.all_special_ids))
     scores = torch.rand(words.shape, generator=generator).masked_fill(special, -1.0)
+    scores[torch.rand(len(words), generator=generator) < 0.5, ATTRIBUTE] = 1.0
     chosen = scores == scores.amax(dim=1, keepdim=True)
     kind = torch.rand(words.shape, generator=generator)
     others = torch.randint(len(tokenizer), words.shape, generator=generator)

@@ -53,8 +53,8 @@ def agreement(split) -> float:
 
 def test_the_examples_read_as_sentences():
     examples = load(seed=3, train_size=3, visible=0.5, distraction=1.0).train.examples
-    assert examples["text_a"][:] == ["young wolf and old whale", "tall owl and happy seal", "calm seal and short whale"]
-    assert examples["text_b"][:] == ["perhaps old wolf now", "now tall seal perhaps", "surely short whale now"]
+    assert examples["text_a"][:] == ["young wolf and young whale", "tall swan and calm wolf", "young shark and old crow"]
+    assert examples["text_b"][:] == ["now old wolf hardly", "now tall wolf perhaps", "now young shark surely"]
 
 
 def test_the_task_has_its_sizes_labels_and_one_ood_split(task):
