@@ -84,7 +84,8 @@ def test_every_check_that_is_none_is_a_problem_and_nothing_else(read):
         (CLAIM.replace("Good.", ""), "r.toml:8: claim.statement: must not be empty (got '')"),
         (
             CLAIM.replace("source", "sorce"),
-            "r.toml:9: claim.sorce: unknown key; did you mean 'source'? Choices: statement, source, note, checks",
+            "r.toml:9: claim.sorce: unknown key; did you mean 'source'? "
+            "Choices: statement, source, note, checks, controls",
         ),
         (
             'claim = { statement = "s" }',

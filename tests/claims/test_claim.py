@@ -8,9 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from srframework.claims.claim import Check, Claim, Figure
-from srframework.claims.judgement import judge, judge_check
-from srframework.claims.significance import FAILS, HOLDS, UNDECIDED, compare_spreads, decide
+from srframework.claims.claim import Check, Figure
+from srframework.claims.judgement import Decision, judge_check
+from srframework.claims.significance import (
+    FAILS,
+    HOLDS,
+    UNDECIDED,
+    compare_spreads,
+    decide,
+    seeds_for_margin,
+    seeds_for_spreads,
+)
 from srframework.errors import UsageError
 
 VALUES = {"id(full)": 0.9, "ood(full)": 0.5, "ood(srnet)": 0.7, "sparsity(imp@0.7)": 0.68, "ood.hans(a.b-c_d)": 0.25}
@@ -76,7 +84,7 @@ def test_the_sign_says_whether_equal_is_enough(text, strict):
 def test_of_two_standard_deviations_the_lesser_comes_first(text):
     check = Check.parse(text)
     assert [figure.text for figure in check.figures] == ["ood(a)", "ood.x(b)"]
-    assert judge_check(check, {"ood(a)": [0.5, 0.51, 0.52], "ood.x(b)": [0.1, 0.5, 0.9]}) == HOLDS
+    assert judge_check(check, {"ood(a)": [0.5, 0.51, 0.52], "ood.x(b)": [0.1, 0.5, 0.9]}) == Decision(HOLDS)
 
 
 FORM = (
@@ -225,6 +233,44 @@ def test_of_several_checks_each_must_be_clearer_to_fail_and_not_to_hold():
     assert decide([1.686 - 1, 1.686, 1.686 + 1], checks=4) == HOLDS
 
 
+def test_of_several_claims_each_must_be_clearer_on_both_sides():
+    # With two degrees of freedom and 0.05 / 10 the quantile of t is 9.924843; over √3 that is 5.730111.
+    assert decide([5.730 - 1, 5.730, 5.730 + 1], claims=10) == UNDECIDED
+    assert decide([5.731 - 1, 5.731, 5.731 + 1], claims=10) == HOLDS
+    assert decide([-5.731 - 1, -5.731, -5.731 + 1], claims=10) == FAILS
+    assert decide([-5.731 - 1, -5.731, -5.731 + 1], claims=10, checks=2) == UNDECIDED
+    # F with (2, 2) degrees of freedom: the quantile of 0.995 is 199.
+    assert compare_spreads([-1.0, 0.0, 1.0], [-(199.1**0.5), 0.0, 199.1**0.5], claims=10) == HOLDS
+    assert compare_spreads([-1.0, 0.0, 1.0], [-(198.9**0.5), 0.0, 198.9**0.5], claims=10) == UNDECIDED
+
+
+@pytest.mark.parametrize(
+    ("margins", "checks", "claims", "seeds"),
+    [
+        # Mean 0.05, standard deviation 0.0866025: t(9) = 1.833 gives an error of 0.0502, t(10) = 1.812 one of 0.0473.
+        ([0.1, -0.05, 0.1], 1, 1, 11),
+        ([-0.1, 0.05, -0.1], 1, 1, 11),
+        ([-0.1, 0.05, -0.1], 2, 1, 15),  # t(13) at 2.5 % = 2.160: 0.05000; t(14) = 2.145: 0.0480
+        ([0.1, -0.05, 0.1], 2, 1, 11),
+        ([0.1, -0.05, 0.1], 1, 10, 24),
+        ([0.5, 0.5], 1, 1, 3),
+        ([0.1, -0.1], 1, 1, None),
+        ([0.1], 1, 1, None),
+        ([], 1, 1, None),
+    ],
+)
+def test_an_estimate_says_how_many_seeds_decide(margins, checks, claims, seeds):
+    assert seeds_for_margin(margins, checks, claims) == seeds
+
+
+def test_the_estimate_for_spreads_is_the_first_number_whose_quantile_is_below_the_ratio():
+    # The ratio of the variances is 4. F(6, 6) at 5 % is 4.28, F(7, 7) is 3.79.
+    assert seeds_for_spreads([0.0, 0.1, 0.2], [0.0, 0.2, 0.4]) == 8
+    assert seeds_for_spreads([0.0, 0.2, 0.4], [0.0, 0.1, 0.2]) == 8
+    assert seeds_for_spreads([0.0, 0.1, 0.2], [0.0, 0.1, 0.2]) is None
+    assert seeds_for_spreads([0.1], [0.2]) is None
+
+
 @pytest.mark.parametrize(
     ("ratio", "checks", "verdict"),
     [
@@ -271,36 +317,3 @@ def test_the_quantile_is_that_of_scipy():
     half = stats.t.ppf(0.95, df=4) * statistics.stdev([0, 1, 2, 3, 4]) / math.sqrt(5)
     assert decide([each - 2 + half + 1e-6 for each in range(5)]) == HOLDS
     assert decide([each - 2 + half - 1e-6 for each in range(5)]) == UNDECIDED
-
-
-def report(**ids: float) -> list[dict[str, object]]:
-    return [{"name": name, "unit": "fraction", "id": value, "ood": {}, "sparsity": 0.0} for name, value in ids.items()]
-
-
-RUNS = [report(a=0.9, b=0.5, c=0.4), report(a=0.9, b=0.5, c=0.8), report(a=0.9, b=0.5, c=0.3)]
-
-
-@pytest.mark.parametrize(
-    ("checks", "verdicts", "verdict"),
-    [
-        (["id(a) >= id(b)"], [HOLDS], HOLDS),
-        (["id(a) >= id(b)", "id(b) >= 0.5"], [HOLDS, HOLDS], HOLDS),
-        (["id(a) >= id(b)", "id(c) >= id(b)"], [HOLDS, UNDECIDED], UNDECIDED),
-        (["id(b) >= id(a)", "id(c) >= id(b)"], [FAILS, UNDECIDED], FAILS),
-        (["id(c) >= id(b)", "id(a) >= id(b)", "id(b) >= 0.6"], [UNDECIDED, HOLDS, FAILS], FAILS),
-    ],
-)
-def test_a_claim_holds_where_all_checks_do_and_does_not_where_one_does_not(checks, verdicts, verdict):
-    judgement = judge(Claim(statement="s", checks=checks), RUNS)
-    assert list(judgement.checks.items()) == list(zip(checks, verdicts, strict=True))
-    assert judgement.verdict == verdict
-
-
-def test_a_judgement_has_every_figure_run_by_run():
-    judgement = judge(Claim(statement="s", checks=["id(c) >= id(a)", "id(a) >= 0"]), RUNS)
-    assert judgement.figures == {"id(c)": [0.4, 0.8, 0.3], "id(a)": [0.9, 0.9, 0.9]}
-
-
-def test_one_run_leaves_everything_undecided():
-    judgement = judge(Claim(statement="s", checks=["id(a) >= id(b)"]), RUNS[:1])
-    assert (judgement.verdict, judgement.figures["id(a)"]) == (UNDECIDED, [0.9])

@@ -73,11 +73,13 @@ def test_a_claim_that_does_not_hold_is_a_result_and_no_failure(judged):
 
 def test_json_has_the_figures_seed_by_seed_and_every_check(judged):
     good, bad = judged.rows
-    assert set(good) == {"claim", "statement", "source", "note", "verdict", "figures", "checks"}
+    assert set(good) == {"claim", "statement", "source", "note", "verdict", "figures", "checks", "controls"}
     assert (good["statement"], good["source"], good["note"]) == ("It is dense.", "§4", "")
     assert bad["note"] == "It is not pruned."
-    assert good["checks"] == {"sparsity(full) <= 0": "holds", "id(full) + ood(full) >= 0": "holds"}
-    assert bad["checks"] == {"sparsity(full) >= 0.5": "does not hold"}
+    held = {"verdict": "holds", "seeds": None}
+    assert good["checks"] == {"sparsity(full) <= 0": held, "id(full) + ood(full) >= 0": held}
+    assert bad["checks"] == {"sparsity(full) >= 0.5": {"verdict": "does not hold", "seeds": None}}
+    assert good["controls"] == {}
     assert good["figures"]["sparsity(full)"] == {"unit": "fraction", "values": [0.0, 0.0, 0.0], "mean": 0.0, "sd": 0.0}
     stages = [json.loads((judged.out / f"good.toml/seed={seed}/results.json").read_text())["stages"] for seed in SEEDS]
     values = [stage["id"] for (stage,) in stages]
@@ -124,7 +126,7 @@ def test_two_seeds_decide_nothing_but_have_a_spread(perform, home):
     done = perform("claims", "bad.toml", "--seeds", "1,2", "--out", "pair", "--json", cwd=home)
     (row,) = json.loads(done.out)
     assert (done.code, row["verdict"]) == (0, "undecided")
-    assert row["checks"] == {"sparsity(full) >= 0.5": "undecided"}
+    assert row["checks"] == {"sparsity(full) >= 0.5": {"verdict": "undecided", "seeds": 3}}
     assert row["figures"] == {"sparsity(full)": {"unit": "fraction", "values": [0.0, 0.0], "mean": 0.0, "sd": 0.0}}
 
 

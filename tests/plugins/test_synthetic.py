@@ -53,7 +53,11 @@ def agreement(split) -> float:
 
 def test_the_examples_read_as_sentences():
     examples = load(seed=3, train_size=3, visible=0.5, distraction=1.0).train.examples
-    assert examples["text_a"][:] == ["young wolf and young whale", "tall swan and calm wolf", "young shark and old crow"]
+    assert examples["text_a"][:] == [
+        "young wolf and young whale",
+        "tall swan and calm wolf",
+        "young shark and old crow",
+    ]
     assert examples["text_b"][:] == ["now old wolf hardly", "now tall wolf perhaps", "now young shark surely"]
 
 
