@@ -61,7 +61,8 @@ class _Seeds(click.ParamType[tuple[int, ...]]):
 @click.option(
     "--out",
     type=Folder(),
-    help="Directory for the runs: new, empty, or of the same claims, to resume them. Default: runs/claims-<hash>.",
+    help="Directory for the runs: a new or empty directory, or that of the same claims, to resume them. "
+    "Default: runs/claims-<hash>.",
 )
 @store_option
 @click.option(
@@ -97,7 +98,7 @@ def claims(
     Each claim has checks. A check compares two sides; its margin is their difference. A check holds if its margin is
     significantly above 0 over the seeds (Student's t-test, one-sided, 5 %). It does not hold if the margin is
     significantly below 0. Otherwise, or with fewer than three seeds, it is undecided. A claim holds if all its checks
-    hold, and does not hold if at least one check does not hold (the 5 % are divided by the number of checks).
+    hold. It does not hold if at least one check does not hold; for this, the 5 % are divided by the number of checks.
     """
     registry = app.registry
     place = launched(registry, launcher, launcher_options, jobs, threads)
