@@ -46,7 +46,7 @@ _NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 
 
 def is_component_name(name: object) -> bool:
-    """Whether it is lower case letters and digits, joined by ``-``, ``_`` or ``.``."""
+    """Whether a name consists of lower case letters and digits, joined by ``-``, ``_`` or ``.``."""
     return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
@@ -188,16 +188,16 @@ class Component:
     """A named building block that a recipe can ``use``.
 
     Attributes:
-        name: Lower case letters and digits, joined by ``-``, ``_`` or ``.``.
+        name: Its name in recipes: lower case letters and digits, joined by ``-``, ``_`` or ``.``.
         options: Class of its options; every field has a description.
-        factory: Called with the options; returns an instance of the contract of its kind. A class, or
-            ``"module:Class"``, which is imported only when a run needs it.
+        factory: A class or a function that is called with the options and returns an instance of the contract of its
+            kind; or its name, ``"module:Class"``, which is imported only when a run needs it.
         summary: One line.
         source: Its origin: a paper and section, or a URL.
         api: Version of the contract that it implements, :data:`API`.
-        requires: Requirements that the recipe must fulfil: ``"bias"`` (a debiaser that needs
-            a bias model), ``"spurious-features"``, or a component, ``"evaluator/hans"``.
-            Either names, or a function that maps the options to names.
+        requires: The requirements that a recipe with this component must fulfil: ``"bias"`` (a bias model),
+            ``"spurious-features"``, or another component such as ``"evaluator/hans"``. Either names, or a function
+            that maps the options to names.
         provides: Requirements that a data set fulfils, by the same names; ``"ood-train"`` if it has OOD
             training examples.
         example: Options with which the checks of :mod:`srframework.testing` use the component; or a function that

@@ -55,5 +55,5 @@ class TinyOptions(Options):
     @model_validator(mode="after")
     def _heads_divide_width(self) -> TinyOptions:
         if self.width % self.heads:
-            raise ValueError(f"a width that is a multiple of heads ({self.heads})")
+            raise ValueError(f"a width that is a multiple of heads (got width = {self.width}, heads = {self.heads})")
         return self

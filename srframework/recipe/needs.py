@@ -43,8 +43,8 @@ def match_bias(bias: Use | None, dataset: Use, stages: Sequence[Indexed], regist
             features = " and ".join(sorted(missing)).replace("-", " ")
             add(
                 ("stages", index, key, "use"),
-                f"{needs}; expected a data set with {features} for {bias.registered.name!r}, or a [bias] table "
-                f"with another of: {names}; got dataset {data!r}, which does not provide this with these options",
+                f"{needs}; bias model {bias.registered.name!r} needs {features}, which dataset {data!r} does not "
+                f"provide with these options; use another data set, or another bias model in [bias]: {names}",
             )
     return bias
 

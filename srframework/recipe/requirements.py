@@ -33,7 +33,7 @@ def _unmet(wanted: Requirement, registry: Registry) -> TableProblem | None:
     plugins = [plugin for plugin in registry.plugins if canonicalize_name(plugin.dist) == name]
     if not plugins:
         near = nearest(wanted.name, {plugin.dist for plugin in registry.plugins})
-        return TableProblem((), f"the recipe requires {wanted}; no plugin of {wanted.name} is installed", near)
+        return TableProblem((), f"the recipe requires {wanted}; no plugin named {wanted.name} is installed", near)
     for plugin in plugins:
         try:
             fits = wanted.specifier.contains(plugin.version, prereleases=True)

@@ -226,12 +226,12 @@ def _without_duplicates(plugins: Iterable[Plugin]) -> Iterator[Plugin]:
     for plugin in plugins:
         names = [(plugin.dist, kind, component.name) for kind, component in plugin.components]
         repeated = [
-            f"{kind}/{name}, which {owners[dist, kind, name]!r} has"
+            f"{kind}/{name} of plugin {owners[dist, kind, name]!r}"
             for dist, kind, name in names
             if (dist, kind, name) in owners
         ]
         if repeated:
-            failure = f"registers a name of another plugin of {plugin.dist}: {'; '.join(repeated)}"
+            failure = f"another plugin of {plugin.dist} has a component of the same name: {'; '.join(repeated)}"
             lost = frozenset((kind, name) for _, kind, name in names)
             yield replace(plugin, state="failed", failure=failure, components=(), commands=(), lost=lost)
         else:

@@ -99,7 +99,7 @@ class Evaluators:
         if figure is None:
             names = [figure.name for figure in self.declared()]
             raise PluginError(
-                f"{owner}: its metric is {metric!r}, which no evaluator of the recipe declares: "
+                f"{owner}: its metric is {metric!r}, but the evaluators of the recipe declare only: "
                 f"{', '.join(names) or 'none'}{did_you_mean(nearest(metric, names))}"
             )
         if figure.better is None:

@@ -237,7 +237,7 @@ class Materials:
         if metric not in evaluation:
             owner, given = self._recipe.dataset.registered.owner, ", ".join(evaluation) or "none"
             raise PluginError(
-                f"{where()}{owner}: its metric is {metric!r}, which no evaluator of the recipe gives: {given}"
+                f"{where()}{owner}: its metric is {metric!r}, but the evaluators of the recipe compute only: {given}"
             )
         return evaluation[metric]
 

@@ -193,7 +193,7 @@ def test_a_figure_in_nats_can_be_the_metric_of_a_task(ran):
             '{ use = "agreement", stage = "full@x" }',
             "expected a step (10000) or a sparsity level in (0, 1) (0.5)",
         ),
-        ('{ use = "agreement", stage = "srnet" }', "expected a stage that other stages run after, got 'srnet'"),
+        ('{ use = "agreement", stage = "srnet" }', "must be a stage that does not run last (got 'srnet'"),
         ('{ use = "agreement", stage = "full@99" }', "'full@99': expected a step of 'full', 1 to"),
         ('"nowhere"', "expected a split with the columns colour, got none; the columns are text_a"),
     ],

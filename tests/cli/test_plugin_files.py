@@ -110,8 +110,8 @@ def test_plugins_can_be_listed_without_one(work, perform):
         ("SRFramework", (), 0, ""),
         ("halves", ("--plugin", "halves.py"), 0, ""),
         ("halves>=0.2", ("--plugin", "halves.py"), 3, "the recipe requires halves>=0.2; got halves 0"),
-        ("halves", (), 3, "the recipe requires halves; no plugin of halves is installed"),
-        ("srframwork", (), 3, "no plugin of srframwork is installed; did you mean 'srframework'?"),
+        ("halves", (), 3, "the recipe requires halves; no plugin named halves is installed"),
+        ("srframwork", (), 3, "no plugin named srframwork is installed; did you mean 'srframework'?"),
         (
             "halves",
             ("--plugin", "halves.py", "--disable", "halves"),

@@ -71,7 +71,7 @@ def test_a_metric_that_no_evaluator_declares_stops_the_run_before_its_first_step
     code = "from dataclasses import replace\n    return replace(super().load(*args), metric='x')"
     done = zoo("dataset", body=body("load", code))
     assert done.code == 3
-    message = "its metric is 'x', which no evaluator of the recipe declares: accuracy"
+    message = "its metric is 'x', but the evaluators of the recipe declare only: accuracy"
     assert f"error: dataset 'mine' of zoo 1.2: {message}" in done.err
     assert not list(zoo.work.rglob("metrics.jsonl"))
 

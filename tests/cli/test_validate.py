@@ -62,7 +62,7 @@ WRONG: dict[str, tuple[bytes, list[str]]] = {
         ),
         ["wrong:16: stages.srnet.loss", "'poe' needs a bias model", "spurious features", "got dataset 'pairs'"],
     ),
-    "malformed": (b"name = 'x'\nstages = [\n", ["wrong:3: expected TOML, got: "]),
+    "malformed": (b"name = 'x'\nstages = [\n", ["wrong:3: not valid TOML: "]),
     "empty": (b"", ["wrong:1: expected a recipe, got an empty file"]),
     "binary": (bytes(range(256)) * 8, ["wrong:", "expected UTF-8 text, got the byte 0x80"]),
     "everything-missing": (

@@ -64,7 +64,10 @@ def test_tiny_spells_a_word_that_it_does_not_know():
 def test_tiny_refuses_a_width_that_its_heads_do_not_divide():
     with pytest.raises(ValidationError) as caught:
         TinyOptions(width=10, heads=4)
-    assert caught.value.errors()[0]["msg"] == "Value error, a width that is a multiple of heads (4)"
+    assert (
+        caught.value.errors()[0]["msg"]
+        == "Value error, a width that is a multiple of heads (got width = 10, heads = 4)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from srframework import Evaluator, Figure
 
 
 class CalibrationError(Evaluator):
-    """The mean over examples of |accuracy - confidence| of their bin; bins by confidence, of equal width."""
+    """The mean over all examples of |accuracy - confidence| of their bin; the bins divide the confidence evenly."""
 
     def figures(self):
         """Declare the figure."""
