@@ -96,7 +96,7 @@ def list_plugins(app: App, disable: tuple[str, ...], as_json: bool) -> None:
             else plugin.state
         )
         failure = f": {plugin.failure}" if plugin.failure else ""
-        described.append((plugin.name, f"{plugin.dist} {plugin.version} ({plugin.value})  {became}{failure}"))
+        described.append((plugin.name, f"{plugin.origin} ({plugin.value})  {became}{failure}"))
     print_described(output(), described)
 
 

@@ -86,7 +86,7 @@ def _print_component(registered: Registered, options: list[dict[str, Any]]) -> N
     name = f"{registered.kind}/{registered.name}"
     print_text(console, Text.assemble((name, "bold"), f": {component.summary}"), hanging=2)
     print_text(console, f"source: {component.source}", hanging=2)
-    print_text(console, f"from: {plugin.dist} {plugin.version} ({plugin.value})", hanging=2)
+    print_text(console, f"from: {plugin.origin} ({plugin.value})", hanging=2)
     if options:
         console.print()
         _print_options(options, component.source)

@@ -42,7 +42,7 @@ def _unmet(wanted: Requirement, registry: Registry) -> TableProblem | None:
         if not fits:
             return TableProblem((), f"the recipe requires {wanted}; got {plugin.dist} {plugin.version}")
         if plugin.state == "failed":
-            reason = f"plugin {plugin.name!r} of {plugin.dist} {plugin.version} failed to load: {plugin.failure}"
+            reason = f"plugin {plugin.name!r} of {plugin.origin} failed to load: {plugin.failure}"
             return TableProblem((), f"the recipe requires {wanted}; {reason}")
     if all(plugin.state == "disabled" for plugin in plugins):
         return TableProblem((), f"the recipe requires {wanted}; {plugins[0].dist} is disabled")

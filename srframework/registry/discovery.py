@@ -61,6 +61,11 @@ class Plugin:
     code: PluginCode | None = field(default=None, compare=False, repr=False)
     lost: frozenset[tuple[str, str]] = frozenset()
 
+    @property
+    def origin(self) -> str:
+        """For messages: distribution and version; for a file that is not installed, its name."""
+        return os.path.basename(self.value) if os.path.isabs(self.value) else f"{self.dist} {self.version}"
+
     def has(self, kind: str, name: str) -> bool:
         """Whether a plugin that is not loaded probably has a component of this bare name: it registered the component
         before it failed, or its source files contain the name in quotes."""

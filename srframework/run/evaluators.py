@@ -50,7 +50,7 @@ class Evaluators:
                 known = list(dict.fromkeys(name for split in splits for name in split.examples.column_names))
                 missing = next((name for name in wanted if name not in known), wanted[0])
                 raise DataError(
-                    f"{owner_of(evaluator)}: expected a split with the columns {', '.join(wanted)}, got none; the "
+                    f"{owner_of(evaluator)}: no split has the columns {', '.join(wanted)}; the existing "
                     f"columns are {', '.join(known)}{did_you_mean(nearest(missing, known))}"
                 )
 

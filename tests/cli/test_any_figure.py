@@ -195,7 +195,7 @@ def test_a_figure_in_nats_can_be_the_metric_of_a_task(ran):
         ),
         ('{ use = "agreement", stage = "srnet" }', "must be a stage that does not run last (got 'srnet'"),
         ('{ use = "agreement", stage = "full@99" }', "'full@99': expected a step of 'full', 1 to"),
-        ('"nowhere"', "expected a split with the columns colour, got none; the columns are text_a"),
+        ('"nowhere"', "no split has the columns colour; the existing columns are text_a"),
     ],
 )
 def test_what_an_evaluator_cannot_have_is_refused(ran, evaluator, message):

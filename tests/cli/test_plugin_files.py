@@ -90,7 +90,7 @@ def test_strict_plugins_make_a_failure_an_error(work, perform, monkeypatch):
     monkeypatch.setenv("SRFRAMEWORK_STRICT_PLUGINS", "1")
     done = perform("--plugin", "broken.py", "list", cwd=work)
     assert (done.code, done.out) == (3, "")
-    failure = "plugin 'broken' of broken 0 failed to load: RuntimeError: no luck"
+    failure = "plugin 'broken' of broken.py failed to load: RuntimeError: no luck"
     assert done.err == f"error: {failure} ($SRFRAMEWORK_STRICT_PLUGINS is set)\n"
     assert perform("--plugin", "broken.py", "plugins", cwd=work).code == 0  # shows what is wrong
     assert perform("--plugin", "broken.py", "--disable", "broken", "list", cwd=work).code == 0
@@ -118,7 +118,7 @@ def test_plugins_can_be_listed_without_one(work, perform):
             3,
             "the recipe requires halves; halves is disabled",
         ),
-        ("broken", ("--plugin", "broken.py"), 3, "plugin 'broken' of broken 0 failed to load: RuntimeError: no luck"),
+        ("broken", ("--plugin", "broken.py"), 3, "plugin 'broken' of broken.py failed to load: RuntimeError: no luck"),
         ("halves >", (), 2, "expected a distribution and its versions, such as 'my-plugin>=0.2'; got 'halves >'"),
         ("halves @ file:///x", (), 2, "such as 'my-plugin>=0.2'; got 'halves @ file:///x'"),
     ],
