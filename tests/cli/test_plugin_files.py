@@ -76,7 +76,7 @@ def test_a_file_that_is_no_plugin_is_told_in_one_line(work, perform, name, code,
     stem = Path(name).stem
     done = perform("--plugin", name, "list", "debiaser", cwd=work)
     assert (done.code, len(done.err.splitlines())) == (0, 1)
-    assert done.err.startswith(f"warning: plugin {stem!r} of {stem} 0 failed to load: {failure}")
+    assert done.err.startswith(f"warning: plugin {stem!r} of {name} failed to load: {failure}")
 
 
 def test_a_file_that_does_not_exist_is_bad_usage(work, perform):
