@@ -165,17 +165,17 @@ class _Check:
     # -- evaluators, bias ----------------------------------------------------------------------
 
     def _evaluators(self, values: Any, dataset: Use | None) -> tuple[Use, ...]:
-        """The evaluators that the data set requires or the recipe lists, each once."""
-        uses: dict[str, Use] = {}
+        """The evaluators that the data set requires or the recipe lists; one may be listed with several options."""
+        uses: list[Use] = []
         for index, value in enumerate(values if isinstance(values, list) else ()):
-            if use := self._use("evaluator", value, ("evaluators", index)):
-                uses[use.registered.full_name] = use
+            if (use := self._use("evaluator", value, ("evaluators", index))) and use not in uses:
+                uses.append(use)
         required = dataset.registered.required(dataset.options) if dataset else ()
         for need in [need.removeprefix("evaluator/") for need in required if need.startswith("evaluator/")]:
-            if not any(need in (use.registered.name, name) for name, use in uses.items()):
+            if not any(need in (use.registered.name, use.registered.full_name) for use in uses):
                 use = self._use("evaluator", need, ("dataset", "use"))
-                uses |= {use.registered.full_name: use} if use else {}
-        return tuple(uses.values())
+                uses += [use] if use else []
+        return tuple(uses)
 
     # -- stages --------------------------------------------------------------------------------
 
