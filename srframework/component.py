@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import itertools
 import os
 import re
@@ -183,9 +184,7 @@ def may_refer(annotation: Any, seen: frozenset[Any] = frozenset()) -> bool:
         return any(names_stage(each.metadata) or may_refer(each.annotation, below) for each in inside)
     if hasattr(annotation, "__metadata__"):
         return names_stage(annotation.__metadata__) or may_refer(annotation.__origin__, seen)
-    if isinstance(annotation, type) and annotation.__dict__.get(
-        "__annotations__"
-    ):  # a TypedDict, NamedTuple, dataclass
+    if isinstance(annotation, type) and inspect.get_annotations(annotation):  # a TypedDict, a NamedTuple, a dataclass
         try:
             hints = {} if annotation in seen else get_type_hints(annotation, include_extras=True)
         except NameError:  # a name that only a type checker sees, which pydantic cannot resolve either

@@ -10,7 +10,7 @@ from typing import TextIO
 
 from srframework.files import append
 from srframework.run.directory_lock import sentences
-from srframework.run.reporter import NO_SCALARS, Reporter, RunStart
+from srframework.run.reporter import NO_FIGURES, NO_SCALARS, Every, Reporter, RunStart
 from srframework.text import duration_text
 from srframework.units import with_unit
 
@@ -67,7 +67,7 @@ class Tracker(Reporter):
     def step(self, step: int, loss: float, learning_rate: float, scalars: Mapping[str, float] = NO_SCALARS) -> None:
         self.at, self.loss, self.scalars = step, loss, dict(scalars)
 
-    def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float]) -> None:
+    def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float], every: Every = NO_FIGURES) -> None:
         self.at = step
 
     def stopped(self, step: int) -> None:
@@ -172,8 +172,8 @@ class LineReporter(Tracker):
         if self._verbose or time.monotonic() - self._last >= self.interval:
             self._line()
 
-    def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float]) -> None:
-        super().evaluated(step, id_metric, ood)
+    def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float], every: Every = NO_FIGURES) -> None:
+        super().evaluated(step, id_metric, ood, every)
         self._line(", " + figures(id_metric, ood, self.unit))
 
     def stage_finished(self, name: str) -> None:
