@@ -15,6 +15,7 @@ from srframework.cli.context import print_text
 from srframework.cli.plain_screen import Screen, steps_text
 from srframework.run.progress import (
     Tracker,
+    every_text,
     figures,
     resumes,
     reused,
@@ -162,7 +163,7 @@ class LiveReporter(Tracker):
         super().evaluated(step, id_metric, ood, every)
         self._figures = figures(id_metric, ood, self.unit)
         if self._verbose:
-            self.note(f"{self.label}: step {step}/{self.steps}: {self._figures}")
+            self.note(f"{self.label}: step {step}/{self.steps}: {self._figures}{every_text(every)}")
         self._show()
 
     def stage_finished(self, name: str) -> None:

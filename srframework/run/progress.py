@@ -128,6 +128,11 @@ class Tracker(Reporter):
         return f"Interrupted{where}. Run the same command to resume ({self.start.directory})."
 
 
+def every_text(every: Every) -> str:
+    """Return all figures of the evaluators, for the end of a line: ``", nll/dev 0.7192"``."""
+    return "".join(f", {name}/{split} {value:.4g}" for name, values in every.items() for split, value in values.items())
+
+
 class LineReporter(Tracker):
     """Log lines with the time of day: at each evaluation, and in between at most every ten seconds.
 
@@ -174,7 +179,7 @@ class LineReporter(Tracker):
 
     def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float], every: Every = NO_FIGURES) -> None:
         super().evaluated(step, id_metric, ood, every)
-        self._line(", " + figures(id_metric, ood, self.unit))
+        self._line(", " + figures(id_metric, ood, self.unit) + (every_text(every) if self._verbose else ""))
 
     def stage_finished(self, name: str) -> None:
         if name == self.stage:
