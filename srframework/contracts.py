@@ -187,13 +187,16 @@ class ReferencedStage:
         network: Loads the saved model, a fresh object on the CPU.
         mask: The mask of the model; None if it has none.
         log_probs: ``(N, C)``, float32, normalised: log p of the stage's model for each training example of the
-            present stage; None unless the component requires ``"predictions"``.
+            present stage; None unless the component requires ``"predictions"``, and for evaluators.
+        predictions: Split -> the predictions of the stage's model on each evaluated split; for evaluators, otherwise
+            empty.
     """
 
     reference: str
     network: Callable[[], Network]
     mask: Mask | None = None
     log_probs: np.ndarray | None = None
+    predictions: Mapping[str, Predictions] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -527,23 +530,25 @@ class Evaluated:
 
     Attributes:
         id: Predictions on the split of the ID figures: the ID test split, or dev if there is none.
+        dev: Predictions on the split that chooses the checkpoint.
         ood: Predictions on each OOD split.
         also: Predictions on each additional split.
         figures: Split -> figures of all evaluators.
         network: The model.
         mask: Its mask; None if the stage has none.
         pretrained: θ_pt. Do not change it.
-        stages: Text of each option that refers to a stage -> split -> that stage's predictions.
+        stages: The stages that the evaluator's options refer to, by the text of the option.
     """
 
     id: Predictions
+    dev: Predictions
     ood: tuple[Predictions, ...]
     also: tuple[Predictions, ...]
     figures: Mapping[str, Mapping[str, float]]
     network: Network
     mask: Mask | None
     pretrained: Network
-    stages: Mapping[str, Mapping[str, Predictions]] = field(default_factory=dict)
+    stages: Mapping[str, ReferencedStage] = field(default_factory=dict)
 
 
 class Evaluator(ABC):

@@ -64,8 +64,8 @@ class Evaluators:
         return _collect([(each, "evaluate()", each.evaluate(predictions)) for each in applicable])
 
     def measures(self, evaluated: Evaluated) -> dict[str, float]:
-        """Return the figures of a model; without those of evaluators that refer to stages whose predictions
-        ``evaluated`` does not have. Raises as :meth:`figures` does."""
+        """Return the figures of a model; without those of evaluators that refer to stages that ``evaluated`` does not
+        have. Raises as :meth:`figures` does."""
         results = []
         for evaluator, texts in self._each:
             if texts <= evaluated.stages.keys():

@@ -99,6 +99,12 @@ LATER = {
         "{name: torch.zeros_like(each, dtype=torch.bool) for name, each in self._matrices.items()})"),
         "that its mask prunes after step 2, got ",
     ),
+    "zeros that the mask keeps": (
+        "pruner", "def attach(self, network, context):\n    super().attach(network, context)\n"
+        "    self._matrices = network.matrices()\n" + body("after_step", "if args[0] > 1: "
+        "[each.data[0].zero_() for each in self._matrices.values()]"),
+        "that its mask keeps after step 2, got 16; masks() must return every entry that the pruner set to 0",
+    ),
 }  # fmt: skip
 
 

@@ -45,7 +45,7 @@ class Agreement(Evaluator):
 
     def measure(self, evaluated):
         """Compare the predictions on the ID split and on each OOD split."""
-        others = evaluated.stages[self.options.reference]
+        others = evaluated.stages[self.options.reference].predictions
         splits = [evaluated.id, *evaluated.ood]
         shares = {each.split: float((each.predicted == others[each.split].predicted).mean()) for each in splits}
         found = {f"agreement/{split}": share for split, share in shares.items()}
