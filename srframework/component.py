@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, get_args, get_type_hints
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
@@ -46,7 +48,7 @@ _NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 
 
 def is_component_name(name: object) -> bool:
-    """Whether it is lower case letters and digits, joined by ``-``, ``_`` or ``.``."""
+    """Whether a name consists of lower case letters and digits, joined by ``-``, ``_`` or ``.``."""
     return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
@@ -138,25 +140,38 @@ class StageName(str):
 StageReference = Annotated[str, AfterValidator(StageName)]
 """Type of an option that names a stage or a point of a stage: ``"full"``, ``"full@1000"``. That stage runs first.
 
-For debiasers, pruners and evaluators, anywhere in the options: optional, in a union, a tuple, a table or a nested
-model. The component gets the stage in its context, by the text of the option."""
+For debiasers, pruners and evaluators, anywhere in the options: optional, in a union, a tuple, a set, a table (also as
+its key) or a nested model. The component gets the stage in its context, by the text of the option."""
 
 
 def references(value: Any) -> Iterator[tuple[str, str]]:
-    """Yield the key path (``teacher``, ``teachers.0``) and the text of each stage reference in an options object."""
-    if isinstance(value, BaseModel):
-        inside: Iterable[tuple[Any, Any]] = value
-    elif isinstance(value, Mapping):
-        inside = value.items()
-    elif isinstance(value, list | tuple):
-        inside = enumerate(value)
-    else:
-        return
-    for key, each in inside:
+    """Yield the key path (``teacher``, ``teachers.0``) and the text of each stage reference in an options object.
+
+    The path of an element of a set, and that of a key of a table, has its number: ``teachers[0]``.
+    """
+    keys: Iterable[Any] = value if isinstance(value, Mapping) else ()
+    if isinstance(value, Set):
+        keys = sorted(each for each in value if isinstance(each, StageName))
+    yield from ((f"[{number}]", key) for number, key in enumerate(keys) if isinstance(key, StageName))
+    for key, each in _inside(value):
         if isinstance(each, StageName):
             yield str(key), each
         else:
-            yield from ((f"{key}.{below}", text) for below, text in references(each))
+            for below, text in references(each):
+                yield f"{key}{below}" if below.startswith("[") else f"{key}.{below}", text
+
+
+def _inside(value: Any) -> Iterable[tuple[Any, Any]]:
+    """Return the key and the value of everything that a value contains, except the references of a set."""
+    if isinstance(value, BaseModel):
+        return value
+    if is_dataclass(value):
+        return [(each.name, getattr(value, each.name)) for each in fields(value)]
+    if isinstance(value, Mapping):
+        return value.items()
+    if isinstance(value, Set):
+        return enumerate(sorted((each for each in value if not isinstance(each, StageName)), key=repr))
+    return enumerate(value) if isinstance(value, list | tuple | deque) else ()
 
 
 def may_refer(annotation: Any, seen: frozenset[Any] = frozenset()) -> bool:
@@ -165,10 +180,16 @@ def may_refer(annotation: Any, seen: frozenset[Any] = frozenset()) -> bool:
         if annotation in seen:
             return False
         below = seen | {annotation}
-        fields = annotation.model_fields.values()
-        return any(names_stage(field.metadata) or may_refer(field.annotation, below) for field in fields)
+        inside = annotation.model_fields.values()
+        return any(names_stage(each.metadata) or may_refer(each.annotation, below) for each in inside)
     if hasattr(annotation, "__metadata__"):
         return names_stage(annotation.__metadata__) or may_refer(annotation.__origin__, seen)
+    if isinstance(annotation, type) and inspect.get_annotations(annotation):  # a TypedDict, a NamedTuple, a dataclass
+        try:
+            hints = {} if annotation in seen else get_type_hints(annotation, include_extras=True)
+        except NameError:  # a name that only a type checker sees, which pydantic cannot resolve either
+            return False
+        return any(may_refer(each, seen | {annotation}) for each in hints.values())
     if hasattr(annotation, "__value__"):  # type X = ...
         return may_refer(annotation.__value__, seen)
     return any(may_refer(each, seen) for each in get_args(annotation))
@@ -188,16 +209,16 @@ class Component:
     """A named building block that a recipe can ``use``.
 
     Attributes:
-        name: Lower case letters and digits, joined by ``-``, ``_`` or ``.``.
+        name: Its name in recipes: lower case letters and digits, joined by ``-``, ``_`` or ``.``.
         options: Class of its options; every field has a description.
-        factory: Called with the options; returns an instance of the contract of its kind. A class, or
-            ``"module:Class"``, which is imported only when a run needs it.
+        factory: A class or a function that is called with the options and returns an instance of the contract of its
+            kind; or its name, ``"module:Class"``, which is imported only when a run needs it.
         summary: One line.
         source: Its origin: a paper and section, or a URL.
         api: Version of the contract that it implements, :data:`API`.
-        requires: Requirements that the recipe must fulfil: ``"bias"`` (a debiaser that needs
-            a bias model), ``"spurious-features"``, or a component, ``"evaluator/hans"``.
-            Either names, or a function that maps the options to names.
+        requires: The requirements that a recipe with this component must fulfil: ``"bias"`` (a bias model),
+            ``"spurious-features"``, or another component such as ``"evaluator/hans"``. Either names, or a function
+            that maps the options to names.
         provides: Requirements that a data set fulfils, by the same names; ``"ood-train"`` if it has OOD
             training examples.
         example: Options with which the checks of :mod:`srframework.testing` use the component; or a function that

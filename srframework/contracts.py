@@ -118,12 +118,12 @@ class TaskData:
 
     Attributes:
         labels: The model's labels, in the order of its outputs.
-        metric: The metric that compares splits and chooses checkpoints, by its name in an evaluator:
+        metric: The figure that tables show and that chooses the best checkpoint, by its name in an evaluator:
             ``"accuracy"``.
         train: Training examples, in distribution (ID).
         dev: ID examples that choose the checkpoint. They also give the ID metric if ``test`` is None.
         test: ID examples that give the ID metric, if any.
-        ood: Splits in which the spurious feature does not help.
+        ood: Splits in which the spurious features do not help to predict the label.
         also: Additional splits, which are reported but choose nothing: MNLI's mismatched dev set.
         ood_train: OOD *training* examples, which a stage may add to its training set (section 4.5), with the labels
             of ``train``. None if the task has none.
@@ -131,7 +131,7 @@ class TaskData:
             is fitted; its second argument gives word vectors. None if the task has none.
         merged_labels: Labels that the spurious features cannot distinguish: a bias model fits them as
             one label and divides its probability evenly (App. B.3.1: contradiction and neutral).
-        notes: Sentences for the user: rows that were skipped, and why.
+        notes: Sentences for the user, such as which rows were skipped and why.
     """
 
     labels: tuple[str, ...]
@@ -187,19 +187,23 @@ class ReferencedStage:
         network: Loads the saved model, a fresh object on the CPU.
         mask: The mask of the model; None if it has none.
         log_probs: ``(N, C)``, float32, normalised: log p of the stage's model for each training example of the
-            present stage; None unless the component requires ``"predictions"``.
+            present stage; None unless the component requires ``"predictions"``, and for evaluators.
+        predictions: Split -> the predictions of the stage's model on each evaluated split; for evaluators, otherwise
+            empty.
     """
 
     reference: str
     network: Callable[[], Network]
     mask: Mask | None = None
     log_probs: np.ndarray | None = None
+    predictions: Mapping[str, Predictions] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class TrainingContext:
-    """The circumstances of the training that a component is attached to. N, the number of training examples, is
-    ``len(gold)``; arrays are in the order of the examples' indexes.
+    """The training to which a component is attached: its data, its device, other stages, random numbers.
+
+    N, the number of training examples, is ``len(gold)``; arrays are in the order of the examples' indexes.
 
     Attributes:
         labels: The labels, in the order of the model's outputs.
@@ -278,7 +282,7 @@ class LossInputs:
     batch: Mapping[str, Tensor] = field(default_factory=dict)
 
     def mean(self, per_example: Tensor) -> Tensor:
-        """Return the mean over the batch of ``(B,)`` values, by the examples' weights; 0 if all weights are 0."""
+        """Return the mean of ``(B,)`` values over the batch, weighted by ``weights``; 0 if all weights are 0."""
         if self.weights is None:
             return per_example.mean()
         total = self.weights.sum()
@@ -286,7 +290,7 @@ class LossInputs:
 
 
 class Debiaser(ABC):
-    """L: a training loss that can discount the knowledge of a bias model.
+    """L: a training loss. It can give less weight to examples that a bias model predicts well.
 
     One instance serves one stage. The training loop calls, in this order::
 
@@ -321,7 +325,7 @@ class Debiaser(ABC):
         """Return the scalar to minimise: the mean over the batch, see :meth:`LossInputs.mean`."""
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Return copies of everything that :meth:`restore` needs to resume here, except the own parameters."""
+        """Return copies of everything that :meth:`restore` needs to resume here, except the loss's own parameters."""
         return {}
 
     def restore(self, state: Mapping[str, torch.Tensor]) -> None:
@@ -502,7 +506,7 @@ class Figure:
     Attributes:
         name: Name of the figure, as in :meth:`Evaluator.evaluate` and :meth:`Evaluator.measure`: ``"accuracy"``.
             ``"hans/*"`` declares all names that begin with ``hans/``, for names that depend on the data.
-        unit: ``"fraction"``, which tables show in per cent, ``"count"``, ``"nats"``, ``"seconds"``, …
+        unit: ``"fraction"``, which tables show in percent, ``"count"``, ``"nats"``, ``"seconds"``, …
         better: Whether a higher or a lower value is better; None if neither is. The metric of a task needs one.
         description: One sentence with the definition.
         needs_logits: Whether :meth:`Evaluator.resampled` reads the logits for it. If not, examples with equal labels,
@@ -526,23 +530,25 @@ class Evaluated:
 
     Attributes:
         id: Predictions on the split of the ID figures: the ID test split, or dev if there is none.
+        dev: Predictions on the split that chooses the checkpoint.
         ood: Predictions on each OOD split.
         also: Predictions on each additional split.
         figures: Split -> figures of all evaluators.
         network: The model.
         mask: Its mask; None if the stage has none.
         pretrained: θ_pt. Do not change it.
-        stages: Text of each option that refers to a stage -> split -> that stage's predictions.
+        stages: The stages that the evaluator's options refer to, by the text of the option.
     """
 
     id: Predictions
+    dev: Predictions
     ood: tuple[Predictions, ...]
     also: tuple[Predictions, ...]
     figures: Mapping[str, Mapping[str, float]]
     network: Network
     mask: Mask | None
     pretrained: Network
-    stages: Mapping[str, Mapping[str, Predictions]] = field(default_factory=dict)
+    stages: Mapping[str, ReferencedStage] = field(default_factory=dict)
 
 
 class Evaluator(ABC):
@@ -620,11 +626,11 @@ class Job:
         store: The stage store.
         plugins: The plugins to load.
         cwd: Paths are relative to this directory.
-        log: File that gets the progress appended; None: stderr of the process.
+        log: File to which the progress is appended; None: stderr of the process.
         stored_only: Compute nothing; a result that is not in the store is an error.
         keep: Stage -> steps that other runs build on.
         users: Run directories that use the results in the store; at least one for a stage.
-        failures: The plugins that failed to load where the sweep was started, one line each.
+        failures: The plugins that failed to load in the process that started the sweep, one line each.
     """
 
     recipe: Mapping[str, Any]

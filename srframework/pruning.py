@@ -23,7 +23,7 @@ class Pattern:
 
     Attributes:
         text: As the user writes it: ``"2:4"``, ``"1x4"``, ``"row"``.
-        group: Neighbours in a row that belong together, at least 2: M, or K. None: a complete row.
+        group: M or K: the number of neighbours in a row that belong together, at least 2. None: a complete row.
         kept: N of the M neighbours are kept; None: the group is kept or pruned as a unit.
     """
 
@@ -68,7 +68,7 @@ class PruneOptions(Options):
     scope: Scope = Field(
         "local",
         json_schema_extra={"source": "App. A.1.1"},
-        description="Each matrix has this sparsity (local), or all matrices together have it (global).",
+        description="Each matrix has the sparsity (local), or all matrices together have it (global).",
     )
     pattern: str | None = Field(
         None,

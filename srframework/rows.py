@@ -27,8 +27,8 @@ _OWN = {"tsv": "\t", "csv": ","}
 class RowFile:
     """A file of rows, to iterate over: an unquoted TSV or a quoted CSV, each with a header; or JSON lines.
 
-    In a TSV a double quote is text (GLUE). A byte-order mark and CRLF are removed, and the space around cells. Rows
-    with fewer cells than the header are skipped::
+    In a TSV a double quote is text (GLUE). A byte-order mark, CRLF, and spaces around cells are removed. Rows with
+    fewer cells than the header are skipped::
 
         rows = RowFile("train.tsv", "tsv", ("text", "label"))
         for number, row in rows:
@@ -44,7 +44,7 @@ class RowFile:
         at_most: Number of bytes after which no further row is read; None for all.
         short: Number of rows skipped so far because they have fewer cells than the header.
         complete: Whether the rows were read to the end.
-        notes: Sentences about harmless oddities.
+        notes: Sentences about irregularities that are not errors, such as duplicate columns.
     """
 
     path: str
@@ -76,8 +76,8 @@ class RowFile:
         if empty and not self.short:
             wanted = ", ".join(self.columns)
             if self._header:
-                raise DataError(f"{self.path}: expected rows of {wanted}; the file has a header but no rows")
-            raise DataError(f"{self.path}: expected rows of {wanted}, got an empty file")
+                raise DataError(f"{self.path}: expected rows with {wanted}; the file has a header but no rows")
+            raise DataError(f"{self.path}: expected rows with {wanted}, got an empty file")
 
     def header(self) -> tuple[str, ...]:
         """Return all columns of the file: its header or, for JSON lines, the keys of its first row; empty without one.

@@ -50,7 +50,7 @@ _NO_TEXT = ("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-esca
 
 
 class Enough(Exception):
-    """As many bytes are read as were wanted."""
+    """The requested number of bytes has been read."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class TextFile:
 
         Raises:
             DataError: The file cannot be read, or is no text in the encoding.
-            Enough: As many bytes are read as were wanted.
+            Enough: The requested number of bytes has been read.
         """
         read = 0
         with open_input(self.path) as file:
@@ -102,7 +102,7 @@ class TextFile:
             yield number, len(raw), self._without_surrogates(number, line)
 
     def _by_chunk(self, file: BinaryIO) -> Iterator[tuple[int, int, str]]:
-        """Of an encoding in which a line feed is no single byte, such as UTF-16."""
+        """Read an encoding in which a line feed has several bytes, such as UTF-16."""
         decoder = codecs.getincrementaldecoder(self.encoding)()
         number, rest, chunk = 1, "", b"more"
         while chunk:
@@ -174,10 +174,10 @@ class TextFile:
 
 
 def open_input(path: str | Path) -> BinaryIO:
-    """Open an input file to read its bytes. Anything but a regular file, such as a pipe, is refused; never blocks.
+    """Open an input file to read its bytes; never blocks. A pipe, a device or a directory is refused.
 
     Raises:
-        DataError: It is not a file, or cannot be read.
+        DataError: It is not a regular file, or cannot be read.
     """
     try:
         _check_regular(path, os.stat(path).st_mode)
@@ -202,7 +202,7 @@ def _check_regular(path: str | Path, mode: int) -> None:
 
 @cache
 def _is_ascii_like(encoding: str) -> bool:
-    """Whether a line feed, and every other character of ASCII, is the one byte that it is in ASCII."""
+    """Whether the encoding writes every ASCII character as the same single byte as ASCII."""
     plain = "".join(map(chr, [9, 10, 13, *range(32, 127)]))
     try:
         return plain.encode().decode(encoding) == plain

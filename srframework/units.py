@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 PER_CENT = "fraction"
-"""The unit that is shown in per cent."""
+"""The unit that is shown in percent."""
 
 _ARROWS = {"higher": " ↑", "lower": " ↓"}
 
 
 def number(value: float, unit: str, digits: int = 1, sign: bool = False) -> str:
-    """A value: a fraction in per cent with these digits, a count as an integer if it is one, else four digits."""
+    """A value: a fraction in percent with these digits, a count as an integer if it is one, else four digits."""
     plus = "+" if sign else ""
     if unit == PER_CENT:
         return f"{100 * value:{plus}.{digits}f}"

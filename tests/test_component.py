@@ -1,9 +1,12 @@
 from __future__ import annotations
 
-import pytest
-from pydantic import Field, ValidationError
+from typing import NamedTuple
 
-from srframework.component import Component, InputFile, Options
+import pytest
+from pydantic import BaseModel, Field, ValidationError, create_model
+from typing_extensions import TypedDict
+
+from srframework.component import Component, InputFile, Options, StageReference, may_refer, references
 
 
 class Some(Options):
@@ -114,3 +117,74 @@ def test_an_input_file_exists_when_the_options_are_made(tmp_path):
         Reads(path=str(tmp_path / "gone"))
     with pytest.raises(ValidationError, match=r"a file that exists, relative to .* \(a directory\)"):
         Reads(path=str(tmp_path))
+
+
+class Inner(BaseModel):
+    """A table inside options."""
+
+    at: StageReference
+
+
+class Pair(TypedDict):
+    """A typed table inside options."""
+
+    first: StageReference
+    second: int
+
+
+class Row(NamedTuple):
+    """A named tuple inside options."""
+
+    first: StageReference
+    second: int
+
+
+class Refers(Options):
+    """With references in every place that pydantic has."""
+
+    one: StageReference | None = Field(None, description="Optional.")
+    either: float | StageReference = Field(1.0, description="In a union.")
+    several: tuple[StageReference, ...] = Field((), strict=False, description="In a sequence.")
+    table: dict[str, Inner] = Field({}, description="In a nested model.")
+    group: frozenset[StageReference] = Field(frozenset(), strict=False, description="In a set.")
+    shares: dict[StageReference, float] = Field({}, description="As the key of a table.")
+    pair: Pair | None = Field(None, description="In a typed table.")
+    rows: tuple[Row, ...] = Field((), strict=False, description="In named tuples.")
+
+
+def test_a_stage_reference_is_found_wherever_it_is():
+    options = Refers.model_validate(
+        {
+            "one": "a",
+            "either": "b@3",
+            "several": ["c", "a"],
+            "table": {"x": {"at": "d"}},
+            "group": ["f", "e"],
+            "shares": {"g": 1.0, "h@0.5": 2.0},
+            "pair": {"first": "i", "second": 1},
+            "rows": [["j", 1]],
+        }
+    )
+    assert list(references(options)) == [
+        ("one", "a"),
+        ("either", "b@3"),
+        ("several.0", "c"),
+        ("several.1", "a"),
+        ("table.x.at", "d"),
+        ("group[0]", "e"),
+        ("group[1]", "f"),
+        ("shares[0]", "g"),
+        ("shares[1]", "h@0.5"),
+        ("pair.first", "i"),
+        ("rows.0.0", "j"),
+    ]
+    assert list(references(Refers())) == []
+    for name, field in Refers.model_fields.items():
+        alone = create_model(name, __base__=Options, **{name: (field.annotation, field)})
+        assert may_refer(alone), name
+    assert not may_refer(Some)
+
+
+def test_which_key_of_a_table_is_which_stage_counts():
+    a, b = (Refers.model_validate({"shares": shares}) for shares in ({"g": 1.0, "h": 2.0}, {"h": 1.0, "g": 2.0}))
+    assert list(references(a)) != list(references(b))

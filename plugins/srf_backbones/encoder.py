@@ -49,7 +49,8 @@ _SLACK = 10**7
 class HuggingFaceEncoder(Backbone):
     """A pre-trained encoder from a directory or from the hub, with a new classifier.
 
-    A stored classifier is kept if its labels are those of the data set; its outputs are sorted in their order.
+    A stored classifier is kept if its labels are those of the data set; its outputs are then sorted in the order of
+    these labels.
     Weights are read from safetensors only, in float32. Code of a model is never run, and no file outside its directory
     is opened.
     """

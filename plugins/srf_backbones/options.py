@@ -61,7 +61,7 @@ class TinyOptions(Options):
     @model_validator(mode="after")
     def _sizes_fit(self) -> TinyOptions:
         if self.width % self.heads:
-            raise ValueError(f"a width that is a multiple of heads ({self.heads})")
+            raise ValueError(f"a width that is a multiple of heads (got width = {self.width}, heads = {self.heads})")
         if self.weights == "pretrained":
             for name in ("layers", "width", "heads", "intermediate"):
                 stored, got = type(self).model_fields[name].default, getattr(self, name)

@@ -25,7 +25,7 @@ GroupBy = Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_each_o
 
 DESCRIPTION = (
     "Columns whose values define the groups of the ID examples (and of other splits that have these columns), such as "
-    f"['label', 'genre']; 'label' is the example's label. They make the column '{GROUP}'; []: no groups."
+    f"['label', 'genre']; 'label' is the example's label. The groups become the column '{GROUP}'; []: no groups."
 )
 
 

@@ -99,7 +99,7 @@ class SourceOptions(Options):
         if (self.path is None) == (self.hub is None):
             raise ValueError("either a path or a hub data set")
         if self.path is not None and self.format is None and RowFile.format_of(self.path) is None:
-            raise ValueError("a path with the extension .tsv, .txt, .csv, .jsonl or .json, or a format")
+            raise ValueError("a path that ends in .tsv, .txt, .csv, .jsonl or .json, or the option format")
         return self
 
 
@@ -179,7 +179,7 @@ class PairsOptions(TextOptions):
             tables[f"ood.{name}.label_names"] = (split.label_names or {}, split.labels or self.labels)
         for name, (meanings, labels) in tables.items():
             if wrong := [label for label in meanings.values() if label not in (*labels, *UNLABELLED)]:
-                expected = f"in {name}, labels ({', '.join(labels)}), or '-' for rows to skip"
+                expected = f"{name} to map words to labels ({', '.join(labels)}) or to '-', which skips the row"
                 raise ValueError(f"{expected}, not {wrong[0]!r}{did_you_mean(nearest(wrong[0], labels))}")
         return self
 
@@ -190,11 +190,13 @@ class PairsOptions(TextOptions):
             for source, target in split.collapse.items():
                 if source not in self.labels or target not in own:
                     raise ValueError(
-                        f"in ood.{name}.collapse, labels of the data set ({', '.join(self.labels)}), "
-                        f"each with a label of the split ({', '.join(own)})"
+                        f"ood.{name}.collapse to map labels of the data set ({', '.join(self.labels)}) "
+                        f"to labels of the split ({', '.join(own)})"
                     )
             if left := [label for label in self.labels if label not in own and label not in split.collapse]:
-                raise ValueError(f"in ood.{name}.collapse, the label of the split for which {left[0]!r} counts")
+                raise ValueError(
+                    f"an entry for {left[0]!r} in ood.{name}.collapse, because the split has no such label"
+                )
         return self
 
     def sources(self) -> dict[str, SourceOptions]:

@@ -16,7 +16,7 @@ from srframework import Dataset, RowFile, Split, TaskData
 
 
 class Pairs(Dataset):
-    """A task that is described by its options."""
+    """A task whose files, columns and labels are given by the options."""
 
     options: PairsOptions
 

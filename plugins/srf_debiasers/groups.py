@@ -67,8 +67,10 @@ class GroupDro(Debiaser):
 
 
 class JustTrainTwice(Debiaser):
-    """Cross-entropy with the weight λ for the examples that another stage predicts wrongly, 1 for all others, divided
-    by the mean weight of the training set: the mean over a training set with λ copies of each of those examples.
+    """Cross-entropy with the weight λ for the examples that another stage predicts wrongly, and 1 for all others.
+
+    It is divided by the mean weight of the training set. So it is the mean over a training set that contains each of
+    those examples λ times.
 
     Source: Liu et al. 2021, section 3.
     """

@@ -63,7 +63,7 @@ class ConfregOptions(AnnealingOptions):
     """Options of ``confreg``."""
 
     teacher: StageReference = Field(
-        description="The stage whose model is the teacher, trained with std; or a point of it, such as full@1000."
+        description="The teacher: a stage that is trained with std, or a point of it, such as full@1000."
     )
 
 
@@ -74,8 +74,8 @@ class LearnedMixinOptions(AnnealingOptions):
         0.0,
         ge=0,
         json_schema_extra={"source": "Clark et al. 2019, §3.2"},
-        description="Weight, 0 or more, of a loss term that discourages the model from ignoring the bias model: the "
-        "entropy, in nats, of the scaled bias prediction ('+H' in the source).",
+        description="Weight of an additional loss term, 0 or more: the entropy, in nats, of the scaled bias prediction "
+        "('+H' in the source). The term keeps the model from ignoring the bias model.",
     )
 
 
@@ -86,7 +86,8 @@ class FocalOptions(Options):
         2.0,
         ge=0,
         json_schema_extra={"source": "Lin et al. 2017, §3.2"},
-        description="γ, at least 0: the larger it is, the less well-predicted examples count; 0 is the same as std.",
+        description="γ, at least 0. A larger γ gives less weight to examples that the model predicts well; "
+        "0 is the same as std.",
     )
 
 
@@ -116,8 +117,8 @@ class JttOptions(Options):
     """Options of ``jtt``."""
 
     identified_by: StageReference = Field(
-        description="The stage whose errors on the training set get a higher weight, trained with std for few steps; "
-        "or a point of it, such as first@500."
+        description="A stage that is trained with std for few steps, or a point of it, such as first@500; the training "
+        "examples that it predicts wrongly get a higher weight."
     )
     upweight: float = Field(5.0, ge=1, description="λ, the weight of these examples; at least 1.")
 

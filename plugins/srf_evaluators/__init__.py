@@ -42,7 +42,7 @@ def srframework_evaluators() -> list[Component]:
             name="worst-group",
             options=WorstGroupOptions,
             factory="srf_evaluators.worst_group:WorstGroup",
-            summary="Lowest accuracy of the groups of examples with equal label and group; the accuracy of each group.",
+            summary="Accuracy of each group of examples with the same label and group; the lowest of these accuracies.",
             source="Sagawa et al. 2020, section 2",
         ),
     ]

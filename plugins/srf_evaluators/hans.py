@@ -10,7 +10,7 @@ from srframework import Evaluator, Figure, Predictions
 class Hans(Evaluator):
     """``hans/<heuristic>`` and ``hans/<heuristic>/<label>``: accuracies in [0, 1].
 
-    For splits with a column ``heuristic``.
+    Only for splits that have the column ``heuristic``.
     """
 
     def figures(self) -> list[Figure]:

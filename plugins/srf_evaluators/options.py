@@ -19,7 +19,7 @@ class WorstGroupOptions(Options):
         strict=False,
         min_length=1,
         max_length=8,
-        description="Columns that define the groups: examples with equal values in all of them are one group. "
+        description="Columns that define the groups: a group has the examples with the same values in all of them. "
         "label is the true label.",
     )
 

@@ -15,8 +15,8 @@ class WorstGroup(Evaluator):
     ``group-size/<values>``: its number of examples.
 
     A group has the examples with equal values in the columns ``group_by``. ``label`` stands for the true label; its
-    values are the names of the labels. Only groups that occur in the split count. For splits that have all of the
-    columns.
+    values are the names of the labels. Only groups that occur in the split count. Splits that lack one of
+    the columns have no such figures.
     """
 
     options: WorstGroupOptions

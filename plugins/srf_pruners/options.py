@@ -30,7 +30,9 @@ class ImpOptions(PruneOptions):
     def _levels_reach_sparsity(self) -> ImpOptions:
         levels = self.sparsity / self.step
         if abs(levels - round(levels)) > 1e-6 or round(levels) < 1:
-            raise ValueError(f"a sparsity that is a multiple of step ({self.step:g})")
+            raise ValueError(
+                f"a sparsity that is a multiple of step (got sparsity = {self.sparsity:g}, step = {self.step:g})"
+            )
         return self
 
     def levels(self) -> list[float]:

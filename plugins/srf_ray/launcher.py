@@ -20,7 +20,7 @@ _QUIET = {
 
 
 class RayLauncher(Launcher):
-    """Runs each job as a Ray task; each asks for one GPU if the cluster has GPUs."""
+    """Runs each job as a Ray task. If the cluster has GPUs, each task uses one."""
 
     options: RayOptions
 

@@ -21,8 +21,8 @@ _FIGURE = re.compile(r"(id|ood|sparsity)(?:\.([A-Za-z0-9_-]+))?\(([^()\s]+)\)")
 _SPREADS = re.compile(rf"\s*sd\(({_FIGURE.pattern})\)\s*([<>])\s*sd\(({_FIGURE.pattern})\)\s*")
 _NUMBERS = re.compile(r"[-+*<>=().\seE0-9]*")
 _FORM = (
-    "a comparison by >= > <= <, such as ood(srnet) >= ood(full) + 0.05, of metrics (id(full), ood.hans(srnet), "
-    "sparsity(imp@0.7)), numbers and + - *; or of standard deviations over seeds: sd(ood(a)) < sd(ood(b))"
+    "a comparison of metrics, such as ood(srnet) >= ood(full) + 0.05 or sd(ood(a)) < sd(ood(b)); "
+    "metrics: id(STAGE), ood(STAGE), ood.SPLIT(STAGE), sparsity(STAGE); operators: >= > <= < + - *"
 )
 
 

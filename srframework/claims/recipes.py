@@ -132,5 +132,5 @@ def _load(name: str, source: Source, registry: Registry, overrides: Sequence[str
     cells = load_cells(source, registry, overrides, files=files, tables=TABLES)
     if cells[0].values:
         swept = ", ".join(cells[0].values)
-        raise UsageError(f"{name}: expected nothing but the seed to vary, got a sweep over {swept}; --set 'sweep={{}}'")
+        raise UsageError(f"{name}: a claim can sweep only the seed (got {swept}); --set 'sweep={{}}' ignores the sweep")
     return cells[0].recipe

@@ -44,7 +44,7 @@ from srframework.training.signals import terminable
     is_eager=True,
     type=click.Path(exists=True, dir_okay=False, resolve_path=True),
     metavar="FILE",
-    help="Load this Python file as a plugin that is not installed. Repeatable.",
+    help="Load a plugin from this Python file, without installing it. Repeatable.",
 )
 @click.option("--debug", is_flag=True, help="Show the traceback of an error on stderr.")
 @click.pass_context

@@ -61,7 +61,8 @@ class _Seeds(click.ParamType[tuple[int, ...]]):
 @click.option(
     "--out",
     type=Folder(),
-    help="Directory for the runs: new, empty, or of the same claims, to resume them. Default: runs/claims-<hash>.",
+    help="Directory for the runs: a new or empty directory, or that of the same claims, to resume them. "
+    "Default: runs/claims-<hash>.",
 )
 @store_option
 @click.option(

@@ -52,16 +52,17 @@ def compare(
 ) -> None:
     """Compare two runs, or two groups of runs.
 
-    A and B are run directories, or directories of runs that differ only in their seed. If the runs of a directory
-    differ in more, as those of a sweep do, select some of them with --a and --b. For example, each over its seeds:
+    A and B are run directories, or directories of runs that differ only in their seed. The runs of a sweep also
+    differ in other settings: select some of them with --a and --b. This example compares two sparsities, each over all
+    seeds:
 
     \b
     srframework compare runs/sweep runs/sweep --a sparsity=0.5 --b sparsity=0.7
 
     Prints the differences between the resolved recipes, versions and data. For every stage and sparsity level that
-    both have, it prints the figures, the difference B − A, and the 95 % interval of the difference by the paired
-    bootstrap: over examples and, with two or more common seeds, over seeds. Figures are means over the common
-    seeds; without a common seed, over all seeds.
+    both have, it prints the figures, the difference B − A, and the 95 % interval of the difference. The interval comes
+    from a paired bootstrap over the examples and, with two or more common seeds, over the seeds. Figures are means
+    over the common seeds; if there is no common seed, over all seeds.
     """  # noqa: D301 -- click reads \b
     from srframework.report import comparison
     from srframework.report.comparison_side import Side

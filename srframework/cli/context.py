@@ -78,7 +78,7 @@ set_option = click.option(
     multiple=True,
     metavar="KEY=VALUE",
     shell_complete=completion.settings,
-    help="Override a key, stages by name: stages.srnet.pruner.sparsity=0.5. Repeatable.",
+    help="Override a key of the recipe, such as stages.srnet.pruner.sparsity=0.5. Repeatable.",
 )
 
 

@@ -31,8 +31,8 @@ from srframework.cli.context import App, Folder
 def init(app: App, path: Path, task: str | None, source: str) -> None:
     """Write a recipe to start from.
 
-    It is written into FILE, by default recipe.toml. It is a copy of a shipped recipe, with its comments. An existing
-    file is never changed.
+    The recipe is a copy of a shipped recipe, with its comments. It is written into FILE, by default recipe.toml. An
+    existing file is never changed.
     """
     from srframework.recipe.starter import required_options, starter_text, write_new
 

@@ -58,14 +58,16 @@ def list_components(app: App, kind: str | None, verbose: bool, as_json: bool) ->
 
 
 @click.command("plugins")
-@click.option("--disable", multiple=True, metavar="NAME", help="List them as with `srframework --disable NAME`.")
+@click.option(
+    "--disable", multiple=True, metavar="NAME", help="Show the list as with `srframework --disable NAME`. Repeatable."
+)
 @json_option
 @click.pass_obj
 def list_plugins(app: App, disable: tuple[str, ...], as_json: bool) -> None:
     """List the plugins, and whether each is loaded.
 
-    To disable a plugin in every command, set $SRFRAMEWORK_DISABLE_PLUGINS to its name. To make a plugin that fails to
-    load an error, set $SRFRAMEWORK_STRICT_PLUGINS to 1.
+    To disable a plugin in every command, set $SRFRAMEWORK_DISABLE_PLUGINS to its name. If
+    $SRFRAMEWORK_STRICT_PLUGINS is 1, a plugin that fails to load is an error, not a warning.
     """
     if disable:
         app = replace(app, plugins=replace(app.plugins, disabled=(*app.plugins.disabled, *disable)))
@@ -94,7 +96,7 @@ def list_plugins(app: App, disable: tuple[str, ...], as_json: bool) -> None:
             else plugin.state
         )
         failure = f": {plugin.failure}" if plugin.failure else ""
-        described.append((plugin.name, f"{plugin.dist} {plugin.version} ({plugin.value})  {became}{failure}"))
+        described.append((plugin.name, f"{plugin.origin} ({plugin.value})  {became}{failure}"))
     print_described(output(), described)
 
 
@@ -103,7 +105,8 @@ def list_plugins(app: App, disable: tuple[str, ...], as_json: bool) -> None:
 def list_recipes(as_json: bool) -> None:
     """List the recipes that come with srframework.
 
-    Start one with `srframework run NAME`. Beside each name: the data and model that it needs, and how long it takes.
+    Beside each name are the data and the model that the recipe needs, and its duration. To run a recipe:
+    `srframework run NAME`.
     """
     rows = []
     for name, path in sorted(shipped().items(), key=lambda item: ("/" in item[0], item[0] != _FIRST_RECIPE)):

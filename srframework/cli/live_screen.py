@@ -15,12 +15,13 @@ from srframework.cli.context import print_text
 from srframework.cli.plain_screen import Screen, steps_text
 from srframework.run.progress import (
     Tracker,
+    every_text,
     figures,
     resumes,
     reused,
     start_lines,
 )
-from srframework.run.reporter import NO_SCALARS, Reporter, RunStart
+from srframework.run.reporter import NO_FIGURES, NO_SCALARS, Every, Reporter, RunStart
 
 _MOST_NAMED = 6
 """Number of stages listed below the bar of a sweep."""
@@ -158,11 +159,11 @@ class LiveReporter(Tracker):
         super().step(step, loss, learning_rate, scalars)
         self._show()
 
-    def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float]) -> None:
-        super().evaluated(step, id_metric, ood)
+    def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float], every: Every = NO_FIGURES) -> None:
+        super().evaluated(step, id_metric, ood, every)
         self._figures = figures(id_metric, ood, self.unit)
         if self._verbose:
-            self.note(f"{self.label}: step {step}/{self.steps}: {self._figures}")
+            self.note(f"{self.label}: step {step}/{self.steps}: {self._figures}{every_text(every)}")
         self._show()
 
     def stage_finished(self, name: str) -> None:

@@ -18,8 +18,8 @@ def new(kind: str, name: str, out: Path | None) -> None:
     """Write a plugin to start from.
 
     It is a Python distribution with one component. KIND is backbone, pruner, debiaser, bias, dataset, evaluator or
-    launcher. The component works as it is; replace its method by yours. The distribution has its registration,
-    options, tests, an example recipe and a CI workflow.
+    launcher. The component already works; replace its method with your own. The distribution contains the
+    registration, the options, tests, an example recipe and a CI workflow.
     """
     from srframework import __version__
     from srframework.scaffold.distribution import run_command, write_distribution

@@ -150,7 +150,9 @@ def _extent(row: StageLength) -> str:
     if row.length == steps.replace(",", ""):
         return steps
     count = row.length.partition(" step")[0]
-    if count.isdecimal() and row.steps is not None:  # a pruner may use fewer steps than it gets
+    if count.isdecimal() and row.steps is not None:  # a pruner may use fewer steps, or need more
+        if row.steps > int(count):
+            return f"{steps}, because the pruner needs more than {count}"
         return f"{row.steps:,} of {_steps(int(count))}"
     return f"{row.length}: {steps}"
 

@@ -46,10 +46,10 @@ def results(
 ) -> None:
     """Print a table of the runs under each DIR.
 
-    Default DIR: runs. Each row is a stage with one combination of settings: mean ± standard deviation over the seeds.
-    If a setting of a stage differs between runs, only this stage and the stages that build on it have separate rows.
-    Runs with the same settings and seed of a stage count as one. Finished stages of unfinished runs have separate
-    rows, marked "unfinished"; --csv, --latex and --json leave them out.
+    Default DIR: runs. Each row is a stage with one combination of settings. It shows mean ± standard deviation over
+    the seeds. If a setting of a stage differs between runs, only this stage and the stages that build on it have
+    separate rows. Several runs of a stage with the same settings and the same seed count as one run. Finished stages
+    of unfinished runs have separate rows, marked "unfinished"; --csv, --latex and --json leave them out.
 
     The table shows the recipe, the settings that --where or --sort name, and those settings that differ between runs
     of one recipe and fit on the screen. --settings, --csv and --latex show all settings that differ. With --json,
@@ -101,8 +101,9 @@ def _tell_unfinished(paths: list[str]) -> None:
     from srframework.report.runs import state_of_unfinished
 
     if paths:
+        runs = f"{len(paths)} unfinished run{'s' if len(paths) > 1 else ''}"
         shown = ", ".join(f"{path} ({state_of_unfinished(path)})" for path in paths[:_MOST_UNFINISHED])
-        echo_error(f"{len(paths)} unfinished: {shown}{', …' if paths[_MOST_UNFINISHED:] else ''}")
+        echo_error(f"{runs}: {shown}{', …' if paths[_MOST_UNFINISHED:] else ''}")
 
 
 def _tell_conflicts(pairs: list[tuple[str, str]]) -> None:

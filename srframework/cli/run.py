@@ -38,7 +38,8 @@ from srframework.recipe.sweep import Cell, load_cells
 @click.option(
     "--out",
     type=Folder(),
-    help="Run directory: new, empty, or of the same recipe, to resume it. Default: runs/<recipe>-<seed>-<hash>.",
+    help="Run directory: a new or empty directory, or that of a run of the same recipe, to resume it. "
+    "Default: runs/<recipe>-<seed>-<hash>.",
 )
 @click.option(
     "--log-with",

@@ -19,7 +19,7 @@ from srframework.run.progress import (
     BEFORE_STAGES,
     RunLog,
 )
-from srframework.run.reporter import NO_SCALARS, Reporter, RunStart
+from srframework.run.reporter import NO_FIGURES, NO_SCALARS, Every, Reporter, RunStart
 
 LOADING = "loading PyTorch and transformers"
 
@@ -154,9 +154,9 @@ class Both(Reporter):
         for each in self._each:
             each.step(step, loss, learning_rate, scalars)
 
-    def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float]) -> None:
+    def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float], every: Every = NO_FIGURES) -> None:
         for each in self._each:
-            each.evaluated(step, id_metric, ood)
+            each.evaluated(step, id_metric, ood, every)
 
     def stopped(self, step: int) -> None:
         for each in self._each:

@@ -74,7 +74,7 @@ def _show_training(as_json: bool) -> None:
         print_json(options)
     else:
         console = output()
-        summary = "Options of training; [training] is for all stages, [[stages]] for one."
+        summary = "Options of training: in [training] for all stages, in [[stages]] for one stage."
         print_text(console, Text.assemble(("training", "bold"), f": {summary}"), hanging=2)
         print_text(console, f"source: {_TRAINING_SOURCE}", hanging=2)
         console.print()
@@ -86,12 +86,12 @@ def _print_component(registered: Registered, options: list[dict[str, Any]]) -> N
     name = f"{registered.kind}/{registered.name}"
     print_text(console, Text.assemble((name, "bold"), f": {component.summary}"), hanging=2)
     print_text(console, f"source: {component.source}", hanging=2)
-    print_text(console, f"from: {plugin.dist} {plugin.version} ({plugin.value})", hanging=2)
+    print_text(console, f"from: {plugin.origin} ({plugin.value})", hanging=2)
     if options:
         console.print()
         _print_options(options, component.source)
     else:
-        console.print("\nIt has no options.")
+        console.print("\nThis component has no options.")
 
 
 def _print_options(options: list[dict[str, Any]], source: str) -> None:
@@ -144,6 +144,8 @@ def _default(option: dict[str, Any]) -> str:
         return _REQUIRED
     if option["default"] is None:
         return _UNSET
+    if isinstance(option["default"], list):  # tomli_w writes each item on a line of its own
+        return f"[{', '.join(tomli_w.dumps({'x': each}).partition('= ')[2].strip() for each in option['default'])}]"
     return tomli_w.dumps({"x": option["default"]}).partition("= ")[2].strip() or "{}"
 
 
@@ -155,14 +157,19 @@ def _type(annotation: Any) -> str:
     if origin is Literal:
         return " | ".join(repr(arg) for arg in args)
     if origin is tuple:
-        return f"array of {_type(args[0])}s" if args else "array"
+        return f"array of {_plural(args[0])}" if args else "array"
     if origin is dict:
-        return f"table of {_type(args[1])}s" if args else "table"
+        return f"table of {_plural(args[1])}" if args else "table"
     if isinstance(origin, type) and issubclass(origin, Options):
         return "table"
     if hasattr(annotation, "__metadata__"):  # Annotated[X, ...]
         return _type(args[0])
     return _NAMES.get(origin, getattr(origin, "__name__", str(origin)))
+
+
+def _plural(annotation: Any) -> str:
+    name = _type(annotation)
+    return name if "'" in name else f"{name}s"  # the values of a literal stay as they are
 
 
 def _range(field: FieldInfo) -> str:

@@ -45,7 +45,7 @@ from srframework.recipe.sweep import Cell, load_cells
 @click.option(
     "--out",
     type=Folder(),
-    help="Directory: new, empty, or of the same sweep, to resume it. Default: runs/<recipe>-<hash>.",
+    help="Directory: a new or empty one, or that of the same sweep, to resume it. Default: runs/<recipe>-<hash>.",
 )
 @store_option
 @click.option(

@@ -13,7 +13,7 @@ from srframework.recipe.document import Document, Source
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.graph import Node, check_outside
 from srframework.recipe.model import PRETRAINED, Recipe, Reference, Stage, Use
-from srframework.recipe.needs import Indexed, check_needs, match_bias
+from srframework.recipe.needs import EVALUATOR, Indexed, check_needs, check_other_needs, match_bias
 from srframework.recipe.requirements import unmet
 from srframework.recipe.schema import RecipeTable
 from srframework.recipe.stage_tables import checked_stage, ordered, stage_tables, with_training
@@ -96,6 +96,9 @@ class _Check:
             if bias is not None or "bias" not in data:  # an invalid [bias] is already reported
                 bias = match_bias(bias, dataset, stages, self._registry, self._add)
             check_needs(dataset, stages, self._add)
+            others: list[tuple[KeyPath, Use]] = [(("evaluators",), use) for use in evaluators]
+            others += [(("backbone", "use"), backbone)] if backbone is not None else []
+            check_other_needs(dataset, others, self._add)
         order = self._order(data, stages)
         for name in self._tables.keys() & data.keys():
             self._tables[name](data, self._add)
@@ -165,17 +168,17 @@ class _Check:
     # -- evaluators, bias ----------------------------------------------------------------------
 
     def _evaluators(self, values: Any, dataset: Use | None) -> tuple[Use, ...]:
-        """The evaluators that the data set requires or the recipe lists, each once."""
-        uses: dict[str, Use] = {}
+        """The evaluators that the data set requires or the recipe lists; one may be listed with several options."""
+        uses: list[Use] = []
         for index, value in enumerate(values if isinstance(values, list) else ()):
-            if use := self._use("evaluator", value, ("evaluators", index)):
-                uses[use.registered.full_name] = use
+            if (use := self._use("evaluator", value, ("evaluators", index))) and use not in uses:
+                uses.append(use)
         required = dataset.registered.required(dataset.options) if dataset else ()
-        for need in [need.removeprefix("evaluator/") for need in required if need.startswith("evaluator/")]:
-            if not any(need in (use.registered.name, name) for name, use in uses.items()):
+        for need in [need.removeprefix(EVALUATOR) for need in required if need.startswith(EVALUATOR)]:
+            if not any(need in (use.registered.name, use.registered.full_name) for use in uses):
                 use = self._use("evaluator", need, ("dataset", "use"))
-                uses |= {use.registered.full_name: use} if use else {}
-        return tuple(uses.values())
+                uses += [use] if use else []
+        return tuple(uses)
 
     # -- stages --------------------------------------------------------------------------------
 

@@ -50,15 +50,15 @@ class Source:
             return tomli.loads(self._text)
         except tomli.TOMLDecodeError as error:
             raise self._refused(
-                f"expected TOML, got: {_syntax_error(error.msg)} (column {error.colno})", error.lineno
+                f"not valid TOML: {_syntax_error(error.msg)} (column {error.colno})", error.lineno
             ) from error
         except RecursionError as error:
-            message = f"expected TOML, got: tables or arrays nested more than {MAX_DEPTH} deep"
+            message = f"not valid TOML: tables or arrays nested more than {MAX_DEPTH} deep"
             raise self._refused(message, statements.line_of_depth(self._text, MAX_DEPTH)) from error
         except ValueError as error:  # int() refuses integers of thousands of digits
             line = statements.line_of_long_integer(self._text)
             got = "an integer of thousands of digits; integers have at most 64 bits"
-            raise self._refused(f"expected TOML, got: {got}", line) from error
+            raise self._refused(f"not valid TOML: {got}", line) from error
 
     def _refused(self, message: str, line: int | None = None) -> RecipeError:
         return RecipeError([Problem(f"{self.path}:{line}" if line else str(self.path), "", message)])
@@ -201,7 +201,8 @@ class Document:
             tables = variants.items() if isinstance(variants, dict) else ()
             names = [name for name, table in tables if isinstance(table, dict)]
             near = nearest(name, names)
-            message = f"no variant is named {shorten(chosen)}{choices_text(near, names) or '; there is no [variants]'}"
+            offered = choices_text(near, names) or "; the recipe defines no variants"
+            message = f"no variant is named {shorten(chosen)}{offered}"
             # an override, not applied yet, may set the sweep over variants
             of_sweep = [each for keys, _, each in choices if keys == tuple(map(str, where))[: len(keys)]]
             origin = (of_sweep or [where])[-1] if not isinstance(where, str) else where

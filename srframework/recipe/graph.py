@@ -84,11 +84,11 @@ def check(stages: Sequence[Node]) -> Iterator[InvalidReference]:
             if not is_point(reference.point):
                 yield InvalidReference(node.index, key, _EXPECTED_POINT.format(shorten(reference.point)))
             if key == "mask" and not target.has_mask:
-                got = f"{shorten(reference.stage)}, which trains without a mask"
-                yield InvalidReference(node.index, key, f"expected a stage that has a mask, got {got}")
+                got = f"{shorten(reference.stage)}, which trains all weights"
+                yield InvalidReference(node.index, key, f"must be a stage that has a mask (got {got})")
             if (cycle := cycles.get((node.name, target.name))) is not None:
-                got = f"{shorten(str(reference))}: {_around(*cycle)}"
-                message = f"expected a stage that does not depend on this stage, got {got}"
+                through = f"{shorten(str(reference))}: {_around(*cycle)}"
+                message = f"this stage would depend on itself through {through}"
                 yield InvalidReference(node.index, key, message)
 
 
@@ -106,8 +106,8 @@ def check_outside(node: Node, names: Sequence[str]) -> Iterator[InvalidReference
         elif not is_point(reference.point):
             yield InvalidReference(node.index, key, _EXPECTED_POINT.format(shorten(reference.point)))
         elif reference.stage == names[-1]:
-            got = f"{shorten(reference.stage)}, which is the last"
-            yield InvalidReference(node.index, key, f"expected a stage that other stages run after, got {got}")
+            got = f"{shorten(reference.stage)}, which runs last"
+            yield InvalidReference(node.index, key, f"must be a stage that does not run last (got {got})")
 
 
 def order(stages: Sequence[Node]) -> list[str]:

@@ -13,6 +13,9 @@ from srframework.registry.registry import Registry
 DEFAULT_BIAS = "bias-logistic"
 """The default bias model, if it is installed."""
 
+EVALUATOR = "evaluator/"
+"""Beginning of a requirement of an evaluator: ``"evaluator/hans"``."""
+
 Indexed = tuple[int, Stage]
 """A stage, with the index of its [[stages]] table in the file."""
 
@@ -43,10 +46,33 @@ def match_bias(bias: Use | None, dataset: Use, stages: Sequence[Indexed], regist
             features = " and ".join(sorted(missing)).replace("-", " ")
             add(
                 ("stages", index, key, "use"),
-                f"{needs}; expected a data set with {features} for {bias.registered.name!r}, or a [bias] table "
-                f"with another of: {names}; got dataset {data!r}, which does not provide this with these options",
+                f"{needs}; bias model {bias.registered.name!r} needs {features}, which dataset {data!r} does not "
+                f"provide with these options; use another data set, or another bias model in [bias]: {names}",
             )
     return bias
+
+
+def check_other_needs(dataset: Use, others: Sequence[tuple[KeyPath, Use]], add: Add) -> None:
+    """Check that the data set provides everything that backbone and evaluators require, and requires only evaluators.
+
+    Args:
+        dataset: The data set.
+        others: Backbone and evaluators, each with the key of its table.
+        add: Reports a problem.
+    """
+    offered = set(dataset.registered.provided(dataset.options))
+    for key, use in others:
+        if missing := set(use.registered.required(use.options)) - offered:
+            names, owner = " and ".join(sorted(missing)), use.registered.owner
+            expected = f"a data set that provides {names}, which {owner} requires"
+            add(key, f"expected {expected}; got {dataset.registered.name!r}")
+    required = dataset.registered.required(dataset.options)
+    if unknown := sorted(need for need in required if not need.startswith(EVALUATOR)):
+        owner = dataset.registered.owner
+        add(
+            ("dataset", "use"),
+            f'{owner} requires {" and ".join(unknown)}; a data set can require "evaluator/NAME" only',
+        )
 
 
 def check_needs(dataset: Use, stages: Sequence[Indexed], add: Add) -> None:

@@ -133,7 +133,7 @@ def _explain(
     if detail["type"] == "extra_forbidden":
         names = [*_keys(_options_at(model, loc[:-1])), *(also if len(loc) == 1 else ())]
         near = nearest(str(loc[-1]), names) if suggest else None
-        return Explanation(loc, f"unknown key{choices_text(near, names, 60) or '; it has no options'}")
+        return Explanation(loc, f"unknown key{choices_text(near, names, 60) or '; this component has no options'}")
     if detail["type"] == "missing":
         return Explanation(loc, missing_text(_keys(_options_at(model, loc[:-1])).get(str(loc[-1]), "")))
     got = detail["input"]

@@ -86,7 +86,7 @@ def parsed_override(override: str) -> Assignment | Problem:
     key, equals, value = override.partition("=")
     keys = keys_of(key)
     if not equals or not all(keys):
-        expected = "expected key=value, such as training.epochs=3 or stages.NAME.pruner.sparsity=0.5"
+        expected = "expected KEY=VALUE, such as training.epochs=3 or stages.NAME.pruner.sparsity=0.5"
         return Problem(f"--set {_shown(override)}", "", expected)
     origin = f"--set {_shown(override) if len(override) <= _LONGEST_SHOWN else _shown(key)}"
     try:

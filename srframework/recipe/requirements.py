@@ -33,7 +33,7 @@ def _unmet(wanted: Requirement, registry: Registry) -> TableProblem | None:
     plugins = [plugin for plugin in registry.plugins if canonicalize_name(plugin.dist) == name]
     if not plugins:
         near = nearest(wanted.name, {plugin.dist for plugin in registry.plugins})
-        return TableProblem((), f"the recipe requires {wanted}; no plugin of {wanted.name} is installed", near)
+        return TableProblem((), f"the recipe requires {wanted}; no plugin named {wanted.name} is installed", near)
     for plugin in plugins:
         try:
             fits = wanted.specifier.contains(plugin.version, prereleases=True)
@@ -42,7 +42,7 @@ def _unmet(wanted: Requirement, registry: Registry) -> TableProblem | None:
         if not fits:
             return TableProblem((), f"the recipe requires {wanted}; got {plugin.dist} {plugin.version}")
         if plugin.state == "failed":
-            reason = f"plugin {plugin.name!r} of {plugin.dist} {plugin.version} failed to load: {plugin.failure}"
+            reason = f"plugin {plugin.name!r} of {plugin.origin} failed to load: {plugin.failure}"
             return TableProblem((), f"the recipe requires {wanted}; {reason}")
     if all(plugin.state == "disabled" for plugin in plugins):
         return TableProblem((), f"the recipe requires {wanted}; {plugins[0].dist} is disabled")

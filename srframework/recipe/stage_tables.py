@@ -60,10 +60,10 @@ def checked_stage(registry: Registry, table: Mapping[str, Any]) -> TableResult:
             message = "required key is missing; a stage with op = 'prune' needs a pruner: { use = ... }"
             problems.append(TableProblem(("pruner",), message))
         if top.op == "train" and "pruner" in table:
-            message = "expected no pruner in a stage with op = 'train'; op = 'prune' has a pruner"
+            message = "only a stage with op = 'prune' can have a pruner (this stage has op = 'train')"
             problems.append(TableProblem(("pruner",), message))
         if top.op == "prune" and top.mask is not None:
-            message = "expected no mask in a stage with op = 'prune', because it finds its own mask"
+            message = "only a stage with op = 'train' can have a mask (this stage has op = 'prune')"
             problems.append(TableProblem(("mask",), message))
     is_known = None not in (top, training, loss) and (pruner is not None or top.op == "train")
     return TableResult(StageDraft(top, pruner, loss, overrides) if is_known else None, tuple(problems))

@@ -238,7 +238,7 @@ def _axes(document: Document, overrides: Sequence[str], flags: Sequence[str]) ->
     times = Counter(each.keys for each in every)
     for each in every:
         if times[each.keys] > 1:
-            refuse(each.origin, f"expected each key to be swept once; {dotted(each.keys)} is swept twice", each.keys)
+            refuse(each.origin, f"a key can be swept only once; {dotted(each.keys)} is swept twice", each.keys)
         elif each.keys[0] in ("sweep", "variants"):
             refuse(each.origin, "expected a key of the recipe other than sweep and variants", each.keys)
     if problems:
@@ -258,7 +258,7 @@ def _of_recipe(document: Document, leave: Collection[Keys], refuse: Refuse) -> l
     def swept(table: Mapping[str, Any], path: KeyPath) -> Iterator[Swept]:
         for inner, keys, values in leaves(table):
             if not isinstance(values, list) or not values:
-                refuse((*path, *inner), f"expected an array of values, got {shorten(values)}")
+                refuse((*path, *inner), f"must be an array with at least one value, not {shorten(values)}")
             elif not all(keys):
                 refuse((*path, *inner), "expected a key with a name before and after each dot")
             elif _around(keys, leave) is None:

@@ -61,6 +61,11 @@ class Plugin:
     code: PluginCode | None = field(default=None, compare=False, repr=False)
     lost: frozenset[tuple[str, str]] = frozenset()
 
+    @property
+    def origin(self) -> str:
+        """For messages: distribution and version; for a file that is not installed, its name."""
+        return os.path.basename(self.value) if os.path.isabs(self.value) else f"{self.dist} {self.version}"
+
     def has(self, kind: str, name: str) -> bool:
         """Whether a plugin that is not loaded probably has a component of this bare name: it registered the component
         before it failed, or its source files contain the name in quotes."""
@@ -226,12 +231,12 @@ def _without_duplicates(plugins: Iterable[Plugin]) -> Iterator[Plugin]:
     for plugin in plugins:
         names = [(plugin.dist, kind, component.name) for kind, component in plugin.components]
         repeated = [
-            f"{kind}/{name}, which {owners[dist, kind, name]!r} has"
+            f"{kind}/{name} of plugin {owners[dist, kind, name]!r}"
             for dist, kind, name in names
             if (dist, kind, name) in owners
         ]
         if repeated:
-            failure = f"registers a name of another plugin of {plugin.dist}: {'; '.join(repeated)}"
+            failure = f"another plugin of {plugin.dist} has a component of the same name: {'; '.join(repeated)}"
             lost = frozenset((kind, name) for _, kind, name in names)
             yield replace(plugin, state="failed", failure=failure, components=(), commands=(), lost=lost)
         else:

@@ -96,7 +96,7 @@ def _refuse_references(collected: list[tuple[str, Component]]) -> None:
         if kind not in REFERRING and may_refer(component.options):
             raise Refused(
                 f"component {component.name!r}: an option is a StageReference; only a debiaser, a pruner or an "
-                f"evaluator may refer to a stage, not a {KINDS[kind]}"
+                f"evaluator may refer to a stage, not a {KINDS[kind]}, which is used before the first stage"
             )
 
 

@@ -43,8 +43,8 @@ class Registered:
 
     @property
     def owner(self) -> str:
-        """For messages: ``pruner 'mask' of srframework 0.1.0``."""
-        return f"{KINDS[self.kind]} {self.name!r} of {self.plugin.dist} {self.plugin.version}"
+        """For messages: ``pruner 'mask' of srframework 0.1.0``, ``pruner 'mine' of my_pruner.py``."""
+        return f"{KINDS[self.kind]} {self.name!r} of {self.plugin.origin}"
 
     def required(self, options: Options) -> tuple[str, ...]:
         """Return what the component requires with these options; see :class:`srframework.Component`.
@@ -230,7 +230,7 @@ class Registry:
         if len(found) > 1:
             owners = " and ".join(_title(plugin) for _, plugin in found)
             raise AmbiguousComponent(f"{owners} add the command {name!r}; disable one of them with --disable NAME")
-        return next(((each, f"command {name!r} of {p.dist} {p.version}") for each, p in found), None)
+        return next(((each, f"command {name!r} of {p.origin}") for each, p in found), None)
 
     def failures(self) -> list[str]:
         """Return one line for each plugin that failed, and for each name that several plugins use."""
@@ -253,7 +253,7 @@ def _is_twice(one: Registered, among: Iterable[Registered]) -> bool:
 
 
 def _title(plugin: Plugin) -> str:
-    return f"plugin {plugin.name!r} of {plugin.dist} {plugin.version}"
+    return f"plugin {plugin.name!r} of {plugin.origin}"
 
 
 def _failed(plugin: Plugin) -> str:

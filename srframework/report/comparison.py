@@ -38,7 +38,7 @@ class Compared:
     """One figure of both sides: the mean over the seeds.
 
     Attributes:
-        unit: Unit of the figure; ``"fraction"`` is shown in per cent.
+        unit: Unit of the figure; ``"fraction"`` is shown in percent.
         better: Whether higher or lower values are better; None if neither is.
         kind: ``"id"``, ``"also"`` or ``"ood"``.
         difference: b − a.

@@ -28,7 +28,7 @@ def results_table(stages: Sequence[Mapping[str, Any]], width: int = 1000) -> Ren
     splits = {kind: list(dict.fromkeys(name for stage in stages for name in stage[kind])) for kind in ("also", "ood")}
     metric, unit, better = (stages[0][key] for key in ("metric", "unit", "better"))
     full = next((stage for stage in stages if stage["op"] == "train" and not round(stage["sparsity"], 3)), None)
-    points = ", in points" if unit == PER_CENT else ""
+    points = ", in percentage points" if unit == PER_CENT else ""
     against = f"; in brackets: change against {full['name']}{points}" if full is not None and stages[1:] else ""
     heads = ["ID", *splits["also"], *(f"OOD {split}" for split in splits["ood"])]
     plain = ["stage", "sparsity", *(f"{head} {metric}" for head in heads)]

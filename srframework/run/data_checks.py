@@ -65,7 +65,7 @@ def too_few_examples(task: TaskData, stages: Sequence[Stage]) -> list[str]:
         return []
     size, names = larger[0].training.batch_size, ", ".join(stage.name for stage in larger[:5])
     shortage = f"{count} example{'s are' if count > 1 else ' is'} fewer than one batch (batch_size = {size})"
-    return [f"warning: train: {shortage} of: {names}"]
+    return [f"warning: train: {shortage}; stages: {names}"]
 
 
 def count_cut(split: Split, tokenizer: PreTrainedTokenizerBase, lengths: Sequence[int], max_length: int) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from accelerate import Accelerator
 
 from srframework import masks
-from srframework.contracts import Predictions
+from srframework.contracts import Predictions, ReferencedStage
 from srframework.masks import Mask
 from srframework.recipe.model import Stage
 from srframework.run import predictions_file as files
@@ -27,11 +27,11 @@ def measure(
     materials: Materials,
     accelerator: Accelerator,
     into: Path,
-    stages: Mapping[str, Mapping[str, Predictions]],
+    stages: Mapping[str, ReferencedStage],
 ) -> Sums | None:
     """Measure a trained stage and these points inside it; return the checksums, or None if not the first process.
 
-    ``stages``: text of each option of an evaluator that refers to a stage -> split -> predictions of that stage.
+    ``stages``: the stages that options of evaluators refer to, by the text of the option.
     """
     sums = emptied(into) if accelerator.is_main_process else None
     if sums is not None:
@@ -58,7 +58,7 @@ def _measured(
     place: Path,
     materials: Materials,
     accelerator: Accelerator,
-    stages: Mapping[str, Mapping[str, Predictions]],
+    stages: Mapping[str, ReferencedStage],
 ) -> tuple[Figures, list[Predictions]]:
     task = materials.task
     network = materials.load(place / MODEL)

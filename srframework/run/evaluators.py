@@ -50,7 +50,7 @@ class Evaluators:
                 known = list(dict.fromkeys(name for split in splits for name in split.examples.column_names))
                 missing = next((name for name in wanted if name not in known), wanted[0])
                 raise DataError(
-                    f"{owner_of(evaluator)}: expected a split with the columns {', '.join(wanted)}, got none; the "
+                    f"{owner_of(evaluator)}: no split has the columns {', '.join(wanted)}; the existing "
                     f"columns are {', '.join(known)}{did_you_mean(nearest(missing, known))}"
                 )
 
@@ -64,8 +64,8 @@ class Evaluators:
         return _collect([(each, "evaluate()", each.evaluate(predictions)) for each in applicable])
 
     def measures(self, evaluated: Evaluated) -> dict[str, float]:
-        """Return the figures of a model; without those of evaluators that refer to stages whose predictions
-        ``evaluated`` does not have. Raises as :meth:`figures` does."""
+        """Return the figures of a model; without those of evaluators that refer to stages that ``evaluated`` does not
+        have. Raises as :meth:`figures` does."""
         results = []
         for evaluator, texts in self._each:
             if texts <= evaluated.stages.keys():
@@ -99,7 +99,7 @@ class Evaluators:
         if figure is None:
             names = [figure.name for figure in self.declared()]
             raise PluginError(
-                f"{owner}: its metric is {metric!r}, which no evaluator of the recipe declares: "
+                f"{owner}: its metric is {metric!r}, but the evaluators of the recipe declare only: "
                 f"{', '.join(names) or 'none'}{did_you_mean(nearest(metric, names))}"
             )
         if figure.better is None:

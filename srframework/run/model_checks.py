@@ -48,8 +48,8 @@ def check_model(recipe: Recipe, materials: Materials) -> None:
             continue
         if (positions := usable_positions(network.model)) is not None and length > positions:
             raise UsageError(
-                f"stages.{stage.name}.max_length: expected at most {positions}, the tokens for which {name} has "
-                f"positions; got {length}"
+                f"stages.{stage.name}.max_length: must be at most {positions}, the number of positions of {name} "
+                f"(got {length})"
             )
         check_examples(network, task.train, length, len(task.labels), name)
         checked.add(length)
@@ -76,8 +76,8 @@ def check_network(network: Network, name: str) -> None:
         word, last = max(words.items(), key=lambda each: each[1])
         if last >= rows or len(tokenizer) > rows:
             raise BackboneError(
-                f"{name}: expected a tokenizer of at most {rows} tokens, the rows of the model's embeddings, got one "
-                f"of {max(len(tokenizer), last + 1)}; its last token is {word!r:.60} ({last})"
+                f"{name}: expected a tokenizer of at most {rows} tokens, because the model has {rows} embeddings; "
+                f"got {max(len(tokenizer), last + 1)} tokens; the last token is {word!r:.60} ({last})"
             )
         negative = min(words.items(), key=lambda each: each[1])
         if negative[1] < 0:
@@ -152,7 +152,7 @@ def _check_types(model: PreTrainedModel, batch: Mapping[str, Tensor], name: str)
     for key, module in (("input_ids", model.get_input_embeddings()), *(("token_type_ids", each) for each in types)):
         rows = _rows(module)
         if key in batch and rows is not None and int(batch[key].max()) >= rows:
-            expected = f"expected {key} below {rows}, the rows of the model's embeddings"
+            expected = f"expected {key} below {rows}, the number of embeddings"
             raise BackboneError(f"{name}: {expected}, got {int(batch[key].max())} from its tokenizer")
 
 

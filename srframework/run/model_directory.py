@@ -149,7 +149,7 @@ class ModelDirectory:
                 expected = "expected files of this directory whose names end in .safetensors"
                 raise BackboneError(f"{where}: weight_map: {expected}, got {shorten(name)}")
             if (file := self.file(name)) is None:
-                raise BackboneError(f"{where}: weight_map: expected files that are there, got {shorten(name)}")
+                raise BackboneError(f"{where}: weight_map: file not found: {shorten(name)}")
             files.append(file)
         return files
 

@@ -47,7 +47,7 @@ def preflight(recipe: Recipe, stages: Sequence[Stage], materials: Materials, acc
     owner, tried = recipe.backbone.registered.owner, list[Use]()
     with _random_state_kept(accelerator.device):
         with at(stage=stages[0].name, doing="evaluating", model=owner, preflight=True):
-            _try_evaluators(stages[0], materials, accelerator)
+            _try_evaluators(recipe, stages[0], materials, accelerator)
         for stage in stages:
             if all(use in tried for use in stage.components()):
                 continue
@@ -101,16 +101,18 @@ def _try_first_step(recipe: Recipe, stage: Stage, materials: Materials, accelera
 
 
 def _stand_ins(recipe: Recipe, stage: Stage, examples: int, materials: Materials) -> dict[str, ReferencedStage]:
-    """Return θ_pt, a mask that prunes nothing and uniform predictions for the stages that options refer to."""
-    pruned = {each.name for each in recipe.stages if each.pruner is not None or each.mask is not None}
+    """Return stand-ins with uniform predictions for the stages that options of a stage refer to."""
     labels = len(materials.task.labels)
-    found: dict[str, ReferencedStage] = {}
-    for use in stage.components():
-        for _, text in references(use.options):
-            mask = _full_mask(materials.pretrained) if Reference.parse(text).stage in pruned else None
-            log_probs = np.full((examples, labels), -np.log(labels), dtype=np.float32)
-            found[text] = ReferencedStage(str(text), materials.fresh, mask, log_probs)
-    return found
+    log_probs = np.full((examples, labels), -np.log(labels), dtype=np.float32)
+    texts = [text for use in stage.components() for _, text in references(use.options)]
+    return {text: replace(_stand_in(recipe, text, materials), log_probs=log_probs) for text in texts}
+
+
+def _stand_in(recipe: Recipe, text: str, materials: Materials) -> ReferencedStage:
+    """Return θ_pt in place of a stage, with a mask that prunes nothing if the stage has a mask."""
+    pruned = {each.name for each in recipe.stages if each.pruner is not None or each.mask is not None}
+    mask = _full_mask(materials.pretrained) if Reference.parse(text).stage in pruned else None
+    return ReferencedStage(str(text), materials.fresh, mask)
 
 
 def _full_mask(network: Network) -> Mask:
@@ -120,7 +122,7 @@ def _full_mask(network: Network) -> Mask:
 # -- evaluators ------------------------------------------------------------------------------------
 
 
-def _try_evaluators(stage: Stage, materials: Materials, accelerator: Accelerator) -> None:
+def _try_evaluators(recipe: Recipe, stage: Stage, materials: Materials, accelerator: Accelerator) -> None:
     """Compute all figures of θ_pt, with the logits of two examples of each split repeated for its other examples."""
     network = materials.fresh()
     network.model.to(accelerator.device)
@@ -132,7 +134,10 @@ def _try_evaluators(stage: Stage, materials: Materials, accelerator: Accelerator
     figures = {name: evaluators.figures(each) for name, each in predictions.items()}
     for each in figures.values():
         materials.figure(each)
-    materials.measures(network, None, predictions, figures, dict.fromkeys(evaluators.references, predictions))
+    known = {
+        text: replace(_stand_in(recipe, text, materials), predictions=predictions) for text in evaluators.references
+    }
+    materials.measures(network, None, predictions, figures, known)
 
 
 def _logits(network: Network, split: Split, stage: Stage, accelerator: Accelerator) -> np.ndarray:

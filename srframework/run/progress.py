@@ -10,7 +10,7 @@ from typing import TextIO
 
 from srframework.files import append
 from srframework.run.directory_lock import sentences
-from srframework.run.reporter import NO_SCALARS, Reporter, RunStart
+from srframework.run.reporter import NO_FIGURES, NO_SCALARS, Every, Reporter, RunStart
 from srframework.text import duration_text
 from srframework.units import with_unit
 
@@ -67,7 +67,7 @@ class Tracker(Reporter):
     def step(self, step: int, loss: float, learning_rate: float, scalars: Mapping[str, float] = NO_SCALARS) -> None:
         self.at, self.loss, self.scalars = step, loss, dict(scalars)
 
-    def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float]) -> None:
+    def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float], every: Every = NO_FIGURES) -> None:
         self.at = step
 
     def stopped(self, step: int) -> None:
@@ -128,6 +128,11 @@ class Tracker(Reporter):
         return f"Interrupted{where}. Run the same command to resume ({self.start.directory})."
 
 
+def every_text(every: Every) -> str:
+    """Return all figures of the evaluators, for the end of a line: ``", nll/dev 0.7192"``."""
+    return "".join(f", {name}/{split} {value:.4g}" for name, values in every.items() for split, value in values.items())
+
+
 class LineReporter(Tracker):
     """Log lines with the time of day: at each evaluation, and in between at most every ten seconds.
 
@@ -172,9 +177,9 @@ class LineReporter(Tracker):
         if self._verbose or time.monotonic() - self._last >= self.interval:
             self._line()
 
-    def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float]) -> None:
-        super().evaluated(step, id_metric, ood)
-        self._line(", " + figures(id_metric, ood, self.unit))
+    def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float], every: Every = NO_FIGURES) -> None:
+        super().evaluated(step, id_metric, ood, every)
+        self._line(", " + figures(id_metric, ood, self.unit) + (every_text(every) if self._verbose else ""))
 
     def stage_finished(self, name: str) -> None:
         if name == self.stage:

@@ -187,7 +187,7 @@ def _again(store: _Beside, recipe: Recipe, entry: Entry, threads: int) -> Entry:
             Pipeline(recipe, store, RunOptions(keep=keep, shared=True)).recompute(entry.kind)
         except _Done as done:
             return done.entry
-    raise _NotRecomputed("the recipe of its run does not ask for it any more")
+    raise _NotRecomputed("the recipe of its run no longer uses it")
 
 
 @contextmanager
@@ -247,8 +247,8 @@ class _Beside(Store):
             if before is not None and (before.kind, before.what) == (kind, what):
                 changed = differences(before.identity, now)
                 more = f"; and {len(changed) - 3} more" if len(changed) > 3 else ""
-                return f"the key of {kind} {what} is another now: {'; '.join(changed[:3])}{more}"
-        return f"{kind} {what} has another key now"
+                return f"the key of {kind} {what} has changed: {'; '.join(changed[:3])}{more}"
+        return f"the key of {kind} {what} has changed"
 
 
 # -- bits ------------------------------------------------------------------------------------------
@@ -259,12 +259,12 @@ def _difference(stored: Path, new: Path) -> str:
     there, here_ = _files(stored), _files(new)
     for name in there:
         if name not in here_:
-            return f"{name} is in the store, and not in what was computed now"
+            return f"{name} is in the store, but the recomputed result lacks it"
         if not _is_same(stored / name, new / name):
             return f"{name} differs"
     # An entry may lack a point inside its stage that was asked for later.
     extra = [name for name in here_ if name not in there and not name.startswith("points/")]
-    return f"{extra[0]} was computed now, and is not in the store" if extra else ""
+    return f"{extra[0]} is in the recomputed result, but not in the store" if extra else ""
 
 
 def _files(root: Path) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,12 @@ class RunStart:
 NO_SCALARS: Mapping[str, float] = {}
 """Of components that log nothing."""
 
+Every: TypeAlias = Mapping[str, Mapping[str, float]]
+"""Name of a figure -> split -> value."""
+
+NO_FIGURES: Every = {}
+"""If only the metric is known."""
+
 
 class Reporter:
     """Shows nothing; override some methods. They are called in the order of a run."""
@@ -69,8 +76,8 @@ class Reporter:
     def step(self, step: int, loss: float, learning_rate: float, scalars: Mapping[str, float] = NO_SCALARS) -> None:
         """``loss`` and the numbers that the components log are means since the last call."""
 
-    def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float]) -> None:
-        """The metric on ID examples and on each OOD split."""
+    def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float], every: Every = NO_FIGURES) -> None:
+        """The metric on ID examples and on each OOD split; ``every``: all figures of all evaluators, by split."""
 
     def stopped(self, step: int) -> None:
         """An interrupt stops the stage after ``step`` steps; a checkpoint is written."""

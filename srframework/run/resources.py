@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from transformers import PreTrainedModel
 
 from srframework.component import COLUMN
-from srframework.contracts import Backbone, Evaluated, Network, Predictions, Split, TaskData
+from srframework.contracts import Backbone, Evaluated, Network, Predictions, ReferencedStage, Split, TaskData
 from srframework.errors import BackboneError, DataError, PluginError, SRFrameworkError
 from srframework.faults import at, calling_model, where
 from srframework.hashing import digest
@@ -204,7 +204,7 @@ class Materials:
         mask: Mask | None,
         predictions: Mapping[str, Predictions],
         figures: Mapping[str, Mapping[str, float]],
-        stages: Mapping[str, Mapping[str, Predictions]],
+        stages: Mapping[str, ReferencedStage],
     ) -> dict[str, float]:
         """Return the figures of a model, or of several splits together.
 
@@ -213,10 +213,11 @@ class Materials:
             mask: Its mask.
             predictions: Its predictions, by split.
             figures: Its figures, by split.
-            stages: Text of each option of an evaluator that refers to a stage -> split -> predictions of that stage.
+            stages: The stages that options of evaluators refer to, by the text of the option.
         """
         evaluated = Evaluated(
             id=predictions[self.reported.name],
+            dev=predictions[self.task.dev.name],
             ood=tuple(predictions[split.name] for split in self.task.ood),
             also=tuple(predictions[split.name] for split in self.task.also),
             figures=figures,
@@ -237,7 +238,7 @@ class Materials:
         if metric not in evaluation:
             owner, given = self._recipe.dataset.registered.owner, ", ".join(evaluation) or "none"
             raise PluginError(
-                f"{where()}{owner}: its metric is {metric!r}, which no evaluator of the recipe gives: {given}"
+                f"{where()}{owner}: its metric is {metric!r}, but the evaluators of the recipe compute only: {given}"
             )
         return evaluation[metric]
 

@@ -58,7 +58,7 @@ class StageFigures(Figures, gc=False, kw_only=True):
 
     Attributes:
         metric: Name of the figure in ``id``, ``ood`` and ``also``.
-        unit: Its unit; ``"fraction"`` is shown in per cent.
+        unit: Its unit; ``"fraction"`` is shown in percent.
         better: Whether higher or lower values are better; None if neither is.
     """
 

@@ -154,8 +154,11 @@ class StageTraining:
     def _events(self, log: Path, checkpoints: Checkpoints) -> Events:
         task, materials = self.materials.task, self.materials
 
+        latest: dict[str, dict[str, float]] = {}  # of the last evaluation: split -> figures of all evaluators
+
         def metric(model: PreTrainedModel, split: Split) -> float:
-            return materials.figure(materials.evaluators.figures(materials.predictions(model, split, self.stage)))
+            latest[split.name] = materials.evaluators.figures(materials.predictions(model, split, self.stage))
+            return materials.figure(latest[split.name])
 
         def evaluate(model: PreTrainedModel) -> tuple[float, dict[str, float]]:
             ood = task.ood if self.stage.training.eval_ood else ()
@@ -173,8 +176,12 @@ class StageTraining:
             self.reporter.step(step, loss, learning_rate, scalars)
 
         def on_evaluation(step: int, id_metric: float, ood: dict[str, float]) -> None:
-            write({"step": step, task.metric: {task.dev.name: id_metric, **ood}})
-            self.reporter.evaluated(step, id_metric, ood)
+            figures: dict[str, dict[str, float]] = {task.metric: {}}  # the first in the line
+            for split, found in latest.items():
+                for name, value in found.items():
+                    figures.setdefault(name, {})[split] = value
+            write({"step": step, **figures})
+            self.reporter.evaluated(step, id_metric, ood, figures)
 
         def on_start(step: int) -> None:
             if self.accelerator.is_main_process:

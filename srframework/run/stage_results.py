@@ -13,7 +13,7 @@ import numpy as np
 from accelerate import Accelerator
 
 from srframework.component import NEEDS_PREDICTIONS, references
-from srframework.contracts import Network, Predictions, ReferencedStage, Split
+from srframework.contracts import Network, ReferencedStage, Split
 from srframework.errors import SRFrameworkError
 from srframework.hashing import digest
 from srframework.masks import Mask
@@ -160,8 +160,8 @@ class StageResults:
 
         def compute(draft: Path) -> Sums | None:
             self.reporter.doing(f"evaluating {stage.name}")
-            read = {text: self._predictions(reference) for text, reference in before.items()}
-            return measure(stage, trained.files, points, self.materials, self.accelerator, draft, read)
+            known = {text: self._evaluated(text, reference) for text, reference in before.items()}
+            return measure(stage, trained.files, points, self.materials, self.accelerator, draft, known)
 
         self._measured[stage.name], was_cached = self.get_or_compute(
             stage,
@@ -176,12 +176,13 @@ class StageResults:
         """Return the points that evaluators refer to of stages before this one, by the text of the option."""
         earlier = list(itertools.takewhile(lambda each: each is not stage, self.recipe.stages))
         names = {each.name for each in earlier}
-        return {str(each): each for _, each in self.recipe.of_evaluators() if each.stage in names}
+        parsed = {text: Reference.parse(text) for use in self.recipe.evaluators for _, text in references(use.options)}
+        return {str(text): each for text, each in parsed.items() if each.stage in names}
 
     def _of_evaluator(self, use: Use, before: Mapping[str, Reference]) -> dict[str, Any]:
         """Return the identity of an evaluator, with the results that it reads in place of the names of stages."""
         found = self.components(use)
-        points = {key: before.get(str(Reference.parse(text))) for key, text in references(use.options)}
+        points = {key: before.get(text) for key, text in references(use.options)}
         keys = {
             key: None if each is None else [self._measured_of(each.stage).key, each.point]
             for key, each in points.items()
@@ -194,11 +195,12 @@ class StageResults:
             self.measure(of, self._trained[stage])
         return self._measured[stage]
 
-    def _predictions(self, reference: Reference) -> dict[str, Predictions]:
-        """Return the predictions of a measured stage at a point, by split."""
+    def _evaluated(self, text: str, reference: Reference) -> ReferencedStage:
+        """Return a measured stage at a point, with its predictions."""
         place = point_in(self._measured_of(reference.stage).files, reference.point)
         names = [split.name for split in self.materials.task.evaluated]
-        return {name: predictions_file.read(path_of(place, name), name) for name in names}
+        predictions = {name: predictions_file.read(path_of(place, name), name) for name in names}
+        return ReferencedStage(text, partial(self._start, reference), self._mask(text), predictions=predictions)
 
     def _referenced(self, stage: Stage) -> dict[str, ReferencedStage]:
         """Return the stages that options of a stage's components refer to, by the text of the option; with their

@@ -10,7 +10,7 @@ from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker, get_availa
 from srframework.errors import UsageError
 from srframework.recipe.dotted_keys import flat
 from srframework.recipe.model import Recipe
-from srframework.run.reporter import NO_SCALARS, Reporter, RunStart
+from srframework.run.reporter import NO_FIGURES, NO_SCALARS, Every, Reporter, RunStart
 from srframework.text import choices_text, nearest
 
 _DIRECTORY = "tracker"
@@ -18,7 +18,8 @@ _DIRECTORY = "tracker"
 
 
 class TrackerReporter(Reporter):
-    """Writes losses, logged scalars and figures to a tracker, by stage and step: ``srnet/loss``, ``srnet/ID``.
+    """Writes losses, logged scalars and figures to a tracker, by stage and step: ``srnet/loss``, ``srnet/ID``,
+    ``srnet/accuracy/dev``.
 
     Args:
         name: Name of the tracker: ``"tensorboard"``, ``"wandb"``, …
@@ -59,9 +60,10 @@ class TrackerReporter(Reporter):
         """Log the loss, the learning rate and the scalars of the components."""
         self._log(step, {"loss": loss, "learning_rate": learning_rate, **scalars})
 
-    def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float]) -> None:
-        """Log the figures."""
-        self._log(step, {"ID": id_metric, **{f"OOD/{split}": value for split, value in ood.items()}})
+    def evaluated(self, step: int, id_metric: float, ood: Mapping[str, float], every: Every = NO_FIGURES) -> None:
+        """Log the metric, and every figure of the evaluators."""
+        figures = {f"{name}/{split}": value for name, values in every.items() for split, value in values.items()}
+        self._log(step, {"ID": id_metric, **{f"OOD/{split}": value for split, value in ood.items()}, **figures})
 
     def close(self) -> None:
         """End the run in the tracker."""

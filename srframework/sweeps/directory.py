@@ -58,8 +58,8 @@ class SweepDirectory:
         except OSError as error:
             raise UsageError(f"--out {self.path}: the directory cannot be read: {error.strerror}") from error
         if runs:
-            more = f", and {len(runs) - 1} more" if len(runs) > 1 else ""
-            got = f"got one of another sweep, with the run {runs[0]}{more}, not in this sweep"
+            more = f" and {len(runs) - 1} more" if len(runs) > 1 else ""
+            got = f"got one of another sweep; not in this sweep: {runs[0]}{more}"
             raise UsageError(
                 f"--out {self.path}: expected a new or an empty directory, or one of the same sweep, {got}"
             )

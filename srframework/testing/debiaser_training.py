@@ -113,7 +113,7 @@ def sample_follows_the_generator(subject: Subject) -> None:
     resumed.restore(saved)
     require(torch.equal(second, _sample(resumed, 1, 2)), "after a resume, an epoch has another sample")
     same = all(torch.equal(first, each) for each in others)
-    require(not (same and drawn), "the sample is drawn, but does not depend on the generator that it gets")
+    require(not (same and drawn), "sample() is random, but does not depend on the generator that it gets")
 
 
 def logs_numbers(subject: Subject) -> None:

@@ -30,7 +30,10 @@ def computes_figures(subject: Subject) -> None:
     figures = figures_of(subject) | subject.build().measure(evaluated(subject))
     require(figures, "no figure of predictions or of a model")
     for name, value in figures.items():
-        require(isinstance(name, str) and name.strip() == name and name, f"the name {name!r} is not a string")
+        require(
+            isinstance(name, str) and name.strip() == name and name,
+            f"expected a name without spaces around it, got {name!r}",
+        )
         require(math.isfinite(value), f"{name} is {value}")
 
 
@@ -41,7 +44,10 @@ def declares_figures(subject: Subject) -> None:
     for name in computed:
         require(any(figure.covers(name) for figure in declared), f"figures() does not declare {name}")
     for figure in declared:
-        require(any(figure.covers(name) for name in computed), f"no figure is computed that is {figure.name}")
+        require(
+            any(figure.covers(name) for name in computed),
+            f"figures() declares {figure.name}, but no method computes it",
+        )
 
 
 def fractions_in_range(subject: Subject) -> None:

@@ -195,15 +195,19 @@ def evaluated(subject: Subject, seed: int = 1, net: Network | None = None) -> Ev
 
     dev, ood = made("dev"), made("ood")
     texts = [text for _, text in references(subject.options())]
+    known = {
+        text: ReferencedStage(text, network, predictions={"dev": made("dev"), "ood": made("ood")}) for text in texts
+    }
     return Evaluated(
         id=dev,
+        dev=dev,
         ood=(ood,),
         also=(),
         figures={each.split: {"accuracy": float((each.predicted == each.gold).mean())} for each in (dev, ood)},
         network=net or network(),
         mask=None,
         pretrained=network(),
-        stages={text: {"dev": made("dev"), "ood": made("ood")} for text in texts},
+        stages=known,
     )
 
 

@@ -32,7 +32,7 @@ from srframework.training.context import Contexts, StageInputs
 from srframework.training.events import Events, KeptModel, Position
 from srframework.training.finite import not_finite
 from srframework.training.gradients import Gradients
-from srframework.training.kept import kept_model
+from srframework.training.kept import kept_model, zeros_of
 from srframework.training.optimization import clip, make_optimizer, set_epsilon
 from srframework.training.options import TrainingOptions, optimizer_steps
 from srframework.training.scalars import Scalars
@@ -136,7 +136,7 @@ class Training:
         accelerator = self.accelerator
         set_seed(self.seed)
         plain = self.network.model.to(accelerator.device)
-        self._plain, self._names = plain, list(plain.state_dict())
+        self._plain, self._names, self._zeros = plain, list(plain.state_dict()), zeros_of(self.network)
         if (found := not_finite(plain.state_dict())) is not None:
             raise SRFrameworkError(f"expected finite weights at the start of the stage, got {found}")
         facts = self.network, self.examples, self.options, self.seed, accelerator.device, total, self.inputs
@@ -287,7 +287,7 @@ class Training:
 
     def _checkpoint(self, step: int, point: str | None) -> KeptModel:
         """Return the current model. The mask must be up to date."""
-        return kept_model(self._plain, self._names, self.pruner, step, point, self._gradients.watch)
+        return kept_model(self._plain, self._names, self.pruner, step, point, self._gradients.watch, self._zeros)
 
     def _checkpoint_between(self, step: int) -> KeptModel:
         """Return the current model with an updated mask, then undo the update: a reference to a step must not change

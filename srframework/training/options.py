@@ -42,7 +42,8 @@ class TrainingOptions(Options):
         True, description="Also evaluate the OOD splits during training; they never choose a checkpoint."
     )
     keep: Literal["best", "last"] = Field(
-        "best", description="The result of a stage: its best checkpoint by the ID metric, or its last one."
+        "best",
+        description="The result of a stage: its best checkpoint by the ID metric, or the model after its last step.",
     )
     best_after: float | None = Field(
         None,
@@ -55,7 +56,7 @@ class TrainingOptions(Options):
     checkpoint_seconds: float = Field(
         300.0,
         ge=0,
-        description="Seconds between saves from which an interrupted run resumes; 0: no saves by time.",
+        description="Seconds between checkpoints, from which an interrupted run resumes; 0: none by time.",
     )
     checkpoint_steps: int | None = Field(
         None, ge=1, description="Optimizer steps between additional checkpoints, at least 1; unset: no additional ones."

@@ -16,8 +16,8 @@ from srframework.registry.discovery import discover
 from srframework.registry.registry import Registry
 
 FORM = (
-    "a comparison by >= > <= <, such as ood(srnet) >= ood(full) + 0.05, of metrics (id(full), ood.hans(srnet), "
-    "sparsity(imp@0.7)), numbers and + - *; or of standard deviations over seeds: sd(ood(a)) < sd(ood(b))"
+    "a comparison of metrics, such as ood(srnet) >= ood(full) + 0.05 or sd(ood(a)) < sd(ood(b)); "
+    "metrics: id(STAGE), ood(STAGE), ood.SPLIT(STAGE), sparsity(STAGE); operators: >= > <= < + - *"
 )
 
 RECIPE = """\

@@ -88,8 +88,8 @@ def test_of_two_standard_deviations_the_lesser_comes_first(text):
 
 
 FORM = (
-    "a comparison by >= > <= <, such as ood(srnet) >= ood(full) + 0.05, of metrics (id(full), ood.hans(srnet), "
-    "sparsity(imp@0.7)), numbers and + - *; or of standard deviations over seeds: sd(ood(a)) < sd(ood(b))"
+    "a comparison of metrics, such as ood(srnet) >= ood(full) + 0.05 or sd(ood(a)) < sd(ood(b)); "
+    "metrics: id(STAGE), ood(STAGE), ood.SPLIT(STAGE), sparsity(STAGE); operators: >= > <= < + - *"
 )
 
 
@@ -108,7 +108,7 @@ FORM = (
     ids=lambda text: text[:30],
 )  # fmt: skip
 def test_anything_else_is_refused_with_the_form(text):
-    with pytest.raises(ValueError, match="a comparison by") as caught:
+    with pytest.raises(ValueError, match="a comparison of metrics") as caught:
         Check.parse(text)
     assert str(caught.value) == FORM
 

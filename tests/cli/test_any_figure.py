@@ -43,11 +43,29 @@ class Agreement(Evaluator):
                 Figure("moved", "count", None, "Entries that differ from the pretrained ones.")]
 
     def measure(self, evaluated):
-        other = evaluated.stages[self.options.stage][evaluated.id.split]
+        other = evaluated.stages[self.options.stage].predictions[evaluated.id.split]
         pairs = evaluated.network.matrices().items()
         before = evaluated.pretrained.matrices()
         moved = sum(int((matrix != before[name]).sum()) for name, matrix in pairs)
         return {"agreement": float((evaluated.id.predicted == other.predicted).mean()), "moved": float(moved)}
+
+class Likeness(Evaluator):
+    def figures(self):
+        return [Figure("likeness/*", "fraction", "higher", "Jaccard index of the masks."),
+                Figure("distance/*", "count", None, "Entries in which the models differ."),
+                Figure("dev-gap", "fraction", None, "Accuracy on dev less that on ID.")]
+
+    def measure(self, evaluated):
+        stage = evaluated.stages[self.options.stage]
+        assert list(evaluated.stages) == [self.options.stage]
+        assert (stage.reference, stage.log_probs) == (self.options.stage, None)
+        others = stage.network().matrices()
+        different = sum(int((each != others[name]).sum()) for name, each in evaluated.network.matrices().items())
+        both = stage.mask is not None and evaluated.mask is not None
+        found = {"likeness/" + stage.reference: evaluated.mask.agreement(stage.mask)} if both else {}
+        dev = evaluated.figures["dev"]["accuracy"]
+        assert dev == float((evaluated.dev.predicted == evaluated.dev.gold).mean())
+        return {**found, "distance/" + stage.reference: float(different), "dev-gap": 0.0}
 
 class Nowhere(Evaluator):
     def figures(self):
@@ -61,7 +79,7 @@ def srframework_evaluators():
     def component(name, factory, options=Options):
         return Component(name=name, options=options, factory=factory, summary="x", source="here")
     return [component("nll", Nll), component("gap", Gap), component("agreement", Agreement, AgreementOptions),
-            component("nowhere", Nowhere)]
+            component("likeness", Likeness, AgreementOptions), component("nowhere", Nowhere)]
 """
 
 SECOND = """
@@ -162,6 +180,29 @@ def test_the_stage_that_an_evaluator_refers_to_counts_by_its_content(ran):
     assert json.loads(done.out)["stages"][1]["evaluations"] == ran.reports[1]["stages"][1]["evaluations"]
 
 
+def test_an_evaluator_sees_model_and_mask_of_a_stage_and_may_be_listed_for_several_stages(ran):
+    evaluators = ", ".join(f'{{ use = "likeness", stage = "{stage}" }}' for stage in ("full", "srnet", "imp@.5"))
+    more = SECOND.replace("srnet", "imp").replace('"omp", sparsity = 0.5', '"imp", sparsity = 0.5, step = 0.5')
+    again = SECOND.replace("srnet", "again")
+    (ran.home / "several.toml").write_text(recipe(f'"accuracy", {evaluators}') + more + again)
+    done = ran.call("run", "several.toml", "--set", "seed=1", "--out", "several", "--json")
+    assert done.code == 0, done.err
+    found = {
+        stage["name"]: {
+            name: value
+            for name, value in stage["evaluations"]["model"].items()
+            if name.startswith(("distance", "likeness", "dev"))
+        }
+        for stage in json.loads(done.out)["stages"]
+    }
+    assert list(found) == ["full", "srnet", "imp", "again"]
+    assert found["full"] == {}
+    assert found["srnet"] == {"distance/full": found["srnet"]["distance/full"], "dev-gap": 0.0}
+    assert found["srnet"]["distance/full"] > 0
+    assert (found["again"]["likeness/srnet"], found["again"]["distance/srnet"]) == (1.0, 0.0)
+    assert {"distance/full", "distance/imp@.5", "likeness/imp@.5"} <= found["again"].keys()
+
+
 HEAD = "sentence1\tsentence2\tlabel\n"
 ROWS = [f"the {x} sat\tthe {x}\t{'yes' if i % 2 else 'no'}\n" for i, x in enumerate("abcdefgh")]
 
@@ -193,9 +234,9 @@ def test_a_figure_in_nats_can_be_the_metric_of_a_task(ran):
             '{ use = "agreement", stage = "full@x" }',
             "expected a step (10000) or a sparsity level in (0, 1) (0.5)",
         ),
-        ('{ use = "agreement", stage = "srnet" }', "expected a stage that other stages run after, got 'srnet'"),
+        ('{ use = "agreement", stage = "srnet" }', "must be a stage that does not run last (got 'srnet'"),
         ('{ use = "agreement", stage = "full@99" }', "'full@99': expected a step of 'full', 1 to"),
-        ('"nowhere"', "expected a split with the columns colour, got none; the columns are text_a"),
+        ('"nowhere"', "no split has the columns colour; the existing columns are text_a"),
     ],
 )
 def test_what_an_evaluator_cannot_have_is_refused(ran, evaluator, message):

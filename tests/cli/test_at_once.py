@@ -179,7 +179,7 @@ def test_results_name_a_run_that_was_killed(perform, home, hold):
     hold(home / "runs" / "running")
     done = perform("results", cwd=home)
     assert done.code == 0
-    assert "2 unfinished: runs/killed (killed), runs/running (running)" in done.err
+    assert "2 unfinished runs: runs/killed (killed), runs/running (running)" in done.err
 
 
 @pytest.mark.long

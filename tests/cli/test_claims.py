@@ -227,7 +227,7 @@ def test_claims_whose_names_are_alike_have_folders_of_their_own(perform, home):
 
 def test_a_directory_of_other_claims_is_refused_with_what_it_has(perform, home, judged):
     done = perform("claims", "good.toml", "--seeds", "4", "--out", "out", cwd=home)
-    got = "got one of another sweep, with the run bad.toml/seed=4, and 4 more, not in this sweep"
+    got = "got one of another sweep; not in this sweep: bad.toml/seed=4 and 4 more"
     message = f"--out out: expected a new or an empty directory, or one of the same sweep, {got}"
     assert (done.code, done.out, done.err) == (2, "", f"error: {message}\n")
 
@@ -293,7 +293,7 @@ def test_a_recipe_that_varies_more_than_its_seed_is_refused(perform, home):
     assert (done.code, done.out) == (2, "")
     swept = "training.weight_decay, name, training.epochs"
     assert done.err == (
-        f"error: swept.toml: expected nothing but the seed to vary, got a sweep over {swept}; --set 'sweep={{}}'\n"
+        f"error: swept.toml: a claim can sweep only the seed (got {swept}); --set 'sweep={{}}' ignores the sweep\n"
     )
     assert not (home / "x").exists()
 

@@ -91,7 +91,7 @@ OPTION = " (option of dataset 'pairs' of srframework 0.1.0)"
             "train.tsv",
             "premise\tsentence2\tlabel\n",
             [],
-            "r.toml:13: dataset.train.path: train.tsv: expected rows of premise, sentence2, label; the file has a "
+            "r.toml:13: dataset.train.path: train.tsv: expected rows with premise, sentence2, label; the file has a "
             f"header but no rows{OPTION}",
         ),
     ],
@@ -165,7 +165,7 @@ def test_suspicious_data_is_told_before_training_and_in_run_json(files, perform)
         "dev: 1 example: yes 100 %, no 0 %",
         "warning: dev: every example has the label 'yes'",
         "warning: dev: there is only 1 example",
-        "warning: train: 8 examples are fewer than one batch (batch_size = 32) of: full",
+        "warning: train: 8 examples are fewer than one batch (batch_size = 32); stages: full",
         "train: 8 of 8 examples (100 %) are cut at max_length = 8 tokens",
     ]
     lines = without_times(done.err)

@@ -93,8 +93,11 @@ def pickled(folder: Path) -> None:
     [
         (nan, "pooler.dense.bias"),
         (heads, "num_attention_heads: expected an integer of at least 1, got 0"),
-        (one_type, "expected token_type_ids below 1, the rows of the model's embeddings, got 1 from its tokenizer"),
-        (more_tokens, "expected a tokenizer of at most 577 tokens, the rows of the model's embeddings, got one of 578"),
+        (one_type, "expected token_type_ids below 1, the number of embeddings, got 1 from its tokenizer"),
+        (
+            more_tokens,
+            "expected a tokenizer of at most 577 tokens, because the model has 577 embeddings; got 578 tokens",
+        ),
         (pickled, "weight_map: expected files of this directory whose names end in .safetensors"),
     ],
 )
@@ -114,8 +117,8 @@ def test_more_tokens_than_positions_are_the_recipes_fault(home, perform, length,
     assert done.code == code, done.err
     if code:
         assert done.err == (
-            "error: stages.full.max_length: expected at most 64, the tokens for which backbone 'encoder' of "
-            "srframework 0.1.0 (bert) has positions; got 65\n"
+            "error: stages.full.max_length: must be at most 64, the number of positions of backbone 'encoder' of "
+            "srframework 0.1.0 (bert) (got 65)\n"
         )
         assert not (home / "out" / "recipe.toml").exists()
 

@@ -76,7 +76,7 @@ def test_a_file_that_is_no_plugin_is_told_in_one_line(work, perform, name, code,
     stem = Path(name).stem
     done = perform("--plugin", name, "list", "debiaser", cwd=work)
     assert (done.code, len(done.err.splitlines())) == (0, 1)
-    assert done.err.startswith(f"warning: plugin {stem!r} of {stem} 0 failed to load: {failure}")
+    assert done.err.startswith(f"warning: plugin {stem!r} of {name} failed to load: {failure}")
 
 
 def test_a_file_that_does_not_exist_is_bad_usage(work, perform):
@@ -90,7 +90,7 @@ def test_strict_plugins_make_a_failure_an_error(work, perform, monkeypatch):
     monkeypatch.setenv("SRFRAMEWORK_STRICT_PLUGINS", "1")
     done = perform("--plugin", "broken.py", "list", cwd=work)
     assert (done.code, done.out) == (3, "")
-    failure = "plugin 'broken' of broken 0 failed to load: RuntimeError: no luck"
+    failure = "plugin 'broken' of broken.py failed to load: RuntimeError: no luck"
     assert done.err == f"error: {failure} ($SRFRAMEWORK_STRICT_PLUGINS is set)\n"
     assert perform("--plugin", "broken.py", "plugins", cwd=work).code == 0  # shows what is wrong
     assert perform("--plugin", "broken.py", "--disable", "broken", "list", cwd=work).code == 0
@@ -110,15 +110,15 @@ def test_plugins_can_be_listed_without_one(work, perform):
         ("SRFramework", (), 0, ""),
         ("halves", ("--plugin", "halves.py"), 0, ""),
         ("halves>=0.2", ("--plugin", "halves.py"), 3, "the recipe requires halves>=0.2; got halves 0"),
-        ("halves", (), 3, "the recipe requires halves; no plugin of halves is installed"),
-        ("srframwork", (), 3, "no plugin of srframwork is installed; did you mean 'srframework'?"),
+        ("halves", (), 3, "the recipe requires halves; no plugin named halves is installed"),
+        ("srframwork", (), 3, "no plugin named srframwork is installed; did you mean 'srframework'?"),
         (
             "halves",
             ("--plugin", "halves.py", "--disable", "halves"),
             3,
             "the recipe requires halves; halves is disabled",
         ),
-        ("broken", ("--plugin", "broken.py"), 3, "plugin 'broken' of broken 0 failed to load: RuntimeError: no luck"),
+        ("broken", ("--plugin", "broken.py"), 3, "plugin 'broken' of broken.py failed to load: RuntimeError: no luck"),
         ("halves >", (), 2, "expected a distribution and its versions, such as 'my-plugin>=0.2'; got 'halves >'"),
         ("halves @ file:///x", (), 2, "such as 'my-plugin>=0.2'; got 'halves @ file:///x'"),
     ],

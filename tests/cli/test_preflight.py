@@ -71,7 +71,7 @@ def test_a_metric_that_no_evaluator_declares_stops_the_run_before_its_first_step
     code = "from dataclasses import replace\n    return replace(super().load(*args), metric='x')"
     done = zoo("dataset", body=body("load", code))
     assert done.code == 3
-    message = "its metric is 'x', which no evaluator of the recipe declares: accuracy"
+    message = "its metric is 'x', but the evaluators of the recipe declare only: accuracy"
     assert f"error: dataset 'mine' of zoo 1.2: {message}" in done.err
     assert not list(zoo.work.rglob("metrics.jsonl"))
 
@@ -98,6 +98,12 @@ LATER = {
         "    self._matrices = network.matrices()\n" + body("after_step", "if args[0] > 1: self._mask = Mask("
         "{name: torch.zeros_like(each, dtype=torch.bool) for name, each in self._matrices.items()})"),
         "that its mask prunes after step 2, got ",
+    ),
+    "zeros that the mask keeps": (
+        "pruner", "def attach(self, network, context):\n    super().attach(network, context)\n"
+        "    self._matrices = network.matrices()\n" + body("after_step", "if args[0] > 1: "
+        "[each.data[0].zero_() for each in self._matrices.values()]"),
+        "that its mask keeps after step 2, got 16; masks() must return every entry that the pruner set to 0",
     ),
 }  # fmt: skip
 

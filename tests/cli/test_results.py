@@ -248,7 +248,7 @@ def test_unfinished_runs_are_counted_and_hidden_directories_left_out(make_run, w
     (stopped / "run.json").write_text('{"state": "interrupted"}')
     done = call("results", "--json")
     assert [row["seeds"] for row in json.loads(done.out)] == [[1], [1]]
-    assert done.err == "1 unfinished: runs/stopped (interrupted)\n"
+    assert done.err == "1 unfinished run: runs/stopped (interrupted)\n"
 
 
 @pytest.fixture
@@ -283,7 +283,7 @@ def _rows(text: str) -> list[list[str]]:
 def test_the_finished_stages_of_an_unfinished_run_are_marked_rows(make_run, stopped, call):
     make_run("runs/good")
     done = call("results")
-    assert done.err.splitlines() == ["1 unfinished: runs/stopped (interrupted)"]
+    assert done.err.splitlines() == ["1 unfinished run: runs/stopped (interrupted)"]
     assert "┃ run " in done.out
     assert _rows(done.out) == [
         ["full", "", "0.00", "90.00", "50.00", "1"],

@@ -58,7 +58,7 @@ def test_show_json_gives_type_range_default_and_source_of_each_option(call):
 
 
 def test_a_component_without_options_says_so(call):
-    assert call("show", "debiaser/std").out.endswith("It has no options.\n")
+    assert call("show", "debiaser/std").out.endswith("This component has no options.\n")
 
 
 @pytest.mark.parametrize("component", COMPONENTS)

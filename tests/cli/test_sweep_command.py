@@ -198,7 +198,7 @@ def test_keys_that_move_together(sweep, home):
         (["--grid", "seed=1,x"], "--grid seed=1,x: seed: must be an integer (got 'x')"),
         (
             ["--grid", "seed=1", "--launcher-option", "address=here:1"],
-            "--launcher-option address=here:1: address: unknown key; it has no options (option of launcher "
+            "--launcher-option address=here:1: address: unknown key; this component has no options (option of launcher "
             "'serial' of srframework 0.1.0)",
         ),
         (
@@ -228,8 +228,8 @@ def test_a_directory_of_another_sweep_is_refused_with_what_differs(sweep, home, 
     assert "stages.full.max_steps: 2 there, 3 here" in done.err
     done = sweep("--grid", "seed=1", *GRID[2:], "--out", "alone")
     assert done.err == (
-        "error: --out alone: expected a new or an empty directory, or one of the same sweep, got one of another sweep, "
-        "with the run seed=2,sparsity=0.2, and 1 more, not in this sweep\n"
+        "error: --out alone: expected a new or an empty directory, or one of the same sweep, got one of another sweep; "
+        "not in this sweep: seed=2,sparsity=0.2 and 1 more\n"
     )
     assert reports(alone.place) == before
 

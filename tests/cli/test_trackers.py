@@ -28,7 +28,10 @@ def scalars(directory: Path) -> dict[str, dict[int, float]]:
 @pytest.fixture
 def work(tmp_path) -> Path:
     (tmp_path / "recipe.toml").write_text(
-        small_recipe("tracked", FULL, srnet(), training="max_steps = 2, log_every = 1, eval_every = 1, eval_ood = true")
+        'evaluators = ["f1"]\n'
+        + small_recipe(
+            "tracked", FULL, srnet(), training="max_steps = 2, log_every = 1, eval_every = 1, eval_ood = true"
+        )
     )
     return tmp_path
 
@@ -38,7 +41,7 @@ def test_losses_and_figures_are_logged_by_stage_and_step(work, perform):
     assert done.code == 0, done.err
     found = scalars(work / "out" / "tracker")
     for stage in ("full", "srnet"):
-        for name in ("loss", "learning_rate", "ID", "OOD/random"):
+        for name in ("loss", "learning_rate", "ID", "OOD/random", "accuracy/dev", "f1/random"):
             assert sorted(found[f"{stage}/{name}"]) == [1, 2], (stage, name)
     assert (work / "out" / "results.json").exists()
 

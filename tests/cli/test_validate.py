@@ -49,7 +49,10 @@ WRONG: dict[str, tuple[bytes, list[str]]] = {
     ),
     "cycle": (
         changed('op = "train"', 'op = "train"\nmask = "srnet"'),
-        [f"wrong:{place}: expected" for place in ("9: stages.full.mask", "15: stages.srnet.weights")],
+        [
+            f"wrong:{place}: this stage would depend on itself"
+            for place in ("9: stages.full.mask", "15: stages.srnet.weights")
+        ],
     ),
     "self-reference": (
         changed('"full"\npruner', '"srnet"\npruner'),
@@ -60,9 +63,14 @@ WRONG: dict[str, tuple[bytes, list[str]]] = {
             'dataset = "synthetic"',
             'dataset = { use = "pairs", labels = ["a", "b"], features = "none", train.hub = "x/y", dev.hub = "x/y" }',
         ),
-        ["wrong:16: stages.srnet.loss", "'poe' needs a bias model", "spurious features", "got dataset 'pairs'"],
+        [
+            "wrong:16: stages.srnet.loss",
+            "'poe' needs a bias model",
+            "spurious features",
+            "which dataset 'pairs' does not provide",
+        ],
     ),
-    "malformed": (b"name = 'x'\nstages = [\n", ["wrong:3: expected TOML, got: "]),
+    "malformed": (b"name = 'x'\nstages = [\n", ["wrong:3: not valid TOML: "]),
     "empty": (b"", ["wrong:1: expected a recipe, got an empty file"]),
     "binary": (bytes(range(256)) * 8, ["wrong:", "expected UTF-8 text, got the byte 0x80"]),
     "everything-missing": (

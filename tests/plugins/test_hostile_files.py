@@ -68,7 +68,7 @@ ZOO: dict[str, tuple[str, str | bytes, str]] = {
     "utf-16-be without mark": ("f.tsv", TSV.encode("utf-16-be"), 'set encoding = "utf-16-be"'),
     "binary": ("f.tsv", bytes(range(256)) * 8, "row "),
     # headers
-    "empty": ("f.tsv", "", "expected rows of a, b, label, got an empty file"),
+    "empty": ("f.tsv", "", "expected rows with a, b, label, got an empty file"),
     "header alone": ("f.tsv", "a\tb\tlabel\n", "the file has a header but no rows"),
     "header alone in csv": ("f.csv", "a,b,label", "the file has a header but no rows"),
     "used column twice": (

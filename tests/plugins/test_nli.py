@@ -284,7 +284,7 @@ def test_crlf_and_a_byte_order_mark_change_nothing(mnli):
             f"row 1: expected a column 'gold_label', got {', '.join(GLUE_COLUMNS[:-1])}, gold-label; "
             "did you mean 'gold-label'?",
         ),
-        ("dev_matched.tsv", "", "expected rows of sentence1, sentence2, gold_label, got an empty file"),
+        ("dev_matched.tsv", "", "expected rows with sentence1, sentence2, gold_label, got an empty file"),
         (
             "hans/heuristics_evaluation_set.txt",
             hans([("A .", "B .", "neutral", "subsequence")]),

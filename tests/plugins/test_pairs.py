@@ -239,7 +239,7 @@ def test_a_path_whose_ending_tells_no_format_needs_one(root, problem):
     (root / "rows.data").write_text("")
     assert (
         problem(dev={"path": "rows.data"})
-        == "dev: a path with the extension .tsv, .txt, .csv, .jsonl or .json, or a format"
+        == "dev: a path that ends in .tsv, .txt, .csv, .jsonl or .json, or the option format"
     )
 
 
@@ -254,17 +254,17 @@ def test_an_ood_split_may_not_have_a_reserved_name(problem, name):
     [
         (
             {"labels": ["non-entailment", "entailment"], "collapse": {"neutral": "non-entailment"}},
-            "in ood.hard.collapse, the label of the split for which 'contradiction' counts",
+            "an entry for 'contradiction' in ood.hard.collapse, because the split has no such label",
         ),
         (
             {**HANS, "collapse": {**HANS["collapse"], "zork": "entailment"}},
-            "in ood.hard.collapse, labels of the data set (contradiction, entailment, neutral), "
-            "each with a label of the split (non-entailment, entailment)",
+            "ood.hard.collapse to map labels of the data set (contradiction, entailment, neutral) "
+            "to labels of the split (non-entailment, entailment)",
         ),
         (
             {"collapse": {"neutral": "non-entailment"}},
-            "in ood.hard.collapse, labels of the data set (contradiction, entailment, neutral), "
-            "each with a label of the split (contradiction, entailment, neutral)",
+            "ood.hard.collapse to map labels of the data set (contradiction, entailment, neutral) "
+            "to labels of the split (contradiction, entailment, neutral)",
         ),
     ],
 )
@@ -298,7 +298,8 @@ def test_a_collapse_must_send_every_label_of_the_model_to_one_of_the_split(probl
 )
 def test_a_word_must_mean_a_label(problem, changes, where, labels, word):
     near = "non-entailment" if word.startswith("non") else "entailment"
-    expected = f": in {where}, labels ({labels}), or '-' for rows to skip, not {word!r}; did you mean {near!r}?"
+    expected = f": {where} to map words to labels ({labels}) or to '-', which skips the row, not {word!r}"
+    expected += f"; did you mean {near!r}?"
     assert problem(**changes) == expected
 
 

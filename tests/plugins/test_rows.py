@@ -197,12 +197,12 @@ def test_utf16_is_an_error_about_its_first_byte(rows_of):
 
 @FORMATS
 def test_an_empty_file_is_an_error_that_names_the_wanted_columns(rows_of, kind):
-    assert message(rows_of("", kind)) == "expected rows of text, label, got an empty file"
+    assert message(rows_of("", kind)) == "expected rows with text, label, got an empty file"
 
 
 @pytest.mark.parametrize(("kind", "content"), [("tsv", "text\tlabel\n"), ("csv", "text,label")])
 def test_a_header_alone_is_an_error(rows_of, kind, content):
-    assert message(rows_of(content, kind)) == "expected rows of text, label; the file has a header but no rows"
+    assert message(rows_of(content, kind)) == "expected rows with text, label; the file has a header but no rows"
 
 
 @FORMATS

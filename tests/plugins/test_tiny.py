@@ -1,92 +1,79 @@
-"""The small BERT: random, or with the pre-trained weights that come with srframework."""
+"""The backbone `tiny`: its shape, its weights, its tokenizer, its options."""
 
 from __future__ import annotations
 
-import hashlib
-from importlib.resources import files
+from collections import Counter
 
 import pytest
 import torch
 from pydantic import ValidationError
-from safetensors.torch import load, load_file
-from transformers import BatchEncoding
+from small_backbones import changed, tiny, weights
 
 from srf_backbones.options import TinyOptions
-from srf_backbones.pretrain_tiny import ATTRIBUTE, masked, pretrain, text
-from srf_backbones.tiny import SHA256, WEIGHTS, TinyBert, save_encoder, tokenizer_of_tiny
-from srf_datasets.world import ATTRIBUTES, OPPOSITE
-
-LABELS = ("a", "b", "c")
 
 
-def tensors(seed=1, **options):
-    return TinyBert(TinyOptions(**options)).load(LABELS, seed).model.state_dict()
+def test_tiny_is_the_same_for_the_same_seed():
+    assert changed(weights(tiny(3)), weights(tiny(3))) == set()
 
 
-def test_the_weights_are_those_of_the_hash():
-    assert hashlib.sha256((files("srf_backbones") / WEIGHTS).read_bytes()).hexdigest() == SHA256
+def test_tiny_has_other_matrices_for_another_seed():
+    one, other = tiny(3), tiny(4)
+    matrices = {f"{name}.weight" for name in one.prunable}
+    assert changed(weights(one), weights(other)) >= matrices | {"bert.embeddings.word_embeddings.weight"}
 
 
-def test_pretrained_weights_are_loaded_and_only_pooler_and_classifier_are_new():
-    one, other = tensors(1, weights="pretrained"), tensors(2, weights="pretrained")
-    stored = load((files("srf_backbones") / WEIGHTS).read_bytes())
-    new = {name for name in one if not torch.equal(one[name], other[name])}
-    assert new == {"bert.pooler.dense.weight", "classifier.weight"}
-    assert {f"bert.{name}" for name in stored} == {name for name in one if "pooler" not in name and "class" not in name}
-    assert all(torch.equal(one[f"bert.{name}"], value.float()) for name, value in stored.items())
-    assert {value.dtype for value in one.values()} <= {torch.float32, torch.int64}
+@pytest.mark.parametrize("count", [1, 3])
+def test_tiny_has_six_encoder_matrices_a_layer_a_pooler_and_a_classifier(count):
+    network = tiny(layers=count)
+    assert Counter(network.prunable.values()) == {"encoder": 6 * count, "pooler": 1, "classifier": 1}
 
 
-def test_random_weights_differ_from_the_pretrained_ones_and_by_seed():
-    one, other, known = tensors(1), tensors(2), tensors(1, weights="pretrained")
-    matrix = "bert.encoder.layer.0.attention.self.query.weight"
-    assert not torch.equal(one[matrix], other[matrix])
-    assert not torch.equal(one[matrix], known[matrix])
+def test_tiny_has_the_shape_that_its_options_say():
+    network = tiny(layers=1, width=12, heads=3, intermediate=20, dropout=0.25)
+    shapes = {name: tuple(matrix.shape) for name, matrix in network.matrices().items()}
+    layer = "bert.encoder.layer.0."
+    assert shapes == {
+        f"{layer}attention.self.query": (12, 12),
+        f"{layer}attention.self.key": (12, 12),
+        f"{layer}attention.self.value": (12, 12),
+        f"{layer}attention.output.dense": (12, 12),
+        f"{layer}intermediate.dense": (20, 12),
+        f"{layer}output.dense": (12, 20),
+        "bert.pooler.dense": (12, 12),
+        "classifier": (3, 12),
+    }
+    assert network.model.config.num_attention_heads == 3
+    assert {each.p for each in network.model.modules() if isinstance(each, torch.nn.Dropout)} == {0.25}
 
 
-@pytest.mark.parametrize(("option", "stored", "value"), [("layers", 3, 2), ("width", 64, 32), ("intermediate", 128, 8)])
-def test_other_sizes_than_the_stored_ones_are_refused(option, stored, value):
-    with pytest.raises(ValidationError, match=f'{option} = {stored} with weights = "pretrained", got {value}'):
-        TinyOptions.model_validate({"weights": "pretrained", option: value})
-    assert TinyOptions.model_validate({option: value}).weights == "random"
+def test_tiny_predicts_from_two_texts_as_long_as_they_may_be():
+    network = tiny()
+    long = "owl " * 200
+    batch = network.tokenizer([long, "the owl"], [long, "is red"], truncation=True, padding=True, return_tensors="pt")
+    assert batch["input_ids"].shape == (2, 128)
+    assert network.model(**batch).logits.shape == (2, 3)
 
 
-def test_the_texts_say_a_fact_again_or_deny_its_opposite():
-    import random
-
-    draw = random.Random(3)
-    for _ in range(300):
-        first, second = text(draw)
-        facts = dict(reversed(fact.split()) for fact in first.split(" and "))
-        lead, attribute, animal, last = second.split()
-        assert (facts[animal] == attribute) == (lead != "never")
-        assert lead != "never" or facts[animal] == OPPOSITE[attribute]
-        assert last != "never"
+def test_tiny_spells_a_word_that_it_does_not_know():
+    tokenizer = tiny().tokenizer
+    pieces = tokenizer.tokenize("Qzxjvkw 7")
+    assert "".join(pieces).replace("##", "") == "qzxjvkw7"
+    assert tokenizer.unk_token not in pieces
 
 
-def test_one_word_of_each_text_is_masked_often_the_attribute():
-    tokenizer, generator = tokenizer_of_tiny(), torch.Generator().manual_seed(0)
-    encoded: BatchEncoding = tokenizer(
-        ["tall owl and short fox"] * 2000, ["now tall owl surely"] * 2000, return_tensors="pt"
+def test_tiny_refuses_a_width_that_its_heads_do_not_divide():
+    with pytest.raises(ValidationError) as caught:
+        TinyOptions(width=10, heads=4)
+    assert (
+        caught.value.errors()[0]["msg"]
+        == "Value error, a width that is a multiple of heads (got width = 10, heads = 4)"
     )
-    words = encoded["input_ids"]
-    inputs, labels = masked(encoded, tokenizer, generator)
-    chosen = labels != -100
-    assert (chosen.sum(dim=1) == 1).all()
-    assert torch.equal(labels[chosen], words[chosen])
-    assert torch.equal(inputs[~chosen], words[~chosen])
-    assert not chosen[words < 5].any()  # [CLS] and [SEP]
-    assert tokenizer.convert_ids_to_tokens(words[0, ATTRIBUTE].item()) == "tall"
-    # One half, and a ninth of the other half: 0.5556; the standard error is 0.011.
-    assert chosen[:, ATTRIBUTE].float().mean().item() == pytest.approx(0.5556, abs=0.045)
-    assert (inputs[chosen] == tokenizer.mask_token_id).float().mean().item() == pytest.approx(0.8, abs=0.04)
-    assert "tall" in ATTRIBUTES
 
 
-def test_pre_training_repeats_to_the_bit_and_is_saved_without_the_pooler(tmp_path):
-    one, other = pretrain(steps=3), pretrain(steps=3)
-    assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
-    save_encoder(one.bert, tmp_path / "file")
-    stored = load_file(tmp_path / "file")
-    assert {value.dtype for value in stored.values()} == {torch.float16}
-    assert not any("pooler" in name for name in stored)
+@pytest.mark.parametrize(
+    ("option", "value"), [("layers", 0), ("width", 4), ("heads", 0), ("intermediate", 7), ("dropout", 1.0)]
+)
+def test_tiny_refuses_options_out_of_range_by_name(option, value):
+    with pytest.raises(ValidationError) as caught:
+        TinyOptions.model_validate({option: value})
+    assert caught.value.errors()[0]["loc"] == (option,)

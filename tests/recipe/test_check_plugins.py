@@ -88,3 +88,41 @@ def test_whatever_a_loss_requires_must_come_from_the_data_set(problems, registry
         "--set stages.srnet.loss=strange: stages.srnet.loss.use: expected a data set that provides moon-phase, "
         "which debiaser 'strange' of other 1 requires; got 'synthetic'"
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "table", "key"),
+    [("evaluator", "evaluators=['strange']", "evaluators"), ("backbone", "backbone=strange", "backbone.use")],
+)
+def test_whatever_another_component_requires_must_come_from_the_data_set_too(problems, registry, kind, table, key):
+    strange = Registry([*registry.plugins, other(kind, "strange", requires=["moon-phase"])])
+    (problem,) = problems(RECIPE, table, registry=strange)
+    assert problem.endswith(
+        f"{key}: expected a data set that provides moon-phase, which {kind} 'strange' of other 1 requires; "
+        "got 'synthetic'"
+    )
+
+
+def test_an_evaluator_may_require_what_the_data_set_provides(read, registry):
+    strange = Registry([*registry.plugins, other("evaluator", "strange", requires=["spurious-features"])])
+    recipe = read(RECIPE, "evaluators=['strange']", registry=strange)
+    assert [use.registered.name for use in recipe.evaluators] == ["strange", "accuracy", "sparsity"]
+
+
+def test_a_data_set_can_require_evaluators_only(problems, registry):
+    strange = Registry([*registry.plugins, other("dataset", "strange", requires=["bias", "evaluator/f1"])])
+    (problem,) = problems(RECIPE, "dataset=strange", 'stages.srnet.loss="std"', registry=strange)
+    assert problem.endswith(
+        "dataset 'strange' of other 1 requires bias; a data set can require \"evaluator/NAME\" only"
+    )
+
+
+class Weighed(Options):
+    weight: float = Field(1.0, description="A number.")
+
+
+def test_an_evaluator_may_be_listed_with_several_options_and_the_same_twice_counts_once(read, registry):
+    more = Registry([*registry.plugins, other("evaluator", "weighed", options=Weighed)])
+    listed = 'evaluators=["weighed", { use = "weighed", weight = 2.0 }, { use = "weighed", weight = 1.0 }]'
+    uses = [use for use in read(RECIPE, listed, registry=more).evaluators if use.registered.name == "weighed"]
+    assert [use.options.weight for use in uses] == [1.0, 2.0]

@@ -167,7 +167,7 @@ def test_variants_may_be_swept_and_keep_their_own_sweeps(values):
         (
             ["--grid seed=1,2", "--grid seed=3,4"],
             [
-                f"--grid seed={values}: seed: expected each key to be swept once; seed is swept twice"
+                f"--grid seed={values}: seed: a key can be swept only once; seed is swept twice"
                 for values in ("1,2", "3,4")
             ],
         ),

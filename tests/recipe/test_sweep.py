@@ -226,13 +226,16 @@ def test_variants_may_be_swept_together_with_other_keys(cells):
 @pytest.mark.parametrize(
     ("sweep", "said"),
     [
-        ("seed = 3\n", ["r.toml:26: sweep.seed: expected an array of values, got 3"]),
-        ("seed = []\n", ["r.toml:26: sweep.seed: expected an array of values, got []"]),
-        ("seed = {}\n", ["r.toml:26: sweep.seed: expected an array of values, got {}"]),
+        ("seed = 3\n", ["r.toml:26: sweep.seed: must be an array with at least one value, not 3"]),
+        ("seed = []\n", ["r.toml:26: sweep.seed: must be an array with at least one value, not []"]),
+        ("seed = {}\n", ["r.toml:26: sweep.seed: must be an array with at least one value, not {}"]),
         ("seed = [1, 2, 1]\n", ["r.toml:26: sweep.seed: expected distinct values, got [1, 2, 1]"]),
         ("zip = 3\n", ["r.toml:26: sweep.zip: expected [[sweep.zip]] tables of keys that change together, got 3"]),
         ("zip = [3]\n", ["r.toml:26: sweep.zip: expected [[sweep.zip]] tables of keys that change together, got [3]"]),
-        ("[[sweep.zip]]\nseed = 3\n", ["r.toml:27: sweep.zip[0].seed: expected an array of values, got 3"]),
+        (
+            "[[sweep.zip]]\nseed = 3\n",
+            ["r.toml:27: sweep.zip[0].seed: must be an array with at least one value, not 3"],
+        ),
         (
             "[[sweep.zip]]\nseed = [1, 2]\ntraining.epochs = [1, 2, 3]\n",
             ["r.toml:26: sweep.zip[0]: expected arrays of the same length, got seed: 2, training.epochs: 3"],
@@ -240,14 +243,14 @@ def test_variants_may_be_swept_together_with_other_keys(cells):
         (
             f'seed = [1, 2]\n[[sweep.zip]]\nseed = [3, 4]\n"{SPARSITY}" = [0.3, 0.6]\n',
             [
-                "r.toml:26: sweep.seed: expected each key to be swept once; seed is swept twice",
-                "r.toml:28: sweep.zip[0].seed: expected each key to be swept once; seed is swept twice",
+                "r.toml:26: sweep.seed: a key can be swept only once; seed is swept twice",
+                "r.toml:28: sweep.zip[0].seed: a key can be swept only once; seed is swept twice",
             ],
         ),
         (
             "[[sweep.zip]]\ntraining.epochs = [1, 2]\n[[sweep.zip]]\nseed = [1]\n'training.epochs' = [1]\n",
             [
-                f"r.toml:{line}: sweep.zip[{group}].training.epochs: expected each key to be swept once; "
+                f"r.toml:{line}: sweep.zip[{group}].training.epochs: a key can be swept only once; "
                 "training.epochs is swept twice"
                 for line, group in ((27, 0), (30, 1))
             ],
@@ -262,8 +265,8 @@ def test_variants_may_be_swept_together_with_other_keys(cells):
         (
             'training.epochs = 3\n[[sweep.zip]]\nseed = []\nname = ["a"]\n',
             [
-                "r.toml:26: sweep.training.epochs: expected an array of values, got 3",
-                "r.toml:28: sweep.zip[0].seed: expected an array of values, got []",
+                "r.toml:26: sweep.training.epochs: must be an array with at least one value, not 3",
+                "r.toml:28: sweep.zip[0].seed: must be an array with at least one value, not []",
             ],
         ),
     ],
@@ -305,7 +308,7 @@ def test_a_swept_variant_that_is_not_there_is_refused_with_the_choices(problems)
 
 def test_the_sweep_of_a_variant_is_reported_with_the_line_of_the_variant(problems):
     text = '[variants.bad]\nsweep."stages.srnet.pruner.sparsity" = [0.5, 1.5]\nsweep.seed = 3\n'
-    assert problems(text, "variant=bad") == ["r.toml:28: sweep.seed: expected an array of values, got 3"]
+    assert problems(text, "variant=bad") == ["r.toml:28: sweep.seed: must be an array with at least one value, not 3"]
     (said,) = problems(text, "variant=bad", "sweep.seed=[1]")
     assert said.startswith("r.toml:27: stages.srnet.pruner.sparsity: must be less than 1 (got 1.5)")
 
@@ -361,7 +364,7 @@ def test_a_variant_may_have_any_name(every):
             '[variants.bad]\nseed = "x"\n[variants.worse]\nseed = -1\nsweep.name = 3\n',
             [
                 "r.toml:27: seed: must be an integer (got 'x')",
-                "r.toml:30: sweep.name: expected an array of values, got 3",
+                "r.toml:30: sweep.name: must be an array with at least one value, not 3",
                 "r.toml:29: seed: must be at least 0 (got -1)",
             ],
         ),

@@ -302,7 +302,9 @@ def test_two_plugins_of_one_distribution_cannot_have_one_name(install, srframewo
     install(TAKES_MASK.replace('"mask"', '"first"'), second=TAKES_MASK.replace('"mask"', '"new"'))
     row = state(srframework, "second")
     assert row["state"] == "failed"
-    assert row["failure"] == "registers a name of another plugin of My-Plugin: pruner/mine, which 'mine' has"
+    assert (
+        row["failure"] == "another plugin of My-Plugin has a component of the same name: pruner/mine of plugin 'mine'"
+    )
     assert state(srframework)["state"] == "loaded"
     assert names(srframework("list", "pruner", "--json").stdout) == {
         "pruner": sorted([*BUILT_IN["pruner"], "first", "mine"])

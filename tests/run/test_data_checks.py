@@ -80,7 +80,7 @@ def test_a_single_example_is_told():
 
 
 def test_fewer_examples_than_a_batch_are_told():
-    expected = "warning: train: 4 examples are fewer than one batch (batch_size = 5) of: full"
+    expected = "warning: train: 4 examples are fewer than one batch (batch_size = 5); stages: full"
     assert warnings(batch_size=5) == [expected]
     assert warnings(batch_size=4) == []
 

@@ -64,7 +64,10 @@ def test_a_loss_in_nats_can_be_the_metric_of_a_task():
 @pytest.mark.parametrize(
     ("metric", "message"),
     [
-        ("acuracy", "its metric is 'acuracy', which no evaluator of the recipe declares: accuracy, f1, accuracy/*, "),
+        (
+            "acuracy",
+            "its metric is 'acuracy', but the evaluators of the recipe declare only: accuracy, f1, accuracy/*, ",
+        ),
         ("sparsity", "its metric is 'sparsity', which cannot choose a checkpoint, because its evaluator declares "),
     ],
 )

@@ -96,7 +96,7 @@ def test_types_without_an_embedding_are_refused():
     embeddings = network.model.bert.embeddings
     embeddings.token_type_embeddings = torch.nn.Embedding(1, 8)
     assert tried(network) == (
-        "backbone 'x': expected token_type_ids below 1, the rows of the model's embeddings, got 1 from its tokenizer"
+        "backbone 'x': expected token_type_ids below 1, the number of embeddings, got 1 from its tokenizer"
     )
     check_examples(network, a_split(text_a=["a", "b"]), 16, 3, "x")
 

@@ -94,6 +94,15 @@ def test_every_evaluation_has_a_line_with_its_figures_in_per_cent(clock, lines):
     assert said() == ["[1/4] full: step 50/100, loss 0.125, 10.0 steps/s, 0:00:05 left, ID 90.0 %, OOD hans 50.0 %"]
 
 
+def test_with_v_the_line_has_every_figure_of_the_evaluators():
+    lines: list[str] = []
+    reports = LineReporter(verbose=True)
+    reports.note = lines.append
+    reports.stage_started("full", "A", 1, 1, 10)
+    reports.evaluated(5, 0.5, {}, {"accuracy": {"dev": 0.5}, "nll": {"dev": 0.71925}})
+    assert lines[-1].endswith(", ID 50.0 %, accuracy/dev 0.5, nll/dev 0.7192")
+
+
 def test_an_evaluation_may_come_before_the_first_loss(clock, lines):
     reports, said = lines
     clock.now += 1

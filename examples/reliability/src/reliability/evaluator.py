@@ -7,7 +7,7 @@ from srframework import Evaluator, Figure
 
 
 class CalibrationError(Evaluator):
-    """The mean over examples of |accuracy - confidence| of their bin; bins by confidence, of equal width."""
+    """The mean over all examples of |accuracy - confidence| of their bin; the bins divide the confidence evenly."""
 
     def figures(self):
         """Declare the figure."""
@@ -45,7 +45,7 @@ class Agreement(Evaluator):
 
     def measure(self, evaluated):
         """Compare the predictions on the ID split and on each OOD split."""
-        others = evaluated.stages[self.options.reference]
+        others = evaluated.stages[self.options.reference].predictions
         splits = [evaluated.id, *evaluated.ood]
         shares = {each.split: float((each.predicted == others[each.split].predicted).mean()) for each in splits}
         found = {f"agreement/{split}": share for split, share in shares.items()}
