@@ -241,7 +241,8 @@ class RowFile:
     def _place(self, number: int, header: list[str], column: str) -> int:
         if column in header:
             return header.index(column)
-        short = [name for name in header[:1000] if len(name) < 100]
+        # A column that is read already is no answer: the two texts of a pair would be the same.
+        short = [name for name in header[:1000] if len(name) < 100 and name not in self.columns]
         near = next((name for name in short if name.casefold() == column.casefold()), nearest(column, short))
         raise MissingColumn(
             f"{self.path}: row {number}: expected a column {column!r}, got {listed(header, 20) or 'none'}", column, near

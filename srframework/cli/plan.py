@@ -75,7 +75,7 @@ def _lines(
         again = "; they are reused unless data, code or library versions have changed" if stored else ""
         yield f"Cached stages, as of the last run: {stored} of {len(distinct)}{again}."
     else:
-        yield "Cached stages: none is known, because this recipe has not run yet."
+        yield "Cached stages: not known, because this recipe has not run yet with these settings."
     checks = FileChecks()
     yield from dict.fromkeys(line for cell in cells for line in _missing(cell.recipe, checks))
 
@@ -134,7 +134,7 @@ def _missing(recipe: Recipe, checks: FileChecks) -> Iterator[str]:
         uses += [(f"stages.{stage.name}.loss", stage.loss), (f"stages.{stage.name}.pruner", stage.pruner)]
     for place, use in uses:
         for problem in checks.of(use) if use is not None else ():
-            yield f"Missing: {'.'.join([place, *map(str, problem.key)])}: {problem.message}"
+            yield f"Not ready: {'.'.join([place, *map(str, problem.key)])}: {problem.message}"
 
 
 def _document(cells: Sequence[Cell], plans: Sequence[Sequence[StageLength]]) -> dict[str, Any]:

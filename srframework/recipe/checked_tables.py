@@ -66,6 +66,8 @@ def checked_component(registry: Registry, kind: str, value: Any) -> TableResult:
     if not isinstance(name, str):
         names = listed(each.name for each in registry.of_kind(kind))
         got = "nothing" if name is None else shorten(name)
+        if name is None and isinstance(table.get(kind), dict):
+            return failed(f"inside the table [{kind}], write the key without {kind!r}: use = …", (kind,))
         return failed(f"must be the name of a {KINDS[kind]} (got {got}); choices: {names}", use_key)
     try:
         registered = registry.get(kind, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -265,9 +266,19 @@ class Document:
         return index
 
 
+_SET_BEFORE = re.compile(r"Cannot (?:mutate immutable namespace|declare|overwrite)[^(]*\((.*?),?\)(?: twice)?")
+
+
 def _syntax_error(message: str) -> str:
-    """The message of the TOML parser, with a line break in words: it means a text without its closing quote."""
-    return "the line ends inside a quoted text; close the quote" if message == r"Illegal character '\n'" else message
+    """The message of the TOML parser in words, where it is about its own workings."""
+    if message == r"Illegal character '\n'":
+        return "the line ends inside a quoted text; close the quote"
+    if message == "Cannot overwrite a value":
+        return "this key is already set in an earlier line"
+    if (found := _SET_BEFORE.match(message)) is not None:
+        key = ".".join(part.strip(" '\"") for part in found[1].split(","))
+        return f"{key} is already set in an earlier line; remove one of the two"
+    return message
 
 
 def _read(path: Path) -> str:

@@ -6,13 +6,16 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
+from srframework.component import Options
 from srframework.errors import UsageError
 from srframework.files import write_text
 from srframework.recipe.model import find_recipe, shipped
 from srframework.registry.registry import Registered
 from srframework.text import did_you_mean, nearest, shorten
 
+_NEEDS = re.compile(r"^# Needs: .*\n", re.MULTILINE)
 _TABLE = re.compile(r"^\[dataset\].*?(?=^\[)", re.MULTILINE | re.DOTALL)
 
 
@@ -34,7 +37,7 @@ def starter_text(recipe: str, name: str, dataset: Registered | None) -> str:
     text = re.sub(r'^name = ".*"$', lambda _: line, find_recipe(recipe).read_text("utf-8"), count=1, flags=re.M)
     if dataset is None:
         return text
-    replaced, count = _TABLE.subn(lambda _: _table(dataset), text)
+    replaced, count = _TABLE.subn(lambda _: _table(dataset), _NEEDS.sub("", text, count=1))
     if count != 1:
         raise UsageError(f"--task: the recipe {recipe!r} has no table [dataset] to replace")
     return replaced
@@ -48,8 +51,18 @@ def required_options(dataset: Registered) -> list[str]:
 def _table(dataset: Registered) -> str:
     """The table [dataset]; options without a default are comments to fill in."""
     described = dataset.component.options.model_fields
-    missing = [f"# {option} =    # {described[option].description}\n" for option in required_options(dataset)]
+    missing = [
+        f"# {option} = {_blank(described[option].annotation)}    # {described[option].description}\n"
+        for option in required_options(dataset)
+    ]
     return f'[dataset]\nuse = "{dataset.name}"\n{"".join(missing)}\n'
+
+
+def _blank(annotation: Any) -> str:
+    """A place to fill in: for a table, with its first option."""
+    if isinstance(annotation, type) and issubclass(annotation, Options):
+        return f'{{ {next(iter(annotation.model_fields))} = "…" }}'
+    return ""
 
 
 def write_new(path: Path, text: str) -> None:

@@ -39,7 +39,6 @@ NOT_RUN = {
         "needs a running cluster; tests/cli/test_ray.py starts one"
     ),
     'eval "$(_SRFRAMEWORK_COMPLETE=bash_source srframework)"': "tests/cli/test_completion.py runs the script in bash",
-    "srframework --plugin my_loss.py run my.toml": "tests/cli/test_plugin_files.py runs a recipe with such a file",
     "srframework run sick-hans": "takes 15 minutes, and needs SICK and HANS",
 }
 """Command, or how one begins -> why no test runs it."""
@@ -53,6 +52,8 @@ TRAINING = {
     "srframework run quickstart --out runs/a": QUICKSTART,
     "srframework run quickstart --set stages.srnet.pruner.sparsity=0.95 --out runs/b": QUICKSTART,
     "srframework run my.toml": SMALL,
+    "srframework --plugin my_loss.py check smooth": [],
+    "srframework --plugin my_loss.py run my.toml --set stages.full.loss=smooth": SMALL,
     "srframework run my.toml --set seed=2 --set stages.srnet.pruner.sparsity=0.5 --out runs/mine": SMALL,
     (
         "srframework sweep quickstart --grid seed=1,2,3 --grid stages.srnet.pruner.sparsity=0.5,0.7,0.9 --jobs 2"
@@ -124,6 +125,8 @@ def test_a_command_of_the_documents_ends_well(command, place, perform):
 def test_a_command_that_trains_ends_well_with_fewer_steps(command, work, perform):
     [recipe] = [block for block in blocks(ROOT / "README.md", "toml") if "schema" in block]
     (work / "my.toml").write_text(recipe, encoding="utf-8")
+    [loss] = [block for block in blocks(ROOT / "docs" / "plugins.md", "python") if "class Smooth" in block]
+    (work / "my_loss.py").write_text(loss, encoding="utf-8")
     done = perform(*shlex.split(command)[1:], *TRAINING[command], cwd=work)
     assert done.code == 0, done.err
     assert done.out

@@ -163,7 +163,7 @@ PLAN = [
     "3. ticket: A_std(f(M(srnet@0.5) ⊙ θ_pt)), 7 steps",
     "Examples: train 20,000, dev 1,000, random 1,000.",
     "Total: 21 steps.",
-    "Cached stages: none is known, because this recipe has not run yet.",
+    "Cached stages: not known, because this recipe has not run yet with these settings.",
 ]
 SET = ("--set", "stages.srnet.pruner.sparsity=0.7", "--set", "seed=9")
 
@@ -201,9 +201,9 @@ def test_a_dry_run_says_which_files_are_missing(call, recipe):
     data = 'dataset={ use = "nli", path = "data/MNLI" }'
     done = call("run", recipe, "--dry-run", "--set", data)
     assert done.code == 0
-    missing = [line for line in done.out.splitlines() if line.startswith("Missing: ")]
+    missing = [line for line in done.out.splitlines() if line.startswith("Not ready: ")]
     assert missing
-    assert all(line.startswith("Missing: dataset.") and "data/MNLI" in line for line in missing)
+    assert all(line.startswith("Not ready: dataset.") and "data/MNLI" in line for line in missing)
 
 
 def test_a_dry_run_in_json_has_the_recipe_and_the_plan(call, recipe):
@@ -234,7 +234,7 @@ def test_a_dry_run_of_a_sweep_names_each_stage_that_is_computed_once_and_shows_t
         "# 3. ticket: A_std(f(M(srnet@0.5) ⊙ θ_pt)), 7 steps, 4 times",
         "# 4. srnet: P_poe^imp(f(full)), 700 of 1,400 steps, 2 times",
         "# Total: 1,452 steps.",
-        "# Cached stages: none is known, because this recipe has not run yet.",
+        "# Cached stages: not known, because this recipe has not run yet with these settings.",
     ]
     assert tomli.loads(out)["seed"] == 4
 
