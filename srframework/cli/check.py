@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import click
 
 from srframework.cli import completion
-from srframework.cli.context import App, json_option, print_json
+from srframework.cli.context import App, json_option, output, print_json, print_text
 
 
 @click.command()
@@ -31,8 +33,13 @@ def check(context: click.Context, component: str, as_json: bool) -> None:
         rows.append({"check": result.check.name, "outcome": result.outcome, "sentence": sentence})
         if not as_json:
             shown = "" if result.outcome == "passed" else f": {sentence}"
-            click.echo(f"{registered.kind}/{registered.name} {result.check.name}: {result.outcome}{shown}")
+            text = f"{registered.kind}/{registered.name} {result.check.name}: {result.outcome}{shown}"
+            print_text(output(), text, hanging=2)
     if as_json:
         print_json(rows)
+    else:
+        outcomes = Counter(row["outcome"] for row in rows)
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
+        click.echo(f"{len(rows)} checks: {counts}")
     if any(row["outcome"] == "failed" for row in rows):
         context.exit(1)

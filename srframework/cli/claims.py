@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.table import Table
 from rich.text import Text
 
 from srframework.claims.recipes import (
@@ -25,7 +25,6 @@ from srframework.cli.context import (
     json_option,
     output,
     print_json,
-    print_table,
     print_text,
     set_option,
     store_option,
@@ -36,6 +35,8 @@ from srframework.cli.screen import LOADING, resumable, screen, verbosity_options
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.points import check_early
 from srframework.units import number, suffix
+
+_NOTATION = "id(X) and ood(X): the metric of stage X on the ID and the OOD set, in checks as a fraction."
 
 
 class _Seeds(click.ParamType[tuple[int, ...]]):
@@ -123,27 +124,36 @@ def claims(
         from srframework.sweeps.run import Workers
 
         workers = Workers(place, app.plugins, on.reporter)
-        result = run_claims(chosen, registry, store, directory, workers, ClaimDisplay(on, tables=False))
+        result = run_claims(chosen, registry, store, directory, workers, ClaimDisplay(on, directory, tables=False))
     if as_json:
         print_json(result.rows)
     else:
-        print_table(_table(result.rows))
-        click.echo(f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}; runs: {result.path}")
+        _print_rows(result.rows)
+        click.echo(f"run directory: {result.path}")
     if result.sweep is not None:
         on.line(summary(result.sweep))
     click.get_current_context().exit(1 if result.failed else 0)
 
 
-def _table(rows: Sequence[dict[str, Any]]) -> Table:
-    table = Table(show_lines=True)
-    for heading in ("claim", "measured: mean ± sd", "check", "verdict"):
-        table.add_column(heading, overflow="fold")
+def _print_rows(rows: Sequence[dict[str, Any]]) -> None:
+    """Print a paragraph for each claim: its verdict, the measured figures, and its checks."""
+    console = output()
     for row in rows:
-        measured = "\n".join(f"{text} {_spread(each)}" for text, each in row["figures"].items())
-        checks = "\n".join([*_decided(row["checks"]), *_decided(row["controls"], "control: ")])
-        claim = "\n".join(filter(None, (f"{row['claim'].removeprefix(FOLDER)}: {row['statement']}", row["note"])))
-        table.add_row(claim, measured, checks, row["verdict"])
-    return table
+        name = Text(row["claim"].removeprefix(FOLDER), "bold cyan")
+        print_text(console, Text.assemble(name, ": ", (row["verdict"], "bold")), hanging=2)
+        print_text(console, row["statement"], indent=2)
+        if row["note"]:
+            print_text(console, f"Note: {row['note']}", indent=2)
+        for text, each in row["figures"].items():
+            print_text(console, f"{text}: {_spread(each)}", indent=4, hanging=8)
+        for line in (*_decided(row["checks"]), *_decided(row["controls"], "control: ")):
+            print_text(console, line, indent=4, hanging=8)
+    seeds = max((len(each["values"]) for row in rows for each in row["figures"].values()), default=0)
+    if seeds:
+        spread = ": mean ± standard deviation" if seeds > 1 else ""
+        print_text(console, f"Figures of {seeds} seed{'s' if seeds > 1 else ''}{spread}. {_NOTATION}")
+    counts = Counter(row["verdict"] for row in rows)
+    click.echo(f"Verdicts: {', '.join(f'{count} {verdict}' for verdict, count in counts.items())}")
 
 
 def _decided(decisions: dict[str, dict[str, Any]], prefix: str = "") -> Iterator[str]:
@@ -168,3 +178,4 @@ def _print_list(claims: Sequence[ClaimRecipe], as_json: bool) -> None:
         print_text(console, each.claim.statement, indent=2)
         for check in (*each.claim.checks, *(f"control: {control}" for control in each.claim.controls)):
             print_text(console, check, indent=4, hanging=8)
+    print_text(console, f"{_NOTATION} sd: standard deviation over the seeds.")

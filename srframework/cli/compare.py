@@ -10,7 +10,7 @@ import click
 from rich.table import Table
 
 from srframework.cli import completion
-from srframework.cli.context import App, json_option, print_json, print_table
+from srframework.cli.context import App, json_option, output, print_json, print_table, print_text
 from srframework.cli.streams import echo_error
 from srframework.text import shorten
 from srframework.units import heading as with_unit
@@ -154,9 +154,10 @@ def _print_table(rows: Sequence[Compared]) -> None:
         table.add_row(name, figure, *cells, *([_interval(row.seeds_interval, row.unit)] * over_seeds))
     print_table(table)
     over = "examples, and over seeds" if over_seeds else "examples"
-    click.echo(f"95 %: interval of the difference, paired bootstrap over {over}.")
+    console = output()
+    print_text(console, f"95 %: interval of the difference, paired bootstrap over {over}.")
     for place, note in enumerate(notes, 1):
-        click.echo(f"({place}) no interval: {note}")
+        print_text(console, f"({place}) no interval: {note}")
 
 
 def _metric(row: Compared) -> tuple[str, str, str | None]:

@@ -219,6 +219,15 @@ def output() -> Console:
     return console
 
 
+PAPER = "the paper, arXiv 2210.05211"
+"""The paper that sections without a name are of."""
+
+
+def cited(source: str) -> str:
+    """The source of a component; one that begins with a section names the paper."""
+    return f"{source} ({PAPER})" if source.startswith(("§", "App.")) else source
+
+
 def print_table(table: Table | Text) -> None:
     """Print on stdout; a pipe or file has no width limit."""
     output().print(table)
@@ -253,16 +262,16 @@ def print_described(console: Console, rows: Sequence[tuple[str, str]]) -> None:
 
 
 def print_report(report: Mapping[str, Any], as_json: bool) -> None:
-    """Print the report of one run."""
+    """Print the report of one run; the figures of the stages are last, so that they are on the screen."""
     if as_json:
         print_json(report)
         return
     from srframework.report.tables import bias_table, results_table
 
     console = output()
-    console.print(results_table(report["stages"], console.width))
     if "bias" in report:
         console.print(bias_table(report["bias"]))
+    console.print(results_table(report["stages"], console.width))
     click.echo(f"run directory: {report['run']}")
 
 

@@ -11,7 +11,16 @@ import click
 import tomli
 from rich.text import Text
 
-from srframework.cli.context import App, component_row, json_option, output, print_described, print_json, print_text
+from srframework.cli.context import (
+    PAPER,
+    App,
+    component_row,
+    json_option,
+    output,
+    print_described,
+    print_json,
+    print_text,
+)
 from srframework.component import KINDS
 from srframework.recipe.model import shipped
 from srframework.text import choices_text, nearest, shorten
@@ -55,6 +64,8 @@ def list_components(app: App, kind: str | None, verbose: bool, as_json: bool) ->
             origin = f" [{row['dist']} {row['version']}; source: {row['source']}]" if verbose else ""
             described.append((row["name"], f"{row['summary']}{origin}"))
         print_described(console, described)
+    if verbose:
+        print_text(console, f"\n§ and App. without a name: sections of {PAPER}.")
 
 
 @click.command("plugins")
@@ -123,3 +134,5 @@ def list_recipes(as_json: bool) -> None:
     for row in rows:
         print_text(console, Text.assemble((row["recipe"].ljust(width), "bold cyan"), row["needs"]), hanging=width)
         print_text(console, row["summary"], indent=2)
+    print_text(console, f"§ and App.: sections of {PAPER}.")
+    print_text(console, f"Start with `srframework run {_FIRST_RECIPE}`, which needs no download and no GPU.")

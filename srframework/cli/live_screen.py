@@ -27,6 +27,10 @@ _MOST_NAMED = 6
 """Number of stages listed below the bar of a sweep."""
 
 
+_NEARLY = 0.99
+"""Share of a job whose training is done, but not its evaluation."""
+
+
 class LiveScreen(Screen):
     """Bars at the bottom of a terminal: the sweep or all stages, then the current stage, with its figures below.
 
@@ -76,10 +80,10 @@ class LiveScreen(Screen):
         self._sweep.update(done, total)
 
     def partly(self, share: float) -> None:
-        """Move the bar of the sweep by a share, in [0, 1], of the job that runs in this process."""
+        """Move the bar of the sweep by a share, in [0, 1], of the job that runs in this process, and is not done."""
         done, total = self._counted
         if self._sweep is not None:
-            self._sweep.update(min(done + share, total), total)
+            self._sweep.update(min(done + min(share, _NEARLY), total), total)
 
     def running(self, names: Sequence[str]) -> None:
         more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
@@ -132,9 +136,8 @@ class LiveReporter(Tracker):
     def run_started(self, start: RunStart) -> None:
         super().run_started(start)
         self.doing("")
-        if self._with_total:
-            for line in start_lines(start):
-                self.note(line)
+        for line in start_lines(start):
+            self.note(line)
 
     def stage_started(self, name: str, formula: str, index: int, count: int, steps: int) -> None:
         super().stage_started(name, formula, index, count, steps)

@@ -10,11 +10,14 @@ from typing import Any
 
 import click
 
-from srframework.cli.context import print_json
+from srframework.cli.context import output, print_json, print_text
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.model import Recipe, Use
 from srframework.recipe.stage_lengths import StageLength, lengths
 from srframework.recipe.sweep import Cell
+
+_VARIANT = "variant"
+"""The key of a sweep that chooses a variant of the recipe."""
 
 
 def _with_dry_run(context: click.Context, _option: click.Parameter, full: bool) -> bool:
@@ -50,7 +53,10 @@ def print_plan(cells: Sequence[Cell], store: Path, out: Path | None, full: bool,
         click.echo(f"# The recipe{' of the first run' if is_sweep else ''}, with every option:")
         click.echo(cells[0].recipe.to_toml())
     for line in _lines(cells, plans, store, out, is_sweep):
-        click.echo(f"# {line}" if full else line)
+        if full:
+            click.echo(f"# {line}")
+        else:
+            print_text(output(), line, hanging=2)
 
 
 def _lines(
@@ -63,15 +69,19 @@ def _lines(
         yield f"{runs}, {len(distinct)} distinct stages{f' instead of {every}' if every > len(distinct) else ''}:"
     else:
         yield "The plan, in order:"
-    for number, ((row, cached), count) in enumerate(Counter(distinct).items(), 1):
+    before = None
+    for number, ((row, cached, variant), count) in enumerate(Counter(distinct).items(), 1):
+        if variant not in (None, before):
+            yield f"{_VARIANT} {variant}:"
+        before = variant
         times = f", {count} times" if count > 1 else ""
         yield f"{number}. {row.stage}: {row.formula}, {_extent(row)}{times}{' (cached)' if cached else ''}"
     if not is_sweep and (sizes := cells[0].recipe.dataset.build().sizes()):
         yield f"Examples: {', '.join(f'{split} {size:,}' for split, size in sizes.items())}."
-    known = [row.steps for row, _ in distinct if row.steps is not None]
+    known = [row.steps for row, *_ in distinct if row.steps is not None]
     yield f"Total: {_steps(sum(known) if len(known) == len(distinct) else None)}."
-    stored = sum(bool(cached) for _, cached in distinct)
-    if any(each is not None for _, each in distinct):
+    stored = sum(bool(cached) for _, cached, _ in distinct)
+    if any(cached is not None for _, cached, _ in distinct):
         again = "; they are reused unless data, code or library versions have changed" if stored else ""
         yield f"Cached stages, as of the last run: {stored} of {len(distinct)}{again}."
     else:
@@ -82,18 +92,19 @@ def _lines(
 
 def _distinct(
     cells: Sequence[Cell], plans: Sequence[Sequence[StageLength]], cached: Sequence[dict[str, bool] | None]
-) -> list[tuple[StageLength, bool | None]]:
-    """Each distinct stage in order, and whether it is cached."""
+) -> list[tuple[StageLength, bool | None, Any]]:
+    """Each distinct stage in order, whether it is cached, and the first variant of the recipe that has it."""
     if len(cells) == 1:
-        return [(row, _of(cached[0], row.stage)) for row in plans[0]]
+        return [(row, _of(cached[0], row.stage), None) for row in plans[0]]
     from srframework.run.identity import signatures
 
-    found: dict[str, tuple[StageLength, bool | None]] = {}
+    found: dict[str, tuple[StageLength, bool | None, Any]] = {}
     for cell, plan, known in zip(cells, plans, cached, strict=True):
         signs = signatures(cell.recipe)
         for row in plan:
-            if not found.get(signs[row.stage], (row, None))[1]:
-                found[signs[row.stage]] = (found.get(signs[row.stage], (row, None))[0], _of(known, row.stage))
+            first, is_cached, variant = found.get(signs[row.stage], (row, None, cell.values.get(_VARIANT)))
+            if not is_cached:
+                found[signs[row.stage]] = (first, _of(known, row.stage), variant)
     return [*found.values()]
 
 

@@ -16,7 +16,7 @@ from pydantic_core import PydanticUndefined, to_jsonable_python
 from rich.text import Text
 
 from srframework.cli import completion
-from srframework.cli.context import App, component_row, json_option, output, print_json, print_text
+from srframework.cli.context import App, cited, component_row, json_option, output, print_json, print_text
 from srframework.component import Options
 from srframework.errors import UsageError
 from srframework.faults import calling
@@ -76,7 +76,7 @@ def _show_training(as_json: bool) -> None:
         console = output()
         summary = "Options of training: in [training] for all stages, in [[stages]] for one stage."
         print_text(console, Text.assemble(("training", "bold"), f": {summary}"), hanging=2)
-        print_text(console, f"source: {_TRAINING_SOURCE}", hanging=2)
+        print_text(console, f"source: {cited(_TRAINING_SOURCE)}", hanging=2)
         console.print()
         _print_options(options, _TRAINING_SOURCE)
 
@@ -85,7 +85,7 @@ def _print_component(registered: Registered, options: list[dict[str, Any]]) -> N
     console, component, plugin = output(), registered.component, registered.plugin
     name = f"{registered.kind}/{registered.name}"
     print_text(console, Text.assemble((name, "bold"), f": {component.summary}"), hanging=2)
-    print_text(console, f"source: {component.source}", hanging=2)
+    print_text(console, f"source: {cited(component.source)}", hanging=2)
     print_text(console, f"from: {plugin.origin} ({plugin.value})", hanging=2)
     if options:
         console.print()

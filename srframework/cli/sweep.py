@@ -125,7 +125,7 @@ def sweep_cells(
         place = out or SweepDirectory.default_path(cells)
         with resumable(place):
             workers = Workers(launcher, app.plugins, on.reporter)
-            result = run_sweep(cells, app.found, store, place, workers, SweepDisplay(on, tables=not as_json))
+            result = run_sweep(cells, app.found, store, place, workers, SweepDisplay(on, place, tables=not as_json))
     if as_json:
         print_json(result.reports)
     on.line(summary(result))

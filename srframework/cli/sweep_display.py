@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -23,11 +24,12 @@ class SweepDisplay(SweepEvents):
 
     Args:
         on: The screen.
+        directory: Of the sweep.
         tables: Whether to print a table of each run, as soon as those before it are done.
     """
 
-    def __init__(self, on: Screen, tables: bool) -> None:
-        self._on = on
+    def __init__(self, on: Screen, directory: Path, tables: bool) -> None:
+        self._on, self._directory = on, directory
         self._cells: Sequence[Cell] = ()
         self._tables = tables
         self._in_process = True
@@ -39,6 +41,7 @@ class SweepDisplay(SweepEvents):
 
     def begun(self, cells: Sequence[Cell], in_process: bool) -> None:
         self._cells, self._in_process = cells, in_process
+        self._on.event(f"{len(cells)} run{'s' if len(cells) != 1 else ''}, run directory: {self._directory}")
 
     def counted(self, done: int, total: int) -> None:
         self._on.jobs(done, total)

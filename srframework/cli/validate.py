@@ -45,7 +45,7 @@ def validate(context: click.Context, recipes: tuple[str, ...], overrides: tuple[
         for line in lines:
             echo_error(line)
         if not as_json:
-            count = f"{len(problems)} problem(s)" if problems else "valid"
+            count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}" if problems else "valid"
             click.echo(f"{one_line(name, 400)}: {count}")
     if as_json:
         print_json(report)

@@ -16,7 +16,7 @@ from rich.text import Text
 from srframework.contracts import SPARSITY
 from srframework.report.columns import NUMERIC, Column
 from srframework.report.result_rows import RECIPE, Row, Statistic
-from srframework.report.tables import filled
+from srframework.report.tables import column_widths, filled
 
 _ESCAPED = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _ESCAPED |= {"↑": r"$\uparrow$", "↓": r"$\downarrow$"}
@@ -42,13 +42,10 @@ def print_rows(
         runs: Whether to show the directories of the runs of each row.
     """
     shown = [each for each in columns if wanted is None or each.kind != "setting" or each.key in wanted]
-    last_first = [each for each in reversed(shown) if each.kind == "setting" and each.key not in (*named, RECIPE)]
-    table = list(shown)
-    while wanted is not None and last_first and _width(table, rows, runs) > console.width:
-        table.remove(last_first.pop(0))
+    table = list(shown) if wanted is None else _narrowed(shown, rows, (*named, RECIPE), console.width, runs)
     if _width(table, rows, runs) <= console.width:
         shown = table
-        console.print(_table(rows, table, runs))
+        console.print(_table(rows, table, runs, console.width))
     else:
         for row in rows:
             _print_row(console, row, shown, runs)
@@ -60,22 +57,51 @@ def print_rows(
         console.print(line, soft_wrap=True)
 
 
+def _narrowed(
+    columns: Sequence[Column], rows: Sequence[Row], kept: Collection[str], width: int, runs: bool
+) -> list[Column]:
+    """The columns without settings that the rows can spare, the last first, until they fit or none is left.
+
+    A setting can be spared if no two rows look alike without it that do not look alike with all columns.
+    """
+    table = list(columns)
+    for each in [each for each in reversed(columns) if each.kind == "setting" and each.key not in kept]:
+        if _width(table, rows, runs) <= width:
+            break
+        rest = [column for column in table if column is not each]
+        if _distinct(rest, rows) == _distinct(columns, rows):
+            table = rest
+    return table
+
+
+def _distinct(columns: Sequence[Column], rows: Sequence[Row]) -> int:
+    """How many rows differ in what names them."""
+    naming = [column for column in columns if column.kind in ("setting", "stage", "run", "metric")]
+    return len({tuple(column.text(row) for column in naming) for row in rows})
+
+
 def _width(columns: Sequence[Column], rows: Sequence[Row], runs: bool) -> int:
     """How wide a table is in which headings are broken between words, and nothing else is."""
-    cells = [
-        max(cell_len(text) for text in (*column.head.split(), *(column.text(row) for row in rows)))
-        for column in columns
-    ]
+    cells = _needed(columns, rows)
     cells += [max(cell_len(run.path) for row in rows for run in row.runs)] if runs else []
     return sum(cells) + 3 * len(cells) + 1
 
 
-def _table(rows: Sequence[Row], columns: Sequence[Column], runs: bool) -> Table:
+def _needed(columns: Sequence[Column], rows: Sequence[Row]) -> list[int]:
+    """The least width of each column: that of its widest cell, or of the widest word of its heading."""
+    return [
+        max(cell_len(text) for text in (*column.head.split(), *(column.text(row) for row in rows)))
+        for column in columns
+    ]
+
+
+def _table(rows: Sequence[Row], columns: Sequence[Column], runs: bool, width: int) -> Table:
     table = Table()
-    for column in columns:
-        width = max(cell_len(column.text(row)) for row in rows)
+    room = width - (max(cell_len(run.path) for row in rows for run in row.runs) + 3 if runs else 0)
+    widths = column_widths([column.head for column in columns], _needed(columns, rows), room)
+    for column, wide in zip(columns, widths, strict=True):
         table.add_column(
-            column.head, justify="right" if column.kind in NUMERIC else "left", min_width=width, overflow="fold"
+            column.head, justify="right" if column.kind in NUMERIC else "left", width=wide, overflow="fold"
         )
     if runs:
         table.add_column("runs", no_wrap=True)
@@ -88,9 +114,9 @@ def _table(rows: Sequence[Row], columns: Sequence[Column], runs: bool) -> Table:
 
 def _print_row(console: Console, row: Row, columns: Sequence[Column], runs: bool) -> None:
     console.print(Text(row.name, "bold cyan"), soft_wrap=True)
-    for kinds in (("setting", "run"), ("metric", *NUMERIC)):
+    for kinds in (("setting", "run"), NUMERIC):
         of_kind = [column for column in columns if column.kind in kinds and column.text(row)]
-        for line in filled([f"{column.head} {column.text(row)}" for column in of_kind], console.width):
+        for line in filled([column.phrase(row) for column in of_kind], console.width):
             console.print(Text(line), soft_wrap=True)
     for run in row.runs if runs else ():
         console.print(f"    {run.path}", soft_wrap=True)

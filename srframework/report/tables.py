@@ -48,11 +48,30 @@ def results_table(stages: Sequence[Mapping[str, Any]], width: int = 1000) -> Ren
     if sum(needed) + 3 * len(needed) + 1 > width:
         return Group(*_paragraphs(plain, [cells for cells, _ in rows], width, unit), Text(caption, "italic"))
     table = Table(caption=caption, caption_justify="left")
-    for head, least in zip(heads, widths, strict=True):
-        table.add_column(head, justify="left" if head == "stage" else "right", min_width=least, overflow="fold")
+    for head, wide in zip(heads, column_widths(heads, needed, width), strict=True):
+        table.add_column(head, justify="left" if head == "stage" else "right", width=wide, overflow="fold")
     for cells, is_end in rows:
         table.add_row(*cells, end_section=is_end)
     return table
+
+
+def column_widths(heads: Sequence[str], needed: Sequence[int], width: int) -> list[int]:
+    """The widths of the columns of a table: their headings have as few lines as the terminal allows.
+
+    rich would break words of headings, even where there is room.
+
+    Args:
+        heads: The headings.
+        needed: Least width of each column.
+        width: Columns of the terminal.
+    """
+    widths = list(needed)
+    for _ in range(width - sum(needed) - 3 * len(needed) - 1):
+        lines = [len(textwrap.wrap(head, wide)) for head, wide in zip(heads, widths, strict=True)]
+        if max(lines) == 1:
+            break
+        widths[lines.index(max(lines))] += 1
+    return widths
 
 
 def _paragraphs(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int, unit: str) -> Iterator[RenderableType]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import huggingface_hub
 import transformers
 
 from srframework.errors import UsageError
@@ -69,6 +70,8 @@ def quieten() -> None:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     datasets.disable_progress_bars()
+    # It writes a line about each attempt to reach the hub.
+    huggingface_hub.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 
 
 @contextlib.contextmanager

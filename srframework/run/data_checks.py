@@ -116,7 +116,7 @@ def _shares(split: Split) -> str:
     names = [repr(label) if label.isdecimal() else label for label in split.labels]  # '0' 50.0 %: not two numbers
     shown = [f"{name} {_percent(count / total)}" for name, count in zip(names, counts, strict=True)][:10]
     rest = f", and {len(counts) - 10} more labels" if len(counts) > 10 else ""
-    return f"{split.name}: {total} example{'s' if total > 1 else ''}: {', '.join(shown)}{rest}"
+    return f"{split.name}: {total:,} example{'s' if total > 1 else ''}: {', '.join(shown)}{rest}"
 
 
 def _labels(split: Split, task: TaskData) -> Iterator[str]:

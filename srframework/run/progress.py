@@ -247,7 +247,7 @@ def start_lines(start: RunStart) -> list[str]:
     stages = f"{start.stages} stage{'s' if start.stages != 1 else ''}{f' ({cached} cached)' if cached else ''}"
     processes = f", {start.processes} processes" if start.processes > 1 else ""
     threads = f"{start.threads} thread{'s' if start.threads != 1 else ''}"
-    facts = f"{stages}, {sum(start.pending.values())} steps, {start.examples} training examples"
+    facts = f"{stages}, {sum(start.pending.values()):,} steps, {start.examples:,} training examples"
     lines = [f"{start.recipe}, seed {start.seed}: {facts}", f"device: {start.device}{processes}, {threads}"]
     return [*lines, f"run directory: {start.directory}"] if start.directory is not None else lines
 

@@ -29,6 +29,9 @@ def test_a_sound_component_exits_with_0():
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert lines[0] == "debiaser/focal scalar_with_gradient: passed"
+    outcomes = [line.split(": ")[1] for line in lines[:-1]]
+    passed, other = outcomes.count("passed"), outcomes.count("not applicable")
+    assert lines[-1] == f"{len(outcomes)} checks: {passed} passed, {other} not applicable"
     assert 'debiaser/focal bias_matters: not applicable: the debiaser does not require "bias"' in lines
 
 

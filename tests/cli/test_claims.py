@@ -106,20 +106,20 @@ def test_what_runs_goes_to_stderr(judged):
     assert judged.err.splitlines()[-1].startswith("6 runs: 3 stages computed in ")  # the claims share their stage
 
 
-def test_as_text_there_is_a_table_with_units(perform, home):
+def test_as_text_there_is_a_paragraph_with_units(perform, home):
     done = perform("claims", "bad.toml", "--seeds", "1,2,3", "--out", "text", cwd=home)
     assert done.code == 0, done.err
-    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.out.splitlines() if "│" in line]
-    assert cells == [
-        [
-            "bad.toml: It is sparse.",
-            "sparsity(full) 0.0 ± 0.0 %",
-            "sparsity(full) >= 0.5: does not hold",
-            "does not hold",
-        ],
-        ["It is not pruned.", "", "", ""],
+    assert done.out.splitlines() == [
+        "bad.toml: does not hold",
+        "  It is sparse.",
+        "  Note: It is not pruned.",
+        "    sparsity(full): 0.0 ± 0.0 %",
+        "    sparsity(full) >= 0.5: does not hold",
+        "Figures of 3 seeds: mean ± standard deviation. id(X) and ood(X): the metric of stage X on the ID and the OOD "
+        "set, in checks as a fraction.",
+        "Verdicts: 1 does not hold",
+        "run directory: text",
     ]
-    assert done.out.endswith("3 seeds; runs: text\n")
 
 
 def test_two_seeds_decide_nothing_but_have_a_spread(perform, home):
@@ -136,9 +136,9 @@ def test_one_seed_decides_nothing_and_has_no_spread(perform, home):
     assert (done.code, row["verdict"]) == (0, "undecided")
     assert row["figures"] == {"sparsity(full)": {"unit": "fraction", "values": [0.0], "mean": 0.0, "sd": None}}
     text = perform("claims", "bad.toml", "--seeds", "1", "--out", "single-text", cwd=home).out
-    row, _ = (line.split("│") for line in text.splitlines() if "│" in line)
-    assert row[2].strip() == "sparsity(full) 0.0 %"
-    assert text.endswith("1 seed; runs: single-text\n")
+    assert "    sparsity(full): 0.0 %\n" in text
+    assert "Figures of 1 seed. " in text
+    assert text.endswith("Verdicts: 1 undecided\nrun directory: single-text\n")
 
 
 def test_a_claim_that_fails_does_not_stop_the_rest_and_the_exit_code_is_1(perform, home):
@@ -162,11 +162,11 @@ def test_a_claim_that_fails_does_not_stop_the_rest_and_the_exit_code_is_1(perfor
     ]
 
 
-def test_a_failed_claim_has_a_row_in_the_table(perform, home):
+def test_a_failed_claim_is_on_the_screen_of_results(perform, home):
     done = perform("claims", "elsewhere.toml", "--seeds", "1", "--out", "failed-table", cwd=home)
     assert done.code == 1
-    assert "elsewhere.toml: " in done.out
-    assert "failed" in done.out
+    assert done.out.startswith("elsewhere.toml: failed\n")
+    assert done.out.endswith("Verdicts: 1 failed\nrun directory: failed-table\n")
 
 
 @pytest.mark.parametrize(

@@ -86,3 +86,4 @@ def test_recipes_are_those_that_are_shipped(call):
             number for number, line in enumerate(lines) if line.split() == [row["recipe"], *row["needs"].split()]
         )
         assert lines[place + 1].strip() == row["summary"]
+    assert lines[-1] == "Start with `srframework run quickstart`, which needs no download and no GPU."

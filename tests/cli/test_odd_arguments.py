@@ -80,7 +80,7 @@ def test_validate_prints_the_first_problems_and_counts_the_rest(call, work):
     keys = "".join(f"k{number} = 1\n" for number in range(500))
     Path("r.toml").write_text(keys + GOOD)
     done = call("validate", "r.toml")
-    assert (done.code, done.out) == (2, "r.toml: 500 problem(s)\n")
+    assert (done.code, done.out) == (2, "r.toml: 500 problems\n")
     lines = done.err.splitlines()
     assert (len(lines), lines[-1]) == (21, "and 480 more problems")
     assert len(json.loads(call("validate", "r.toml", "--json").out)[0]["problems"]) == 500

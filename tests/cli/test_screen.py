@@ -159,6 +159,8 @@ def test_the_bar_of_a_sweep_in_this_process_moves_within_a_run(shown):
             reports.step(50, 0.5, 1e-3)
             assert " 1/4 jobs " in now()[0]
             assert on._bars.tasks[0].completed == 1.5
+            reports.step(100, 0.5, 1e-3)  # its evaluation is not done
+            assert any(" 1/4 jobs " in line for line in now())
 
 
 def test_what_is_printed_between_two_displays_stays(shown):

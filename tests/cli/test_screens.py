@@ -49,7 +49,10 @@ def test_what_show_prints_for_a_recipe_fits_too():
 
 
 def test_the_options_of_training_have_a_heading_and_bounds_are_as_people_write_them(call):
-    assert call("show", "training").out.splitlines()[1:3] == ["source: App. B.3", ""]
+    assert call("show", "training").out.splitlines()[1:3] == [
+        "source: App. B.3 (the paper, arXiv 2210.05211)",
+        "",
+    ]
     assert "phi  number in [1e-6, 1e6]  default: 0.01" in call("show", "mask").out
 
 
@@ -78,6 +81,28 @@ def test_results_of_many_settings_fit(make_run, work):
     assert max(map(len, lines)) <= 80
     for each in range(8):
         assert f"option_of_the_stage_{each}" in " ".join(lines)
+
+
+def test_rows_differ_in_the_settings_that_are_shown(make_run, work):
+    for run in range(4):
+        of_full = {f"full__option_{each}": run % 2 for each in range(4)}
+        make_run(f"runs/{run}", **of_full, srnet__last=run // 2)
+    lines, _ = screen("results", cwd=work)
+    heads = next(line for line in lines if "stage" in line)
+    assert {"option_0", "last"} <= set(heads.split()), "what tells the rows of srnet apart"
+    rows = [line.split("│")[1:-1] for line in lines if "│" in line]
+    assert len(rows) == 2 + 4
+    assert len({tuple(row[: heads.count("┃") - 5]) for row in rows}) == len(rows)
+
+
+def test_no_word_of_a_heading_is_broken(make_run, work):
+    for number in range(2):
+        make_run(f"runs/{number}", full__max_steps_of_a_long_name=number, srnet__max_steps_of_a_long_name=number)
+    for width in (80, 100, 120):
+        heads = [line for line in screen("results", columns=width, cwd=work)[0] if "┃" in line]
+        words = {word for line in heads for word in line.replace("┃", " ").split()}
+        assert not heads or "sparsity" in words
+        assert all(word == "full.max_steps_of_a_long_name" for word in words if word.startswith("full.max"))
 
 
 def test_settings_in_which_only_recipes_differ_are_shown_where_they_are_asked_for(make_run, call):

@@ -226,3 +226,14 @@ def test_every_problem_of_every_cell_is_reported_before_any_runs(perform, swept)
     assert (done.code, done.out) == (2, "")
     assert done.err.count("--set sweep={ seed = [1, -1, 'x'] }: seed: must be ") == 2
     assert not (swept.home / "bad").exists()
+
+
+def test_a_plan_names_the_variant_of_each_stage(call, swept, monkeypatch):
+    monkeypatch.chdir(swept.home)
+    recipe = (swept.home / "recipe.toml").read_text().replace("seed = [1, 2]", 'variant = ["poe", "std"]')
+    (swept.home / "variants.toml").write_text(f'{recipe}\n[variants.std]\n"stages.full.loss" = "std"\n')
+    lines = call("run", "variants.toml", "--dry-run").out.splitlines()
+    heads = [number for number, line in enumerate(lines) if line.startswith("variant ")]
+    assert [lines[number] for number in heads] == ["variant poe:", "variant std:"]
+    assert "A_poe(" in lines[heads[0] + 1]
+    assert "A_std(" in lines[heads[1] + 1]

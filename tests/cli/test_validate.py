@@ -111,8 +111,9 @@ def test_validate_says_everything_that_is_wrong_with_every_recipe(wrong, start):
     counts = dict(line.rsplit(": ", 1) for line in done.out.splitlines())
     assert counts.pop("good.toml") == "valid"
     assert counts == {
-        name: f"{len([line for line in done.err.splitlines() if line.startswith(f'{name}:')])} problem(s)"
+        name: "1 problem" if count == 1 else f"{count} problems"
         for name in wrong
+        for count in [len([line for line in done.err.splitlines() if line.startswith(f"{name}:")])]
     }
     assert all(part in done.err for parts in wrong.values() for part in parts)
 
@@ -140,7 +141,7 @@ def test_a_recipe_from_another_editor_is_valid(call, work, content):
 def test_overrides_apply_to_every_recipe(call, wrong):
     done = call("validate", "good.toml", "quickstart", "--set", "stages.srnet.pruner.sparsity=2", "--set", "seed=x")
     assert done.code == 2
-    assert done.out == "good.toml: 2 problem(s)\nquickstart: 2 problem(s)\n"
+    assert done.out == "good.toml: 2 problems\nquickstart: 2 problems\n"
     said = [line.split(": must be")[0] for line in done.err.splitlines()]
     assert sorted(said) == sorted(
         2
@@ -164,14 +165,14 @@ stages.srnet.pruner.sparsty = 0.1
 def test_every_variant_is_checked_unless_one_is_chosen(call, work):
     Path("r.toml").write_text(GOOD + VARIANTS)
     done = call("validate", "r.toml")
-    assert (done.code, done.out) == (2, "r.toml: 2 problem(s)\n")
+    assert (done.code, done.out) == (2, "r.toml: 2 problems\n")
     assert [line.split(": ")[:2] for line in done.err.splitlines()] == [
         ["r.toml:20", "seed"],
         ["r.toml:23", "stages.srnet.pruner.sparsty"],
     ]
     for variant, line in (("sparser", "r.toml:20"), ("denser", "r.toml:23")):
         done = call("validate", "r.toml", "--set", f"variant={variant}")
-        assert (done.code, done.out) == (2, "r.toml: 1 problem(s)\n")
+        assert (done.code, done.out) == (2, "r.toml: 1 problem\n")
         assert done.err.startswith(f"{line}: ")
     done = call("validate", "r.toml", "--set", "variant=dense")
     assert (done.code, done.err) == (

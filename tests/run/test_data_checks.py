@@ -46,7 +46,7 @@ def test_the_share_of_each_label_of_each_split_is_told_in_a_line():
 
 def test_few_among_many_are_not_rounded_away():
     shares = notes(train=split("train", [0] * 9_999 + [1, 2]))[0]
-    assert shares == "train: 10001 examples: no > 99.9 %, yes < 0.1 %, maybe < 0.1 %"
+    assert shares == "train: 10,001 examples: no > 99.9 %, yes < 0.1 %, maybe < 0.1 %"
 
 
 def test_good_data_is_told_of_without_a_warning():
