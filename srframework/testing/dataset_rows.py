@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 from srframework.component import Options
 from srframework.contracts import Split, TaskData
 from srframework.errors import SRFrameworkError
 from srframework.testing.check import NotApplicable, Subject, require, require_options_matter
-from srframework.testing.load_dataset import digest, splits_of
 from srframework.testing.loaded import loaded
+from srframework.testing.loads import digest, features_digest, splits_of
 
 
 def splits_are_disjoint(subject: Subject) -> None:
@@ -77,18 +77,23 @@ def _require_sizes(data: TaskData, sizes: Any, where: str) -> None:
 
 
 def options_matter(subject: Subject) -> None:
-    """Each option that is a number changes the data for some value, or is refused."""
+    """Each option that is a number, a switch or a choice changes the data for some value, or is refused."""
     fields = subject.component.options.model_fields.items()
-    numbers = [name for name, info in fields if {int, float} & {info.annotation, *get_args(info.annotation)}]
-    if not numbers:  # others may matter only for files that the example does not have
-        raise NotApplicable("no option is a number")
+    tried = [name for name, info in fields if _has_known_values(info.annotation)]
+    if not tried:  # others may matter only for files that the example does not have
+        raise NotApplicable("no option is a number, a switch or a choice")
 
     def outcome(options: Options) -> list[Any]:
         component, data = subject.component, subject.built(options).load(1)
         needs = [component.required(options), component.provided(options)]
-        return [*needs, digest(data), data.metric, data.labels, data.merged_labels, data.notes]
+        return [*needs, digest(data), features_digest(data), data.metric, data.merged_labels, data.notes]
 
-    require_options_matter(subject, outcome, numbers)
+    require_options_matter(subject, outcome, tried)
+
+
+def _has_known_values(annotation: Any) -> bool:
+    inside = {annotation, *get_args(annotation)}
+    return bool({int, float, bool} & inside) or any(get_origin(each) is Literal for each in inside)
 
 
 def sound_weights(subject: Subject) -> None:
