@@ -77,11 +77,12 @@ def _require_sizes(data: TaskData, sizes: Any, where: str) -> None:
 
 
 def options_matter(subject: Subject) -> None:
-    """Each option that is a number, a switch or a choice changes the data for some value, or is refused."""
+    """Each option that is a number changes the data for some value; without files, also each switch and choice."""
     fields = subject.component.options.model_fields.items()
-    tried = [name for name, info in fields if _has_known_values(info.annotation)]
+    kinds = {int, float} if subject.reads_files else {int, float, bool, Literal}
+    tried = [name for name, info in fields if kinds & _kinds(info.annotation)]
     if not tried:  # others may matter only for files that the example does not have
-        raise NotApplicable("no option is a number, a switch or a choice")
+        raise NotApplicable("no option is a number; others may depend on the files")
 
     def outcome(options: Options) -> list[Any]:
         component, data = subject.component, subject.built(options).load(1)
@@ -91,9 +92,9 @@ def options_matter(subject: Subject) -> None:
     require_options_matter(subject, outcome, tried)
 
 
-def _has_known_values(annotation: Any) -> bool:
-    inside = {annotation, *get_args(annotation)}
-    return bool({int, float, bool} & inside) or any(get_origin(each) is Literal for each in inside)
+def _kinds(annotation: Any) -> set[Any]:
+    """Return a type and the types inside it: of ``int | None`` int, of ``tuple[Literal["a"], ...]`` Literal."""
+    return {get_origin(each) or each for each in (annotation, *get_args(annotation))}
 
 
 def sound_weights(subject: Subject) -> None:

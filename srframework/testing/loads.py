@@ -5,6 +5,7 @@ The process runs this file and imports nothing from here, because the package im
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import json
@@ -64,9 +65,14 @@ def _vectors(words: Sequence[str]) -> np.ndarray:
 
 def network_digest(network: Network) -> str:
     """Return a hash of a model: its weights, its labels, its vocabulary and its prunable modules."""
+    import torch
+
     from srframework import hashing
 
-    weights = {name: value.tolist() for name, value in network.model.state_dict().items()}
+    weights = {
+        name: hashlib.sha256(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()).hexdigest()
+        for name, value in network.model.state_dict().items()
+    }
     labels = [network.model.config.id2label[index] for index in sorted(network.model.config.id2label)]
     return hashing.digest([weights, labels, network.tokenizer.get_vocab(), list(network.prunable.items())])
 
