@@ -79,7 +79,8 @@ def _require_sizes(data: TaskData, sizes: Any, where: str) -> None:
 def options_matter(subject: Subject) -> None:
     """Each option that is a number changes the data for some value; without files, also each switch and choice."""
     fields = subject.component.options.model_fields.items()
-    kinds = {int, float} if subject.reads_files else {int, float, bool, Literal}
+    reads_files = subject.reads_files or callable(subject.component.example)
+    kinds = {int, float} if reads_files else {int, float, bool, Literal}
     tried = [name for name, info in fields if kinds & _kinds(info.annotation)]
     if not tried:  # others may matter only for files that the example does not have
         raise NotApplicable("no option is a number; others may depend on the files")
