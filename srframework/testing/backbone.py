@@ -240,10 +240,11 @@ def gradients_reach_the_matrices(subject: Subject) -> None:
     batch = network.tokenizer(["a b c d", "e f"], ["g h", "i j a"], return_tensors="pt", padding=True)
     logits = network.model.train()(**batch).logits
     require(logits.requires_grad, "the logits have no gradient")
-    nn.functional.cross_entropy(logits, torch.tensor([0, 1])).backward()
+    torch.autograd.backward(nn.functional.cross_entropy(logits, torch.tensor([0, 1])))
     for name, weight in network.matrices().items():
-        require(weight.grad is not None, f"{name} gets no gradient: the logits do not depend on it")
-        require(bool(torch.isfinite(weight.grad).all()), f"the gradient of {name} is not finite")  # type: ignore[arg-type]
+        gradient: Any = weight.grad
+        require(gradient is not None, f"{name} gets no gradient: the logits do not depend on it")
+        require(bool(torch.isfinite(gradient).all()), f"the gradient of {name} is not finite")
 
 
 def saves_and_loads(subject: Subject) -> None:

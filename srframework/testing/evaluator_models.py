@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -71,7 +72,10 @@ def any_number_of_splits(subject: Subject) -> None:
     model = evaluated(subject)
     two = replace(model.ood[0], split="ood2")
     of_two = {split: {"accuracy": 0.5} for split in ("dev", "ood", "ood2")}
-    stages = {text: {**each, "ood2": replace(each["ood"], split="ood2")} for text, each in model.stages.items()}
+    stages = {
+        text: replace(each, predictions={**each.predictions, "ood2": replace(each.predictions["ood"], split="ood2")})
+        for text, each in model.stages.items()
+    }
     cases: dict[str, Evaluated] = {
         "without an OOD split": replace(model, ood=(), figures={"dev": model.figures["dev"]}),
         "with two OOD splits": replace(model, ood=(*model.ood, two), figures=of_two, stages=stages),
@@ -106,11 +110,15 @@ def _require_sound(subject: Subject, cases: Mapping[str, Evaluated]) -> None:
 
 
 def references_matter(subject: Subject) -> None:
-    """Other predictions of a stage that an option refers to change some figure."""
+    """Another model of a stage that an option refers to, with other predictions and another mask, changes a figure."""
     if not list(references(subject.options())):
         raise NotApplicable("no option refers to a stage")
     model, evaluator = evaluated(subject), subject.build()
-    found = [evaluator.measure(replace(model, stages=evaluated(subject, seed).stages)) for seed in range(2, 6)]
+    found = []
+    for seed in range(2, 6):
+        other, net = pruned_model(subject, seed, seed), functools.partial(network, seed)
+        stages = {text: replace(each, network=net, mask=other.mask) for text, each in other.stages.items()}
+        found.append(evaluator.measure(replace(model, stages=stages)))
     require(any(each != found[0] for each in found), "the figures do not depend on the stage that the option names")
 
 

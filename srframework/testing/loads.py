@@ -73,7 +73,8 @@ def network_digest(network: Network) -> str:
         name: hashlib.sha256(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()).hexdigest()
         for name, value in network.model.state_dict().items()
     }
-    labels = [network.model.config.id2label[index] for index in sorted(network.model.config.id2label)]
+    id2label: Any = network.model.config.id2label
+    labels = [id2label[index] for index in sorted(id2label)]
     return hashing.digest([weights, labels, network.tokenizer.get_vocab(), list(network.prunable.items())])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ import torch
 from srframework.testing.check import require
 
 
-def _settings() -> dict[str, object]:
+def _settings() -> dict[str, Any]:
     return {
         "torch.set_grad_enabled": torch.is_grad_enabled(),
         "torch.set_default_dtype": torch.get_default_dtype(),
@@ -36,11 +37,11 @@ def untouched_settings(method: str) -> Iterator[None]:
         yield
         after = _settings()
     finally:
-        torch.set_grad_enabled(bool(before["torch.set_grad_enabled"]))
-        torch.set_default_dtype(before["torch.set_default_dtype"])  # type: ignore[arg-type]
-        torch.set_num_threads(before["torch.set_num_threads"])  # type: ignore[arg-type]
-        torch.use_deterministic_algorithms(bool(before["torch.use_deterministic_algorithms"]))
-        np.seterr(**before["np.seterr"])  # type: ignore[call-overload]
-        os.chdir(str(before["os.chdir"]))
+        torch.set_grad_enabled(before["torch.set_grad_enabled"])
+        torch.set_default_dtype(before["torch.set_default_dtype"])
+        torch.set_num_threads(before["torch.set_num_threads"])
+        torch.use_deterministic_algorithms(before["torch.use_deterministic_algorithms"])
+        np.seterr(**before["np.seterr"])
+        os.chdir(before["os.chdir"])
     for name, value in usual.items():
         require(after[name] == value, f"{method} changes a setting of the whole process, as {name} does")

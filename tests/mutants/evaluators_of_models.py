@@ -42,7 +42,7 @@ class SoundGap(Sound):
         return {"gap": gap, "flips": self.flips(evaluated), "zeros": zeros}
 
     def flips(self, evaluated):
-        other = evaluated.stages[self.options.teacher][evaluated.id.split]
+        other = evaluated.stages[self.options.teacher].predictions[evaluated.id.split]
         return float((evaluated.id.predicted != other.predicted).mean())
 
 
