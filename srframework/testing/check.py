@@ -167,6 +167,10 @@ def _values(info: FieldInfo, value: Any) -> list[Any]:
             found.append(None)
         elif kind is str and isinstance(value, str):
             found.append(f"{value}x")
+        elif get_origin(kind) is tuple and isinstance(value, tuple):
+            chosen = get_args(kind)[0]
+            found += [value[1:], value[:1]]
+            found += [(each,) for each in get_args(chosen)] if get_origin(chosen) is Literal else []
     return [each for index, each in enumerate(found) if each != value and each not in found[:index]]
 
 
