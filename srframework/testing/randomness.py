@@ -15,6 +15,7 @@ import torch
 
 from srframework.component import Component
 from srframework.testing.check import require
+from srframework.testing.process_state import global_settings
 
 _DRAWING = (
     (random, "Random"),
@@ -49,10 +50,15 @@ def global_states(seed: int | None = None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def untouched_states(method: str) -> Iterator[None]:
-    """Require that the block, which calls a method, leaves the global random states as they are."""
+    """Require that the block, which calls a method, leaves the global random states and settings as they are."""
+    settings = global_settings()
     with global_states(20):
         before = _states()
-        yield
+        try:
+            yield
+        finally:  # a changed setting may be the reason of an error
+            changed = [name for name, value in global_settings().items() if value != settings[name]]
+            require(not changed, f"{method} changes {', '.join(changed)}")
         after = _states()
     advice = f"{method} changes the global random state of"
     require(before[0] == after[0], f"{advice} Python's random; draw from a generator of its own")

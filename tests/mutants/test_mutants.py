@@ -9,9 +9,11 @@ from mutants.bias_models import BIAS_MODELS, NoOptions, SoundBias
 from mutants.datasets_of_tasks import DATASETS, Size, SoundTask
 from mutants.evaluators_robust import ROBUST
 from mutants.losses import DEBIASERS, SOUND_DEBIASERS, Smoothing
+from mutants.losses_with_gradients import GRADIENTS
 from mutants.pruners import MASKS
 from mutants.pruners_in_training import TRAINING
 from mutants.pruners_with_effects import EFFECTS
+from mutants.pruners_with_options import OPTIONS, Scoped
 from mutants.sound_pruners import SOUND, Sparsity
 
 from srframework import Component
@@ -21,7 +23,7 @@ from srframework.testing.check import Subject, run_check
 
 def component(factory, kind):
     classes = {"pruner": Sparsity, "debiaser": Smoothing, "evaluator": evaluators.Cased, "dataset": Size}
-    options = classes.get(kind, NoOptions)
+    options = getattr(factory, "options_class", classes.get(kind, NoOptions))
     requires = {"debiaser": ["bias"], "bias": ["spurious-features"], "dataset": ["evaluator/accuracy"]}.get(kind, ())
     provides = ["spurious-features"] if kind == "dataset" else ()
     name = factory.__name__.lower()
@@ -29,8 +31,8 @@ def component(factory, kind):
 
 
 TABLES = {
-    "pruner": MASKS | TRAINING | EFFECTS,
-    "debiaser": DEBIASERS,
+    "pruner": MASKS | TRAINING | EFFECTS | OPTIONS,
+    "debiaser": DEBIASERS | GRADIENTS,
     "bias": BIAS_MODELS,
     "evaluator": evaluators.EVALUATORS | ROBUST,
     "dataset": DATASETS,
@@ -59,7 +61,7 @@ def test_there_are_at_least_a_hundred():
 
 
 SOUND_ONES = [
-    *[("pruner", each) for each in SOUND],
+    *[("pruner", each) for each in (*SOUND, Scoped)],
     *[("debiaser", each) for each in SOUND_DEBIASERS],
     ("bias", SoundBias),
     ("evaluator", evaluators.Sound),
