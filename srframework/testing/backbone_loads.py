@@ -12,7 +12,7 @@ from srframework.errors import SRFrameworkError
 from srframework.testing.check import NotApplicable, Subject, require
 from srframework.testing.loads import network_digest
 from srframework.testing.other_process import loaded_elsewhere
-from srframework.testing.settings import untouched_settings
+from srframework.testing.randomness import untouched_settings
 from srframework.testing.small_task import LABELS
 
 _SIZES = {

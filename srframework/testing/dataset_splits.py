@@ -12,7 +12,7 @@ from srframework.errors import SRFrameworkError
 from srframework.testing.check import NotApplicable, Subject, require
 from srframework.testing.loaded import loaded
 from srframework.testing.loads import splits_of
-from srframework.testing.settings import untouched_settings
+from srframework.testing.randomness import untouched_settings
 
 
 def splits_differ(subject: Subject) -> None:

@@ -16,7 +16,7 @@ from srframework.contracts import Evaluated, Network
 from srframework.masks import Mask
 from srframework.testing.check import NotApplicable, Subject, checks_in, require
 from srframework.testing.inputs import evaluated
-from srframework.testing.settings import untouched_settings
+from srframework.testing.randomness import untouched_settings
 from srframework.testing.small_split import figures_of, random_logits
 from srframework.testing.small_task import network
 

@@ -15,6 +15,7 @@ import torch
 
 from srframework.component import Component
 from srframework.testing.check import require
+from srframework.testing.settings import global_settings
 
 _DRAWING = (
     (random, "Random"),
@@ -58,11 +59,23 @@ def global_states(seed: int | None = None) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def untouched_settings(method: str) -> Iterator[None]:
+    """Require that the block, which calls a method, leaves the settings of torch, numpy and the process as they are."""
+    settings = global_settings()
+    try:
+        yield
+    finally:  # a changed setting may be the reason of an error
+        changed = [name for name, value in global_settings().items() if value != settings[name]]
+        require(not changed, f"{method} changes {', '.join(changed)}")
+
+
+@contextlib.contextmanager
 def untouched_states(method: str) -> Iterator[None]:
-    """Require that the block, which calls a method, leaves the global random states as they are."""
+    """Require that the block, which calls a method, leaves the global random states and settings as they are."""
     with global_states(20):
         before = _states()
-        yield
+        with untouched_settings(method):
+            yield
         after = _states()
     advice = f"{method} changes the global random state of"
     require(before[0] == after[0], f"{advice} Python's random; draw from a generator of its own")

@@ -1,4 +1,4 @@
-"""The settings of torch, numpy and the process, which no component changes for the others."""
+"""The settings of torch, numpy and the process, which a component must leave as they are."""
 
 from __future__ import annotations
 
@@ -10,38 +10,34 @@ from typing import Any
 import numpy as np
 import torch
 
-from srframework.testing.check import require
 
-
-def _settings() -> dict[str, Any]:
+def global_settings() -> dict[str, Any]:
+    """Return the settings by name."""
     return {
-        "torch.set_grad_enabled": torch.is_grad_enabled(),
-        "torch.set_default_dtype": torch.get_default_dtype(),
-        "torch.set_default_device": str(torch.get_default_device()),
-        "torch.set_num_threads": torch.get_num_threads(),
-        "torch.use_deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
-        "np.seterr": np.geterr(),
-        "os.chdir": os.getcwd(),
+        "the default dtype of torch": torch.get_default_dtype(),
+        "the default device of torch": str(torch.get_default_device()),
+        "the gradient mode of torch": torch.is_grad_enabled(),
+        "the number of threads of torch": torch.get_num_threads(),
+        "the deterministic mode of torch": torch.are_deterministic_algorithms_enabled(),
+        "the anomaly detection of torch": torch.is_anomaly_enabled(),
+        "the error handling of numpy": dict(np.geterr()),
+        "the working directory": os.getcwd(),
     }
 
 
 @contextlib.contextmanager
-def untouched_settings(method: str) -> Iterator[None]:
-    """Require that the block, which calls a method, leaves the global settings as they are; restore them."""
-    before = _settings()
+def restored_settings() -> Iterator[None]:
+    """Restore the settings after the block."""
+    dtype, device, grad, threads, deterministic, anomaly, errors, directory = global_settings().values()
     try:
-        torch.set_grad_enabled(True)  # an earlier check of the component may have changed them
-        torch.set_default_dtype(torch.float32)
-        np.seterr(all="warn")
-        usual = _settings()
         yield
-        after = _settings()
     finally:
-        torch.set_grad_enabled(before["torch.set_grad_enabled"])
-        torch.set_default_dtype(before["torch.set_default_dtype"])
-        torch.set_num_threads(before["torch.set_num_threads"])
-        torch.use_deterministic_algorithms(before["torch.use_deterministic_algorithms"])
-        np.seterr(**before["np.seterr"])
-        os.chdir(before["os.chdir"])
-    for name, value in usual.items():
-        require(after[name] == value, f"{method} changes a setting of the whole process, as {name} does")
+        torch.set_default_dtype(dtype)
+        torch.set_default_device(None if device == "cpu" else device)
+        torch.set_grad_enabled(grad)
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic)
+        torch.autograd.set_detect_anomaly(anomaly)
+        np.seterr(**errors)
+        os.chdir(directory)

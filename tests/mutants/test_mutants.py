@@ -12,9 +12,11 @@ from mutants.datasets_of_tasks import DATASETS, Size, SoundTask
 from mutants.evaluators_of_models import OF_MODELS, SoundGap, SoundGroups, SoundLoss
 from mutants.evaluators_robust import ROBUST
 from mutants.losses import DEBIASERS, SOUND_DEBIASERS, Smoothing
+from mutants.losses_with_gradients import GRADIENTS
 from mutants.pruners import MASKS
 from mutants.pruners_in_training import TRAINING
 from mutants.pruners_with_effects import EFFECTS
+from mutants.pruners_with_options import OPTIONS, Scoped
 from mutants.sound_pruners import SOUND, Sparsity
 
 from srframework import Component
@@ -35,8 +37,8 @@ def component(factory, kind):
 
 
 TABLES = {
-    "pruner": MASKS | TRAINING | EFFECTS,
-    "debiaser": DEBIASERS,
+    "pruner": MASKS | TRAINING | EFFECTS | OPTIONS,
+    "debiaser": DEBIASERS | GRADIENTS,
     "bias": BIAS_MODELS,
     "evaluator": evaluators.EVALUATORS | ROBUST | OF_MODELS,
     "dataset": DATASETS | SPLITS,
@@ -65,7 +67,7 @@ def test_there_are_at_least_a_hundred():
 
 
 SOUND_ONES = [
-    *[("pruner", each) for each in SOUND],
+    *[("pruner", each) for each in (*SOUND, Scoped)],
     *[("debiaser", each) for each in SOUND_DEBIASERS],
     ("bias", SoundBias),
     ("evaluator", evaluators.Sound),
