@@ -220,8 +220,8 @@ class TrainingContext:
         generator: On the CPU; seeded from the seed and the component. Draw from it in attach only: a resumed run
             attaches again.
         pretrained: Returns a fresh copy of θ_pt, on the CPU.
-        calibration: Returns that many training examples, at most N, which the seed of ``generator`` draws: batches of
-            the stage's batch size on the device, as the model gets them, with ``"labels"`` and ``"index"``.
+        calibration: Returns that many training examples, or all N if N is less, which the seed of ``generator`` draws:
+            batches of the stage's batch size on the device, as the model gets them, with ``"labels"`` and ``"index"``.
     """
 
     labels: tuple[str, ...]

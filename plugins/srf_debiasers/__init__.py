@@ -92,7 +92,8 @@ def srframework_debiasers() -> list[Component]:
 def _bias_file(directory: Path) -> dict[str, str]:
     """Write the predictions of a bias model for the 12 training examples of the checks, which have 3 labels."""
     path = directory / "bias.json"
-    path.write_text(json.dumps([[0.5, 0.25, 0.25]] * 12), encoding="utf-8")
+    rows = [[0.5, 0.25, 0.25], [0.125, 0.75, 0.125], [0.25, 0.125, 0.625], [0.625, 0.25, 0.125]] * 3
+    path.write_text(json.dumps(rows), encoding="utf-8")
     return {"path": str(path)}
 
 

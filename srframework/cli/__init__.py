@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from srframework.cli import completion, streams
+from srframework.cli import completion, shells, streams
 from srframework.cli.check import check
 from srframework.cli.claims import claims
 from srframework.cli.compare import compare
@@ -28,13 +28,25 @@ from srframework.run.crash import formatted, sentence
 from srframework.training.signals import terminable
 
 
+class _Names(click.ParamType[str]):
+    """Names; in the environment variable, commas or spaces separate them."""
+
+    name = "name"
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        """Split the value of the environment variable."""
+        return rv.replace(",", " ").split()
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="srframework")
 @click.option(
     "--disable",
     multiple=True,
     is_eager=True,
+    type=_Names(),
     metavar="NAME",
+    shell_complete=completion.plugins,
     envvar="SRFRAMEWORK_DISABLE_PLUGINS",
     help="Do not load this plugin: a distribution or an entry point. Repeatable; also $SRFRAMEWORK_DISABLE_PLUGINS.",
 )
@@ -94,7 +106,7 @@ def main() -> None:
     settings: dict[str, Any] = {}
     try:
         with terminable():
-            code = completion.respond(cli)
+            code = shells.respond(cli)
             if code is None:
                 code = cli.main(standalone_mode=False, obj=settings)
         code = code if isinstance(code, int) else 0

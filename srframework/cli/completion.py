@@ -1,7 +1,7 @@
 # ruff: noqa: ARG001 -- click passes the same three arguments to each function
 """Completion in shells: recipes and files, components, and the keys of ``--set``.
 
-click makes the scripts: ``eval "$(_SRFRAMEWORK_COMPLETE=bash_source srframework)"``; zsh and fish work the same way.
+The scripts of the shells are in :mod:`srframework.cli.shells`.
 """
 
 from __future__ import annotations
@@ -9,39 +9,17 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
 import click
-from click.shell_completion import BashComplete, CompletionItem, add_completion_class, shell_complete, split_arg_string
+from click.shell_completion import CompletionItem, split_arg_string
 
 from srframework.claims.recipes import FOLDER, shipped_claims
-from srframework.component import Options
+from srframework.cli.keys import Key, keys, option_keys
 from srframework.errors import SRFrameworkError
 from srframework.recipe.check import load_recipe
 from srframework.recipe.model import Recipe, shipped
 from srframework.registry.registry import Registry
-from srframework.training.options import TrainingOptions
-
-_VARIABLE = "_SRFRAMEWORK_COMPLETE"
-"""The variable of click's scripts."""
-
-
-class SpacelessBash(BashComplete):
-    """click's completion for bash, without the space after a value that one continues to type: ``seed=``, ``runs/``."""
-
-    name = "bash"
-    source_template = BashComplete.source_template.replace(
-        "COMPREPLY+=($value)", "COMPREPLY+=($value); [[ $value == *[=/] ]] && compopt -o nospace"
-    )
-
-
-def respond(cli: click.Command) -> int | None:
-    """Print what the shell asks for, and return the exit code; None if this is no request of a shell."""
-    instruction = os.environ.get(_VARIABLE)
-    if not instruction:
-        return None
-    add_completion_class(SpacelessBash)
-    return shell_complete(cli, {}, "srframework", _VARIABLE, instruction)
 
 
 def recipes(context: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -84,14 +62,33 @@ def launchers(context: click.Context, param: click.Parameter, incomplete: str) -
     )
 
 
+def plugins(context: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a plugin: an entry point, or a distribution."""
+    registry = _registry(context)
+    return _named(dict.fromkeys(name for each in registry.plugins for name in (each.name, each.dist)), incomplete)
+
+
+def launcher_options(context: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete ``KEY=`` of the launcher on the command line, and then its value where there is a choice."""
+    words = split_arg_string(os.environ.get("COMP_WORDS", ""))
+    found = [each for each in _registry(context).of_kind("launcher") if each.name in words]
+    return _assignments([key for each in found for key in option_keys(each.component.options)], incomplete)
+
+
 def settings(context: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete ``KEY=`` of the recipe on the command line, and then its value where there is a choice."""
-    found = dict(_keys(_recipe(_registry(context))))
-    key, equals, value = incomplete.partition("=")
-    if equals:
-        choices = found[key][1] if key in found else ()
-        return [CompletionItem(f"{key}={choice}") for choice in choices if choice.startswith(value)]
-    return _described({f"{name}=": description for name, (description, _) in found.items()}, incomplete)
+    registry = _registry(context)
+    return _assignments(keys(_recipe(registry), registry), incomplete)
+
+
+def _assignments(found: Iterable[Key], incomplete: str) -> list[CompletionItem]:
+    name, equals, value = incomplete.partition("=")
+    if not equals:
+        return _described({f"{key.name}=": key.description for key in found}, incomplete)
+    *others, last = value.split(",")  # --grid accepts several values
+    start = ",".join([*others, ""]) if others else ""
+    choices = dict.fromkeys(choice for key in found if key.name == name for choice in key.choices)
+    return [CompletionItem(f"{name}={start}{choice}") for choice in choices if choice.startswith(last)]
 
 
 def _recipe(registry: Registry) -> Recipe | None:
@@ -104,32 +101,6 @@ def _recipe(registry: Registry) -> Recipe | None:
         return load_recipe(named[0], registry)
     except (SRFrameworkError, OSError):
         return None  # completion must not print errors
-
-
-def _keys(recipe: Recipe | None) -> Iterator[tuple[str, tuple[str, tuple[str, ...]]]]:
-    """Yield the keys of a recipe, each with its description and the values of a choice."""
-    yield "seed", ("Seed of all random numbers.", ())
-    yield from _of(TrainingOptions, "training")
-    if recipe is None:
-        return
-    for kind, use in (("backbone", recipe.backbone), ("dataset", recipe.dataset), ("bias", recipe.bias)):
-        if use is not None:
-            yield from _of(type(use.options), kind)
-    for stage in recipe.stages:
-        yield from _of(type(stage.loss.options), f"stages.{stage.name}.loss")
-        if stage.pruner is not None:
-            yield from _of(type(stage.pruner.options), f"stages.{stage.name}.pruner")
-        yield from _of(TrainingOptions, f"stages.{stage.name}")
-
-
-def _of(model: type[Options], prefix: str) -> Iterator[tuple[str, tuple[str, tuple[str, ...]]]]:
-    for name, field in model.model_fields.items():
-        choices: tuple[str, ...] = ()
-        if get_origin(field.annotation) is Literal:
-            choices = tuple(str(each) for each in get_args(field.annotation))
-        elif field.annotation is bool:
-            choices = ("true", "false")
-        yield f"{prefix}.{name}", (field.description or "", choices)
 
 
 def _registry(context: click.Context) -> Registry:

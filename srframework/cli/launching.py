@@ -37,6 +37,7 @@ _OPTIONS = (
         "launcher_options",
         multiple=True,
         metavar="KEY=VALUE",
+        shell_complete=completion.launcher_options,
         help="Set an option of the launcher (see `srframework show launcher/NAME`). Repeatable.",
     ),
 )

@@ -11,6 +11,7 @@ import click
 import tomli
 from rich.text import Text
 
+from srframework.cli import completion
 from srframework.cli.context import (
     PAPER,
     App,
@@ -70,7 +71,11 @@ def list_components(app: App, kind: str | None, verbose: bool, as_json: bool) ->
 
 @click.command("plugins")
 @click.option(
-    "--disable", multiple=True, metavar="NAME", help="Show the list as with `srframework --disable NAME`. Repeatable."
+    "--disable",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=completion.plugins,
+    help="Show the list as with `srframework --disable NAME`. Repeatable.",
 )
 @json_option
 @click.pass_obj

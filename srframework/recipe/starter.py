@@ -16,7 +16,8 @@ from srframework.registry.registry import Registered
 from srframework.text import did_you_mean, nearest, shorten
 
 _NEEDS = re.compile(r"^# Needs: .*\n", re.MULTILINE)
-_TABLE = re.compile(r"^\[dataset\].*?(?=^\[)", re.MULTILINE | re.DOTALL)
+_TABLE = re.compile(r"^\[dataset\].*?(?=^\[(?!dataset\.)|\Z)", re.MULTILINE | re.DOTALL)
+"""The table ``[dataset]``, and its own tables, such as ``[dataset.ood.hans]``."""
 
 
 def starter_text(recipe: str, name: str, dataset: Registered | None) -> str:

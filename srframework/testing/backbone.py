@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import tempfile
 from collections import defaultdict
@@ -13,6 +14,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from srframework.component import Options
 from srframework.contracts import PARTS, Network
+from srframework.testing.backbone_loads import CHECKS as LOADS
+from srframework.testing.backbone_loads import with_other_options
 from srframework.testing.check import NotApplicable, Subject, checks_in, require, require_options_matter
 from srframework.testing.randomness import untouched_states
 from srframework.testing.small_task import LABELS
@@ -33,8 +36,9 @@ def _logits(network: Network, *texts: Any) -> Tensor:
 
 def one_output_per_label(subject: Subject) -> None:
     """The model has one output for each label, also for two labels."""
+    backbone = subject.build()
     for labels in (LABELS, LABELS[:2]):
-        network = subject.build().load(labels, 1)
+        network = backbone.load(labels, 1)
         got, expected = tuple(_logits(network, ["a"], ["b"]).shape), (1, len(labels))
         require(got == expected, f"expected logits of shape {expected}, got {got}")
 
@@ -59,10 +63,12 @@ def same_seed_same_weights(subject: Subject) -> None:
 
 
 def seed_matters(subject: Subject) -> None:
-    """Another seed gives another classifier."""
-    one, two = (network.matrices(["classifier"]) for network in (_loaded(subject), subject.build().load(LABELS, 2)))
-    changed = any(not torch.equal(value, two[name]) for name, value in one.items())
-    require(changed or not one, "seeds 1 and 2 give the same classifier")
+    """Each seed gives another classifier."""
+    loads = {seed: _loaded(subject) if seed == 1 else subject.build().load(LABELS, seed) for seed in (1, 2, 3, 1001)}
+    heads = {seed: network.matrices(["classifier"]) for seed, network in loads.items()}
+    for one, two in itertools.combinations(heads, 2):
+        changed = any(not torch.equal(value, heads[two][name]) for name, value in heads[one].items())
+        require(changed or not heads[one], f"seeds {one} and {two} give the same classifier")
 
 
 def random_state_untouched(subject: Subject) -> None:
@@ -77,6 +83,7 @@ def fresh_object(subject: Subject) -> None:
     backbone = subject.build()
     one, two = backbone.load(LABELS, 1), backbone.load(LABELS, 1)
     require(one.model is not two.model, "two loads return the same model")
+    require(one.tokenizer is not two.tokenizer, "two loads return the same tokenizer")
     shared = {each.data_ptr() for each in one.model.parameters()} & {each.data_ptr() for each in two.model.parameters()}
     require(not shared, "two loads return models that share weights")
 
@@ -103,8 +110,13 @@ def prunable_is_distinct(subject: Subject) -> None:
 
 
 def prunable_covers_the_model(subject: Subject) -> None:
-    """The prunable modules are all linear modules of every layer, and the classifier."""
-    network = _loaded(subject)
+    """The prunable modules are all linear modules of every layer, and the classifier; also with other options."""
+    _require_covered(_loaded(subject), "")
+    for where, _, network in with_other_options(subject):
+        _require_covered(network, where)
+
+
+def _require_covered(network: Network, where: str) -> None:
     given: dict[str, set[str]] = defaultdict(set)
     for name, module in network.model.named_modules():
         found = re.fullmatch(r"(.*?\.)(\d+)\.(.*)", name)
@@ -112,17 +124,27 @@ def prunable_covers_the_model(subject: Subject) -> None:
             given[found[1] + found[2]].add(name)
     for layer, names in given.items():
         missing = sorted(names - set(network.prunable))
-        require(not missing, f"layer {layer}: {', '.join(missing)} are not prunable")
+        require(not missing, f"{where}layer {layer}: {', '.join(missing)} are not prunable")
         wrong = [name for name in names if network.prunable[name] != "encoder"]
-        require(not wrong, f"layer {layer}: {', '.join(wrong)}: expected the part encoder")
+        require(not wrong, f"{where}layer {layer}: {', '.join(wrong)}: expected the part encoder")
     layers = {name for names in given.values() for name in names}
     outside = [name for name, part in network.prunable.items() if part == "encoder" and name not in layers]
-    require(not outside, f"{', '.join(outside)}: the part encoder is for the modules of the layers")
-    require("classifier" in network.prunable.values(), "prunable: no module has the part classifier")
-    require("encoder" in network.prunable.values(), "prunable: no module has the part encoder")
+    require(not outside, f"{where}{', '.join(outside)}: the part encoder is for the modules of the layers")
+    poolers = {
+        name
+        for name, module in network.model.named_modules()
+        if isinstance(module, nn.Linear) and "pooler" in name.split(".")
+    }
+    other = sorted(name for name in poolers if network.prunable.get(name) != "pooler")
+    require(
+        not other,
+        f"{where}{', '.join(other)}: expected the part pooler, got {network.prunable.get((other or [''])[0])}",
+    )
+    require("classifier" in network.prunable.values(), f"{where}prunable: no module has the part classifier")
+    require("encoder" in network.prunable.values(), f"{where}prunable: no module has the part encoder")
     last = [name for name in network.prunable if network.prunable[name] == "classifier"]
     outputs = {network.matrices()[name].shape[0] for name in last}
-    require(len(LABELS) in outputs, f"the classifier has {outputs} outputs, none of them {len(LABELS)}")
+    require(len(LABELS) in outputs, f"{where}the classifier has {outputs} outputs, none of them {len(LABELS)}")
 
 
 def blocks_fit(subject: Subject) -> None:
@@ -205,6 +227,26 @@ def sound_weights(subject: Subject) -> None:
         require(each.dtype == torch.float32, f"{name}: expected float32, got {each.dtype}")
 
 
+def evaluation_repeats(subject: Subject) -> None:
+    """In evaluation mode, the model gives the same logits again: dropout is off."""
+    network = _loaded(subject)
+    one, two = _logits(network, ["a b"], ["c d"]), _logits(network, ["a b"], ["c d"])
+    require(torch.equal(one, two), "two calls in evaluation mode give different logits")
+
+
+def gradients_reach_the_matrices(subject: Subject) -> None:
+    """The gradient of a loss reaches every prunable matrix."""
+    network = subject.build().load(LABELS, 1)
+    batch = network.tokenizer(["a b c d", "e f"], ["g h", "i j a"], return_tensors="pt", padding=True)
+    logits = network.model.train()(**batch).logits
+    require(logits.requires_grad, "the logits have no gradient")
+    torch.autograd.backward(nn.functional.cross_entropy(logits, torch.tensor([0, 1])))
+    for name, weight in network.matrices().items():
+        gradient: Any = weight.grad
+        require(gradient is not None, f"{name} gets no gradient: the logits do not depend on it")
+        require(bool(torch.isfinite(gradient).all()), f"the gradient of {name} is not finite")
+
+
 def saves_and_loads(subject: Subject) -> None:
     """A saved model, loaded by plain transformers, has the same logits, labels and tokens."""
     network = _loaded(subject)
@@ -239,6 +281,9 @@ CHECKS = checks_in(
         second_text_is_used,
         padding_is_ignored,
         sound_weights,
+        evaluation_repeats,
+        gradients_reach_the_matrices,
         saves_and_loads,
+        *LOADS,
     ],
 )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import Any
 
+import datasets
 import numpy as np
 
 from srframework.component import Options
 from srframework.contracts import BiasModel, Split, TaskData
 from srframework.testing.check import NotApplicable, Subject, checks_in, require, require_options_matter
+from srframework.testing.hash_seeds import in_another_process
 from srframework.testing.randomness import global_states, untouched_states
 from srframework.testing.small_task import LABELS, task, word_vectors
 
@@ -75,7 +78,9 @@ def bound_to_its_split(subject: Subject) -> None:
     """The rows belong to the examples of the split that is asked for, not to another split."""
     model, data = _fitted(subject)
     for split in data.evaluated:
-        for rows in ([4, 1, 0], [3, 0, 1, 5], [2]):
+        # Some selections are as long as others, as the training set, or as the split itself.
+        as_long = [5, 4, 3, 2, 1, 0, 1, 3, 5, 0, 2, 4]
+        for rows in ([4, 1, 0], [3, 0, 1, 5], [2], [2, 5, 3], [5, 4, 3, 2, 1, 0], as_long):
             found, of_all = model.log_probs(_taken(split, rows)), model.log_probs(split)
             if found is not None and of_all is not None:
                 count = len(rows)
@@ -125,6 +130,35 @@ def fits_on_the_training_set(subject: Subject) -> None:
     require(same, "the bias model is fitted on an evaluated split: other examples in dev and ood change it")
 
 
+def columns_follow_the_labels(subject: Subject) -> None:
+    """The columns are in the order of the task's labels: in another order, they predict the training set no better."""
+    if subject.reads_files:
+        raise NotApplicable("an option names a file, with rows for the training set of the checks")
+    gold = [2, 0, 1] * 4  # not in the order of the labels, whose names are not in alphabetical order
+    texts = {
+        "text_a": [f"{'abc'[label]} d" for label in gold],
+        "text_b": ["e"] * len(gold),
+        "label": gold,
+    }
+    examples = datasets.Dataset.from_dict(texts)
+
+    def features(split: Split, _: Any) -> np.ndarray:
+        return np.array([[float(text[0] == letter) for letter in "abc"] for text in split.examples["text_a"]])
+
+    train = Split("train", examples, LABELS)
+    dev = Split("dev", examples.select(range(6)), LABELS)
+    data = TaskData(LABELS, "accuracy", train, dev, spurious_features=features)
+    found = _of_train(subject, data)
+    require(found.shape == (len(gold), len(LABELS)), f"expected the shape (12, 3), got {found.shape}")
+    rows = np.arange(len(gold))
+    as_given = found[rows, gold].mean()
+    for order in itertools.permutations(range(len(LABELS))):
+        other = found[:, order][rows, gold].mean()
+        names = ", ".join(LABELS[index] for index in np.argsort(order))
+        sentence = f"the columns fit the order {names} better than that of the task, {', '.join(LABELS)}"
+        require(other <= as_given + 1e-6, sentence)
+
+
 def any_number_of_labels(subject: Subject) -> None:
     """With 2 labels, or with 4 labels and few examples of one, the rows have as many columns and are normalised."""
     if subject.reads_files:
@@ -154,6 +188,9 @@ def repeats(subject: Subject) -> None:
         one = _of_train(subject)
     with global_states(4):
         require(np.array_equal(one, _of_train(subject)), "two fits to the same data give other log-probabilities")
+    with in_another_process(subject.component):
+        same = np.array_equal(one, _of_train(subject))
+    require(same, "another process has other log-probabilities: hash() of a text differs in each process")
     model, data = _fitted(subject)
     model.log_probs(data.dev)
     again = model.log_probs(data.train)
@@ -178,6 +215,8 @@ def merged_labels_are_equal(subject: Subject) -> None:
         raise NotApplicable('the bias model does not require "spurious-features"')
     found = _of_train(subject, dataclasses.replace(_unbalanced(), merged_labels=LABELS[1:]))
     require(np.allclose(found[:, 1], found[:, 2], atol=1e-5), "merged labels have different probabilities")
+    sums = np.exp(found.astype(np.float64)).sum(axis=1)
+    require(np.allclose(sums, 1, atol=1e-4), f"with merged labels, probabilities sum to {sums.min()}..{sums.max()}")
 
 
 def _unbalanced() -> TaskData:
@@ -198,12 +237,18 @@ def _relabelled(gold: list[int], names: tuple[str, ...]) -> TaskData:
 
 
 def inputs_unchanged(subject: Subject) -> None:
-    """The bias model changes neither the examples nor the features."""
+    """The bias model changes neither the task nor the features."""
     data, features = task(), np.ones((12, 1))
     features[::3] = 0
     before = features.copy()
-    _fitted(subject, dataclasses.replace(data, spurious_features=lambda split, _: features[: len(split.examples)]))
+    given = dataclasses.replace(data, spurious_features=lambda split, _: features[: len(split.examples)])
+    fields = dict(vars(given))
+    model, _ = _fitted(subject, given)
     require(np.array_equal(features, before), "fit() changes the features in place")
+    model.log_probs(given.train)
+    require(np.array_equal(features, before), "log_probs() changes the features in place")
+    changed = [name for name, value in fields.items() if vars(given)[name] is not value]
+    require(not changed, f"fit() changes the fields {', '.join(changed)} of the task")
 
 
 CHECKS = checks_in(
@@ -217,6 +262,7 @@ CHECKS = checks_in(
         does_not_read_labels,
         features_matter,
         fits_on_the_training_set,
+        columns_follow_the_labels,
         any_number_of_labels,
         options_matter,
         repeats,

@@ -21,6 +21,7 @@ from srframework.faults import describe
 from srframework.registry.discovery import discover
 from srframework.registry.guarded import guarded
 from srframework.registry.registry import Registry
+from srframework.testing.settings import restored_settings
 
 T = TypeVar("T")
 
@@ -167,6 +168,11 @@ def _values(info: FieldInfo, value: Any) -> list[Any]:
             found.append(None)
         elif kind is str and isinstance(value, str):
             found.append(f"{value}x")
+        elif get_origin(kind) is tuple and isinstance(value, tuple):
+            chosen = get_args(kind)[0]
+            found += [value[1:], value[:1]]
+            found += [(each,) for each in get_args(chosen)] if get_origin(chosen) is Literal else []
+            found += [("no", "yes"), ("yes", "maybe")] if chosen is str else []  # labels of the small task
     return [each for index, each in enumerate(found) if each != value and each not in found[:index]]
 
 
@@ -239,7 +245,8 @@ class Result:
 def run_check(check: Check, subject: Subject) -> Result:
     """Run a check; every exception of the component is a failure."""
     try:
-        check.function(subject)
+        with restored_settings():
+            check.function(subject)
     except NotApplicable as reason:
         return Result(check, "not applicable", str(reason))
     except Violation as error:

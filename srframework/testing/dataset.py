@@ -13,9 +13,10 @@ from srframework.testing.dataset_features import (
 )
 from srframework.testing.dataset_rows import CHECKS as ROWS
 from srframework.testing.dataset_seeds import CHECKS as SEEDS
+from srframework.testing.dataset_splits import CHECKS as SPLITS
 from srframework.testing.inputs import predictions
-from srframework.testing.load_dataset import splits_of
 from srframework.testing.loaded import loaded
+from srframework.testing.loads import splits_of
 
 
 def columns(subject: Subject) -> None:
@@ -149,6 +150,7 @@ CHECKS = checks_in(
         features_differ,
         accepts_its_files,
         *ROWS,
+        *SPLITS,
         *SEEDS,
     ],
 )

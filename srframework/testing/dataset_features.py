@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from srframework.contracts import Split, TaskData
 from srframework.testing.check import NotApplicable, Subject, require
-from srframework.testing.load_dataset import splits_of
 from srframework.testing.loaded import loaded
+from srframework.testing.loads import splits_of
 from srframework.testing.small_task import word_vectors
 
 
@@ -42,10 +43,21 @@ def no_label_in_features(subject: Subject) -> None:
     """Other labels do not change the spurious features."""
     for data, split in _with_features(subject):
         table = split.examples.to_dict()
-        table["label"] = [(each + 1) % len(split.labels) for each in table["label"]]
+        old = table["label"]
+        table["label"] = [(each + 1) % len(split.labels) for each in old]
+        for name in set(table) - {"text_a", "text_b", "label"}:
+            table[name] = _follows(table[name], old, table["label"])
         other = dataclasses.replace(split, examples=type(split.examples).from_dict(table))
         same = np.allclose(_features(data, split), _features(data, other))
         require(same, f"the spurious features of {split.name} depend on the labels")
+
+
+def _follows(values: list[Any], labels: list[int], others: list[int]) -> list[Any]:
+    """Return the values that a column has with other labels, if it names the label; else the values."""
+    pairs = {(repr(value), label) for value, label in zip(values, labels, strict=True)}
+    of_label = dict(zip(labels, values, strict=True))
+    is_name = len(pairs) == len(of_label) == len({value for value, _ in pairs}) > 1
+    return [of_label.get(label) for label in others] if is_name and set(others) <= set(of_label) else values
 
 
 def features_follow_rows(subject: Subject) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 from srframework.component import Options
 from srframework.contracts import Split, TaskData
 from srframework.errors import SRFrameworkError
 from srframework.testing.check import NotApplicable, Subject, require, require_options_matter
-from srframework.testing.load_dataset import digest, splits_of
 from srframework.testing.loaded import loaded
+from srframework.testing.loads import digest, features_digest, splits_of
 
 
 def splits_are_disjoint(subject: Subject) -> None:
@@ -77,18 +77,25 @@ def _require_sizes(data: TaskData, sizes: Any, where: str) -> None:
 
 
 def options_matter(subject: Subject) -> None:
-    """Each option that is a number changes the data for some value, or is refused."""
+    """Each option that is a number changes the data for some value; without files, also each switch and choice."""
     fields = subject.component.options.model_fields.items()
-    numbers = [name for name, info in fields if {int, float} & {info.annotation, *get_args(info.annotation)}]
-    if not numbers:  # others may matter only for files that the example does not have
-        raise NotApplicable("no option is a number")
+    reads_files = subject.reads_files or callable(subject.component.example)
+    kinds = {int, float} if reads_files else {int, float, bool, Literal}
+    tried = [name for name, info in fields if kinds & _kinds(info.annotation)]
+    if not tried:  # others may matter only for files that the example does not have
+        raise NotApplicable("no option is a number; others may depend on the files")
 
     def outcome(options: Options) -> list[Any]:
         component, data = subject.component, subject.built(options).load(1)
         needs = [component.required(options), component.provided(options)]
-        return [*needs, digest(data), data.metric, data.labels, data.merged_labels, data.notes]
+        return [*needs, digest(data), features_digest(data), data.metric, data.merged_labels, data.notes]
 
-    require_options_matter(subject, outcome, numbers)
+    require_options_matter(subject, outcome, tried)
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """Return a type and the types inside it: of ``int | None`` int, of ``tuple[Literal["a"], ...]`` Literal."""
+    return {get_origin(each) or each for each in (annotation, *get_args(annotation))}
 
 
 def sound_weights(subject: Subject) -> None:

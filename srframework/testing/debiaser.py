@@ -12,9 +12,12 @@ from torch import Tensor, nn
 from srframework.component import NEEDS_BIAS
 from srframework.contracts import Debiaser, LossInputs
 from srframework.testing.check import NotApplicable, Subject, checks_in, reference_options, require
+from srframework.testing.debiaser_gradients import CHECKS as GRADIENTS
 from srframework.testing.debiaser_training import CHECKS as TRAINING
+from srframework.testing.hash_seeds import in_another_process
 from srframework.testing.inputs import attached_debiaser, loss_inputs, own_parameters, training_context
 from srframework.testing.randomness import global_states
+from srframework.testing.sharing import shared_tensors
 from srframework.testing.small_task import LABELS
 
 _INPUTS = ("logits", "labels", "index", "weights", "bias_log_probs", "hidden")
@@ -196,6 +199,9 @@ def repeats(subject: Subject) -> None:
             values.append(_value(subject))
     one, two = values
     require(one == two, f"two instances with one seed have the losses {one:.6f} and {two:.6f}")
+    with in_another_process(subject.component):
+        other = _value(subject)
+    require(one == other, "another process has another loss: hash() of a text differs in each process")
 
 
 def lists_own_parameters(subject: Subject) -> None:
@@ -243,11 +249,22 @@ def state_survives_a_kill(subject: Subject) -> None:
         torch.manual_seed(77)
         new = attached_debiaser(subject, new)
     new.restore(old.state())
+    mine, saved = own_parameters(new), own_parameters(old)
+    where = "after a few batches the loss lists"
+    require(
+        len(mine) == len(saved), f"{where} {len(saved)} parameters, a new instance {len(mine)}; create all in attach"
+    )
     with torch.no_grad():
-        for mine, saved in zip(own_parameters(new), own_parameters(old), strict=True):
-            mine.copy_(saved)
-    one, two = (float(_loss(subject, loss_inputs(subject), each).detach()) for each in (old, new))
-    require(_close(one, two, 1e-6), f"after a resume the loss is {two:.6f}; without a stop it is {one:.6f}")
+        for one, other in zip(mine, saved, strict=True):
+            one.copy_(other)
+    for rows in ([2, 3, 4, 5], [0, 1, 2, 3, 4, 5]):  # the first batch has the size of an earlier one
+        inputs = loss_inputs(subject, rows=rows)
+        before, after = (float(_loss(subject, inputs, each).detach()) for each in (old, new))
+        require(
+            _close(before, after, 1e-6), f"after a resume the loss is {after:.6f}; without a stop it is {before:.6f}"
+        )
+    shared = shared_tensors(getattr(old, "guarded", old))
+    require(not shared, f"{shared} has tensors, which all instances share; use an attribute of the instance")
 
 
 CHECKS = checks_in(
@@ -270,6 +287,7 @@ CHECKS = checks_in(
         repeats,
         lists_own_parameters,
         state_survives_a_kill,
+        *GRADIENTS,
         *TRAINING,
     ],
 )

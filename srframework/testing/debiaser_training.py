@@ -85,6 +85,23 @@ def sample_is_sound(subject: Subject) -> None:
             _require_indexes(_sample(debiaser, epoch, epoch), count)
 
 
+def sample_reaches_every_example(subject: Subject) -> None:
+    """No position of the training set is left out of all samples, whatever the example in it."""
+    count, drawn = 6, set[int]()
+    random = torch.randn(2, count, len(LABELS), generator=torch.Generator().manual_seed(4)).log_softmax(2)
+    for shift in range(count):
+        bias, teacher = (each.roll(shift, 0) for each in random)
+        labels = torch.tensor([0, 1, 2, 0, 2, 1]).roll(shift)
+        groups = "".join("ababab"[(place - shift) % count] for place in range(count))
+        debiaser = attached_debiaser(subject, labels=labels, bias=bias, teacher=teacher, groups=groups)
+        for epoch in range(20):
+            drawn |= set(_sample(debiaser, epoch, 100 * shift + epoch).tolist())
+    never = sorted(set(range(count)) - drawn)
+    require(
+        not never, f"sample() of {count} training examples never draws the indexes {never}, whatever their examples"
+    )
+
+
 def _sample(debiaser: Debiaser, epoch: int, seed: int) -> Tensor:
     order = debiaser.sample(epoch, torch.Generator().manual_seed(seed))
     if order is None:
@@ -162,6 +179,7 @@ CHECKS = [
     any_number_of_labels,
     random_state_untouched,
     sample_is_sound,
+    sample_reaches_every_example,
     sample_follows_the_generator,
     logs_numbers,
     steps_share_no_graph,

@@ -8,8 +8,9 @@ from typing import Any
 import datasets
 import numpy as np
 
-from srframework.contracts import Network, Split
+from srframework.contracts import Split
 from srframework.testing.check import NotApplicable, Subject, checks_in, require
+from srframework.testing.evaluator_models import pruned_model
 from srframework.testing.inputs import evaluated
 from srframework.testing.randomness import untouched_states
 from srframework.testing.small_split import (
@@ -22,7 +23,7 @@ from srframework.testing.small_split import (
     some_figures,
     with_columns,
 )
-from srframework.testing.small_task import LABELS, network
+from srframework.testing.small_task import LABELS
 
 
 def _perfect(gold: np.ndarray, classes: int) -> np.ndarray:
@@ -74,20 +75,34 @@ def absent_labels_do_not_count(subject: Subject) -> None:
             require(close, f"{where}: {name} is {found[name]} for perfect predictions, and {expected[name]} with all")
 
 
+_MEANS = ("fraction", "nats", "bits", "percent", "probability")
+"""Units of figures that do not grow with the number of examples."""
+
+
 def doubled_examples(subject: Subject) -> None:
-    """With each example twice, a figure has the same value, or twice the value if it is a count."""
+    """With each example twice, a figure has the same value, or twice the value if its unit allows a sum."""
     expected = some_figures(subject)
     twice = {name: values * 2 for name, values in small_columns().items()} | {"id": [f"id{i}" for i in range(2 * ROWS)]}
     found = figures_of(subject, small_split(twice), np.concatenate([random_logits(), random_logits()]))
+    declared = subject.build().figures()
     for name, value in expected.items():
         got, tolerance = found.get(name, math.inf), 1e-6 * max(1, abs(value))
-        close = abs(got - value) <= tolerance or abs(got - 2 * value) <= tolerance
+        is_mean = any(figure.covers(name) and figure.unit in _MEANS for figure in declared)
+        close = abs(got - value) <= tolerance or (not is_mean and abs(got - 2 * value) <= tolerance)
         require(close, f"{name} is {value}, with each example twice {got}")
 
 
 def extreme_logits(subject: Subject) -> None:
-    """Logits of plus and minus 10,000 give finite figures."""
+    """Logits of plus and minus 10,000 give finite figures, which distinguish right predictions from wrong ones."""
     some_figures(subject)
+    gold = np.array(small_columns()["label"])
+    right, wrong = (
+        [figures_of(subject, small_split(), scale * _perfect(labels, len(LABELS))) for scale in (1, 2000)]
+        for labels in (gold, (gold + 1) % len(LABELS))
+    )
+    for name in right[0].keys() & right[1].keys() & wrong[0].keys() & wrong[1].keys():
+        lost = abs(right[0][name] - wrong[0][name]) > 0.1 and right[1][name] == wrong[1][name]
+        require(not lost, f"logits of ±10,000: {name} is {right[1][name]} for right predictions and for wrong ones")
     for scale in (1e4, -1e4):
         given = (scale * np.sign(random_logits())).astype(np.float32)
         for name, value in figures_of(subject, small_split(), given).items():
@@ -109,22 +124,14 @@ def earlier_calls_do_not_matter(subject: Subject) -> None:
         found = evaluator.evaluate(with_columns(subject, given, random_logits(size, seed)))
         require_equal(figures_of(subject, given, random_logits(size, seed)), found, "after other predictions")
     for seed in (0, 1):
-        model = evaluated(subject, seed, _pruned(seed))
+        model = pruned_model(subject, seed, seed)
         require_equal(subject.build().measure(model), evaluator.measure(model), "after another model")
 
 
-def _pruned(rows: int) -> Network:
-    """The small model, whose first rows of each matrix are 0."""
-    net = network(rows)
-    for weight in net.matrices().values():
-        weight.data[:rows] = 0
-    return net
-
-
 def model_matters(subject: Subject) -> None:
-    """Other weights, some of them zero, and other predictions change some figure of the model."""
+    """Other weights, some of them zero, another mask or other predictions change some figure of the model."""
     evaluator = subject.build()
-    one, two = evaluator.measure(evaluated(subject)), evaluator.measure(evaluated(subject, 2, _pruned(1)))
+    one, two = evaluator.measure(evaluated(subject)), evaluator.measure(pruned_model(subject))
     if not one:
         raise NotApplicable("no figures of a model")
     require(one != two, "the figures do not depend on the model")

@@ -31,7 +31,8 @@ from srframework.training.context import ForComponent
 from srframework.training.optimization import own_parameters as parameters_of
 
 HIDDEN = 5
-_GOLD = (0, 1, 2, 0, 2, 1)
+GOLD = (0, 1, 2, 0, 2, 1)
+"""Labels of the six training examples of a loss."""
 
 
 def attached_debiaser(subject: Subject, debiaser: Any = None, **given: Any) -> Debiaser:
@@ -79,7 +80,7 @@ def training_context(
         names: The names of the labels.
         log: Gets what the component logs.
     """
-    gold = np.array(_GOLD if labels is None else labels.tolist(), dtype=np.int64)
+    gold = np.array(GOLD if labels is None else labels.tolist(), dtype=np.int64)
     random = _random(len(gold), len(names))
     log_probs = (torch.log_softmax(random[2], 1) if teacher is None else teacher).numpy()
     log_bias = (torch.log_softmax(random[1], 1) if bias is None else bias).numpy()
@@ -163,7 +164,7 @@ def loss_inputs(
     """Create the inputs of a loss: six examples of three labels, or the chosen ``rows`` of them."""
     random = _random(classes=classes)
     hidden = torch.randn(6, HIDDEN, generator=torch.Generator().manual_seed(2))
-    labels = torch.tensor(_GOLD) if labels is None else labels
+    labels = torch.tensor(GOLD) if labels is None else labels
     at = list(rows)
     chosen = (random[0] if logits is None else logits)[at].clone().requires_grad_()
     needs_bias = NEEDS_BIAS in subject.component.required(subject.options())
@@ -175,7 +176,10 @@ def loss_inputs(
         bias_log_probs=(torch.log_softmax(random[1], 1) if bias is None else bias)[at] if needs_bias else None,
         hidden=hidden[at],
         progress=progress,
-        batch={"input_ids": torch.tensor(at)[:, None] + torch.arange(4), "attention_mask": torch.ones(len(at), 4)},
+        batch={
+            "input_ids": torch.tensor(at)[:, None] + torch.arange(4),
+            "attention_mask": torch.tensor([1.0, 1, 1, 0]).repeat(len(at), 1),
+        },
     )
 
 
@@ -187,10 +191,10 @@ def evaluated(subject: Subject, seed: int = 1, net: Network | None = None) -> Ev
         seed: Of the logits.
         net: The model; that of :func:`network` by default.
     """
-    draw, labels = np.random.default_rng(seed), list(_GOLD)
+    draw, labels = np.random.default_rng(seed), list(GOLD)
 
     def made(name: str) -> Predictions:
-        logits = draw.normal(size=(len(_GOLD), len(LABELS))).astype(np.float32)
+        logits = draw.normal(size=(len(GOLD), len(LABELS))).astype(np.float32)
         return predictions(Split(name, datasets.Dataset.from_dict({"label": labels}), LABELS), logits)
 
     dev, ood = made("dev"), made("ood")
@@ -212,5 +216,7 @@ def evaluated(subject: Subject, seed: int = 1, net: Network | None = None) -> Ev
 
 
 def predictions(split: Split, logits: np.ndarray) -> Predictions:
-    """Create the predictions of a model for a split."""
-    return Predictions.of_split(split, logits, split.examples.column_names)
+    """Create the predictions of a model for a split; its arrays can be written, so that a check sees who does it."""
+    made = Predictions.of_split(split, logits.copy(), split.examples.column_names)
+    columns = {name: values.copy() for name, values in made.columns.items()}
+    return dataclasses.replace(made, gold=made.gold.copy(), columns=columns)

@@ -9,10 +9,20 @@ from typing import Any
 from srframework.component import KINDS, Component
 from srframework.registry.guarded import CONTRACTS
 from srframework.registry.registry import Registry
-from srframework.testing import backbone, bias, dataset, debiaser, evaluator, evaluator_robust, launcher, pruner
+from srframework.testing import (
+    backbone,
+    bias,
+    dataset,
+    debiaser,
+    evaluator,
+    evaluator_models,
+    evaluator_robust,
+    launcher,
+    pruner,
+)
 from srframework.testing.check import Check, Result, Subject, Violation, run_check
 
-_ROOMS = (backbone, bias, dataset, debiaser, evaluator, evaluator_robust, launcher, pruner)
+_ROOMS = (backbone, bias, dataset, debiaser, evaluator, evaluator_robust, evaluator_models, launcher, pruner)
 _CHECKS = {kind: [check for room in _ROOMS for check in room.CHECKS if check.kind == kind] for kind in KINDS}
 
 

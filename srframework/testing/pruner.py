@@ -14,9 +14,11 @@ from srframework.contracts import Network, Pruner
 from srframework.masks import Mask, weight_of
 from srframework.scores import pruned_count
 from srframework.testing.check import NotApplicable, Subject, checks_in, require
+from srframework.testing.hash_seeds import in_another_process
 from srframework.testing.inputs import attach_pruner, optimizer_groups
 from srframework.testing.pruner_effects import CHECKS as EFFECTS
-from srframework.testing.pruner_run import STEPS, nothing, run
+from srframework.testing.pruner_run import STEPS, nothing, require_zeros, run
+from srframework.testing.pruner_scope import CHECKS as SCOPE
 from srframework.testing.pruner_state import CHECKS as STATE
 from srframework.testing.pruner_training import CHECKS as TRAINING
 from srframework.testing.randomness import global_states
@@ -130,22 +132,15 @@ def nested_levels(subject: Subject) -> None:
 
 
 def zeros_equal_mask(subject: Subject) -> None:
-    """After each update of the mask, the weights are zero where the mask prunes, and only there."""
+    """After attach, at the beginning of a phase and after each update of the mask, the weights are zero where the mask
+    prunes, and only there."""
+    places = {"attached": "after attach", "begun": "after begin", "updated": "after the update"}
 
     def seen(event: str, step: int, pruner: Pruner, net: Network) -> None:
-        if event == "updated":
-            _require_zeros(pruner, net, f"after the update at step {step}", both=True)
+        if event in places:
+            require_zeros(pruner, net, f"{places[event]} at step {step}", both=True)
 
     run(subject, seen)
-
-
-def _require_zeros(pruner: Pruner, net: Network, where: str, both: bool = False) -> None:
-    for name, kept in pruner.masks().items():
-        weight = weight_of(net.model, name)
-        alive = int((weight[~kept] != 0).sum())
-        require(alive == 0, f"{where}: {alive} pruned entries of {name} are not zero")
-        dead = int((weight[kept] == 0).sum()) if both else 0
-        require(dead == 0, f"{where}: {dead} entries of {name} are zero, but the mask keeps them")
 
 
 def optimizer_leaves_zeros(subject: Subject) -> None:
@@ -153,7 +148,7 @@ def optimizer_leaves_zeros(subject: Subject) -> None:
 
     def seen(event: str, step: int, pruner: Pruner, net: Network) -> None:
         if event == "step" and pruner.masks():
-            _require_zeros(pruner, net, f"after step {step}")
+            require_zeros(pruner, net, f"after step {step}")
 
     run(subject, seen, lambda groups: torch.optim.SGD(groups, lr=0.05, momentum=0.9, weight_decay=0.1))
     run(subject, seen)
@@ -163,6 +158,7 @@ def phases_add_up(subject: Subject) -> None:
     """The phases have as many steps as the stage, up to rounding, and can be computed before attach."""
     for total in (1, 20, 997, 1000):
         phases = subject.build().phases(total)
+        require(any(phase.steps for phase in phases), f"of a stage of {total} steps, no phase has any")
         steps, longest = sum(phase.steps for phase in phases), max(phase.steps for phase in phases)
         training = sum(phase.steps > 0 for phase in phases)
         allowed = training / 2 if training > 1 else 0
@@ -218,10 +214,13 @@ def same_seed_same_mask(subject: Subject) -> None:
     """Two runs with one seed end with the same mask."""
     one, two = run(subject, nothing), run(subject, nothing)
     require(one == two, f"two runs with one seed have different masks: they agree in {one.agreement(two):.2f}")
+    with in_another_process(subject.component):
+        other = run(subject, nothing)
+    require(one == other, "another process has another mask: hash() of a text differs in each process")
 
 
 def trains_something(subject: Subject) -> None:
-    """A phase with steps changes the weights or the scores that its parameters list."""
+    """An optimizer step of a phase with steps changes the weights or the scores that its parameters list."""
     pruner, net = subject.build(), network()
     attach_pruner(subject, pruner, net, STEPS)
     phase = next((each for each in pruner.phases(STEPS) if each.steps), None)
@@ -232,6 +231,9 @@ def trains_something(subject: Subject) -> None:
     net.model(**net.tokenizer(["a b c"], return_tensors="pt"), labels=torch.tensor([1])).loss.backward()
     reached = [each for each in listed if each.grad is not None and bool(each.grad.ne(0).any())]
     require(reached, "the loss has no gradient for any of the listed parameters")
+    pruner.before_step(0)
+    left = [each for each in reached if each.grad is not None and bool(each.grad.ne(0).any())]
+    require(left, "before_step() clears the gradients of all listed parameters")
 
 
 def forward_uses_weight(subject: Subject) -> None:
@@ -268,6 +270,7 @@ CHECKS = checks_in(
         same_seed_same_mask,
         trains_something,
         forward_uses_weight,
+        *SCOPE,
         *STATE,
         *EFFECTS,
         *TRAINING,

@@ -11,6 +11,7 @@ from srframework.testing.check import NotApplicable, Subject, require
 from srframework.testing.inputs import attach_pruner, logged_badly
 from srframework.testing.pruner_run import STEPS, loss_of_batch, nothing, run
 from srframework.testing.randomness import untouched_states, watched_generators
+from srframework.testing.sharing import shared_tensors
 from srframework.testing.small_task import network
 
 
@@ -41,7 +42,7 @@ def _kept(masks: dict[str, Tensor], name: str, value: Tensor) -> Tensor:
 
 def keeps_other_weights(subject: Subject) -> None:
     """Attaching and pruning change no weight except the pruned entries, which become zero."""
-    first = network()
+    first = _uneven()
     names = [name for name, _ in first.model.named_parameters()]
     unpruned = subject.build()
     before = {"start": _of_model(first, names)}
@@ -56,7 +57,16 @@ def keeps_other_weights(subject: Subject) -> None:
                 before[method].require_same(now, f"{method}() at step {step}")
             before[method] = now
 
-    run(subject, seen, pruner=unpruned)
+    run(subject, seen, pruner=unpruned, net=_uneven())
+
+
+def _uneven() -> Network:
+    """The small model, whose biases and LayerNorms have other values than the initial zeros and ones."""
+    net, draw = network(), torch.Generator().manual_seed(2)
+    for parameter in net.model.parameters():
+        if parameter.dim() == 1:
+            parameter.data.add_(torch.rand(parameter.shape, generator=draw), alpha=0.1)
+    return net
 
 
 def _of_model(net: Network, names: list[str]) -> _Weights:
@@ -130,11 +140,13 @@ def _require_no_gradients(net: Network, method: str) -> None:
 
 
 def instances_are_independent(subject: Subject) -> None:
-    """The mask of one instance does not depend on another instance."""
+    """The mask of one instance does not depend on another instance, and they share no tensors."""
     one, two = subject.build(), subject.build()
     first = run(subject, nothing, pruner=one, steps=4).digest()
     run(subject, nothing, pruner=two, net=network(seed=5), steps=4)
     require(one.masks().digest() == first, "another instance, with another model, changes the mask of the first")
+    shared = shared_tensors(getattr(one, "guarded", one))
+    require(not shared, f"{shared} has tensors, which all instances share; use an attribute of the instance")
 
 
 def mask_is_a_value(subject: Subject) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from srframework.contracts import LossInputs, Network, Pruner
-from srframework.masks import Mask
-from srframework.testing.check import Subject
+from srframework.masks import Mask, weight_of
+from srframework.testing.check import Subject, require
 from srframework.testing.inputs import attach_pruner, optimizer_groups
 from srframework.testing.small_task import network
 
@@ -77,6 +77,16 @@ def run(
             if phase.level is not None:
                 seen(f"level {phase.level}", step, pruner, net)
     return pruner.masks()
+
+
+def require_zeros(pruner: Pruner, net: Network, where: str, both: bool = False) -> None:
+    """Require that the weights are zero where the mask prunes; with ``both``, only there."""
+    for name, kept in pruner.masks().items():
+        weight = weight_of(net.model, name)
+        alive = int((weight[~kept] != 0).sum())
+        require(alive == 0, f"{where}: {alive} pruned entries of {name} are not zero")
+        dead = int((weight[kept] == 0).sum()) if both else 0
+        require(dead == 0, f"{where}: {dead} entries of {name} are zero, but the mask keeps them")
 
 
 def loss_of_batch(pruner: Pruner, net: Network, progress: float = 0.0) -> torch.Tensor:

@@ -19,12 +19,8 @@ from srframework.testing.small_task import network
 
 def restores_in_another_instance(subject: Subject) -> None:
     """A new instance with the same weights and the state has the same mask and the same pruned weights."""
-    pruner, net, step = subject.build(), network(), 0
-    attach_pruner(subject, pruner, net, STEPS)
-    for phase in pruner.phases(STEPS):
-        pruner.begin(phase, step)
-        step += phase.steps
-        pruner.update_mask(step)
+    pruner, net = subject.build(), network()
+    run(subject, nothing, pruner=pruner, net=net)
     other, fresh = subject.build(), network()
     with torch.random.fork_rng():
         torch.manual_seed(99)
@@ -35,6 +31,53 @@ def restores_in_another_instance(subject: Subject) -> None:
     for name in pruner.masks():
         same = torch.equal(weight_of(fresh.model, name), weight_of(net.model, name))
         require(same, f"another instance with the restored state has other weights in {name}")
+    one, two = pruner.state(), other.state()
+    lost = [name for name, value in one.items() if name not in two or not torch.equal(two[name], value)]
+    require(not lost, f"another instance with the restored state returns another state(): {', '.join(lost[:3])}")
+
+
+def restores_an_earlier_state(subject: Subject) -> None:
+    """Restoring an earlier state of the same instance, with the weights of then, gives the mask and weights of then."""
+    saved: dict[str, Any] = {}
+
+    def seen(event: str, step: int, pruner: Pruner, net: Network) -> None:
+        if event == "updated" and step >= STEPS // 4 and not saved:
+            weights = {name: value.clone() for name, value in net.model.state_dict().items()}
+            shown = {name: weight_of(net.model, name).detach().clone() for name in pruner.masks()}
+            state = {name: value.clone() for name, value in pruner.state().items()}
+            saved.update(step=step, model=weights, state=state, mask=pruner.masks(), shown=shown)
+
+    pruner, net = subject.build(), network()
+    run(subject, seen, pruner=pruner, net=net)
+    net.model.load_state_dict(saved["model"])
+    pruner.restore(saved["state"])
+    where = f"after restore() of the state of step {saved['step']}"
+    require(pruner.masks() == saved["mask"], f"{where}, the instance has another mask than at that step")
+    for name, value in saved["shown"].items():
+        require(torch.equal(weight_of(net.model, name), value), f"{where}, {name} has other weights than at that step")
+
+
+def update_can_be_undone(subject: Subject) -> None:
+    """Between two updates, restoring the state of before an additional update gives the mask of before, and keeps the
+    parameters. A run does so for a point that another stage refers to."""
+
+    def seen(event: str, step: int, pruner: Pruner, _net: Network) -> None:
+        if event != "step" or step not in (3, 7, 13):
+            return
+        before, state = pruner.masks(), {name: value.clone() for name, value in pruner.state().items()}
+        listed = _listed(pruner)
+        pruner.update_mask(step)
+        pruner.restore(state)
+        where = f"after update_mask({step}) and restore() of the state of before"
+        require(pruner.masks() == before, f"{where}, the mask differs; state() or restore() lacks something")
+        same = [id(each) for each in _listed(pruner)] == [id(each) for each in listed]
+        require(same, f"{where}, parameter_groups() lists other objects; change parameters in place")
+
+    run(subject, seen)
+
+
+def _listed(pruner: Pruner) -> list[Tensor]:
+    return [each for group in pruner.parameter_groups() for each in group.parameters]
 
 
 def state_is_a_copy(subject: Subject) -> None:
@@ -89,4 +132,11 @@ def pattern_is_exact(subject: Subject) -> None:
             require(pruned == expected, f'{name}: pattern = "{text}" prunes {pruned} units, not {expected}')
 
 
-CHECKS = [restores_in_another_instance, resumes_with_same_bits, state_is_a_copy, pattern_is_exact]
+CHECKS = [
+    restores_in_another_instance,
+    restores_an_earlier_state,
+    update_can_be_undone,
+    resumes_with_same_bits,
+    state_is_a_copy,
+    pattern_is_exact,
+]

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 
-from srframework.contracts import Pruner
+from srframework.contracts import LossInputs, Pruner
 from srframework.testing.check import require
 from srframework.testing.small_task import LABELS, CrossEntropy, examples, network
 from srframework.training.checkpoints import Checkpoints
@@ -22,6 +22,13 @@ from srframework.training.options import TrainingOptions
 
 class _Stopped(Exception):
     """Simulates the end of a killed run."""
+
+
+class _Large(CrossEntropy):
+    """A loss with large gradients: what a pruner remembers of them differs clearly from what it starts with."""
+
+    def loss(self, inputs: LossInputs) -> torch.Tensor:
+        return 1e4 * super().loss(inputs)
 
 
 def resumed_as_uninterrupted(make: Callable[[], Pruner], uninterrupted: KeptModel, steps: int, stopped_at: int) -> None:
@@ -47,7 +54,7 @@ def train(pruner: Pruner, steps: int, place: Path | None = None, stopped_at: int
     training = Training(
         network=net,
         examples=examples(),
-        debiaser=CrossEntropy(None),
+        debiaser=_Large(None),
         pruner=pruner,
         options=TrainingOptions.model_validate(
             {"max_steps": steps, "batch_size": 2, "learning_rate": 0.01}

@@ -51,7 +51,8 @@ def with_columns(subject: Subject, split: Split, logits: np.ndarray) -> Predicti
     """Return predictions with the columns that the evaluator asks for, and no others."""
     given = predictions(split, logits)
     other = np.array([("u", "v")[int(each[2:]) % 2] for each in given.columns["id"]], dtype=object)
-    return replace(given, columns={name: given.columns.get(name, other) for name in subject.build().columns()})
+    names = [name for name in subject.build().columns() if name != "label"]  # no split has it among its columns
+    return replace(given, columns={name: given.columns.get(name, other) for name in names})
 
 
 def some_figures(subject: Subject) -> dict[str, float]:

@@ -92,9 +92,9 @@ class Contexts:
         )
 
     def _drawn(self, count: int, seed: int) -> Iterator[dict[str, Tensor]]:
-        """Yield ``count`` examples in batches on the device; the same ones for the same seed."""
-        if not 1 <= count <= len(self.examples):
-            raise ValueError(f"calibration: expected 1 to {len(self.examples)} examples, got {count}")
+        """Yield ``count`` examples, or all if there are fewer, in batches on the device; the same for the same seed."""
+        if count < 1:
+            raise ValueError(f"calibration: expected at least 1 example, got {count}")
         chosen = torch.randperm(len(self.examples), generator=torch.Generator().manual_seed(seed))[:count]
         rows = indexed(self.examples).remove_columns("length").select(chosen.tolist())
         loader = DataLoader(

@@ -6,13 +6,12 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import textwrap
 import time
-import venv
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,8 @@ from srframework.component import KINDS
 from srframework.contracts import Predictions
 from srframework.run import predictions_file
 from srframework.sweeps.worker import _registry
+
+ROOT = Path(__file__).resolve().parents[2]
 
 PAUSE = """
 import os
@@ -353,12 +354,18 @@ def swept(make_run):
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory) -> Path:
-    """A virtual environment of its own; it sees the packages of this one."""
-    place = tmp_path_factory.mktemp("clean") / "venv"
-    venv.create(place, symlinks=True)
-    site = Path(sysconfig.get_path("purelib", vars={"base": str(place)}))
-    site.joinpath("packages.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
-    return place
+    """A clean virtual environment with srframework, installed as the README says, but not editable."""
+    place = tmp_path_factory.mktemp("clean")
+    ignored = shutil.ignore_patterns(".*", "runs", "build", "*.egg-info", "__pycache__")
+    shutil.copytree(ROOT, place / "source", symlinks=True, ignore=ignored)  # pip builds in the source directory
+    subprocess.run([sys.executable, "-m", "venv", place / "venv"], check=True)
+    pip_install(place / "venv", place / "source")
+    return place / "venv"
+
+
+def pip_install(environment: Path, *arguments: str | Path) -> None:
+    pip = [environment / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", "--quiet", "--constraint", ROOT / "constraints.txt", *arguments], check=True)
 
 
 @pytest.fixture
@@ -367,8 +374,7 @@ def install(environment) -> Callable[[Path], Callable[..., str]]:
 
     def install(place: Path) -> Callable[..., str]:
         python = environment / "bin" / "python"
-        pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-build-isolation"]
-        subprocess.run([*pip, "--no-deps", "--editable", place], check=True)
+        pip_install(environment, "--editable", f"{place}[test]")
 
         def call(*args: str) -> str:
             variables = {**os.environ, "PYTHONWARNINGS": "error", "OMP_NUM_THREADS": "1"}

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import doctest
+import math
 import os
 import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tomli
+import tomli_w
+import torch
 from generated_blocks import PAGES, filled
+from safetensors.torch import load_file
+from small_data import qqp
+from small_families import FAMILIES, save
 
 import srframework
 from srframework.component import KINDS
@@ -65,6 +73,13 @@ TRAINING = {
 
 OF_A_STORE = ("srframework store verify --recompute 3", "srframework store gc --older-than 30d")
 """Commands that need the store of a real run."""
+
+
+PAIRS = "sentence1\tsentence2\tpremise\thypothesis\tlabel\tgold_label\n" + "".join(
+    f"a\tb\ta\tb\t{label}\t{gold}\n"
+    for label, gold in [("no", "neutral"), ("yes", "entailment"), ("no", "contradiction")]
+)
+HANS = PAIRS.replace("neutral", "non-entailment").replace("contradiction", "non-entailment")
 
 
 def blocks(document: Path, language: str) -> list[str]:
@@ -149,14 +164,113 @@ def test_the_lists_name_only_commands_that_the_documents_have():
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_the_blocks_of_a_document_are_sound(document, work, perform):
-    for block in blocks(document, "python"):
-        compile(block, document.name, "exec")
     for block in blocks(document, "toml"):
         table = tomli.loads(re.sub(r"^  ", "", block) if block.startswith("  ") else block)
         if "schema" in table:
             (work / "shown.toml").write_text(block, encoding="utf-8")
             done = perform("validate", "shown.toml", cwd=work)
             assert done.code == 0, done.err
+
+
+def a_saved_model(path: str) -> Path:
+    return save(FAMILIES["bert"], Path(path))
+
+
+def run_readme(code: str) -> None:
+    names = {"Debiaser": srframework.Debiaser, "LossInputs": srframework.LossInputs}
+    exec(code, names | {"cross_entropy": torch.nn.functional.cross_entropy}, found := {})
+    inputs = SimpleNamespace(logits=torch.zeros(1, 2), labels=torch.tensor([1]))
+    assert found["Smooth"](srframework.Options()).loss(inputs).item() == pytest.approx(math.log(2))
+
+
+def run_outputs(code: str) -> None:
+    a_saved_model("runs/mine/stages/srnet/model")
+    exec(code, found := {})
+    assert found["model"](**found["tokenizer"]("a b", return_tensors="pt")).logits.shape == (1, 2)
+
+
+def run_troubleshooting(code: str) -> None:
+    weights = a_saved_model("models/old") / "model.safetensors"
+    torch.save(load_file(weights), weights.with_name("pytorch_model.bin"))
+    weights.unlink()
+    exec(code, {})
+    assert load_file("models/new/model.safetensors")
+
+
+PYTHON = {"README.md": run_readme, "outputs.md": run_outputs, "troubleshooting.md": run_troubleshooting}
+"""Document -> what runs its code. docs/plugins/ has what `new` writes, and tests/cli/test_new.py runs that."""
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_the_code_of_a_document_runs(document, work, monkeypatch):
+    monkeypatch.chdir(work)
+    for code in blocks(document, "python"):
+        PYTHON[document.name](code)
+
+
+RECIPE = """
+name = "shown"
+schema = 1
+backbone = { use = "tiny" }
+dataset = { use = "synthetic" }
+stages = [
+  { name = "finetuned", op = "train" },
+  { name = "full", op = "train" },
+  { name = "mask", op = "prune", weights = "full", pruner = { use = "mask", sparsity = 0.5 } },
+  { name = "srnet", op = "prune", weights = "full", loss = "poe", pruner = { use = "mask", sparsity = 0.5 } },
+]
+"""
+"""A recipe with the stages that the blocks of the documents name."""
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_the_tables_of_a_document_are_valid_in_a_recipe(document, work, perform):
+    for name, text in FILES.items():
+        (work / name).parent.mkdir(exist_ok=True)
+        (work / name).write_text(text, encoding="utf-8")
+    qqp(work / "data" / "QQP")
+    a_saved_model(str(work / "models" / "bert"))
+    for block in blocks(document, "toml"):
+        table = tomli.loads(textwrap.dedent(block))
+        if "schema" in table:
+            continue  # a complete recipe
+        recipe = tomli.loads(RECIPE)
+        if "loss" in table:
+            recipe["stages"][-1] |= table
+        else:
+            recipe |= table
+        (work / "shown.toml").write_text(tomli_w.dumps(recipe), encoding="utf-8")
+        done = perform("validate", "shown.toml", cwd=work)
+        assert done.code == 0, done.err
+
+
+FILES = {
+    "data/train.tsv": PAIRS,
+    "data/dev.tsv": PAIRS,
+    "data/hard.tsv": PAIRS,
+    "data/hans.tsv": HANS,
+}
+"""Files that the tables name."""
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_block_has_a_language_that_a_test_knows(document):
+    text = document.read_text(encoding="utf-8")
+    languages = re.findall(r"^ *```(.*)\n(?:.*\n)*?^ *```$", text, re.MULTILINE)
+    unknown = [each for each in languages if not re.fullmatch(r"(python|toml) new=\S+|console|pycon|python|toml", each)]
+    assert unknown == [""] * PLAIN.get(document.name, 0)
+
+
+PLAIN = {"CONTRIBUTING.md": 1, "concepts.md": 1, "outputs.md": 1}
+"""Document -> its blocks that are no code: the map of the source, a diagram, the files of a run."""
+
+
+def test_the_map_of_the_source_names_files_that_exist():
+    [plan] = blocks(ROOT / "CONTRIBUTING.md", "")
+    existing = {path.name for path in ROOT.glob("srframework/**/*.py")} | {
+        path.name for path in ROOT.glob("tests/**/*.py")
+    }
+    assert {Path(each).name for each in re.findall(r"[\w/]+\.py", plan)} - existing == set()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -49,6 +49,13 @@ def test_the_task_replaces_the_data_set(work, perform, task):
     assert perform("validate", "mine.toml", cwd=work).code == 0
 
 
+@pytest.mark.parametrize("source", sorted(shipped()))
+def test_the_task_leaves_nothing_of_the_other_data_set(work, perform, source):
+    assert perform("init", "mine.toml", "--task", "synthetic", "--from", source, cwd=work).code == 0
+    made, original = (tomli.loads(path.read_text("utf-8")) for path in (work / "mine.toml", shipped()[source]))
+    assert made == original | {"name": "mine", "dataset": {"use": "synthetic"}}
+
+
 def test_options_to_fill_in_are_named(work, perform):
     done = perform("init", "mine.toml", "--task", "pairs", cwd=work)
     assert done.err.startswith("Fill in the options of [dataset]: labels, train, dev (srframework show pairs)\n")

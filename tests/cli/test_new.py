@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import tomllib
 
 import pytest
@@ -82,7 +84,10 @@ def test_a_new_distribution_is_installed_checked_listed_and_run(tmp_path, perfor
     call = install(tmp_path / name)
     listed = {row["name"]: row["dist"] for row in json.loads(call("srframework", "list", kind, "--json"))}
     assert listed[name] == name
-    call("srframework", "check", f"{kind}/{name}")
+    readme = re.findall(r"^\$ (.*?)(?: +#.*)?$", (tmp_path / name / "README.md").read_text("utf-8"), re.MULTILINE)
+    assert readme[0] == 'pip install -e ".[test]"'
+    for command in readme[1:]:
+        assert call(*shlex.split(command))
     call("srframework", "validate", "recipe.toml")
     if kind == "launcher":
         call("srframework", "sweep", "recipe.toml", "--launcher", name, "--jobs", "2")

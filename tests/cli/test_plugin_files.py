@@ -103,6 +103,14 @@ def test_plugins_can_be_listed_without_one(work, perform):
     assert set(states.values()) == {"loaded", "disabled"}
 
 
+@pytest.mark.parametrize("names", ["pruners,debiasers", "pruners debiasers", " pruners, debiasers "])
+def test_the_environment_variable_disables_several_plugins(work, perform, monkeypatch, names):
+    monkeypatch.setenv("SRFRAMEWORK_DISABLE_PLUGINS", names)
+    listed = perform("plugins", "--json", cwd=work)
+    disabled = {row["plugin"] for row in json.loads(listed.out) if row["state"] == "disabled"}
+    assert (disabled, listed.err) == ({"pruners", "debiasers"}, "")
+
+
 @pytest.mark.parametrize(
     ("requires", "options", "code", "message"),
     [

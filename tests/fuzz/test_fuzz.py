@@ -22,7 +22,7 @@ def report(tmp_path_factory):
     """What the harness found in some hundreds of examples, the same each time."""
     home = tmp_path_factory.mktemp("fuzz")
     done = subprocess.run(
-        [sys.executable, str(HARNESS), "--examples", "200", "--limit", str(NEVER), "--json", str(home / "report.json")],
+        [sys.executable, str(HARNESS), "--examples", "400", "--limit", str(NEVER), "--json", str(home / "report.json")],
         capture_output=True,
         text=True,
         env={**os.environ, "TMPDIR": str(home)},
@@ -37,6 +37,6 @@ def test_every_answer_is_right(report):
 
 
 def test_there_were_valid_examples_and_refused_ones_of_every_command(report):
-    assert report["examples"] >= 200
+    assert report["examples"] >= 400
     assert report["answers"].keys() >= {"validate: 0", "validate: 2", "run: 0", "run: 2", "sweep: 0", "sweep: 2"}
     assert report["answers"]["validate: 0"] >= 20

@@ -156,6 +156,63 @@ class ChangesFeatures(SoundBias):
         features(task.train)[:] -= 1
 
 
+class ColumnsByName(SoundBias):
+    def fit(self, task, features):
+        super().fit(task, features)
+        self.order = np.argsort(task.labels)
+
+    def log_probs(self, split):
+        return super().log_probs(split)[:, self.order]
+
+
+class ColumnsByFirstExample(SoundBias):
+    def fit(self, task, features):
+        super().fit(task, features)
+        self.order = list(dict.fromkeys(task.train.examples["label"]))
+
+    def log_probs(self, split):
+        return super().log_probs(split)[:, self.order]
+
+
+class CachesByLength(SoundBias):
+    def fit(self, task, features):
+        super().fit(task, features)
+        self.cache = {}
+
+    def log_probs(self, split):
+        return self.cache.setdefault(len(split.examples), super().log_probs(split)).copy()
+
+
+class KnowsTrainingByItsLength(SoundBias):
+    def fit(self, task, features):
+        super().fit(task, features)
+        self.kept = super().log_probs(task.train)
+
+    def log_probs(self, split):
+        return self.kept.copy() if len(split.examples) == len(self.kept) else super().log_probs(split)
+
+
+class HashesTexts(SoundBias):
+    def log_probs(self, split):
+        found = super().log_probs(split)
+        found[:, 0] += [0.01 * (hash(text) % 100) for text in split.examples["text_a"]]
+        return found - np.log(np.exp(found).sum(1, keepdims=True))
+
+
+class GivesMergedLabelsAll(SoundBias):
+    def fit(self, task, features):
+        super().fit(task, features)
+        merged = [task.labels.index(each) for each in task.merged_labels]
+        for share in self.shares.values():
+            share[merged] = share[merged].sum()
+
+
+class RenamesLabels(SoundBias):
+    def fit(self, task, features):
+        super().fit(task, features)
+        object.__setattr__(task, "labels", tuple(sorted(task.labels)))
+
+
 class RaisesInFit(SoundBias):
     def fit(self, task, features):
         raise RuntimeError("no data")
@@ -183,4 +240,11 @@ BIAS_MODELS = {
     ReturnsItsCache: "repeats",
     SeedsNumpy: "random_state_untouched",
     ChangesFeatures: "inputs_unchanged",
+    ColumnsByName: "columns_follow_the_labels",
+    ColumnsByFirstExample: "columns_follow_the_labels",
+    CachesByLength: "bound_to_its_split",
+    KnowsTrainingByItsLength: "bound_to_its_split",
+    HashesTexts: "repeats",
+    GivesMergedLabelsAll: "merged_labels_are_equal",
+    RenamesLabels: "inputs_unchanged",
 }

@@ -224,7 +224,7 @@ EVALUATORS = {
     OnlyPredicted: "labels_matter",
     IgnoresCollapse: "respects_collapse",
     SortsLogits: "inputs_unchanged",
-    ChangesWeights: "inputs_unchanged",
+    ChangesWeights: "model_unchanged",
     EmptyGroup: "absent_labels_and_groups",
     NeedsTwoGroups: "absent_labels_and_groups",
     Accumulates: "repeats",

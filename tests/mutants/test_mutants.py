@@ -5,13 +5,18 @@ from __future__ import annotations
 import pytest
 from mutants import evaluators
 from mutants.backbones import BACKBONES, SoundModel
+from mutants.backbones_loaded import LOADED, SoundLayers
 from mutants.bias_models import BIAS_MODELS, NoOptions, SoundBias
+from mutants.datasets_of_splits import SPLITS, SoundChoices
 from mutants.datasets_of_tasks import DATASETS, Size, SoundTask
+from mutants.evaluators_of_models import OF_MODELS, SoundGap, SoundGroups, SoundLoss
 from mutants.evaluators_robust import ROBUST
 from mutants.losses import DEBIASERS, SOUND_DEBIASERS, Smoothing
+from mutants.losses_with_gradients import GRADIENTS
 from mutants.pruners import MASKS
 from mutants.pruners_in_training import TRAINING
 from mutants.pruners_with_effects import EFFECTS
+from mutants.pruners_with_options import OPTIONS, Scoped
 from mutants.sound_pruners import SOUND, Sparsity
 
 from srframework import Component
@@ -21,23 +26,26 @@ from srframework.testing.check import Subject, run_check
 
 def component(factory, kind):
     classes = {"pruner": Sparsity, "debiaser": Smoothing, "evaluator": evaluators.Cased, "dataset": Size}
-    options = classes.get(kind, NoOptions)
+    options = getattr(factory, "options_class", classes.get(kind, NoOptions))
     requires = {"debiaser": ["bias"], "bias": ["spurious-features"], "dataset": ["evaluator/accuracy"]}.get(kind, ())
-    provides = ["spurious-features"] if kind == "dataset" else ()
-    name = factory.__name__.lower()
-    return Component(name, options, factory, "Wrong.", "here", requires=requires, provides=provides)
+    fields = {
+        "requires": getattr(factory, "requires", requires),
+        "provides": getattr(factory, "provides", ["spurious-features"] if kind == "dataset" else ()),
+        "example": getattr(factory, "example", {}),
+    }
+    return Component(factory.__name__.lower(), options, factory, "Wrong.", "here", **fields)
 
 
 TABLES = {
-    "pruner": MASKS | TRAINING | EFFECTS,
-    "debiaser": DEBIASERS,
+    "pruner": MASKS | TRAINING | EFFECTS | OPTIONS,
+    "debiaser": DEBIASERS | GRADIENTS,
     "bias": BIAS_MODELS,
-    "evaluator": evaluators.EVALUATORS | ROBUST,
-    "dataset": DATASETS,
-    "backbone": BACKBONES,
+    "evaluator": evaluators.EVALUATORS | ROBUST | OF_MODELS,
+    "dataset": DATASETS | SPLITS,
+    "backbone": BACKBONES | LOADED,
 }
 ALL = [(kind, factory, name) for kind, table in TABLES.items() for factory, name in table.items()]
-SLOW = {"resumes_with_same_bits", "exact_counts", "same_rows_in_another_process"}
+SLOW = {"resumes_with_same_bits", "exact_counts", "same_rows_in_another_process", "same_model_in_another_process"}
 
 
 @pytest.mark.parametrize(
@@ -59,12 +67,15 @@ def test_there_are_at_least_a_hundred():
 
 
 SOUND_ONES = [
-    *[("pruner", each) for each in SOUND],
+    *[("pruner", each) for each in (*SOUND, Scoped)],
     *[("debiaser", each) for each in SOUND_DEBIASERS],
     ("bias", SoundBias),
     ("evaluator", evaluators.Sound),
+    *[("evaluator", each) for each in (SoundGap, SoundLoss, SoundGroups)],
     ("dataset", SoundTask),
+    ("dataset", SoundChoices),
     ("backbone", SoundModel),
+    ("backbone", SoundLayers),
 ]
 
 
