@@ -15,7 +15,7 @@ from srframework import *
 from srframework import FixedMask, Mask
 from srf_backbones.options import TinyOptions
 from srf_backbones.tiny import TinyBert
-from srf_datasets.options import SyntheticOptions
+from srf_datasets.synthetic_options import SyntheticOptions
 from srf_datasets.synthetic import Synthetic
 
 class Own(BaseException):

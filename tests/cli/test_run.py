@@ -165,8 +165,8 @@ def test_saved_models_have_exactly_the_rounded_count_of_zeros_in_every_matrix(fi
 
 
 def test_plain_transformers_gives_the_figures_that_were_reported(finished):
-    from srf_datasets.options import SyntheticOptions
     from srf_datasets.synthetic import Synthetic
+    from srf_datasets.synthetic_options import SyntheticOptions
 
     task = Synthetic(SyntheticOptions(train_size=192, dev_size=60, ood_size=45)).load(3)
     for stage in finished.report["stages"]:

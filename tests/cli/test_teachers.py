@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import srframework.run.stage
-from srf_datasets.options import SyntheticOptions
 from srf_datasets.synthetic import CUES, Synthetic
+from srf_datasets.synthetic_options import SyntheticOptions
 
 RECIPE = """
 name = "taught"

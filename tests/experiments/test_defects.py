@@ -20,7 +20,12 @@ pytestmark = pytest.mark.slow
 DEFECTS = Path(__file__).with_name("defects.py")
 
 REPLACED = {
-    "poe without p_b": ("03-robust-subnetworks", 'loss.use = "poe"', 'loss.use = "no-bias"', "ood(mask-50) > ood(full)"),
+    "poe without p_b": (
+        "03-robust-subnetworks",
+        'loss.use = "poe"',
+        'loss.use = "no-bias"',
+        "ood(mask-50) > ood(full)",
+    ),
     "reweight by 1": ("03-robust-subnetworks", 'use = "reweight"', 'use = "by-one"', "ood(reweight) > ood(full)"),
     "a mask without gradient": (
         "03-robust-subnetworks",

@@ -9,8 +9,8 @@ import numpy as np
 from mutants.datasets_of_tasks import SoundTask, changed, split
 from pydantic import Field
 
-from srf_datasets.options import SyntheticOptions
 from srf_datasets.synthetic import Synthetic
+from srf_datasets.synthetic_options import SyntheticOptions
 from srframework import Options, Split
 
 OTHER = ("other", "yes")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from srf_datasets.options import PairsOptions, SyntheticOptions
+from srf_datasets.options import PairsOptions
 from srf_datasets.pairs import Pairs
 from srf_datasets.synthetic import Synthetic
+from srf_datasets.synthetic_options import SyntheticOptions
 
 ROWS = "a\tb\tlabel\ttopic\nx\ty\tyes\tart\nz\ty\tno\tlaw\n"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from checked_recipe import MASK, RECIPE, SYNTHETIC, keys
 
-from srf_datasets.options import SyntheticOptions
+from srf_datasets.synthetic_options import SyntheticOptions
 from srf_pruners.mask_options import MaskOptions
 
 
