@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from srf_pruners.arithmetic import StraightThrough, hard_scores, pruned_counts, soft_scores, thresholds_to
+from srf_pruners.arithmetic import StraightThrough, hard_scores, soft_scores, thresholds_to
 from srf_pruners.mask_options import MaskOptions
 from srframework import (
     Mask,
@@ -87,12 +87,6 @@ class MaskTraining(Pruner):
         for name, (threshold, exact) in found.items():
             self._masked[name].scores.data.copy_(exact)
             self._masked[name].threshold.copy_(threshold)
-
-    def complete(self, step: int) -> bool:
-        """Whether the schedule has reached its final number of pruned entries."""
-        now, end = (self.options.sparsity_at(at, self._total_steps) for at in (step, self._total_steps))
-        scope, blocks = self.options.scope, self._blocks
-        return pruned_counts(self._weights, now, scope, blocks) == pruned_counts(self._weights, end, scope, blocks)
 
     @property
     def _n_of_m(self) -> Pattern | None:
