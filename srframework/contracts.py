@@ -371,11 +371,14 @@ class Phase:
         level: The sparsity at the end of the phase, which is saved as a point of the stage
             (``imp@0.5``); None to save no point.
         warmup: Whether the recipe's warmup steps apply.
+        decay_steps: Optimizer steps from the beginning of the phase until the learning rate would be 0, at least
+            ``steps``; None: ``steps``.
     """
 
     steps: int
     level: float | None = None
     warmup: bool = True
+    decay_steps: int | None = None
 
 
 class Pruner(ABC):
@@ -392,7 +395,7 @@ class Pruner(ABC):
 
     Attributes:
         keeps_best: Whether the stage ends with the best checkpoint by the ID metric
-            (True) or with the last (False).
+            (True) or with the last (False). Only checkpoints of the last phase can be the best.
     """
 
     keeps_best: bool = True
@@ -432,12 +435,11 @@ class Pruner(ABC):
         """Called after the optimizer step; ``step`` includes it."""
 
     def update_mask(self, step: int) -> None:
-        """Set the sparsity exactly to the schedule's value after ``step`` steps."""
+        """Set the sparsity exactly to the schedule's value after ``step`` steps.
 
-    def complete(self, step: int) -> bool:
-        """Whether the model after ``step`` steps may be the stage's result: False until it has the
-        requested sparsity."""
-        return True
+        ``step`` may lie ahead: for a candidate of the best checkpoint, the loop asks for the last step, so that all
+        candidates have the final sparsity. Afterwards it restores the model's weights and :meth:`state`.
+        """
 
     def changes_mask(self, step: int) -> bool:
         """Whether :meth:`after_step` changes the mask after this step. If several processes train, the loop then

@@ -122,17 +122,11 @@ class ScoringPruner(FixedMask):
         require_fit(self._matrices, self._pattern)
         if all(phase.level is None for phase in self.phases(context.steps)):
             self.hold(self.pruned_to(self.options.sparsity))
-        self._steps = context.steps
 
     def begin(self, phase: Phase, step: int) -> None:
         """Prune to the level of the phase, if any."""
         if phase.level is not None:
             self.hold(self.pruned_to(phase.level))
-
-    def complete(self, step: int) -> bool:
-        """Whether the mask has the level of the last phase, if phases have levels."""
-        levels = [0.0, *(phase.level for phase in self.phases(self._steps) if phase.level is not None)]
-        return len(levels) == 1 or self.masks().sparsity >= (levels[-2] + levels[-1]) / 2  # levels are rounded
 
     def pruned_to(self, level: float) -> Mask:
         """Return the mask that pruning the current weights to ``level`` would give; changes nothing.

@@ -23,6 +23,7 @@ from srf_debiasers.options import NoOptions
 from srframework.contracts import Debiaser, Network, Pruner
 from srframework.fixed_mask import FixedMask
 from srframework.training.checkpoints import Checkpoints
+from srframework.training.chosen import Chosen
 from srframework.training.context import StageInputs
 from srframework.training.events import Events, KeptModel
 from srframework.training.loop import Training
@@ -66,6 +67,7 @@ class Ran:
     scalars: list[dict[str, float]] = field(default_factory=list)
     evaluated: list[int] = field(default_factory=list)
     started: list[int] = field(default_factory=list)
+    chosen: Chosen = field(default=Chosen())
 
     @property
     def final(self) -> KeptModel:
@@ -155,6 +157,7 @@ def train(make_network, make_examples) -> Callable[..., Ran]:
         for checkpoint in training.run(events):
             on_checkpoint(checkpoint)
             ran.checkpoints.append(checkpoint)
+        ran.chosen = training.chosen
         return ran
 
     return run

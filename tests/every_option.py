@@ -100,6 +100,7 @@ MAY_COUNT = {
     "TrainingOptions.eval_batch_size": "the size of a batch can change the last bits of what is evaluated",
     "TrainingOptions.eval_every": "another checkpoint can be the best",
     "TrainingOptions.best_after": "another checkpoint can be the best",
+    "TrainingOptions.patience": "each evaluation can be better than all before it",
     "TrainingOptions.keep": "the best checkpoint need not be the last",
     "TrainingOptions.ood_train": "rows that are the same in two splits count once more",
     "FileBiasOptions.log": "the same probabilities, rounded otherwise",

@@ -235,18 +235,6 @@ def test_a_later_prune_is_inside_the_earlier_one_and_nothing_is_pruned_before_th
     assert all(not (pruner.masks()[name] & ~early[name]).any() for name in early)
 
 
-def test_only_a_model_with_the_last_level_may_be_the_result():
-    network = small_network()
-    pruner = Gradual(Sparsity(sparsity=0.5))
-    pruner.attach(network, context(4))
-    assert not pruner.complete(0)
-    first, second = pruner.phases(4)
-    pruner.begin(first, 0)
-    assert not pruner.complete(2)
-    pruner.begin(second, 2)
-    assert pruner.complete(2)
-
-
 def test_scores_of_another_shape_are_refused():
     with pytest.raises(ValueError, match=r"scores of '0': expected shape \(3, 4\), got \(1, 4\)"):
         Short(Sparsity()).attach(small_network(), context(1))

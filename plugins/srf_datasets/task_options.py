@@ -56,8 +56,9 @@ class NliOptions(TextOptions):
         True, description=f"Use HANS's training set ({HANS_TRAIN_FILE}), if it exists, as OOD training data."
     )
     hans_non_entailment: Literal["either", "contradiction", "neutral"] = Field(
-        "either",
-        description="The label that replaces non-entailment in HANS's training set (not specified in the paper); "
+        "contradiction",
+        json_schema_extra={"source": "released code; not specified in the paper"},
+        description="The label that replaces non-entailment in HANS's training set; "
         "either: contradiction or neutral, drawn for each example by the recipe's seed.",
     )
 

@@ -29,17 +29,18 @@ class Accuracy(Evaluator):
 
 class F1(Evaluator):
     """``f1``, in [0, 1]: the F1 of the classes, weighted by their numbers of true examples; 0 for a class that is never
-    predicted. ``accuracy/<label>``: the recall of each label in the split."""
+    predicted. ``f1/<label>`` and ``accuracy/<label>``: F1 and recall of each label that the split has."""
 
     def figures(self) -> list[Figure]:
-        """Declare F1 and the accuracy of each class."""
+        """Declare F1, and F1 and accuracy of each class."""
         return [
             Figure("f1", "fraction", "higher", "F1 of the classes, weighted by their numbers of true examples."),
+            Figure("f1/*", "fraction", "higher", "F1 of one label of the split."),
             Figure("accuracy/*", "fraction", "higher", "Recall of one label of the split."),
         ]
 
     def evaluate(self, predictions: Predictions) -> dict[str, float]:
-        """Give F1 and the accuracy of each class in the labels of the split."""
+        """Give F1, and F1 and accuracy of each class in the labels of the split."""
         from sklearn.metrics import accuracy_score, f1_score
 
         gold, predicted = predictions.gold, predictions.predicted
@@ -47,11 +48,12 @@ class F1(Evaluator):
         for index, label in enumerate(predictions.labels):
             of_class = gold == index
             if of_class.any():
+                figures[f"f1/{label}"] = f1_score(of_class, predicted == index, zero_division=0.0)
                 figures[f"accuracy/{label}"] = accuracy_score(gold[of_class], predicted[of_class])
         return figures
 
     def resampled(self, predictions: Predictions, counts: np.ndarray) -> dict[str, np.ndarray]:
-        """Give F1 and the accuracy of each class."""
+        """Give F1, and F1 and accuracy of each class."""
         gold, predicted = predictions.gold, predictions.predicted
         f1, figures = np.zeros(len(counts)), {}
         for index, label in enumerate(predictions.labels):
@@ -59,8 +61,10 @@ class F1(Evaluator):
             hits, true, found = (
                 counts @ each for each in (of_class & (predicted == gold), of_class, predicted == index)
             )
-            f1 += true * _ratio(2 * hits, true + found, 0.0)
+            of_label = _ratio(2 * hits, true + found, 0.0)
+            f1 += true * of_label
             if of_class.any():
+                figures[f"f1/{label}"] = np.where(true > 0, of_label, np.nan)
                 figures[f"accuracy/{label}"] = _ratio(hits, true, np.nan)
         return {"f1": f1 / counts.sum(axis=1), **figures}
 

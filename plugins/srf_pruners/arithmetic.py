@@ -18,17 +18,6 @@ Blocks = Mapping[str, Sequence[int]]
 """Name of a fused matrix -> the rows of its blocks; with ``"local"``, each block has the sparsity."""
 
 
-def pruned_counts(
-    weights: Mapping[str, Tensor], sparsity: float, scope: Scope, blocks: Blocks | None = None
-) -> list[int]:
-    """Count the entries that a sparsity in [0, 1) prunes: of each matrix or block (local), or in total (global)."""
-    if scope == "global":
-        sizes = [sum(weight.numel() for weight in weights.values())] * bool(weights)
-    else:
-        sizes = [part.numel() for name, weight in weights.items() for part in _in_blocks(name, weight, blocks)]
-    return [pruned_count(sparsity, size) for size in sizes]
-
-
 def hard_scores(
     weights: Mapping[str, Tensor],
     sparsity: float,

@@ -12,9 +12,10 @@ class IterativeMagnitudePruning(MagnitudePruner):
 
     The subnetwork at level k·Δs is the model after the Δt steps that follow its prune. Each
     prune removes the smallest magnitudes among the remaining entries; optimizer and learning rate schedule
-    restart after it, without warmup.
+    restart after it, without warmup. By default each schedule decays over the complete training, so the rate stays near
+    its peak.
 
-    Source: section 3.2.1, Appendix A.1.1.
+    Source: section 3.2.1, Appendix A.1.1; for the default of the option ``decay``: the released code.
     """
 
     keeps_best = False
@@ -22,9 +23,10 @@ class IterativeMagnitudePruning(MagnitudePruner):
 
     def phases(self, total_steps: int) -> list[Phase]:
         """Train Δt steps for each level."""
-        steps = self.interval(total_steps)
-        return [Phase(steps, level=level, warmup=False) for level in self.options.levels()]
+        return [self.interval(total_steps, level) for level in self.options.levels()]
 
-    def interval(self, total_steps: int) -> int:
-        """Give Δt in optimizer steps, at least 1."""
-        return max(1, round(self.options.interval * total_steps))
+    def interval(self, total_steps: int, level: float | None = None) -> Phase:
+        """Give the training between two prunes: Δt optimizer steps, at least 1."""
+        steps = max(1, round(self.options.interval * total_steps))
+        decay = max(steps, total_steps) if self.options.decay == "complete" else None
+        return Phase(steps, level=level, warmup=False, decay_steps=decay)

@@ -31,7 +31,7 @@ class RewindingMagnitudePruning(IterativeMagnitudePruning):
 
     def phases(self, total_steps: int) -> list[Phase]:
         """Alternate prunes, of 0 steps, with Δt steps of training; begin and end with a prune."""
-        training = Phase(self.interval(total_steps), warmup=False)
+        training = self.interval(total_steps)
         first, *later = [Phase(0, level=level, warmup=False) for level in self.options.levels()]
         return [first, *(phase for prune in later for phase in (training, prune))]
 

@@ -101,12 +101,6 @@ class MaskTraining(Pruner):
             self._masked[name].scores.data.copy_(exact)
             self._masked[name].threshold.copy_(threshold)
 
-    def complete(self, step: int) -> bool:
-        """Whether the schedule has reached its final number of pruned entries."""
-        now, end = (self.options.sparsity_at(at, self._total_steps) for at in (step, self._total_steps))
-        scope, blocks = self.options.scope, self._blocks
-        return pruned_counts(self._weights, now, scope, blocks) == pruned_counts(self._weights, end, scope, blocks)
-
     @property
     def _n_of_m(self) -> Pattern | None:
         """The pattern, if it sets the sparsity itself."""

@@ -26,6 +26,14 @@ class ImpOptions(PruneOptions):
         0.1, gt=0, le=1, description="Δt: steps between prunes, as a fraction of the stage's steps, in (0, 1]."
     )
 
+    decay: Literal["complete", "interval"] = Field(
+        "complete",
+        json_schema_extra={"source": "released code; not specified in the paper"},
+        description="The learning rate starts at its peak after each prune and decays linearly to 0 over the steps of "
+        "the complete training (complete), so within an interval of 0.1 it only falls to 90 %; or over the steps of "
+        "the interval (interval).",
+    )
+
     @model_validator(mode="after")
     def _levels_reach_sparsity(self) -> ImpOptions:
         levels = self.sparsity / self.step

@@ -78,6 +78,7 @@ def _lines(
         yield f"{number}. {row.stage}: {row.formula}, {_extent(row)}{times}{' (cached)' if cached else ''}"
     if not is_sweep and (sizes := cells[0].recipe.dataset.build().sizes()):
         yield f"Examples: {', '.join(f'{split} {size:,}' for split, size in sizes.items())}."
+    yield from _orders(cells)
     known = [row.steps for row, *_ in distinct if row.steps is not None]
     yield f"Total: {_steps(sum(known) if len(known) == len(distinct) else None)}."
     stored = sum(bool(cached) for _, cached, _ in distinct)
@@ -88,6 +89,18 @@ def _lines(
         yield "Cached stages: not known, because this recipe has not run yet with these settings."
     checks = FileChecks()
     yield from dict.fromkeys(line for cell in cells for line in _missing(cell.recipe, checks))
+
+
+def _orders(cells: Sequence[Cell]) -> Iterator[str]:
+    """How the batches of the stages are drawn."""
+    stages = {(stage.name, stage.training.group_by_length): None for cell in cells for stage in cell.recipe.stages}
+    grouped, random = ([name for name, each in stages if each is way] for way in (True, False))
+    of = {True: grouped, False: random}
+    texts = {True: "examples of similar length together (group_by_length = true)", False: "drawn at random"}
+    for way, names in of.items():
+        if names:
+            which = f" of {', '.join(names)}" if grouped and random else ""
+            yield f"Batches{which}: {texts[way]}."
 
 
 def _distinct(

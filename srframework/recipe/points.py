@@ -35,11 +35,15 @@ def check_points(recipe: Recipe, plan: Plan, estimated: bool = False) -> None:
         estimated: Whether stage lengths in epochs are estimates; steps of such stages are not checked.
 
     Raises:
-        UsageError: A stage does not reach a step or level; shows the valid ones.
+        UsageError: A stage does not reach a step or level, or may stop before; shows the valid ones.
     """
+    patient = {stage.name for stage in recipe.stages if stage.training.patience is not None}
     exact = {stage.name for stage in recipe.stages if not estimated or stage.training.max_steps is not None}
     found = [(f"stages.{s.name}.{key}", reference) for s in recipe.stages for key, reference in s.references()]
     for key, reference in (*found, *recipe.of_evaluators()):
+        if reference.step is not None and reference.stage in patient:
+            expected = f"expected a stage without patience, which may stop {reference.stage!r} before step"
+            raise UsageError(f"{key}: {str(reference)!r}: {expected} {reference.step}")
         if reference.stage not in plan:
             continue
         phases = plan[reference.stage]

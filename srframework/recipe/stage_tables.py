@@ -65,12 +65,15 @@ def checked_stage(registry: Registry, table: Mapping[str, Any]) -> TableResult:
         if top.op == "prune" and top.mask is not None:
             message = "only a stage with op = 'train' can have a mask (this stage has op = 'prune')"
             problems.append(TableProblem(("mask",), message))
+        if top.op == "prune" and overrides.get("patience") is not None:
+            message = "expected no patience in a stage with op = 'prune': its pruner needs all steps of the stage"
+            problems.append(TableProblem(("patience",), message))
     is_known = None not in (top, training, loss) and (pruner is not None or top.op == "train")
     return TableResult(StageDraft(top, pruner, loss, overrides) if is_known else None, tuple(problems))
 
 
 def with_training(draft: StageDraft, common: Mapping[str, Any]) -> Stage:
-    """The complete stage, with its training options."""
+    """The complete stage, with its training options; ``patience`` is only for stages that train."""
     top, pruner = draft.top, draft.pruner
     weights = Reference.parse(top.weights)
     training = TrainingOptions.model_validate({**common, **draft.overrides})
@@ -79,6 +82,8 @@ def with_training(draft: StageDraft, common: Mapping[str, Any]) -> Stage:
             fine_tuned = weights.stage != PRETRAINED
             default = 0.0 if pruner is None else pruner.registered.best_after(pruner.options, fine_tuned)
         training = training.model_copy(update={"best_after": default})
+    if pruner is not None:
+        training = training.model_copy(update={"patience": None})
     mask = Reference.parse(top.mask) if top.mask is not None else None
     return Stage(top.name, top.op, weights, mask, pruner, draft.loss, training)
 

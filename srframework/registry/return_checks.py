@@ -171,6 +171,10 @@ def _phases(given: Any, owner: str, method: str, *_: Any) -> list[Phase]:
     for phase in given:
         expect(isinstance(phase, Phase), owner, method, "a list of Phase", f"one with {kind_of(phase)} in it")
         expect(_is_count(phase.steps), owner, method, "phases of 0 steps or more", f"steps = {_shown(phase.steps)}")
+        decay = phase.decay_steps
+        is_decay = decay is None or (_is_count(decay) and decay >= phase.steps)
+        expected = f"phases with decay_steps of at least their steps ({phase.steps}), or None"
+        expect(is_decay, owner, method, expected, f"decay_steps = {_shown(decay)}")
         is_level = phase.level is None or (isinstance(phase.level, Real) and 0 <= float(phase.level) < 1)
         expect(is_level, owner, method, "phases with a level in [0, 1), or None", f"level = {_shown(phase.level)}")
     return list(given)
@@ -242,7 +246,6 @@ CHECKS: dict[tuple[type, str], Callable[..., Any]] = {
     (Pruner, "phases"): _phases,
     (Pruner, "parameter_groups"): trained_groups,
     (Pruner, "loss_terms"): loss_terms,
-    (Pruner, "complete"): _bool,
     (Pruner, "changes_mask"): _bool,
     (Pruner, "masks"): _mask,
     (Pruner, "state"): _state,

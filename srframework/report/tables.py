@@ -42,7 +42,7 @@ def results_table(stages: Sequence[Mapping[str, Any]], width: int = 1000) -> Ren
             ([f"{stage['name']}@{level['level']:g}", *_cells(level, splits, full, unit)], False) for level in levels
         ]
         rows.append(([stage["name"], *_cells(stage, splits, None if stage is full else full, unit)], bool(levels)))
-    caption = f"sparsity: {SPARSITY}{against}"
+    caption = "\n".join([f"sparsity: {SPARSITY}{against}", *_chosen(stages)])
     widths = [max(cell_len(cells[place]) for cells, _ in rows) for place in range(len(heads))]
     needed = [max(each, *map(cell_len, head.split())) for each, head in zip(widths, heads, strict=True)]
     if sum(needed) + 3 * len(needed) + 1 > width:
@@ -72,6 +72,13 @@ def column_widths(heads: Sequence[str], needed: Sequence[int], width: int) -> li
             break
         widths[lines.index(max(lines))] += 1
     return widths
+
+
+def _chosen(stages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A line that tells among how many checkpoints each result is the best."""
+    counts = [f"{stage['name']} {count}" for stage in stages if (count := stage.get("candidates"))]
+    if counts:
+        yield f"number of checkpoints among which the result is the best by the ID metric: {', '.join(counts)}"
 
 
 def _paragraphs(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int, unit: str) -> Iterator[RenderableType]:

@@ -19,7 +19,7 @@ from srframework.registry.registry import Registered
 from srframework.run.options_in_key import options_in_key
 from srframework.training.options import PROGRESS
 
-FORMAT = 2
+FORMAT = 3
 """Increase this when a change of the core changes a result or its files.
 
 The code of the core does not count, so that most changes of it keep the results. The code of plugins, including the

@@ -6,6 +6,7 @@
       model/                          plain transformers: config, tokenizer, safetensors
       mask.safetensors                one bit per weight; only if something is pruned
       metrics.jsonl                   loss and figures by step
+      chosen.json                     step of the result, and among how many checkpoints it is the best
       figures.json                    for the end of the stage and its points
       predictions/SPLIT.safetensors   for every evaluated example
       log_probs/                      for the training examples; only if another stage learns from them
@@ -22,6 +23,7 @@ from srframework.store.drafts import POINTS
 MODEL = "model"
 MASK = "mask.safetensors"
 LOG = "metrics.jsonl"
+CHOSEN = "chosen.json"
 
 
 def point_in(stage: Path, point: str | None) -> Path:

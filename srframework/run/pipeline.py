@@ -13,6 +13,7 @@ import torch
 
 from srframework.errors import SRFrameworkError
 from srframework.faults import at, describe
+from srframework.files import read_json
 from srframework.recipe.model import Recipe, Reference, Stage
 from srframework.recipe.points import check_points
 from srframework.recipe.stage_lengths import Plan, plan
@@ -23,7 +24,7 @@ from srframework.run.identity import Components, uses
 from srframework.run.machine import MACHINE
 from srframework.run.model_checks import check_model
 from srframework.run.options import RunOptions
-from srframework.run.paths import LOG, point_of
+from srframework.run.paths import CHOSEN, LOG, point_of
 from srframework.run.preflight import preflight
 from srframework.run.processes import Processes
 from srframework.run.reporter import Reporter, RunStart
@@ -34,6 +35,7 @@ from srframework.run.stage_results import StageResults
 from srframework.run.state import State
 from srframework.store.manifest import Entry
 from srframework.store.store import Store
+from srframework.training.chosen import Chosen
 from srframework.training.signals import shielded
 
 
@@ -251,7 +253,8 @@ class Pipeline:
         if self._directory is not None:
             self._place(stage, [*mine.points], trained, measured)
             self._directory.write_figures(stage.name, mine)
-        return mine.of_stage(stage.name, stage.op, self._materials.metric)
+        chosen = Chosen(**read_json(trained.files / CHOSEN))
+        return mine.of_stage(stage.name, stage.op, self._materials.metric, chosen)
 
     def _on_training(self, stage: Stage, number: int, steps: int, draft: Path) -> None:
         while self._notes_to_show:  # only where something is trained

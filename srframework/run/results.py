@@ -18,6 +18,7 @@ import msgspec
 from srframework.contracts import Figure
 from srframework.files import json_text, read_json
 from srframework.recipe.model import Reference
+from srframework.training.chosen import Chosen
 
 FIGURES = "figures.json"
 
@@ -60,6 +61,9 @@ class StageFigures(Figures, gc=False, kw_only=True):
         metric: Name of the figure in ``id``, ``ood`` and ``also``.
         unit: Its unit; ``"fraction"`` is shown in percent.
         better: Whether higher or lower values are better; None if neither is.
+        step: The step of the result.
+        steps: Optimizer steps of the stage.
+        candidates: Number of checkpoints among which the result is the best by the ID metric; 0 if it is the last one.
     """
 
     name: str
@@ -67,6 +71,9 @@ class StageFigures(Figures, gc=False, kw_only=True):
     metric: str
     unit: str
     better: Literal["higher", "lower"] | None
+    step: int = 0
+    steps: int = 0
+    candidates: int = 0
 
 
 class StageAndLevels(StageFigures, gc=False, kw_only=True):
@@ -77,7 +84,12 @@ class StageAndLevels(StageFigures, gc=False, kw_only=True):
     def to_json(self) -> dict[str, Any]:
         """Return the JSON of ``run --json``."""
         table: dict[str, Any] = msgspec.to_builtins(self)
-        return {key: table.pop(key) for key in ("name", "op", "metric", "unit", "better")} | table
+        first = ("name", "op", "metric", "unit", "better")
+        chosen = {key: getattr(self, key) for key in ("step", "steps", "candidates")}
+        return {key: table.pop(key) for key in first} | chosen | table
+
+
+_NOT_KNOWN = Chosen()
 
 
 class Measured(msgspec.Struct):
@@ -100,8 +112,15 @@ class Measured(msgspec.Struct):
         """Keep only these points."""
         return Measured(self.final, {point: self.points[point] for point in points})
 
-    def of_stage(self, name: str, op: str, metric: Figure) -> StageAndLevels:
-        """Return the figures of the stage with its sparsity levels."""
+    def of_stage(self, name: str, op: str, metric: Figure, chosen: Chosen = _NOT_KNOWN) -> StageAndLevels:
+        """Return the figures of the stage with its sparsity levels.
+
+        Args:
+            name: Name of the stage.
+            op: ``"train"`` or ``"prune"``.
+            metric: The task's metric.
+            chosen: How its result was chosen.
+        """
         levels = {point: Reference(name, point).level for point in self.points}
         return StageAndLevels(
             name=name,
@@ -109,6 +128,9 @@ class Measured(msgspec.Struct):
             metric=metric.name,
             unit=metric.unit,
             better=metric.better,
+            step=chosen.step,
+            steps=chosen.steps,
+            candidates=chosen.candidates,
             levels=[
                 LevelFigures(level=level, **msgspec.structs.asdict(self.points[point]))
                 for point, level in levels.items()

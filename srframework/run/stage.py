@@ -10,8 +10,8 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +23,18 @@ from transformers import PreTrainedModel
 from srframework.component import COLUMN, NEEDS_BIAS, NEEDS_PREDICTIONS, references
 from srframework.contracts import Network, ReferencedStage, Split
 from srframework.faults import calling_model
-from srframework.files import read_bytes, remove
+from srframework.files import json_text, read_bytes, remove
 from srframework.fixed_mask import FixedMask
 from srframework.masks import Mask
 from srframework.recipe.model import Stage, Use
 from srframework.run.machine import record
-from srframework.run.paths import LOG, MASK, MODEL, point_in
+from srframework.run.paths import CHOSEN, LOG, MASK, MODEL, point_in
 from srframework.run.reporter import Reporter
 from srframework.run.resources import Materials
 from srframework.store.content import Sum
 from srframework.store.drafts import Sums
 from srframework.training.checkpoints import Checkpoints
+from srframework.training.chosen import Chosen
 from srframework.training.context import ForComponent, StageInputs
 from srframework.training.events import Events, KeptModel
 from srframework.training.loop import Training
@@ -88,14 +89,24 @@ class StageTraining:
             if sums is not None:
                 _save(checkpoint, self.materials.pretrained, point_in(directory, checkpoint.point), sums)
             self.accelerator.wait_for_everyone()
-        if checkpoint.step < training.last_step:
-            dev = self.materials.task.dev.name
-            note(
-                f"{self.stage.name}: the result is step {checkpoint.step} of {training.last_step}, the best on ID {dev}"
-            )
+        chosen = training.chosen
+        for text in self._how_chosen(chosen):
+            note(text)
         if sums is not None:
+            with sums.file(directory / CHOSEN) as file:
+                file.write_text(json_text(asdict(chosen)), encoding="utf-8")
             sums.add(directory / LOG, Sum(len(checkpoints.log), hashlib.sha256(checkpoints.log).hexdigest()))
         return sums
+
+    def _how_chosen(self, chosen: Chosen) -> Iterator[str]:
+        """Sentences about the result, if it is not simply the last step."""
+        name, dev = self.stage.name, f"ID {self.materials.task.dev.name}"
+        if chosen.steps < chosen.planned:
+            waited = f"{self.stage.training.patience} evaluations in a row were not better on {dev}"
+            yield f"{name}: stopped after step {chosen.steps} of {chosen.planned}, because {waited}"
+        if chosen.candidates and chosen.step < chosen.planned:
+            count = f"{chosen.candidates} checkpoint{'s' if chosen.candidates > 1 else ''}"
+            yield f"{name}: the result is step {chosen.step} of {chosen.planned}, the best of {count} on {dev}"
 
     def training(self, checkpoints: Checkpoints | None = None) -> Training:
         """Return the training, ready to run; without checkpoints it writes nothing."""
@@ -164,6 +175,11 @@ class StageTraining:
             ood = task.ood if self.stage.training.eval_ood else ()
             return metric(model, task.dev), {split.name: metric(model, split) for split in ood}
 
+        def candidate(step: int, model: PreTrainedModel) -> float:
+            found = metric(model, task.dev)
+            write({"step": step, "candidate": {task.metric: {task.dev.name: found}}})
+            return found
+
         def write(record: Mapping[str, Any]) -> None:
             if self.accelerator.is_main_process:
                 line = (json.dumps(record) + "\n").encode()
@@ -192,7 +208,13 @@ class StageTraining:
                 self.reporter.resumed(step)
 
         return Events(
-            evaluate, on_step, on_evaluation, on_start, self.reporter.stopped, materials.metric.better or "higher"
+            evaluate,
+            on_step,
+            on_evaluation,
+            on_start,
+            self.reporter.stopped,
+            materials.metric.better or "higher",
+            candidate,
         )
 
 

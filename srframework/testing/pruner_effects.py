@@ -92,7 +92,6 @@ def random_state_untouched(subject: Subject) -> None:
                 step += 1
                 pruner.after_step(step)
                 pruner.changes_mask(step)
-                pruner.complete(step)
             pruner.update_mask(step)
             pruner.masks()
             pruner.restore(pruner.state())

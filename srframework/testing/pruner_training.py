@@ -80,7 +80,7 @@ def _trained(subject: Subject, options: Options) -> tuple[list[Any], str]:
             )
         if event in ("begun", "step", "updated"):
             weights = float(sum(each.detach().double().abs().sum() for each in net.model.parameters()))
-            found.append((event, pruner.masks().digest(), pruner.complete(step), weights))
+            found.append((event, pruner.masks().digest(), step, weights))
             try:
                 require_zeros(pruner, net, f"{event} {step}")
             except Violation as fault:
@@ -159,46 +159,46 @@ def _hooks(net: Network) -> dict[str, int]:
     return {name: sum(len(getattr(each, kind)) for kind in kinds) for name, each in net.model.named_modules()}
 
 
-def complete_means_final(subject: Subject) -> None:
-    """While complete() is True, the mask prunes as many entries as at the end."""
-    found: list[tuple[int, int]] = []
-
-    def seen(event: str, step: int, pruner: Pruner, _net: Network) -> None:
-        if event == "updated" and pruner.complete(step):
-            found.append((step, pruner.masks().pruned))
-
+def candidates_are_final(subject: Subject) -> None:
+    """In the last phase, update_mask() with the last step prunes as many entries as at the end, whenever it is called;
+    restoring the weights and the state undoes it."""
     pruner = subject.build()
     if not pruner.keeps_best:
         raise NotApplicable("the stage ends with the last checkpoint")
+    phases, found = pruner.phases(STEPS), list[tuple[int, int]]()
+    last = sum(phase.steps for phase in phases)
+
+    def seen(event: str, step: int, pruner: Pruner, net: Network) -> None:
+        if event != "updated" or step <= last - phases[-1].steps:
+            return
+        before = pruner.masks().digest()
+        weights = {name: value.clone() for name, value in net.model.state_dict().items()}
+        state = pruner.state()
+        pruner.update_mask(last)
+        found.append((step, pruner.masks().pruned))
+        net.model.load_state_dict(weights)
+        pruner.restore(state)
+        same = pruner.masks().digest() == before
+        require(same, f"after step {step}, restore() does not undo update_mask({last}): the mask is another one")
+
     final = run(subject, seen, pruner=pruner).pruned
     for step, pruned in found:
-        require(pruned == final, f"complete({step}) is True, with {pruned} entries pruned of {final} at the end")
-
-
-def becomes_complete(subject: Subject) -> None:
-    """After the last step, complete() is True."""
-    pruner = subject.build()
-    run(subject, nothing, pruner=pruner)
-    last = sum(phase.steps for phase in pruner.phases(STEPS))
-    require(pruner.complete(last), f"complete({last}) is False after the last step, so the stage has no result")
+        where = f"after step {step}, update_mask({last})"
+        require(pruned == final, f"{where} gives a mask with {pruned} entries pruned, the end one with {final}")
 
 
 def short_trainings(subject: Subject) -> None:
-    """A stage of one step or of two steps ends with a complete result of the sparsity of a long stage."""
+    """A stage of one step or of two steps ends with the sparsity of a long stage."""
     fraction = run(subject, nothing).sparsity
     for steps in (1, 2):
-        pruner = subject.build()
-        got = run(subject, nothing, pruner=pruner, steps=steps).sparsity
+        got = run(subject, nothing, steps=steps).sparsity
         where = f"a stage of {steps} steps"
         require(abs(got - fraction) < 0.02, f"{where} ends with the sparsity {got:.3f}, a long one with {fraction:.3f}")
-        last = sum(phase.steps for phase in pruner.phases(steps))
-        require(pruner.complete(last), f"{where}: complete({last}) is False after the last step")
 
 
 CHECKS = [
     loss_terms_are_sound,
-    becomes_complete,
-    complete_means_final,
+    candidates_are_final,
     options_matter,
     keeps_zeros_with_any_option,
     optimizer_keeps_its_parameters,

@@ -43,6 +43,8 @@ class Events:
         on_start: Called once, with the step at which the training starts or resumes; 0 for a new training.
         on_stop: Called with the step of the checkpoint that is written before an interrupt stops the training.
         better: Whether the checkpoint with the highest or the lowest ID metric is the best.
+        candidate: Called after an evaluation with (step, the model with its mask projected to the final sparsity), if
+            that is another mask; returns the ID metric. None: ``evaluate`` is called.
     """
 
     evaluate: Callable[[PreTrainedModel], tuple[float, dict[str, float]]]
@@ -51,6 +53,11 @@ class Events:
     on_start: Callable[[int], None] = lambda _step: None
     on_stop: Callable[[int], None] = lambda _step: None
     better: Literal["higher", "lower"] = "higher"
+    candidate: Callable[[int, PreTrainedModel], float] | None = None
+
+    def evaluate_candidate(self, step: int, model: PreTrainedModel) -> float:
+        """Return the ID metric of the model with its mask projected to the final sparsity."""
+        return self.evaluate(model)[0] if self.candidate is None else self.candidate(step, model)
 
 
 @dataclass

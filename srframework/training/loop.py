@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,7 @@ from torch import nn
 from srframework.contracts import Debiaser, Network, Phase, Pruner
 from srframework.errors import SRFrameworkError
 from srframework.faults import reached
-from srframework.masks import Mask
+from srframework.training.agreement import require_equal_masks
 from srframework.training.batches import Batches
 from srframework.training.checkpoints import (
     Checkpoints,
@@ -28,6 +29,8 @@ from srframework.training.checkpoints import (
     restore_loss,
     restore_optimizer,
 )
+from srframework.training.choice import Choice
+from srframework.training.chosen import Chosen
 from srframework.training.context import Contexts, StageInputs
 from srframework.training.events import Events, KeptModel, Position
 from srframework.training.finite import not_finite
@@ -54,7 +57,7 @@ class Training:
         inputs: Further inputs of loss and pruner.
         steps_kept: Steps after which the model is yielded; steps beyond the end are ignored.
         checkpoints: Saves checkpoints to resume from; None: no checkpoints.
-        last_step: The number of steps, known after the first model is yielded.
+        chosen: How the result was chosen, known when it is yielded.
     """
 
     network: Network
@@ -67,8 +70,7 @@ class Training:
     inputs: StageInputs = field(default_factory=StageInputs)
     steps_kept: frozenset[int] = frozenset()
     checkpoints: Checkpoints | None = None
-    last_step: int = field(default=0, init=False)
-    _best: tuple[float, KeptModel] | None = field(default=None, init=False)
+    chosen: Chosen = field(default=Chosen(), init=False)
     _scalars: Scalars = field(default_factory=Scalars, init=False)
 
     def run(self, events: Events) -> Generator[KeptModel]:
@@ -85,7 +87,8 @@ class Training:
         total = optimizer_steps(options, len(self.examples), accelerator.num_processes)
         model = self._attached(total)
         phases = pruner.phases(total)
-        planned = self.last_step = sum(phase.steps for phase in phases)
+        planned = sum(phase.steps for phase in phases)
+        self._choice = Choice(options, pruner.keeps_best, planned, events.better == "lower")
         snapshot = None
         if self.checkpoints is not None:
             self.checkpoints.require(self._first_too_late(phases))
@@ -100,7 +103,7 @@ class Training:
             for number, phase in list(enumerate(phases))[at.phase :]:
                 if snapshot is None:
                     pruner.begin(phase, at.step)
-                    self._agree(at.step)
+                    require_equal_masks(pruner, accelerator, at.step)
                 at.phase = number
                 end = (start := sum(before.steps for before in phases[:number])) + phase.steps
                 groups = [*pruner.parameter_groups(), *self.debiaser.parameter_groups()]
@@ -111,12 +114,12 @@ class Training:
                     if self.checkpoints is not None:
                         self.checkpoints.restore_streams()  # last, because creating objects draws random numbers
                     snapshot = None
-                while at.step < end:
+                while at.step < end and not self._choice.is_over:
                     reached(at.step + 1)
                     at.loss_sum += self._gradients.add_up(model, stream, at.step + 1, at.step / planned)
                     at.losses += 1
                     rate = self._step(parameters, optimizer, schedule, at, start)
-                    self._report(events, at, rate, at.step == end, planned)
+                    self._report(events, at, rate, at.step == end, planned, is_last=number == len(phases) - 1)
                     if at.step in self.steps_kept:
                         yield self._checkpoint_between(at.step)
                     if self._is_due(at.step) or signals.pending:
@@ -129,7 +132,9 @@ class Training:
                 if phase.level is not None:
                     yield self._checkpoint(at.step, f"{phase.level:g}")
                 accelerator.free_memory()  # otherwise it keeps all optimizers and models
-        yield self._best[1] if self._best is not None else self._checkpoint(at.step, None)
+        result = self._choice.best or self._checkpoint(at.step, None)
+        self.chosen = Chosen(result.step, at.step, planned, self._choice.candidates)
+        yield result
 
     def _attached(self, total: int) -> nn.Module:
         """Attach pruner and loss to the model for ``total`` steps; return the model wrapped for the processes."""
@@ -158,8 +163,8 @@ class Training:
         levels = {f"{phase.level:g}": end + 1 for phase, end in ends if phase.level is not None}
         return steps | levels
 
-    def _report(self, events: Events, at: Position, rate: float, is_end: bool, planned: int) -> None:
-        """After a step, log and evaluate if due."""
+    def _report(self, events: Events, at: Position, rate: float, is_end: bool, planned: int, is_last: bool) -> None:
+        """After a step, log and evaluate if due. In the last phase, the checkpoint can be the best."""
         options, step = self.options, at.step
         measured = step % options.eval_every == 0 or is_end
         if measured or step in self.steps_kept:
@@ -169,10 +174,33 @@ class Training:
             at.loss_sum, at.losses = torch.zeros_like(at.loss_sum), 0
         if measured:
             self.pruner.update_mask(step)
-            self._agree(step)
+            require_equal_masks(self.pruner, self.accelerator, step)
             id_metric, ood_metrics = events.evaluate(self._plain)
             events.on_evaluation(step, id_metric, ood_metrics)
-            self._remember_best(id_metric, step, planned, events.better == "lower")
+            if is_last and self._choice.counts(step):
+                self._consider(events, step, id_metric, planned)
+
+    def _consider(self, events: Events, step: int, metric: float, planned: int) -> None:
+        """Consider the model, with the mask of the final sparsity, as the best checkpoint.
+
+        Args:
+            events: Gives the metric, if that is another mask than the present one.
+            step: The number of finished steps.
+            metric: The ID metric with the present mask.
+            planned: The last step.
+        """
+
+        def checkpoint() -> KeptModel:
+            return self._checkpoint(step, None)
+
+        if step == planned:  # the present mask is the final one
+            self._choice.add(metric, checkpoint)
+            return
+        before = self.pruner.masks()
+        with self._mask_after(planned):
+            if self.pruner.masks() != before:
+                metric = events.evaluate_candidate(step, self._plain)
+            self._choice.add(metric, checkpoint)
 
     def _signals(self) -> DeferredSignals:
         """Defer signals only in a single process: several processes get a signal after different steps."""
@@ -204,13 +232,9 @@ class Training:
             tensors |= {f"log.{name}": value for name, value in self._scalars.state().items()}
             tensors["loss_sum"] = at.loss_sum
             counters = {"step": at.step, "phase": at.phase, "losses": at.losses}
-            facts |= {"at": counters, "batches": batches.consumed, "best": None}
-            if self._best is not None:
-                metric, best = self._best
-                facts["best"] = {"metric": metric, "step": best.step}
-                tensors |= {f"best.{name}": value for name, value in best.weights.items()}
-                tensors |= {f"best-mask.{name}": value for name, value in best.mask.items()}
-            return TrainingState(tensors, facts)
+            of_best, choice = self._choice.state()
+            facts |= {"at": counters, "batches": batches.consumed, "choice": choice}
+            return TrainingState(tensors | of_best, facts)
 
         self.checkpoints.save(at.step, snapshot)
         self._saved = time.monotonic()
@@ -224,26 +248,8 @@ class Training:
         self._scalars.restore(snapshot.part("log."))
         batches.order = snapshot.tensors.get("order")
         batches.consumed = snapshot.facts["batches"]
-        if (best := snapshot.facts["best"]) is not None:
-            weights = {name: snapshot.tensors[f"best.{name}"] for name in self._names}
-            self._best = best["metric"], KeptModel(best["step"], None, weights, Mask(snapshot.part("best-mask.")))
+        self._choice.restore(snapshot, self._names)
         return Position(**snapshot.facts["at"], loss_sum=snapshot.tensors["loss_sum"])
-
-    def _agree(self, step: int) -> None:
-        """Check that all processes have the same mask.
-
-        Raises:
-            SRFrameworkError: Their masks differ.
-        """
-        if self.accelerator.num_processes == 1:
-            return
-        mine = list(bytes.fromhex(self.pruner.masks().digest()))
-        digests = self.accelerator.gather(torch.tensor([mine], device=self.accelerator.device)).tolist()
-        if any(digest != digests[0] for digest in digests):
-            hashes = ", ".join(f"{rank}: {bytes(digest).hex()[:12]}" for rank, digest in enumerate(digests))
-            raise SRFrameworkError(
-                f"the processes disagree on the mask after step {step}: expected equal hashes, got {hashes}"
-            )
 
     # -- one step ------------------------------------------------------------------------------
 
@@ -262,7 +268,7 @@ class Training:
         at.step += 1
         self.pruner.after_step(at.step)
         if self.pruner.changes_mask(at.step):
-            self._agree(at.step)
+            require_equal_masks(self.pruner, self.accelerator, at.step)
         return rate
 
     def _mean_loss(self, at: Position) -> float:
@@ -278,23 +284,22 @@ class Training:
             raise SRFrameworkError(f"the loss is {loss} at step {at.step}; expected a finite number ({cause})")
         return loss
 
-    def _remember_best(self, metric: float, step: int, total: int, lower: bool) -> None:
-        first = round((self.options.best_after or 0) * total, 6)  # 0.55 * 100 is slightly more than 55
-        if not self.pruner.keeps_best or self.options.keep != "best" or step < first or not self.pruner.complete(step):
-            return
-        if self._best is None or (metric < self._best[0] if lower else metric > self._best[0]):
-            self._best = metric, self._checkpoint(step, None)
-
     def _checkpoint(self, step: int, point: str | None) -> KeptModel:
         """Return the current model. The mask must be up to date."""
         return kept_model(self._plain, self._names, self.pruner, step, point, self._gradients.watch, self._zeros)
 
     def _checkpoint_between(self, step: int) -> KeptModel:
-        """Return the current model with an updated mask, then undo the update: a reference to a step must not change
-        the stage."""
+        """Return the current model with an updated mask: a reference to a step must not change the stage."""
+        with self._mask_after(step):
+            return self._checkpoint(step, str(step))
+
+    @contextlib.contextmanager
+    def _mask_after(self, step: int) -> Iterator[None]:
+        """Set the mask to that of the schedule after ``step`` steps in a block, then undo it."""
+        weights = {name: value.clone() for name, value in self._plain.state_dict().items()}
         state = self.pruner.state()
         self.pruner.update_mask(step)
-        self._agree(step)
-        checkpoint = self._checkpoint(step, str(step))
+        require_equal_masks(self.pruner, self.accelerator, step)
+        yield
+        self._plain.load_state_dict(weights)  # update_mask may have set some to 0
         self.pruner.restore(state)
-        return checkpoint

@@ -31,7 +31,7 @@ def make_optimizer(
         fused=True,
     )
     warmup = options.warmup_steps if phase.warmup else 0
-    schedule = get_linear_schedule_with_warmup(optimizer, warmup, phase.steps)
+    schedule = get_linear_schedule_with_warmup(optimizer, warmup, phase.decay_steps or phase.steps)
     return accelerator.prepare_optimizer(optimizer), schedule
 
 

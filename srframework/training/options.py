@@ -52,6 +52,13 @@ class TrainingOptions(Options):
         description="Only checkpoints after this fraction of the steps, in [0, 1], can be the best one. "
         "Unset: the default of the stage's pruner; 0 for most pruners, and for stages without a pruner.",
     )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        json_schema_extra={"source": "App. E.1"},
+        description="Stop a stage after this many evaluations in a row without a better ID metric, at least 1; "
+        'only for stages with op = "train". Unset: train to the end.',
+    )
     log_every: int = Field(10, ge=1, description="Optimizer steps between lines of metrics.jsonl; at least 1.")
     checkpoint_seconds: float = Field(
         300.0,

@@ -18,7 +18,7 @@ RAISES = {
     ],
     "pruner": [
         "__init__", "attach", "phases", "parameter_groups", "loss_terms", "begin", "before_step", "after_step",
-        "update_mask", "complete", "changes_mask", "masks",
+        "update_mask", "changes_mask", "masks",
     ],
     "evaluator": ["__init__", "figures", "columns", "evaluate", "measure"],
     "dataset": ["__init__", "load", "sizes"],
@@ -79,10 +79,10 @@ RETURNS = {
     },
     "pruner": {
         "phases": ["return None", "return []", "return [3]", "return 'ab'", "return [Phase(-1)]", "return [Phase('x')]",
-                   "return [Phase(2, 7.0)]", "return [Phase(1, 'x')]", "return Phase(3)"],
+                   "return [Phase(2, 7.0)]", "return [Phase(1, 'x')]", "return Phase(3)",
+                   "return [Phase(2, decay_steps=1)]"],
         "parameter_groups": ["return None", "return []", "return [1]", "return 3"],
         "loss_terms": ["return None", "return {'x': 1.0}", "return {3: torch.ones(())}", "return {'x': torch.ones(2)}"],
-        "complete": ["return None", "return 'yes'"],
         "changes_mask": ["return 3"],
         "masks": ["return None", "return {}"],
     },

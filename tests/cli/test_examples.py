@@ -98,7 +98,6 @@ def test_movement_prunes_what_moves_towards_zero(example):
     torch.optim.SGD(scores.parameters, lr=0.1).step()
     pruner.after_step(1)
     assert linear.weight.tolist() == [[0.0, 2.0]]
-    assert pruner.complete(1)
 
 
 def test_the_sparsity_of_movement_rises_between_warmup_and_cooldown(example, monkeypatch):

@@ -33,14 +33,16 @@ class ChangesUnannounced(Sound):
         self.hold(Mask(keep_highest(scores, 0.5, "local")))
 
 
-class NeverComplete(Sound):
-    def complete(self, step):
-        return False
+class KeepsTheProjectedMask(Scheduled):
+    """Counts its updates outside its state, so that the mask of one of them cannot be undone."""
 
+    def update_mask(self, step):
+        self.last = max(step, getattr(self, "last", 0))
+        self.hold(self.pruned_to(self.options.sparsity + 0.01 * self.last))
 
-class CompleteOneLate(Sound):
-    def complete(self, step):
-        return step > 20
+    def restore(self, state):
+        super().restore(state)
+        self.update_mask(0)
 
 
 class UnseededMask(Sound):
@@ -132,8 +134,7 @@ TRAINING = {
     UpdateDrawsAgain: "update_is_exact",
     UpdateAlternates: "update_is_exact",
     ChangesUnannounced: "announces_changes",
-    NeverComplete: "becomes_complete",
-    CompleteOneLate: "becomes_complete",
+    KeepsTheProjectedMask: "candidates_are_final",
     UnseededMask: "same_seed_same_mask",
     TrainsNothing: "trains_something",
     FreezesItsParameters: "trains_something",

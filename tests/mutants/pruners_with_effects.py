@@ -40,9 +40,15 @@ class LastLevelTwice(Gradual):
         return [*phases, Phase(0, level=phases[-1].level)]
 
 
-class CompleteFromTheStart(Gradual):
-    def complete(self, step):
-        return True
+class PrunesInSteps(Scheduled):
+    """Prunes more after some steps, whatever step update_mask() is asked for."""
+
+    def after_step(self, step):
+        super().after_step(step)
+        self.count = step
+
+    def update_mask(self, step):
+        self.hold(self.pruned_to(self.options.sparsity + 0.01 * self.count))
 
 
 class ClearsBiasesInUpdate(Sound):
@@ -168,8 +174,10 @@ class DividesByTheOtherSteps(Sound):
 
 
 class NeedsTenSteps(Sound):
-    def complete(self, step):
-        return step >= 10
+    def attach(self, network, context):
+        super().attach(network, context)
+        if context.steps < 10:
+            self.hold(self.pruned_to(0.0))
 
 
 EFFECTS = {
@@ -177,7 +185,7 @@ EFFECTS = {
     DrawsByTheCount: "nested_sparsities",
     SkipsTheFirstLayer: "mask_covers_every_layer",
     LastLevelTwice: "levels_rise",
-    CompleteFromTheStart: "complete_means_final",
+    PrunesInSteps: "candidates_are_final",
     ClearsBiasesInUpdate: "keeps_other_weights",
     DecaysEmbeddings: "keeps_other_weights",
     DrawsInState: "random_state_untouched",

@@ -82,6 +82,9 @@ class TestF1:
         assert figures == pytest.approx(
             {
                 "f1": figures["f1"],
+                "f1/contradiction": zero,
+                "f1/entailment": one,
+                "f1/neutral": two,
                 "accuracy/contradiction": 2 / 3,
                 "accuracy/entailment": 1.0,
                 "accuracy/neutral": 0.0,
@@ -90,20 +93,24 @@ class TestF1:
 
     def test_a_class_that_is_never_predicted_has_an_f1_of_zero(self):
         figures = WEIGHTED_F1.evaluate(predictions([0, 0, 0, 1], [0, 0, 0, 0], ("no", "yes")))
-        assert figures == pytest.approx({"f1": 3 / 4 * 6 / 7, "accuracy/no": 1.0, "accuracy/yes": 0.0})
+        assert figures == pytest.approx(
+            {"f1": 3 / 4 * 6 / 7, "f1/no": 6 / 7, "f1/yes": 0.0, "accuracy/no": 1.0, "accuracy/yes": 0.0}
+        )
 
     def test_a_class_that_does_not_occur_has_no_accuracy(self):
         figures = WEIGHTED_F1.evaluate(predictions([0, 0], [0, 1], ("no", "yes")))
-        assert figures == pytest.approx({"f1": 2 / 3, "accuracy/no": 0.5})
+        assert figures == pytest.approx({"f1": 2 / 3, "f1/no": 2 / 3, "accuracy/no": 0.5})
 
     def test_nothing_right_is_zero(self):
         figures = WEIGHTED_F1.evaluate(predictions([0, 1], [1, 0], ("no", "yes")))
-        assert figures == {"f1": 0.0, "accuracy/no": 0.0, "accuracy/yes": 0.0}
+        assert figures == {"f1": 0.0, "f1/no": 0.0, "f1/yes": 0.0, "accuracy/no": 0.0, "accuracy/yes": 0.0}
 
     def test_it_counts_in_the_labels_of_the_split(self):
         given = predictions([0, 0, 1], [2, 0, 1], ("non-entailment", "entailment"), collapse=(0, 1, 0))
         assert WEIGHTED_F1.evaluate(given) == {
             "f1": 1.0,
+            "f1/non-entailment": 1.0,
+            "f1/entailment": 1.0,
             "accuracy/non-entailment": 1.0,
             "accuracy/entailment": 1.0,
         }
@@ -119,6 +126,20 @@ class TestF1:
         for index, label in enumerate(NLI):
             of_class = [guess == index for truth, guess in pairs if truth == index]
             assert figures.get(f"accuracy/{label}") == (sum(of_class) / len(of_class) if of_class else None)
+
+    def test_the_f1_of_a_label_is_the_binary_one(self):
+        # Class 1: 2 hits of 3 true and 4 predicted, 2·2 / (3 + 4). Class 0: 1 hit of 3 true and 2 predicted, 2 / 5.
+        gold, predicted = [1, 1, 1, 0, 0, 0], [1, 1, 0, 1, 1, 0]
+        figures = WEIGHTED_F1.evaluate(predictions(gold, predicted, ("0", "1")))
+        assert figures["f1/1"] == pytest.approx(4 / 7)
+        assert figures["f1/1"] == f1_score(gold, predicted)
+        assert figures["f1"] == pytest.approx((3 * 2 / 5 + 3 * 4 / 7) / 6)
+
+    def test_a_resample_without_a_label_has_no_f1_of_it(self):
+        given = predictions([0, 1, 1], [0, 1, 0], ("0", "1"))
+        found = WEIGHTED_F1.resampled(given, np.array([[1.0, 1.0, 1.0], [3.0, 0.0, 0.0]]))
+        assert found["f1/1"] == pytest.approx([2 / 3, np.nan], nan_ok=True)
+        assert found["f1/0"] == pytest.approx([2 / 3, 1.0])
 
 
 class TestHans:

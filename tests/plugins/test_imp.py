@@ -67,9 +67,24 @@ class TestPhases:
     )
     def test_each_level_takes_its_share_of_the_steps_without_warmup(self, options, total, steps):
         assert imp(**options).phases(total) == [
-            Phase(steps, level=0.1, warmup=False),
-            Phase(steps, level=0.2, warmup=False),
+            Phase(steps, level=0.1, warmup=False, decay_steps=total),
+            Phase(steps, level=0.2, warmup=False, decay_steps=total),
         ]
+
+    def test_the_rate_may_decay_to_0_within_each_interval(self):
+        assert imp(sparsity=0.2, decay="interval").phases(100) == [
+            Phase(10, level=0.1, warmup=False),
+            Phase(10, level=0.2, warmup=False),
+        ]
+
+    @pytest.mark.parametrize(
+        ("decay", "rates"),
+        [("complete", [1.0, 0.95] * 3), ("interval", [1.0, 0.5] * 3)],
+    )
+    def test_the_learning_rate_restarts_at_each_prune(self, train, make_network, decay, rates):
+        pruner = imp(sparsity=0.3, step=0.1, interval=0.1, decay=decay)
+        ran = train(pruner, network=make_network(), max_steps=20, learning_rate=1.0, warmup_steps=5)
+        assert [rate for _, _, rate in ran.steps] == pytest.approx(rates)
 
     def test_the_last_level_is_the_result_not_the_best(self):
         assert not imp().keeps_best

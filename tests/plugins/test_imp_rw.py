@@ -57,9 +57,9 @@ class TestPhases:
     def test_prunes_take_no_step_and_nothing_follows_the_last(self):
         assert imp_rw(sparsity=0.3).phases(100) == [
             Phase(0, level=0.1, warmup=False),
-            Phase(10, level=None, warmup=False),
+            Phase(10, level=None, warmup=False, decay_steps=100),
             Phase(0, level=0.2, warmup=False),
-            Phase(10, level=None, warmup=False),
+            Phase(10, level=None, warmup=False, decay_steps=100),
             Phase(0, level=0.3, warmup=False),
         ]
 

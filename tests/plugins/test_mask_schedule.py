@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from small_mask_training import attached, by_magnitude, small_network
+from small_mask_training import attached, by_magnitude, set_scores, small_network
 from torch import nn
 
 from srf_pruners.mask_options import MaskOptions
@@ -100,18 +101,16 @@ class TestSchedule:
             sparsity = 0.9 - 0.7 * (1 - step / 10) ** 3
             assert pruner.masks() == Mask(by_magnitude(magnitudes, sparsity, scope))
 
-    @pytest.mark.parametrize(("scope", "first"), [("local", 7), ("global", 6)])
-    def test_it_is_complete_when_as_much_is_pruned_as_ever_will_be(self, scope, first):
-        # Locally 11 of 12, 3 of 3, 2 of 2: from a sparsity of 10.5 / 12 on, which is 0.9 - 0.7 * 0.329³.
-        # Globally 15 of 17: from 14.5 / 17 on, which is 0.9 - 0.7 * 0.407³.
-        pruner = attached(small_network(), sparsity=0.9, schedule="cubic", initial_sparsity=0.2, scope=scope)
-        assert [pruner.complete(step) for step in range(11)] == [step >= first for step in range(11)]
-
-    def test_on_a_large_matrix_it_is_complete_at_the_end_alone(self):
-        network = Network(nn.Sequential(nn.Linear(100, 100)), None, {"0": "encoder"})
-        pruner = attached(network, sparsity=0.9, schedule="cubic", initial_sparsity=0.2)
-        assert [pruner.complete(step) for step in range(11)] == [False] * 10 + [True]
-
-    @pytest.mark.parametrize("options", [{}, {"schedule": "cubic", "initial_sparsity": 0.7}])
-    def test_a_sparsity_that_does_not_change_is_complete_from_the_start(self, options):
-        assert attached(small_network(), **options).complete(0)
+    def test_the_mask_of_the_last_step_is_there_at_any_step_and_can_be_undone(self):
+        network = Network(nn.Sequential(nn.Linear(4, 2)), None, {"0": "encoder"})
+        pruner = attached(network, sparsity=0.75, schedule="cubic", initial_sparsity=0.25, init="soft")
+        set_scores(pruner, [torch.tensor([[5.0, 1.0, 4.0, 2.0], [3.0, 8.0, 7.0, 6.0]])])
+        pruner.update_mask(5)  # 0.75 - 0.5 / 8 = 0.6875 of 8 entries: 5.5, to the even number 6
+        assert pruner.masks()["0"].int().tolist() == [[0, 0, 0, 0], [0, 1, 1, 0]]
+        pruner.update_mask(1)  # 0.75 - 0.5 * 0.729 = 0.3855 of 8: 3
+        before, state = pruner.masks(), pruner.state()
+        assert before["0"].int().tolist() == [[1, 0, 1, 0], [0, 1, 1, 1]]
+        pruner.update_mask(10)  # 0.75 of 8: 6
+        assert pruner.masks()["0"].int().tolist() == [[0, 0, 0, 0], [0, 1, 1, 0]]
+        pruner.restore(state)
+        assert pruner.masks() == before

@@ -182,9 +182,15 @@ def test_non_entailment_counts_for_the_label_of_the_option(hans_train, option, n
     assert set(labels[::2]) == non_entailment
 
 
+def test_it_is_contradiction_unless_the_option_is_set_as_in_the_authors_code(hans_train):
+    assert NliOptions().hans_non_entailment == "contradiction"
+    assert set(load(hans_train).ood_train.examples["label"][::2]) == {0}
+
+
 def test_which_of_the_two_it_is_is_drawn_by_the_seed(hans_train):
-    assert NliOptions().hans_non_entailment == "either"
-    draws = [load(hans_train, seed=seed).ood_train.examples["label"][:] for seed in (1, 1, 2)]
+    draws = [
+        load(hans_train, seed=seed, hans_non_entailment="either").ood_train.examples["label"][:] for seed in (1, 1, 2)
+    ]
     assert draws[0] == draws[1] != draws[2]
 
 

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from srf_pruners.arithmetic import (
     hard_scores,
-    pruned_counts,
     soft_scores,
 )
 from srframework.scores import keep_highest, mark_lowest, pruned_count
@@ -196,24 +195,17 @@ class TestMagnitudeMasks:
     @pytest.mark.parametrize("scope", ["local", "global"])
     def test_no_matrices_give_no_masks(self, scope):
         assert magnitude_masks({}, 0.5, scope) == {}
-        assert pruned_counts({}, 0.5, scope) == []
 
     @pytest.mark.parametrize("scope", ["local", "global"])
     def test_a_sparsity_outside_its_range_is_refused_with_its_value(self, scope):
         with pytest.raises(ValueError, match=r"expected a sparsity in \[0, 1\), got 1.0"):
             magnitude_masks(self.WEIGHTS, 1.0, scope)
 
-    def test_locally_each_row_block_is_counted(self):
-        weights, blocks = {"qkv": torch.ones(5, 3), "o": torch.ones(2, 2)}, {"qkv": (3, 2)}
-        assert pruned_counts(weights, 0.5, "local", blocks) == [4, 3, 2]
-        assert pruned_counts(weights, 0.5, "global", blocks) == [10]
-
     @given(weights=st.lists(matrices(), min_size=1, max_size=3), sparsity=SPARSITIES)
     def test_locally_each_is_pruned_as_if_it_were_alone(self, weights, sparsity):
         masks = magnitude_masks(by_name(*weights), sparsity, "local")
         for weight, mask in zip(weights, masks.values(), strict=True):
             assert torch.equal(mask, magnitude_mask(weight, sparsity))
-        assert pruned_counts(by_name(*weights), sparsity, "local") == [int((~mask).sum()) for mask in masks.values()]
 
     @given(weights=st.lists(matrices(), min_size=1, max_size=3), sparsity=SPARSITIES)
     def test_globally_the_first_in_the_order_of_magnitude_and_falling_position_are_pruned(self, weights, sparsity):
@@ -223,7 +215,6 @@ class TestMagnitudeMasks:
         masks = magnitude_masks(by_name(*weights), sparsity, "global")
         kept = [value for mask in masks.values() for value in mask.flatten().tolist()]
         assert {position for position, value in enumerate(kept) if not value} == set(order[:count])
-        assert pruned_counts(by_name(*weights), sparsity, "global") == [count]
 
 
 class TestInitialScores:

@@ -26,6 +26,19 @@ def test_the_best_checkpoint_of_a_masked_fine_tuned_model_comes_late(read, overr
     assert [stage.training.best_after for stage in read(RECIPE, *overrides).stages] == best_after
 
 
+def test_patience_is_for_the_stages_that_train(read, problems):
+    recipe = read(RECIPE, "training.patience=2")
+    assert [stage.training.patience for stage in recipe.stages] == [2, None]
+    assert [stage.training.patience for stage in read(RECIPE, "stages.full.patience=3").stages] == [3, None]
+    [problem] = problems(RECIPE, "stages.srnet.patience=2")
+    assert problem.endswith(
+        "stages.srnet.patience: expected no patience in a stage with op = 'prune': "
+        "its pruner needs all steps of the stage"
+    )
+    [problem] = problems(RECIPE, "training.patience=0")
+    assert "training.patience" in problem
+
+
 def test_the_only_bias_model_without_required_options_is_the_default(read):
     recipe = read()
     assert recipe.bias.registered.name == "bias-logistic"

@@ -43,9 +43,9 @@ loss = "std"
 LEVELS = (0.2, 0.4, 0.6)
 
 
-def imp(steps: int) -> list[Phase]:
-    """The phases of ``imp``, each of so many steps."""
-    return [Phase(steps, level=level, warmup=False) for level in LEVELS]
+def imp(steps: int, total: int) -> list[Phase]:
+    """The phases of ``imp``, each of so many steps of the stage's total."""
+    return [Phase(steps, level=level, warmup=False, decay_steps=total) for level in LEVELS]
 
 
 @pytest.fixture
@@ -88,14 +88,14 @@ def read(tmp_path, monkeypatch):
 def test_the_steps_of_a_stage_are_divided_by_its_pruner(read, overrides, sizes, processes, steps, interval):
     assert plan(read(*overrides), sizes, processes) == {
         "full": [Phase(steps)],
-        "imp": imp(interval),
+        "imp": imp(interval, steps),
         "ticket": [Phase(steps)],
     }
 
 
 def test_each_stage_has_its_own_length(read):
     found = plan(read("stages.full.max_steps=3", "stages.imp.epochs=4"), {"train": 100})
-    assert found == {"full": [Phase(3)], "imp": imp(13), "ticket": [Phase(26)]}
+    assert found == {"full": [Phase(3)], "imp": imp(13, 52), "ticket": [Phase(26)]}
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_stage_of_unknown_length_has_no_phases(read, overrides, sizes, known):
 
 # -- references to points --------------------------------------------------------------------------
 
-PLAN = {"full": [Phase(10)], "imp": imp(4), "ticket": [Phase(10)]}
+PLAN = {"full": [Phase(10)], "imp": imp(4, 16), "ticket": [Phase(10)]}
 """As it might be: 10 steps, and three levels of 4 steps each, 12 in all."""
 
 
@@ -170,6 +170,16 @@ def test_a_point_that_is_never_reached_is_a_sentence(read, override, message):
     with pytest.raises(UsageError) as refused:
         check_points(read(override), PLAN)
     assert str(refused.value) == message
+
+
+@pytest.mark.parametrize("estimated", [False, True])
+def test_a_step_inside_a_stage_that_may_stop_early_is_refused(read, estimated):
+    assert check_points(read("stages.full.patience=1"), PLAN, estimated) is None
+    with pytest.raises(UsageError) as refused:
+        check_points(read("stages.full.patience=1", "stages.imp.weights=full@5"), PLAN, estimated)
+    assert str(refused.value) == (
+        "stages.imp.weights: 'full@5': expected a stage without patience, which may stop 'full' before step 5"
+    )
 
 
 @pytest.mark.parametrize(

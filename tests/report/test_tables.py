@@ -8,6 +8,7 @@ from rich.console import Console
 from srframework.contracts import Figure
 from srframework.report.tables import bias_table, results_table
 from srframework.run.results import Figures, Measured, StageAndLevels
+from srframework.training.chosen import Chosen
 
 ACCURACY, F1 = (Figure(name, "fraction", "higher", "A figure.") for name in ("accuracy", "f1"))
 
@@ -37,6 +38,15 @@ def test_the_table_is_stage_by_sparsity_and_metrics_in_per_cent_with_the_change_
         ["full", "0.0", "90.0", "56.7"],
         ["srnet", "70.0", "100.0 (+10.0)", "48.8 (-7.9)"],
     ]
+
+
+def test_the_caption_tells_among_how_many_checkpoints_a_result_is_the_best():
+    full = Measured(figures(0.0, 0.9)).of_stage("full", "train", ACCURACY, Chosen(7, 10, 10, 5))
+    imp = Measured(figures(0.7, 0.8)).of_stage("imp", "prune", ACCURACY, Chosen(10, 10, 10, 0))
+    srnet = Measured(figures(0.7, 0.8)).of_stage("srnet", "prune", ACCURACY, Chosen(9, 10, 10, 3))
+    _, *lines = results_table([each.to_json() for each in (full, imp, srnet)]).caption.splitlines()
+    assert lines == ["number of checkpoints among which the result is the best by the ID metric: full 5, srnet 3"]
+    assert len(results_table([imp.to_json()]).caption.splitlines()) == 1
 
 
 def test_a_figure_in_nats_has_its_unit_and_direction(printed):

@@ -14,7 +14,9 @@ from small_training import PRUNERS, Phased, Recording, assert_same_bits, every_p
 from srf_pruners.mask import MaskTraining
 from srf_pruners.mask_options import MaskOptions
 from srframework.contracts import Phase
+from srframework.fixed_mask import ScoringPruner
 from srframework.run.prediction import predict
+from srframework.training.chosen import Chosen
 from srframework.training.events import KeptModel
 from srframework.training.options import TrainingOptions, optimizer_steps
 
@@ -100,6 +102,11 @@ class TestPhases:
             *("begin at 0", "before 0", "after 1", "before 1", "after 2", "update_mask 2"),
             *("begin at 2", "before 2", "after 3", "update_mask 3"),
         ]
+
+    def test_a_schedule_may_decay_over_more_steps_than_its_phase_has(self, train, optimized):
+        phases = Phase(3, warmup=False, decay_steps=10), Phase(3, decay_steps=5), Phase(1)
+        train(pruner=Phased(*phases), learning_rate=1.0, warmup_steps=1)
+        assert optimized.rates == pytest.approx([1.0, 0.9, 0.8, 0.0, 1.0, 0.75, 0.0])
 
     def test_optimizer_and_schedule_begin_anew(self, train, optimized):
         train(pruner=Phased(Phase(4), Phase(2, warmup=False)), learning_rate=1.0, warmup_steps=2)
@@ -198,17 +205,27 @@ class TestBest:
         pruner = Phased(Phase(2), Phase(2), keeps_best=False)
         assert train(pruner=pruner, metrics=[0.9, 0.1, 0.1, 0.1], eval_every=1).final.step == 4
 
-    @pytest.mark.parametrize(("complete_from", "expected"), [(1, 1), (3, 4), (5, 5), (6, 5)])
-    def test_a_checkpoint_counts_only_once_the_pruner_is_complete(self, train, complete_from, expected):
-        pruner = Phased(Phase(5))
-        pruner.complete = lambda step: step >= complete_from
-        assert train(pruner=pruner, metrics=[0.9, 0.8, 0.2, 0.4, 0.3], eval_every=1).final.step == expected
+    @pytest.mark.parametrize(("first", "expected"), [(1, 2), (2, 4), (3, 4), (4, 5)])
+    def test_only_a_checkpoint_of_the_last_phase_counts(self, train, first, expected):
+        pruner = Phased(Phase(first), Phase(5 - first))
+        ran = train(pruner=pruner, metrics=[0.9, 0.8, 0.2, 0.4, 0.3], eval_every=1)
+        assert (ran.final.step, ran.chosen.candidates) == (expected, 5 - first)
 
-    def test_a_share_and_completeness_both_gate(self, train):
-        pruner = Phased(Phase(5))
-        pruner.complete = lambda step: step != 4
-        ran = train(pruner=pruner, metrics=[0.9, 0.8, 0.2, 0.4, 0.3], max_steps=5, eval_every=1, best_after=0.6)
-        assert ran.final.step == 5
+    @pytest.mark.parametrize(
+        ("options", "chosen"),
+        [
+            ({}, Chosen(2, 5, 5, 5)),
+            ({"best_after": 0.5}, Chosen(4, 5, 5, 3)),
+            ({"best_after": 0.7}, Chosen(4, 5, 5, 2)),
+            ({"eval_every": 2}, Chosen(2, 5, 5, 3)),
+            ({"keep": "last"}, Chosen(5, 5, 5, 0)),
+        ],
+    )
+    def test_how_it_was_chosen_is_known(self, train, options, chosen):
+        given = {"max_steps": 5, "eval_every": 1} | options
+        by_step = [0.1, 0.9, 0.2, 0.7, 0.3]
+        metrics = [by_step[min(step, 5) - 1] for step in range(given["eval_every"], 7, given["eval_every"])]
+        assert train(metrics=metrics, **given).chosen == chosen
 
     def test_where_nothing_counts_the_last_is_the_result(self, train):
         assert train(pruner=Phased(Phase(2)), metrics=[0.9], max_steps=10, best_after=0.5).final.step == 2
@@ -224,6 +241,114 @@ class TestBest:
         assert not torch.equal(kept["4"].weights["classifier.weight"], kept["6"].weights["classifier.weight"]) or (
             kept["4"].mask != kept["6"].mask
         )
+
+
+GRADUAL = {"sparsity": 0.75, "schedule": "cubic", "init": "soft", "initial_sparsity": 0.25}
+
+
+class Sparser(ScoringPruner):
+    """Magnitude pruning whose sparsity rises by 0.1 with each step; what it prunes, it sets to 0 for good."""
+
+    def scores(self, weights):
+        return {name: weight.abs() for name, weight in weights.items()}
+
+    def update_mask(self, step):
+        self.hold(self.pruned_to(0.1 * step))
+
+
+class TestProjection:
+    """A candidate of a schedule that rises has the mask of the final sparsity."""
+
+    def test_the_metric_of_the_projected_model_decides(self, train):
+        # Step by step: the metric of the model, and that of its projection; at the end they are one.
+        metrics = [0.9, 0.1, 0.9, 0.5, 0.9, 0.3, 0.9, 0.4, 0.2]
+        ran = train(MaskTraining(MaskOptions(**GRADUAL)), metrics=metrics, max_steps=5, eval_every=1)
+        assert ran.chosen == Chosen(step=2, steps=5, planned=5, candidates=5)
+        for name, matrix in ran.final.mask.items():
+            assert int((~matrix).sum()) == round(0.75 * matrix.numel()), name
+
+    def test_it_keeps_the_highest_scores_of_its_step(self, train):
+        pruner, scores = MaskTraining(MaskOptions(**GRADUAL)), {}
+
+        def note(model):
+            step = len(ran_at)
+            scores[step] = {name: masked.scores.detach().clone() for name, masked in pruner._masked.items()}
+            return 0.9 if step == 2 else 0.1
+
+        ran_at = []
+        after_step = pruner.after_step
+        pruner.after_step = lambda step: (ran_at.append(step), after_step(step))
+        ran = train(pruner, measure=note, max_steps=4, eval_every=1)
+        assert ran.final.step == 2
+        for name, matrix in ran.final.mask.items():
+            kept = matrix.numel() - round(0.75 * matrix.numel())
+            highest = scores[2][name].flatten().topk(kept).indices
+            assert set(matrix.flatten().nonzero().flatten().tolist()) == set(highest.tolist())
+
+    @pytest.mark.parametrize("share", [0.0, 0.7])
+    def test_a_rising_schedule_has_as_many_candidates_as_a_fixed_one(self, train, share):
+        counts = [
+            train(MaskTraining(MaskOptions(**options)), max_steps=10, eval_every=2, best_after=share).chosen.candidates
+            for options in ({"sparsity": 0.75}, GRADUAL)
+        ]
+        assert counts == ([5, 5] if share == 0 else [2, 2])  # 8 and 10
+
+    def test_before_the_share_nothing_is_projected(self, train):
+        measured = []
+        pruner = MaskTraining(MaskOptions(**GRADUAL))
+
+        def measure(_model):
+            measured.append(pruner.masks().sparsity)
+            return 0.0
+
+        train(pruner, measure=measure, max_steps=4, eval_every=1, best_after=0.75)
+        expected = [0.75 - 0.5 * (1 - step / 4) ** 3 for step in (1, 2, 3)]
+        assert measured == pytest.approx([*expected, 0.75, 0.75], abs=0.01)
+
+    @pytest.mark.parametrize("make", [lambda: MaskTraining(MaskOptions(**GRADUAL)), lambda: Sparser(None)])
+    def test_the_training_continues_from_the_model_that_is_not_projected(self, train, make_network, make):
+        def run(keep):
+            pruner = make()
+            pruner.phases = lambda _: [Phase(6, level=0.5)]  # prunes at the updates only
+            pruner.begin = lambda _phase, _step: None
+            return train(pruner, network=make_network(dropout=0.1), eval_every=2, keep=keep, steps_kept=[1, 3, 5, 6])
+
+        best, last = run("best"), run("last")
+        assert best.chosen.candidates == 3
+        assert best.steps == last.steps
+        for one, other in zip(best.checkpoints[:-1], last.checkpoints[:-1], strict=True):
+            assert_same_bits(one, other)
+
+
+class TestPatience:
+    @pytest.mark.parametrize(
+        ("metrics", "options", "chosen"),
+        [
+            ([0.1, 0.5, 0.4, 0.5, 0.9, 0.9], {"patience": 2}, Chosen(2, 4, 6, 4)),
+            ([0.1, 0.5, 0.4, 0.5, 0.9, 0.9], {"patience": 3}, Chosen(5, 6, 6, 6)),
+            ([0.1, 0.5, 0.4, 0.6, 0.5, 0.9], {"patience": 1}, Chosen(2, 3, 6, 3)),
+            ([0.5, 0.4, 0.3, 0.2, 0.1, 0.0], {"patience": 6}, Chosen(1, 6, 6, 6)),
+            ([0.9, 0.1, 0.2, 0.1, 0.1, 0.1], {"patience": 2, "best_after": 0.5}, Chosen(3, 5, 6, 3)),
+            ([0.1, 0.5, 0.4, 0.4, 0.9, 0.9], {"patience": 2, "keep": "last"}, Chosen(4, 4, 6, 0)),
+            ([0.9, 0.5, 0.6, 0.5, 0.1, 0.1], {"patience": 2, "better": "lower"}, Chosen(2, 4, 6, 4)),
+        ],
+    )
+    def test_it_stops_after_that_many_evaluations_that_are_not_better(self, train, metrics, options, chosen):
+        ran = train(metrics=metrics, eval_every=1, **options)
+        assert ran.chosen == chosen
+        assert ran.final.step == chosen.step
+        assert ran.evaluated == list(range(1, chosen.steps + 1))
+
+    def test_until_then_the_bits_are_those_of_a_training_without_it(self, train, make_network):
+        def run(**options):
+            network = make_network(dropout=0.1)
+            return train(network=network, metrics=[0.1, 0.9], eval_every=2, max_steps=12, steps_kept=[6], **options)
+
+        stopped, whole = run(patience=2), run()
+        assert (stopped.chosen.steps, whole.chosen.steps) == (8, 12)
+        assert stopped.steps == whole.steps[:8]
+        assert_same_bits(stopped.checkpoints[0], whole.checkpoints[0])
+        assert_same_bits(stopped.final, whole.final)
 
 
 class TestCheckpoints:

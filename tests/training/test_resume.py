@@ -188,6 +188,31 @@ def test_examples_of_like_length_come_in_the_same_order(run, tmp_path):
     assert_same(run(FixedMask(), group_by_length=True, checkpoints=place).final, whole.final)
 
 
+@pytest.mark.parametrize("stopped_at", [1, 3, 5])
+def test_patience_is_resumed(run, tmp_path, stopped_at):
+    by_step = dict(enumerate([0.5, 0.4, 0.9, 0.8, 0.9, 0.7, 1.0, 1.0], 1))  # 3 is the best, 6 the third that is not
+
+    def told(pruner):
+        at, after_step = [0], pruner.after_step
+        pruner.after_step = lambda step: (at.append(step), after_step(step))
+        return {"pruner": pruner, "measure": lambda _model: by_step[at[-1]]}
+
+    options = {"patience": 3, "eval_every": 1, "steps_kept": []}
+    whole, place = run(**told(FixedMask()), **options), checkpoints(tmp_path)
+    assert (whole.chosen.step, whole.chosen.steps, whole.chosen.candidates) == (3, 6, 6)
+    with pytest.raises(Killed):
+        run(**told(killed_at(FixedMask(), stopped_at)), checkpoints=place, checkpoint_steps=1, **options)
+    resumed = run(**told(FixedMask()), checkpoints=place, checkpoint_steps=1, **options)
+    assert resumed.started == [stopped_at]
+    assert resumed.chosen == whole.chosen
+    assert_same(resumed.final, whole.final)
+    # The last checkpoint is that of the step at which it stopped: nothing is left to do.
+    again = run(**told(FixedMask()), checkpoints=place, checkpoint_steps=1, **options)
+    assert (again.started, again.steps) == ([6], [])
+    assert again.chosen == whole.chosen
+    assert_same(again.final, whole.final)
+
+
 # -- the files ---------------------------------------------------------------------------------
 
 

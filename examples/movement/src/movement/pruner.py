@@ -51,10 +51,6 @@ class Movement(Pruner):
         for name, scored in self._scored.items():
             scored.kept.copy_(kept[name])
 
-    def complete(self, step):
-        """Whether the schedule has reached the final sparsity."""
-        return self.options.sparsity_at(step, self._steps) == self.options.sparsity
-
     def masks(self):
         """Return the mask of the last update."""
         return Mask({name: scored.kept for name, scored in self._scored.items()})
