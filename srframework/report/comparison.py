@@ -207,12 +207,15 @@ def _have_same_examples(a: Predictions, b: Predictions) -> bool:
 
 
 def _predictions(path: Path, split: str, metric: Metric, figure: float) -> Predictions:
-    """The predictions of a run, with the columns of the metric; checked against the reported figure."""
+    """The predictions of a run, with what the metric needs of columns and p_b; checked against the reported figure."""
     found = predictions_file.read(path, split)
     columns = metric.evaluator.columns()
     if missing := [name for name in columns if name not in found.columns]:
         raise DataError(f"{path}: expected a column {missing[0]}, got {', '.join(found.columns) or 'none'}")
-    found = replace(found, columns={name: found.columns[name] for name in columns})
+    if metric.needs_bias and found.bias_probs is None:
+        raise DataError(f"{path}: expected p_b (bias), got none")
+    bias = found.bias_probs if metric.needs_bias else None
+    found = replace(found, columns={name: found.columns[name] for name in columns}, bias_probs=bias)
     if abs((got := point_estimate(metric, found)) - figure) > _NEAR * max(1.0, abs(figure)):
         raise DataError(f"{path}: the predictions give {metric.name} {got:.6f}, the run's files say {figure:.6f}")
     return found

@@ -221,17 +221,19 @@ class Pipeline:
         self._reporter.run_started(start)
 
     def _fit_bias(self) -> None:
-        """Fit the bias model if a stage needs it, and compute its predictions for all training examples."""
+        """Fit the bias model if a stage or an evaluator needs it, and compute its predictions for their examples."""
         needing = [stage for stage in self._recipe.stages if stage.needs_bias]
-        if needing:
-            self._reporter.doing("fitting the bias model")
+        if self._recipe.bias is None:
+            return
+        self._reporter.doing("fitting the bias model")
         for stage in needing:  # an error here is reported before any stage, not after hours
             with at(stage=stage.name, doing="fitting the bias model", model=self._model_owner):
                 self._materials.bias_log_probs(stage)
-        if needing:
+        with at(doing="fitting the bias model", model=self._model_owner):
+            self._materials.check_bias_of_evaluators()
             self._bias_report = self._materials.bias_report
-            if self._directory is not None and self._bias_report is not None:
-                self._directory.write_bias(self._bias_report)
+        if self._directory is not None and self._bias_report is not None:
+            self._directory.write_bias(self._bias_report)
 
     # -- one stage -----------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ def component(factory, kind):
     classes = {"pruner": Sparsity, "debiaser": Smoothing, "evaluator": evaluators.Cased, "dataset": Size}
     options = classes.get(kind, NoOptions)
     requires = {"debiaser": ["bias"], "bias": ["spurious-features"], "dataset": ["evaluator/accuracy"]}.get(kind, ())
+    requires = getattr(factory, "requires", requires)
     provides = ["spurious-features"] if kind == "dataset" else ()
     name = factory.__name__.lower()
     return Component(name, options, factory, "Wrong.", "here", requires=requires, provides=provides)
