@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from srframework.claims.claim import Check, Claim
+from srframework.claims.collapse import collapse_reason
 from srframework.claims.significance import FAILS, HOLDS, UNDECIDED, compare_spreads, decide
 
 
@@ -18,12 +19,14 @@ class Judgement:
         figures: Figure -> its values, one per run.
         units: Figure -> its unit.
         checks: Check -> holds, does not hold, or undecided.
+        reasons: Check -> why it does not hold, whatever the figures are: a model has collapsed.
         verdict: Holds if all checks hold; does not hold if one does not; else undecided.
     """
 
     figures: dict[str, list[float]]
     units: dict[str, str]
     checks: dict[str, str]
+    reasons: dict[str, str]
     verdict: str
 
 
@@ -43,10 +46,12 @@ def judge(claim: Claim, runs: Sequence[Sequence[Mapping[str, Any]]]) -> Judgemen
         for figure in check.figures:
             figures[figure.text] = [figure.of(stages) for stages in runs]
             units[figure.text] = figure.unit(runs[0])
+    reasons = {check.text: reason for check in claim.parsed if (reason := collapse_reason(check, runs))}
     checks = {check.text: judge_check(check, figures, len(claim.parsed)) for check in claim.parsed}
+    checks |= dict.fromkeys(reasons, FAILS)
     found = set(checks.values())
     verdict = FAILS if FAILS in found else UNDECIDED if UNDECIDED in found else HOLDS
-    return Judgement(figures, units, checks, verdict)
+    return Judgement(figures, units, checks, reasons, verdict)
 
 
 def judge_check(check: Check, values: Mapping[str, Sequence[float]], checks: int = 1) -> str:

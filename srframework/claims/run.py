@@ -39,7 +39,7 @@ class ClaimsResult:
     Attributes:
         path: The directory.
         rows: For each claim the object that ``claims --json`` prints: ``claim``, ``statement``, ``source``, ``note``,
-            ``verdict``, ``figures``, ``checks``; a failed claim also has ``error``.
+            ``verdict``, ``figures``, ``checks``, ``reasons``; a failed claim also has ``error``.
         sweep: The sweep of the runs; None if nothing ran.
     """
 
@@ -133,7 +133,7 @@ def _judged(claim: ClaimRecipe, reports: Sequence[Mapping[str, Any]]) -> Judgeme
 def _row(claim: ClaimRecipe, judged: Judgement | str) -> dict[str, Any]:
     row: dict[str, Any] = {"claim": claim.name, **claim.claim.model_dump(include={"statement", "source", "note"})}
     if isinstance(judged, str):
-        return row | {"verdict": "failed", "error": judged, "figures": {}, "checks": {}}
+        return row | {"verdict": "failed", "error": judged, "figures": {}, "checks": {}, "reasons": {}}
     figures = {
         text: {
             "unit": judged.units[text],
@@ -143,4 +143,4 @@ def _row(claim: ClaimRecipe, judged: Judgement | str) -> dict[str, Any]:
         }
         for text, values in judged.figures.items()
     }
-    return row | {"verdict": judged.verdict, "figures": figures, "checks": judged.checks}
+    return row | {"verdict": judged.verdict, "figures": figures, "checks": judged.checks, "reasons": judged.reasons}

@@ -139,7 +139,8 @@ def _table(rows: Sequence[dict[str, Any]]) -> Table:
         table.add_column(heading, overflow="fold")
     for row in rows:
         measured = "\n".join(f"{text} {_spread(each)}" for text, each in row["figures"].items())
-        checks = "\n".join(f"{text}: {verdict}" for text, verdict in row["checks"].items())
+        reasons = {text: f" ({reason})" for text, reason in row["reasons"].items()}
+        checks = "\n".join(f"{text}: {verdict}{reasons.get(text, '')}" for text, verdict in row["checks"].items())
         claim = "\n".join(filter(None, (f"{row['claim'].removeprefix(FOLDER)}: {row['statement']}", row["note"])))
         table.add_row(claim, measured, checks, row["verdict"])
     return table

@@ -260,7 +260,7 @@ def print_report(report: Mapping[str, Any], as_json: bool) -> None:
     from srframework.report.tables import bias_table, results_table
 
     console = output()
-    console.print(results_table(report["stages"], console.width))
+    console.print(results_table(report["stages"], console.width, report["baselines"], report["id_split"]))
     if "bias" in report:
         console.print(bias_table(report["bias"]))
     click.echo(f"run directory: {report['run']}")

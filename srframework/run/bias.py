@@ -20,7 +20,7 @@ CONFIDENT = 0.8
 """A bias model is confident if its highest probability is at least this."""
 
 
-_PRECISION = 1e-6
+PRECISION = 1e-6
 """Precision of probabilities whose logarithms are float32."""
 
 
@@ -126,9 +126,9 @@ def _collapsed(probabilities: np.ndarray, targets: Sequence[int], labels: int) -
 
 def _figures(probabilities: np.ndarray, gold: np.ndarray) -> dict[str, float]:
     highest = probabilities.max(axis=1, keepdims=True)
-    best = probabilities >= highest - _PRECISION
+    best = probabilities >= highest - PRECISION
     right = best[np.arange(len(gold)), gold]
-    confident = highest[:, 0] >= CONFIDENT - _PRECISION
+    confident = highest[:, 0] >= CONFIDENT - PRECISION
     return {
         "accuracy": float((right / best.sum(axis=1)).mean()),
         "confidently_right": float((right & confident).mean()),

@@ -25,6 +25,9 @@ FORMAT = 2
 The code of the core does not count, so that most changes of it keep the results. The code of plugins, including the
 built-in ones, does count: see :mod:`srframework.registry.plugin_code`."""
 
+MEASURED = 2
+"""Increase this when a change of the core changes what is measured of a trained stage, or its files."""
+
 _LOCATED = ("backbone", "dataset")
 """The kinds for which a :data:`srframework.Location` does not count; the content at the location counts."""
 

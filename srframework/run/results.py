@@ -3,7 +3,9 @@
 ::
 
     figures.json    {"final": figures, "points": {point: figures}}; of a stage, in the store and in the run directory
-    results.json    {"run", "recipe", "seed", "stages": [stage and levels], "bias"}; what ``run --json`` prints
+    baselines.json  {name: figures} of the majority class and of the bias model
+    results.json    {"run", "recipe", "seed", "id_split", "stages": [stage and levels], "baselines": [stage], "bias"};
+                    what ``run --json`` prints
     summary.json    the same without evaluations, plus the recipe's settings, for ``srframework results``
 """
 
@@ -20,6 +22,13 @@ from srframework.files import json_text, read_json
 from srframework.recipe.model import Reference
 
 FIGURES = "figures.json"
+BASELINES = "baselines.json"
+
+MAJORITY, BIAS_MODEL = "majority class", "bias model"
+"""Names of the baselines: predictors that no stage trains."""
+
+BASELINE = "baseline"
+"""In place of the operation of a stage."""
 
 MODEL = "model"
 """In place of the name of a split: the figures of the model itself, or of several splits."""
@@ -32,19 +41,21 @@ class Figures(msgspec.Struct, gc=False, omit_defaults=True):
     """Figures of one saved model.
 
     Attributes:
-        sparsity: Share of zeros in the matrices of the encoder and the classifier, in [0, 1].
+        sparsity: Share of zeros in the matrices of the encoder and the classifier, in [0, 1]; None for a baseline.
         id: The task's metric on the ID test split, or on the dev split if there is no test split. None only in tables
             of another figure, which this split does not have.
         ood: The same on each OOD split.
         also: The same on each additional split.
         evaluations: All figures of the evaluators by split, and under :data:`MODEL`. Not in a summary.
+        collapsed: The splits on which the model has collapsed; see :func:`srframework.run.collapse.has_collapsed`.
     """
 
-    sparsity: Number
+    sparsity: Number | None
     id: Number | None
     ood: dict[str, Number]
     also: dict[str, Number]
     evaluations: dict[str, dict[str, float]] = {}
+    collapsed: list[str] = []
 
 
 class LevelFigures(Figures, gc=False, kw_only=True):
@@ -77,7 +88,21 @@ class StageAndLevels(StageFigures, gc=False, kw_only=True):
     def to_json(self) -> dict[str, Any]:
         """Return the JSON of ``run --json``."""
         table: dict[str, Any] = msgspec.to_builtins(self)
+        for each in (table, *table.get("levels", ())):
+            each.setdefault("collapsed", [])  # omitted as a default
         return {key: table.pop(key) for key in ("name", "op", "metric", "unit", "better")} | table
+
+
+def of_baseline(name: str, figures: Figures, metric: Figure) -> StageFigures:
+    """Return the figures of a baseline in the form of a stage."""
+    return StageFigures(
+        name=name,
+        op=BASELINE,
+        metric=metric.name,
+        unit=metric.unit,
+        better=metric.better,
+        **msgspec.structs.asdict(figures),
+    )
 
 
 class Measured(msgspec.Struct):

@@ -22,7 +22,7 @@ from srframework.recipe.stage_lengths import Plan, steps_of
 from srframework.run import predictions_file, versions
 from srframework.run.directory import RunDirectory
 from srframework.run.evaluation import measure
-from srframework.run.identity import Components, stage_identity, with_bias
+from srframework.run.identity import MEASURED, Components, stage_identity, with_bias
 from srframework.run.paths import MASK, MODEL, log_probs_file, point_in, steps_kept
 from srframework.run.paths import predictions_file as path_of
 from srframework.run.processes import Processes
@@ -148,6 +148,7 @@ class StageResults:
         task, before = self.materials.task, self._before(stage)
         splits = task.evaluated
         identity = {
+            "format": MEASURED,
             "trained": trained.key,
             "splits": [[s.name, self.materials.fingerprint(s), s.labels, s.collapse] for s in splits],
             **({"bias": of_bias} if (of_bias := self.materials.bias_fingerprints(splits)) else {}),
