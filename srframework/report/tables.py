@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from srframework.contracts import SPARSITY
-from srframework.run.collapse import COLLAPSED
+from srframework.run.results import COLLAPSED
 from srframework.units import PER_CENT, heading, number, suffix
 
 COLLAPSED_MARK = "†"

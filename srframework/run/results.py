@@ -33,6 +33,9 @@ BASELINE = "baseline"
 MODEL = "model"
 """In place of the name of a split: the figures of the model itself, or of several splits."""
 
+COLLAPSED = 0.99
+"""A model has collapsed on a split if at least this share of its predictions is one label."""
+
 Number = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
 """Limited so that sums and squares stay finite; checked when a file is decoded."""
 
