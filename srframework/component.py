@@ -35,7 +35,7 @@ REFERRING = ("debiaser", "pruner", "evaluator")
 """The kinds whose options may refer to stages."""
 
 NEEDS_BIAS = "bias"
-"""Requirement of a debiaser or pruner that needs the log-probabilities of the recipe's bias model."""
+"""Requirement of a debiaser, pruner or evaluator that needs the log-probabilities of the recipe's bias model."""
 
 NEEDS_PREDICTIONS = "predictions"
 """Requirement of a debiaser or pruner that needs the predictions, on the training set, of the stages that its options

@@ -473,6 +473,8 @@ class Predictions:
         predicted: ``(N,)``: the most probable label, collapsed to the split's own labels; the first of a tie.
         gold: ``(N,)``: the true labels, as the split's own labels.
         columns: The columns that the evaluators ask for, ``(N,)`` each; texts have dtype ``object``.
+        bias_probs: ``(N, K)``, float32, in [0, 1], rows sum to 1: p_b of the K labels of the split; labels of the model
+            that the split counts as one are added. None unless the evaluator requires ``"bias"``.
     """
 
     split: str
@@ -481,15 +483,19 @@ class Predictions:
     predicted: np.ndarray
     gold: np.ndarray
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+    bias_probs: np.ndarray | None = None
 
     @classmethod
-    def of_split(cls, split: Split, logits: np.ndarray, columns: Iterable[str] = ()) -> Predictions:
+    def of_split(
+        cls, split: Split, logits: np.ndarray, columns: Iterable[str] = (), bias_probs: np.ndarray | None = None
+    ) -> Predictions:
         """Collect the predictions for a split from the logits of its examples.
 
         Args:
             split: The split.
             logits: ``(N, C)``, float32.
             columns: Names of columns; those that the split does not have are left out.
+            bias_probs: p_b of its labels, ``(N, K)``; None if it is unknown.
         """
         best: np.ndarray = logits.argmax(axis=1)
         predicted = best.copy()
@@ -498,7 +504,8 @@ class Predictions:
         chosen = [name for name in dict.fromkeys([*columns, "label"]) if name in split.examples.column_names]
         table = split.examples.select_columns(chosen).with_format("arrow")[:]
         arrays = {name: table.column(name).to_numpy() for name in chosen}
-        return cls(split.name, split.labels, logits, predicted, arrays.pop("label"), arrays)
+        gold = arrays.pop("label")
+        return cls(split.name, split.labels, logits, predicted, gold, arrays, bias_probs)
 
 
 @dataclass(frozen=True)
@@ -512,7 +519,7 @@ class Figure:
         better: Whether a higher or a lower value is better; None if neither is. The metric of a task needs one.
         description: One sentence with the definition.
         needs_logits: Whether :meth:`Evaluator.resampled` reads the logits for it. If not, examples with equal labels,
-            predicted labels and columns are counted together, which is much faster.
+            predicted labels, columns and p_b are counted together, which is much faster.
     """
 
     name: str
@@ -555,6 +562,9 @@ class Evaluated:
 
 class Evaluator(ABC):
     """E_d: computes named figures. Override :meth:`evaluate`, :meth:`measure`, or both.
+
+    If its component requires ``"bias"``, :meth:`evaluate` is called only for splits of which the recipe's bias model
+    knows p_b, and gets it with the predictions. Other evaluators never get it.
 
     If the options refer to stages (:data:`srframework.StageReference`), :meth:`measure` is called only for the stages
     that run after them.

@@ -8,7 +8,7 @@ from srframework import Component, hookimpl
 
 @hookimpl
 def srframework_evaluators() -> list[Component]:
-    """Register accuracy, f1, hans, sparsity, worst-group."""
+    """Register accuracy, bias-groups, f1, hans, sparsity, worst-group."""
     return [
         Component(
             name="accuracy",
@@ -16,6 +16,14 @@ def srframework_evaluators() -> list[Component]:
             factory="srf_evaluators.classification:Accuracy",
             summary="Fraction of examples with the right predicted label.",
             source="§4.1.1",
+        ),
+        Component(
+            name="bias-groups",
+            options=NoOptions,
+            factory="srf_evaluators.bias_groups:BiasGroups",
+            summary="Accuracy where the bias model predicts the true label (aligned), and where not (conflicting).",
+            source="Nam et al. 2020, section 4 (bias-aligned and bias-conflicting)",
+            requires=["bias"],
         ),
         Component(
             name="f1",

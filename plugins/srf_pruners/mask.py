@@ -11,7 +11,6 @@ from srf_pruners.arithmetic import (
     StraightThrough,
     control_weights,
     hard_scores,
-    pruned_counts,
     soft_scores,
     thresholds_to,
 )

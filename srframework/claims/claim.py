@@ -61,17 +61,31 @@ class Figure:
             raise ValueError(f"{text}: a stage, or a sparsity level of one, such as imp@0.7")
         return cls(text, kind, split, stage, float(point) if at else None)
 
+    @property
+    def place(self) -> str:
+        """Its stage or level: ``imp@0.7``."""
+        return self.stage if self.level is None else f"{self.stage}@{self.level:g}"
+
+    def row(self, stages: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+        """The figures of its stage or level in the report of a run.
+
+        Raises:
+            UsageError: There is no such stage or level; lists the existing ones.
+        """
+        named = {stage["name"]: stage for stage in stages}
+        found: Mapping[str, Any] = self._choose(named, self.stage, "a stage")
+        if self.level is not None:
+            levels = {f"{each['level']:g}": each for each in found.get("levels", [])}
+            found = self._choose(levels, f"{self.level:g}", "a level")
+        return found
+
     def of(self, stages: Sequence[Mapping[str, Any]]) -> float:
         """Its value in the report of a run.
 
         Raises:
             UsageError: There is no such stage, level or split; lists the existing ones.
         """
-        named = {stage["name"]: stage for stage in stages}
-        found = self._choose(named, self.stage, "a stage")
-        if self.level is not None:
-            levels = {f"{each['level']:g}": each for each in found.get("levels", [])}
-            found = self._choose(levels, f"{self.level:g}", "a level")
+        found = self.row(stages)
         if self.kind != "ood":
             return float(found[self.kind])
         if not found["ood"]:
@@ -150,6 +164,14 @@ class Check:
         if not math.isfinite(margin):
             raise ValueError(_FORM)
         return check
+
+    def asks_for(self, figure: Figure) -> bool:
+        """Whether the check requires one of its figures to be high (a higher value raises the margin) or, of two
+        standard deviations, to have the smaller one."""
+        if self.compares_spreads:
+            return figure == self.figures[0]
+        others = dict.fromkeys((each.text for each in self.figures), 0.5)
+        return self.margin({**others, figure.text: 1.0}) > self.margin({**others, figure.text: 0.0})
 
     def margin(self, values: Mapping[str, float]) -> float:
         """The difference of the two sides, which must not be negative; ``values``: text of a figure -> its value."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from srframework.claims.claim import Check, Claim
+from srframework.claims.collapse import collapse_reason
 from srframework.claims.significance import (
     FAILS,
     HOLDS,
@@ -25,10 +26,12 @@ class Decision:
     Attributes:
         verdict: Holds, does not hold, or undecided.
         seeds: For an undecided check, an estimate of the number of seeds that decide it; None if no number does.
+        reason: Why the check does not hold, whatever the figures are: a model has collapsed. Else empty.
     """
 
     verdict: str
     seeds: int | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,13 @@ def judge(claim: Claim, runs: Sequence[Sequence[Mapping[str, Any]]], claims: int
             figures[figure.text] = [figure.of(stages) for stages in runs]
             units[figure.text] = figure.unit(runs[0])
     number = len(claim.checks)
-    checks = {check.text: judge_check(check, figures, number, claims) for check in claim.parsed[:number]}
-    controls = {check.text: judge_check(check, figures, 1, claims) for check in claim.parsed[number:]}
+
+    def decided(check: Check, checks: int, claims: int) -> Decision:
+        reason = collapse_reason(check, runs)
+        return Decision(FAILS, reason=reason) if reason else judge_check(check, figures, checks, claims)
+
+    checks = {check.text: decided(check, number, claims) for check in claim.parsed[:number]}
+    controls = {check.text: decided(check, 1, claims) for check in claim.parsed[number:]}
     found = {decision.verdict for decision in checks.values()}
     shown = found == {HOLDS} and all(decision.verdict == FAILS for decision in controls.values())
     verdict = FAILS if FAILS in found else HOLDS if shown else UNDECIDED

@@ -159,8 +159,8 @@ def _print_rows(rows: Sequence[dict[str, Any]]) -> None:
 def _decided(decisions: dict[str, dict[str, Any]], prefix: str = "") -> Iterator[str]:
     """``ood(a) > ood(b): undecided (about 12 seeds would decide)`` for each check."""
     for text, each in decisions.items():
-        more = f" (about {each['seeds']} seeds would decide)" if each["seeds"] else ""
-        yield f"{prefix}{text}: {each['verdict']}{more}"
+        more = each["reason"] or (f"about {each['seeds']} seeds would decide" if each["seeds"] else "")
+        yield f"{prefix}{text}: {each['verdict']}{f' ({more})' if more else ''}"
 
 
 def _spread(figure: dict[str, Any]) -> str:

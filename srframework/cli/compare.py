@@ -71,6 +71,7 @@ def compare(
     for sentence in (*left.warnings, *right.warnings):
         echo_error(f"warning: {sentence}")
     rows = comparison.compare_sides(left, right, resamples, app.registry)
+    baselines = comparison.compare_baselines(left, right)
     differences = {
         "recipe": comparison.recipe_differences(left, right),
         "versions": comparison.version_differences(left, right),
@@ -81,7 +82,8 @@ def compare(
         sides = {name: [run.record() for run in side.runs.values()] for name, side in (("a", left), ("b", right))}
         head: dict[str, Any] = {"runs": sides, "common_seeds": common, "resamples": resamples}
         head |= {name: [asdict(each) for each in found] for name, found in differences.items()}
-        print_json({**head, "figures": [row.to_json() for row in rows]})
+        figures = {"figures": rows, "baselines": baselines}
+        print_json(head | {name: [row.to_json() for row in each] for name, each in figures.items()})
         return
     for name, side, where in (("A", left, of_a), ("B", right, of_b)):
         seeds = f"seed{'s' if len(side.runs) > 1 else ''} {', '.join(map(str, side.runs))}"
@@ -92,7 +94,7 @@ def compare(
         click.echo(f"Compared over the common seeds: {', '.join(map(str, common))}.")
     for name, found in differences.items():
         _print_differences(name, found)
-    _print_figures(rows)
+    _print_figures(rows, baselines)
 
 
 def _print_differences(name: str, found: Sequence[Difference]) -> None:
@@ -107,7 +109,7 @@ def _print_differences(name: str, found: Sequence[Difference]) -> None:
     print_table(table)
 
 
-def _print_figures(rows: Sequence[Compared]) -> None:
+def _print_figures(rows: Sequence[Compared], baselines: Sequence[Compared]) -> None:
     by_stage: dict[str, list[Compared]] = {}
     for row in rows:
         by_stage.setdefault(row.stage, []).append(row)
@@ -126,9 +128,11 @@ def _print_figures(rows: Sequence[Compared]) -> None:
     rows = [row for row in rows if row.stage not in equal and (row.stage, row.level) not in repeated]
     click.echo()
     if rows:
-        _print_table(rows)
+        _print_table([*rows, *baselines])
     if equal:
-        click.echo(f"No difference in {', '.join(equal)}.")
+        collapsed = {stage for stage in equal if any(row.collapsed for row in by_stage[stage])}
+        names = [f"{stage} (collapsed)" if stage in collapsed else stage for stage in equal]
+        click.echo(f"No difference in {', '.join(names)}.")
 
 
 def _is_equal(row: Compared) -> bool:
@@ -137,6 +141,8 @@ def _is_equal(row: Compared) -> bool:
 
 
 def _print_table(rows: Sequence[Compared]) -> None:
+    from srframework.report.tables import COLLAPSED_MARK, COLLAPSED_NOTE
+
     over_seeds = any(row.seeds_interval is not None for row in rows)
     notes = list(dict.fromkeys(row.note for row in rows if row.note))
     metrics = list(dict.fromkeys(map(_metric, rows)))
@@ -148,7 +154,9 @@ def _print_table(rows: Sequence[Compared]) -> None:
     for row in rows:
         name = row.stage if row.level is None else f"{row.stage}@{row.level:g}"
         kind = {"id": "ID ", "also": "", "ood": "OOD "}[row.kind]
-        cells = [number(row.a, row.unit, 2), number(row.b, row.unit, 2), number(row.difference, row.unit, 2, sign=True)]
+        marks = [COLLAPSED_MARK if side in row.collapsed else "" for side in "ab"]
+        cells = [f"{number(each, row.unit, 2)}{mark}" for each, mark in zip((row.a, row.b), marks, strict=True)]
+        cells.append(number(row.difference, row.unit, 2, sign=True))
         cells.append(_interval(row.interval, row.unit) if row.note is None else f"({notes.index(row.note) + 1})")
         figure = f"{kind}{row.split}{f' {with_unit(*_metric(row))}' if len(metrics) > 1 else ''}"
         table.add_row(name, figure, *cells, *([_interval(row.seeds_interval, row.unit)] * over_seeds))
@@ -156,6 +164,8 @@ def _print_table(rows: Sequence[Compared]) -> None:
     over = "examples, and over seeds" if over_seeds else "examples"
     console = output()
     print_text(console, f"95 %: interval of the difference, paired bootstrap over {over}.")
+    if any(row.collapsed for row in rows):
+        print_text(console, f"{COLLAPSED_MARK} collapsed in at least one seed: {COLLAPSED_NOTE}.")
     for place, note in enumerate(notes, 1):
         print_text(console, f"({place}) no interval: {note}")
 

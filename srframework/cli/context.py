@@ -271,7 +271,7 @@ def print_report(report: Mapping[str, Any], as_json: bool) -> None:
     console = output()
     if "bias" in report:
         console.print(bias_table(report["bias"]))
-    console.print(results_table(report["stages"], console.width))
+    console.print(results_table(report["stages"], console.width, report["baselines"], report["id_split"]))
     click.echo(f"run directory: {report['run']}")
 
 

@@ -13,7 +13,7 @@ from srframework.recipe.document import Document, Source
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.graph import Node, check_outside
 from srframework.recipe.model import PRETRAINED, Recipe, Reference, Stage, Use
-from srframework.recipe.needs import EVALUATOR, Indexed, check_needs, check_other_needs, match_bias
+from srframework.recipe.needs import EVALUATOR, Indexed, check_needs, check_other_needs, match_bias, needy
 from srframework.recipe.requirements import unmet
 from srframework.recipe.schema import RecipeTable
 from srframework.recipe.stage_tables import checked_stage, ordered, stage_tables, with_training
@@ -94,7 +94,7 @@ class _Check:
         stages = self._stages(data)
         if dataset is not None:
             if bias is not None or "bias" not in data:  # an invalid [bias] is already reported
-                bias = match_bias(bias, dataset, stages, self._registry, self._add)
+                bias = match_bias(bias, dataset, needy(stages, evaluators), self._registry, self._add)
             check_needs(dataset, stages, self._add)
             others: list[tuple[KeyPath, Use]] = [(("evaluators",), use) for use in evaluators]
             others += [(("backbone", "use"), backbone)] if backbone is not None else []
@@ -112,7 +112,7 @@ class _Check:
             backbone=backbone,
             dataset=dataset,
             evaluators=evaluators,
-            bias=bias if any(stage.needs_bias for stage in order) else None,
+            bias=bias if needy([*enumerate(order)], evaluators) else None,
             stages=tuple(order),
             claim=top.claim,
         )

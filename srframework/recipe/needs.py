@@ -23,12 +23,33 @@ Add = Callable[[KeyPath, str], None]
 """Reports a problem: its key and the message."""
 
 
-def match_bias(bias: Use | None, dataset: Use, stages: Sequence[Indexed], registry: Registry, add: Add) -> Use | None:
-    """Return the bias model of the recipe, or the default one; check its requirements."""
+def needy(stages: Sequence[Indexed], evaluators: Sequence[Use]) -> list[tuple[KeyPath, Use]]:
+    """Return the components that need a bias model, one of each stage, with the keys of their tables."""
+    found: list[tuple[KeyPath, Use]] = []
+    for index, stage in stages:
+        with at(stage=stage.name):
+            of_stage = [use for use in stage.components() if NEEDS_BIAS in use.registered.required(use.options)]
+        if of_stage:
+            key = "pruner" if of_stage[0] is stage.pruner else "loss"
+            found.append((("stages", index, key, "use"), of_stage[0]))
+    return found + [(("evaluators",), use) for use in evaluators if NEEDS_BIAS in use.registered.required(use.options)]
+
+
+def match_bias(
+    bias: Use | None, dataset: Use, needy: Sequence[tuple[KeyPath, Use]], registry: Registry, add: Add
+) -> Use | None:
+    """Return the bias model of the recipe, or the default one; check its requirements.
+
+    Args:
+        bias: The bias model that the recipe names.
+        dataset: The data set.
+        needy: The components that need a bias model, see :func:`needy`.
+        registry: Where the default is found.
+        add: Reports a problem.
+    """
     offered = set(dataset.registered.provided(dataset.options))
     models = registry.of_kind("bias")
     names = ", ".join(each.name for each in models) or "none is installed"
-    needy = [(index, stage) for index, stage in stages if stage.needs_bias]
     if not needy:
         return bias
     if bias is None:
@@ -36,16 +57,14 @@ def match_bias(bias: Use | None, dataset: Use, stages: Sequence[Indexed], regist
         if len(default) == 1:
             bias = Use(default[0], default[0].component.options())
     data = dataset.registered.name
-    for index, stage in needy:
-        needy_use = next(use for use in stage.components() if NEEDS_BIAS in use.registered.required(use.options))
-        key = "pruner" if needy_use is stage.pruner else "loss"
-        needs = f"{needy_use.registered.kind} {needy_use.registered.name!r} needs a bias model"
+    for key, use in needy:
+        needs = f"{use.registered.kind} {use.registered.name!r} needs a bias model"
         if bias is None:
-            add(("stages", index, key, "use"), f"{needs}; expected a [bias] table with one of: {names}")
+            add(key, f"{needs}; expected a [bias] table with one of: {names}")
         elif missing := set(bias.registered.required(bias.options)) - offered:
             features = " and ".join(sorted(missing)).replace("-", " ")
             add(
-                ("stages", index, key, "use"),
+                key,
                 f"{needs}; bias model {bias.registered.name!r} needs {features}, which dataset {data!r} does not "
                 f"provide with these options; use another data set, or another bias model in [bias]: {names}",
             )
@@ -62,7 +81,8 @@ def check_other_needs(dataset: Use, others: Sequence[tuple[KeyPath, Use]], add: 
     """
     offered = set(dataset.registered.provided(dataset.options))
     for key, use in others:
-        if missing := set(use.registered.required(use.options)) - offered:
+        own = {NEEDS_BIAS} if use.registered.kind == "evaluator" else set()
+        if missing := set(use.registered.required(use.options)) - offered - own:
             names, owner = " and ".join(sorted(missing)), use.registered.owner
             expected = f"a data set that provides {names}, which {owner} requires"
             add(key, f"expected {expected}; got {dataset.registered.name!r}")

@@ -11,10 +11,20 @@ import msgspec
 
 from srframework.contracts import Figure
 from srframework.errors import DataError, UsageError
+from srframework.files import read_json
 from srframework.recipe.model import Reference
 from srframework.report.runs import Run
 from srframework.run.directory import stage_place
-from srframework.run.results import FIGURES, MODEL, Figures, Measured, StageAndLevels, StageFigures
+from srframework.run.results import (
+    BASELINES,
+    FIGURES,
+    MODEL,
+    Figures,
+    Measured,
+    StageAndLevels,
+    StageFigures,
+    of_baseline,
+)
 from srframework.text import choices_text, nearest, shorten
 
 
@@ -37,7 +47,12 @@ def with_metric(runs: Sequence[Run], metric: str) -> list[Run]:
             if declared is not None and metric in names:
                 stages.append(_stage(run, stage, measured, replace(declared, name=metric)))
         if stages:
-            found.append(replace(run, stages=stages))
+            beside = [
+                _baseline(run, each.name, figures, replace(declared, name=metric))
+                for each in run.baselines
+                if declared is not None and (figures := _of_baseline(run, each.name)) is not None
+            ]
+            found.append(replace(run, stages=stages, baselines=[each for each in beside if _has_figure(each)]))
     if not found:
         raise UsageError(f"--metric {metric}: no run has the figure {shorten(metric)}{_offer(metric, known)}")
     return found
@@ -64,15 +79,38 @@ def _measured(run: Run, stage: str) -> Measured:
         raise DataError(f"{place / FIGURES}: the figures cannot be read: {type(error).__name__}: {error}") from error
 
 
-def _stage(run: Run, stage: StageFigures, measured: Measured, figure: Figure) -> StageAndLevels:
-    def chosen(figures: Figures) -> Figures:
-        values = {split: every[figure.name] for split, every in figures.evaluations.items() if figure.name in every}
-        kinds: dict[str, Mapping[str, Any]] = {
-            kind: {split: values[split] for split in getattr(figures, kind) if split in values}
-            for kind in ("ood", "also")
-        }
-        of_model = {MODEL: values[MODEL]} if MODEL in values else {}
-        return Figures(figures.sparsity, values.get(run.id_split), dict(kinds["ood"]), {**kinds["also"], **of_model})
+def _of_baseline(run: Run, name: str) -> Figures | None:
+    """Return all figures of a baseline; None if they cannot be read."""
+    try:
+        return msgspec.convert(read_json(Path(run.path) / BASELINES)[name], Figures)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
-    points = {point: chosen(each) for point, each in measured.points.items()}
-    return Measured(chosen(measured.final), points).of_stage(stage.name, stage.op, figure)
+
+def _baseline(run: Run, name: str, figures: Figures, figure: Figure) -> StageFigures:
+    return of_baseline(name, _chosen(run, figures, figure), figure)
+
+
+def _has_figure(figures: Figures) -> bool:
+    return figures.id is not None or bool(figures.ood or figures.also)
+
+
+def _stage(run: Run, stage: StageFigures, measured: Measured, figure: Figure) -> StageAndLevels:
+    points = {point: _chosen(run, each, figure) for point, each in measured.points.items()}
+    return Measured(_chosen(run, measured.final, figure), points).of_stage(stage.name, stage.op, figure)
+
+
+def _chosen(run: Run, figures: Figures, figure: Figure) -> Figures:
+    """Return one figure in place of the task's metric."""
+    values = {split: every[figure.name] for split, every in figures.evaluations.items() if figure.name in every}
+    kinds: dict[str, Mapping[str, Any]] = {
+        kind: {split: values[split] for split in getattr(figures, kind) if split in values} for kind in ("ood", "also")
+    }
+    of_model = {MODEL: values[MODEL]} if MODEL in values else {}
+    return Figures(
+        sparsity=figures.sparsity,
+        id=values.get(run.id_split),
+        ood=dict(kinds["ood"]),
+        also={**kinds["also"], **of_model},
+        collapsed=figures.collapsed,
+    )

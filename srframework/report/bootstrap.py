@@ -1,8 +1,8 @@
 """Paired bootstrap intervals of a difference B − A (Efron & Tibshirani 1993, §13.3: percentiles), 95 %.
 
-N examples, R resamples. Examples with the same label and columns, and the same predictions in every run, are of one
-*sort*, unless the figure needs the logits. Drawing N examples with replacement means drawing a count for each of the K
-sorts: a multinomial.
+N examples, R resamples. Examples with the same label and columns, and the same predictions and p_b in every run, are of
+one *sort*, unless the figure needs the logits. Drawing N examples with replacement means drawing a count for each of
+the K sorts: a multinomial.
 """
 
 from __future__ import annotations
@@ -94,6 +94,8 @@ def _sorts(sample: Sample, needs_logits: bool) -> tuple[Ints, Ints]:
         return np.arange(sample.size), np.ones(sample.size, dtype=np.int64)
     columns = [np.unique(each, return_inverse=True)[1] for each in sample.a[0].columns.values()]
     runs = [each.predicted for each in (*sample.a, *sample.b)]
+    biases = [each.bias_probs for each in (*sample.a, *sample.b) if each.bias_probs is not None]
+    columns += [np.unique(each, axis=0, return_inverse=True)[1].reshape(-1) for each in biases]
     codes = np.vstack([sample.a[0].gold, *runs, *columns])
     _, first, numbers = np.unique(codes, axis=1, return_index=True, return_counts=True)
     return first, numbers
@@ -102,7 +104,9 @@ def _sorts(sample: Sample, needs_logits: bool) -> tuple[Ints, Ints]:
 def _only(predictions: Predictions, chosen: Ints) -> Predictions:
     """The predictions of these examples."""
     arrays = {name: getattr(predictions, name)[chosen] for name in ("logits", "predicted", "gold")}
-    return replace(predictions, **arrays, columns={name: each[chosen] for name, each in predictions.columns.items()})
+    columns = {name: each[chosen] for name, each in predictions.columns.items()}
+    bias = None if predictions.bias_probs is None else predictions.bias_probs[chosen]
+    return replace(predictions, **arrays, columns=columns, bias_probs=bias)
 
 
 def _counts(numbers: Ints, resamples: int, rows: int, generator: np.random.Generator) -> Iterator[Floats]:

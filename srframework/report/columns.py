@@ -8,6 +8,7 @@ from typing import Any
 
 from srframework.errors import UsageError
 from srframework.report.result_rows import Row, Statistic, rank
+from srframework.report.tables import COLLAPSED_MARK
 from srframework.text import choices_text, nearest, shorten
 from srframework.units import PER_CENT, heading, number, suffix
 
@@ -55,9 +56,14 @@ class Column:
             return heading(row.metric.name, row.metric.unit, row.metric.better)
         if not isinstance(value, Statistic):
             return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+        mark = COLLAPSED_MARK if self._split_of(row) in row.collapsed() else ""
         unit = PER_CENT if self.kind == "sparsity" else row.metric.unit
         spread = "" if value.sd is None or self.kind == "sparsity" else f"{plus_minus}{number(value.sd, unit, 2)}"
-        return f"{number(value.mean, unit, 2)}{spread}"
+        return f"{number(value.mean, unit, 2)}{spread}{mark}"
+
+    def _split_of(self, row: Row) -> str:
+        """The split of a figure; empty for other columns."""
+        return self.split or (row.runs[0].id_split if self.kind == "id" else "")
 
     def phrase(self, row: Row) -> str:
         """Name, value and unit, for a line of text: ``OOD hans f1 45.8 ± 0.3 %``, ``2 seeds``."""

@@ -45,6 +45,7 @@ class Compared:
         interval: 95 % interval over resampled examples; None if it cannot be computed; ``note`` says why.
         examples: Number of examples; None if there is no interval.
         seeds_interval: 95 % interval over resampled seeds; None for fewer than two common seeds.
+        collapsed: The sides, ``"a"`` and ``"b"``, on which the model has collapsed on this split in at least one seed.
     """
 
     stage: str
@@ -61,6 +62,7 @@ class Compared:
     examples: int | None
     seeds_interval: tuple[float, float] | None
     note: str | None
+    collapsed: Sequence[str] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The row that ``compare --json`` prints."""
@@ -131,6 +133,34 @@ def compare_sides(a: Side, b: Side, resamples: int, registry: Registry) -> list[
     return rows
 
 
+def compare_baselines(a: Side, b: Side) -> list[Compared]:
+    """Compare the baselines that both sides have, over the same seeds as :func:`compare_sides`, without intervals."""
+    of_a, of_b = a.baselines(), b.baselines()
+    rows: list[Compared] = []
+    for name in (name for name in of_a if name in of_b and of_a[name][0] == of_b[name][0]):
+        figure, sides = of_a[name][0], (of_a[name][1], of_b[name][1])
+        seeds = _seeds(a, b)
+        for kind, split in _splits(*(side[chosen[0]] for side, chosen in zip(sides, seeds, strict=True))):
+            left, right = (
+                _mean({seed: _value(side[seed], kind, split) for seed in chosen})
+                for side, chosen in zip(sides, seeds, strict=True)
+            )
+            row = (name, None, kind, split or a.id_split, figure.name, figure.unit, figure.better)
+            rows.append(Compared(*row, left, right, right - left, None, None, None, None))
+    return rows
+
+
+def _seeds(a: Side, b: Side) -> list[list[int]]:
+    """The seeds of A and those of B that are compared."""
+    return [list(dict.fromkeys(column)) for column in zip(*paired_seeds(a, b), strict=True)]
+
+
+def _splits(a: Figures, b: Figures) -> list[tuple[str, str]]:
+    """The kind and the split of each figure that both have; the split of the ID figure is empty."""
+    splits = [] if None in (a.id, b.id) else [("id", "")]
+    return splits + [(k, split) for k in ("also", "ood") for split in getattr(a, k) if split in getattr(b, k)]
+
+
 def _compare(
     a: Side,
     b: Side,
@@ -141,14 +171,10 @@ def _compare(
     resamples: int,
     registry: Registry,
 ) -> list[Compared]:
-    pairs = paired_seeds(a, b)
-    seeds = [list(dict.fromkeys(column)) for column in zip(*pairs, strict=True)]
+    seeds = _seeds(a, b)
     common = set(a.runs) & set(b.runs)
-    first = of_a[seeds[0][0]], of_b[seeds[1][0]]
-    splits = [] if None in (first[0].id, first[1].id) else [("id", "")]
-    splits += [(k, split) for k in ("also", "ood") for split in getattr(first[0], k) if split in getattr(first[1], k)]
     rows: list[Compared] = []
-    for kind, split in splits:
+    for kind, split in _splits(of_a[seeds[0][0]], of_b[seeds[1][0]]):
         values = [
             {seed: _value(figures[seed], kind, split) for seed in chosen}
             for figures, chosen in zip((of_a, of_b), seeds, strict=True)
@@ -170,7 +196,12 @@ def _compare(
             over = over_seeds([values[1][seed] - values[0][seed] for seed in seeds[0]], resamples)
         ends = (_mean(values[0]), _mean(values[1]))
         row = (*place, kind, names[0], figure.name, figure.unit, figure.better, *ends, ends[1] - ends[0])
-        rows.append(Compared(*row, interval, examples, over, note))
+        collapsed = [
+            side
+            for side, figures, chosen, name in zip("ab", (of_a, of_b), seeds, names, strict=True)
+            if any(name in figures[seed].collapsed for seed in chosen)
+        ]
+        rows.append(Compared(*row, interval, examples, over, note, collapsed))
     return rows
 
 
@@ -207,12 +238,15 @@ def _have_same_examples(a: Predictions, b: Predictions) -> bool:
 
 
 def _predictions(path: Path, split: str, metric: Metric, figure: float) -> Predictions:
-    """The predictions of a run, with the columns of the metric; checked against the reported figure."""
+    """The predictions of a run, with what the metric needs of columns and p_b; checked against the reported figure."""
     found = predictions_file.read(path, split)
     columns = metric.evaluator.columns()
     if missing := [name for name in columns if name not in found.columns]:
         raise DataError(f"{path}: expected a column {missing[0]}, got {', '.join(found.columns) or 'none'}")
-    found = replace(found, columns={name: found.columns[name] for name in columns})
+    if metric.needs_bias and found.bias_probs is None:
+        raise DataError(f"{path}: expected p_b (bias), got none")
+    bias = found.bias_probs if metric.needs_bias else None
+    found = replace(found, columns={name: found.columns[name] for name in columns}, bias_probs=bias)
     if abs((got := point_estimate(metric, found)) - figure) > _NEAR * max(1.0, abs(figure)):
         raise DataError(f"{path}: the predictions give {metric.name} {got:.6f}, the run's files say {figure:.6f}")
     return found

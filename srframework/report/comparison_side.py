@@ -92,6 +92,15 @@ class Side:
                 found.setdefault((stage.name, None), (metric, {}))[1][seed] = stage
         return {place: each for place, each in found.items() if len(each[1]) == len(self.runs)}
 
+    def baselines(self) -> dict[str, tuple[Figure, dict[int, Figures]]]:
+        """Metric and figures by seed of each baseline that every run has."""
+        found: dict[str, tuple[Figure, dict[int, Figures]]] = {}
+        for seed, run in self.runs.items():
+            for each in run.baselines:
+                metric = Figure(each.metric, each.unit, each.better, "")
+                found.setdefault(each.name, (metric, {}))[1][seed] = each
+        return {name: each for name, each in found.items() if len(each[1]) == len(self.runs)}
+
     def facts(self, name: str) -> dict[int, Mapping[str, Any]]:
         """A table of each run.json, by seed; empty if it cannot be read."""
         return {seed: _table(run.fact(name), of_tables=name == "data") for seed, run in self.runs.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -16,10 +17,10 @@ from rich.text import Text
 from srframework.contracts import SPARSITY
 from srframework.report.columns import NUMERIC, Column
 from srframework.report.result_rows import RECIPE, Row, Statistic
-from srframework.report.tables import column_widths, filled
+from srframework.report.tables import COLLAPSED_MARK, COLLAPSED_NOTE, column_widths, filled
 
 _ESCAPED = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-_ESCAPED |= {"↑": r"$\uparrow$", "↓": r"$\downarrow$"}
+_ESCAPED |= {"↑": r"$\uparrow$", "↓": r"$\downarrow$", COLLAPSED_MARK: r"$\dagger$"}
 _ESCAPED |= {character: f"\\{character}" for character in "&%$#_{}"}
 
 
@@ -53,6 +54,8 @@ def print_rows(
     count = f"{hidden} more settings differ" if hidden > 1 else "1 more setting differs"
     more = f" {count}; --settings shows them." if hidden else ""
     note = f"Mean ± standard deviation over n seeds; sparsity: {SPARSITY}.{more}"
+    if any(COLLAPSED_MARK in column.text(row) for row in rows for column in shown):
+        note += f" {COLLAPSED_MARK} collapsed in at least one seed: {COLLAPSED_NOTE}."
     for line in Text(note).wrap(console, console.width):
         console.print(line, soft_wrap=True)
 
@@ -129,19 +132,18 @@ def as_json(row: Row) -> dict[str, Any]:
         figures[kind] = {split: _statistic(row.statistic(kind, split)) for split in row.splits(kind)}
     head = {"settings": dict(row.values), "stage": row.stage, "level": row.level, "op": row.op}
     head |= {"metric": row.metric.name, "unit": row.metric.unit, "better": row.metric.better}
+    figures["collapsed"] = row.collapsed()
     return head | {"n": len(row.seeds), "seeds": row.seeds, **figures, "runs": [run.record() for run in row.runs]}
 
 
 def as_csv(rows: Sequence[Row], columns: Sequence[Column]) -> str:
-    """Keys in full; figures in their unit, each with a column for its standard deviation."""
+    """Keys in full; figures in their unit, each with a column for its standard deviation; last, the splits on which the
+    model has collapsed in at least one seed."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     figures = ("id", "also", "ood")
-    writer.writerow(
-        name
-        for column in columns
-        for name in ([column.key, f"{column.key} sd"] if column.kind in figures else [column.key])
-    )
+    heads = [[column.key, f"{column.key} sd"] if column.kind in figures else [column.key] for column in columns]
+    writer.writerow([*itertools.chain(*heads), "collapsed"])
     for row in rows:
         cells: list[Any] = []
         for column in columns:
@@ -150,7 +152,7 @@ def as_csv(rows: Sequence[Row], columns: Sequence[Column]) -> str:
                 cells += [value.mean, value.sd] if isinstance(value, Statistic) else [None, None]
             else:
                 cells.append(value.mean if isinstance(value, Statistic) else value)
-        writer.writerow(cells)
+        writer.writerow([*cells, " ".join(row.collapsed())])
     return out.getvalue()
 
 
@@ -165,12 +167,12 @@ def as_latex(rows: Sequence[Row], columns: Sequence[Column]) -> str:
 
 def escape(text: str) -> str:
     """Text as LaTeX sets it, character by character."""
-    return re.sub(r"[\\~^&%$#_{}↑↓]", lambda found: _ESCAPED[found[0]], text)
+    return re.sub(r"[\\~^&%$#_{}↑↓†]", lambda found: _ESCAPED[found[0]], text)
 
 
 def _latex(column: Column, row: Row) -> str:
     if isinstance(column.value(row), Statistic):
-        return "$" + column.text(row, r" \pm ") + "$"
+        return "$" + column.text(row, r" \pm ").replace(COLLAPSED_MARK, r"^\dagger") + "$"
     return escape(column.text(row))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from srframework.component import NEEDS_BIAS
 from srframework.contracts import Evaluator, Predictions
 from srframework.errors import DataError, SRFrameworkError
 from srframework.faults import validated
@@ -26,11 +27,13 @@ class Metric:
         name: Name of the figure.
         evaluator: Computes it.
         needs_logits: Whether it reads the logits.
+        needs_bias: Whether the evaluator requires p_b.
     """
 
     name: str
     evaluator: Evaluator
     needs_logits: bool
+    needs_bias: bool = False
 
     def __call__(self, predictions: Predictions, counts: Floats) -> Floats:
         """Return the figure of R resamples, ``(R,)``; NaN where it is not defined.
@@ -63,10 +66,10 @@ def metric_of(evaluators: Sequence[Mapping[str, Any]], name: str, registry: Regi
     failures: list[str] = []
     for table in evaluators:
         try:
-            evaluator = _built(table, registry)
+            evaluator, needs_bias = _built(table, registry)
             for figure in evaluator.figures():
                 if figure.covers(name):
-                    return Metric(name, evaluator, figure.needs_logits)
+                    return Metric(name, evaluator, figure.needs_logits, needs_bias)
         except ValidationError as error:
             failures.append(f"evaluator {table.get('use')!r} refuses its options: {error.errors()[0]['msg']}")
         except SRFrameworkError as error:
@@ -75,8 +78,9 @@ def metric_of(evaluators: Sequence[Mapping[str, Any]], name: str, registry: Regi
     raise DataError("; ".join([f"no evaluator of the recipe ({names}) declares {name}", *failures]))
 
 
-def _built(table: Mapping[str, Any], registry: Registry) -> Evaluator:
+def _built(table: Mapping[str, Any], registry: Registry) -> tuple[Evaluator, bool]:
+    """Return the evaluator of a table, and whether it requires p_b."""
     registered = registry.get("evaluator", str(table.get("use")))
     options = {key: value for key, value in table.items() if key != "use"}
-    made: Evaluator = registered.build(validated(registered.component.options, options, registered.owner))
-    return made
+    checked = validated(registered.component.options, options, registered.owner)
+    return registered.build(checked), NEEDS_BIAS in registered.required(checked)

@@ -12,10 +12,13 @@ from typing import Any
 from srframework.contracts import Figure
 from srframework.report.run_settings import Settings
 from srframework.report.runs import Run
-from srframework.run.results import Figures
+from srframework.run.results import BASELINE, BIAS_MODEL, MAJORITY, Figures, StageFigures
 
 RECIPE = "recipe"
 """The key under which the name of the recipe varies."""
+
+_BASELINES_DEPEND_ON = {MAJORITY: ("dataset",), BIAS_MODEL: ("dataset", "bias", "backbone")}
+"""The tables of a recipe that the figures of a baseline depend on; the backbone can give the bias model its vectors."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,14 @@ class Row:
         )
         return Statistic.of(values) if values else None
 
+    def collapsed(self) -> dict[str, list[int]]:
+        """Each split on which the model has collapsed, with the seeds in which it has."""
+        found: dict[str, list[int]] = {}
+        for seed in self.seeds:
+            for split in self.figures[seed].collapsed:
+                found.setdefault(split, []).append(seed)
+        return found
+
     def splits(self, kind: str) -> list[str]:
         """The names of the splits of ``"ood"`` or ``"also"``."""
         return list(dict.fromkeys(split for figures in self.figures.values() for split in getattr(figures, kind)))
@@ -100,7 +111,7 @@ def summarise(runs: Sequence[Run], levels: bool = False) -> tuple[list[str], lis
         place = (run.settings, stage.name, metric, level, run.is_finished)
         found = shared.get(place)
         if found is None:
-            values = _values(run.settings, keys, stage.name)
+            values = _values(run.settings, keys, stage)
             name = stage.name if level is None else f"{stage.name}@{level:g}"
             same = tuple((key, comparable(value)) for key, value in values.items())
             key = (name, metric, same, run.is_finished)
@@ -109,12 +120,15 @@ def summarise(runs: Sequence[Run], levels: bool = False) -> tuple[list[str], lis
         return found
 
     for run in runs:
+        for baseline in run.baselines:
+            row(run, baseline, None).add(run, baseline)
         for stage in run.stages:
             row(run, stage, None).add(run, stage)
             if levels:
                 for each in getattr(stage, "levels", ()):
                     row(run, stage, each.level).add(run, each)
-    order = {name: place for place, name in enumerate(dict.fromkeys(row.stage for row in rows.values()))}
+    names = dict.fromkeys(row.stage for row in sorted(rows.values(), key=lambda row: row.op == BASELINE))
+    order = {name: place for place, name in enumerate(names)}
 
     def place(row: Row) -> tuple[Any, ...]:
         values = tuple(rank(row.values.get(key)) for key in keys)
@@ -198,7 +212,10 @@ def _is_stage(settings: Settings, table: str) -> bool | None:
     return True if table.removeprefix("stages.") in settings.builds_on else None
 
 
-def _values(settings: Settings, keys: Sequence[str], stage: str) -> dict[str, Any]:
-    concerning = [key for key in keys if key == RECIPE or settings.concerns(key, stage)]
+def _values(settings: Settings, keys: Sequence[str], stage: StageFigures) -> dict[str, Any]:
+    if stage.op == BASELINE:
+        concerning = [key for key in keys if key.partition(".")[0] in (RECIPE, *_BASELINES_DEPEND_ON[stage.name])]
+    else:
+        concerning = [key for key in keys if key == RECIPE or settings.concerns(key, stage.name)]
     values = {key: settings.recipe if key == RECIPE else settings.values.get(key) for key in concerning}
     return {key: value for key, value in values.items() if value is not None}

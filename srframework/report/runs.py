@@ -18,7 +18,7 @@ from srframework.errors import UsageError
 from srframework.files import read_json, read_text
 from srframework.report.run_settings import Settings
 from srframework.report.summary_files import read
-from srframework.run.results import FIGURES, Measured, StageFigures
+from srframework.run.results import BASELINES, FIGURES, Figures, Measured, StageFigures, of_baseline
 from srframework.run.state import read as read_facts
 from srframework.run.state import read_state
 from srframework.text import shorten
@@ -26,7 +26,12 @@ from srframework.text import shorten
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A run with at least one finished stage; ``id_split`` is the split of the ID figures."""
+    """A run with at least one finished stage.
+
+    Attributes:
+        id_split: The split of the ID figures.
+        baselines: The majority class and the bias model, in the form of stages.
+    """
 
     path: str
     seed: int
@@ -34,6 +39,7 @@ class Run:
     id_split: str
     stages: Sequence[StageFigures]
     is_finished: bool = True
+    baselines: Sequence[StageFigures] = ()
 
     def record(self) -> dict[str, Any]:
         """Its directory, resolved recipe and versions; reads run.json."""
@@ -83,7 +89,8 @@ def find_runs(directories: Sequence[str | os.PathLike[str]], levels: bool = Fals
                 if isinstance(settings, str):
                     found.damaged.append(f"{each.path}/summary.json: {settings}")
                 else:
-                    found.runs.append(Run(each.path, each.seed, settings, each.id_split, each.stages))
+                    of_run = (each.path, each.seed, settings, each.id_split, each.stages)
+                    found.runs.append(Run(*of_run, baselines=each.baselines))
             found.unfinished += part.unfinished
             found.damaged += part.damaged
         found.runs.sort(key=lambda run: run.path)
@@ -114,12 +121,16 @@ def _unfinished(path: Path) -> Run | None:
     except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         return None
     stages: list[StageFigures] = []
+    beside: list[StageFigures] = []
+    with suppress(OSError, ValueError, TypeError, AttributeError):
+        measured = msgspec.convert(read_json(path / BASELINES), dict[str, Figures])
+        beside = [of_baseline(name, figures, metric) for name, figures in measured.items()]
     for name, operation in operations.items():
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             if name in files:
                 content = msgspec.to_builtins(Measured.read(files[name]))
                 stages.append(msgspec.convert(content, Measured).of_stage(name, operation, metric))
-    return Run(str(path), seed, settings, split, stages, is_finished=False) if stages else None
+    return Run(str(path), seed, settings, split, stages, False, beside) if stages else None
 
 
 def _roots(directories: Sequence[str | os.PathLike[str]]) -> list[str]:

@@ -35,6 +35,7 @@ class _Results(msgspec.Struct, Generic[AnyStage]):
     seed: int
     stages: list[AnyStage]
     settings: msgspec.Raw
+    baselines: list[StageFigures] = []
     id_split: str = ""
     format: int = FORMAT
 
@@ -47,6 +48,7 @@ class Read(msgspec.Struct, Generic[AnyStage], array_like=True, gc=False):
     text: int
     id_split: str
     stages: list[AnyStage]
+    baselines: list[StageFigures]
 
 
 class Part(msgspec.Struct, Generic[AnyStage], array_like=True):
@@ -118,7 +120,7 @@ def _read(waiting: list[str], levels: bool, most: int | None = None) -> Part[Any
             continue
         text = _without_seed(bytes(results.settings), results.seed)
         place = places.setdefault(text, len(places))
-        part.runs.append(Read(path, results.seed, place, results.id_split, results.stages))
+        part.runs.append(Read(path, results.seed, place, results.id_split, results.stages, results.baselines))
         if len(part.runs) == most:
             break
     part.texts = list(places)

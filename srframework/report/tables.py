@@ -12,18 +12,32 @@ from rich.table import Table
 from rich.text import Text
 
 from srframework.contracts import SPARSITY
+from srframework.run.results import COLLAPSED
 from srframework.units import PER_CENT, heading, number, suffix
 
+COLLAPSED_MARK = "†"
+"""After a figure of a model that has collapsed."""
 
-def results_table(stages: Sequence[Mapping[str, Any]], width: int = 1000) -> RenderableType:
-    """The stages in the order in which they ran, each with the levels inside it.
+COLLAPSED_NOTE = f"{100 * COLLAPSED:g} % or more of the predictions are one label"
+"""Meaning of collapsed."""
+
+
+def results_table(
+    stages: Sequence[Mapping[str, Any]],
+    width: int = 1000,
+    baselines: Sequence[Mapping[str, Any]] = (),
+    id_split: str = "",
+) -> RenderableType:
+    """The stages in the order in which they ran, each with the levels inside it; then the baselines.
 
     Beside each figure is its change against the full model: the first stage that is trained and not sparse. The last
-    level of a stage has no row where it is the end of the stage.
+    level of a stage has no row where it is the end of the stage. A figure of a model that has collapsed is marked.
 
     Args:
         stages: At least one, as ``run --json`` prints them.
         width: Columns of the terminal; if a table needs more, each stage is a paragraph, so that no name is broken.
+        baselines: The majority class and the bias model, as ``run --json`` prints them.
+        id_split: The split of the ID figures.
     """
     splits = {kind: list(dict.fromkeys(name for stage in stages for name in stage[kind])) for kind in ("also", "ood")}
     metric, unit, better = (stages[0][key] for key in ("metric", "unit", "better"))
@@ -34,24 +48,31 @@ def results_table(stages: Sequence[Mapping[str, Any]], width: int = 1000) -> Ren
     plain = ["stage", "sparsity", *(f"{head} {metric}" for head in heads)]
     heads = ["stage", "sparsity %", *(f"{head} {heading(metric, unit, better)}" for head in heads)]
     rows: list[tuple[list[str], bool]] = []
+
+    def cells(row: Mapping[str, Any], reference: Mapping[str, Any] | None) -> list[str]:
+        return _cells(row, splits, reference, unit, id_split)
+
     for stage in stages:
         levels = stage.get("levels", [])
         if levels and _figures(levels[-1], splits) == _figures(stage, splits):
             levels = levels[:-1]
-        rows += [
-            ([f"{stage['name']}@{level['level']:g}", *_cells(level, splits, full, unit)], False) for level in levels
-        ]
-        rows.append(([stage["name"], *_cells(stage, splits, None if stage is full else full, unit)], bool(levels)))
-    caption = "\n".join([f"sparsity: {SPARSITY}{against}", *_chosen(stages)])
-    widths = [max(cell_len(cells[place]) for cells, _ in rows) for place in range(len(heads))]
+        rows += [([f"{stage['name']}@{level['level']:g}", *cells(level, full)], False) for level in levels]
+        is_end = bool(levels) or (bool(baselines) and stage is stages[-1])
+        rows.append(([stage["name"], *cells(stage, None if stage is full else full)], is_end))
+    rows += [([each["name"], *cells(each, None)], False) for each in baselines]
+    caption = f"sparsity: {SPARSITY}{against}"
+    if any(COLLAPSED_MARK in cell for row, _ in rows for cell in row):
+        caption += f"; {COLLAPSED_MARK} collapsed: {COLLAPSED_NOTE}"
+    caption = "\n".join([caption, *_chosen(stages)])
+    widths = [max(cell_len(row[place]) for row, _ in rows) for place in range(len(heads))]
     needed = [max(each, *map(cell_len, head.split())) for each, head in zip(widths, heads, strict=True)]
     if sum(needed) + 3 * len(needed) + 1 > width:
-        return Group(*_paragraphs(plain, [cells for cells, _ in rows], width, unit), Text(caption, "italic"))
+        return Group(*_paragraphs(plain, [row for row, _ in rows], width, unit), Text(caption, "italic"))
     table = Table(caption=caption, caption_justify="left")
     for head, wide in zip(heads, column_widths(heads, needed, width), strict=True):
         table.add_column(head, justify="left" if head == "stage" else "right", width=wide, overflow="fold")
-    for cells, is_end in rows:
-        table.add_row(*cells, end_section=is_end)
+    for row, is_end in rows:
+        table.add_row(*row, end_section=is_end)
     return table
 
 
@@ -87,11 +108,15 @@ def _paragraphs(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int,
         units = [PER_CENT, *[unit] * (len(figures) - 1)]
         values = [text.partition(" ") for text in figures]
         shown = [
-            f"{head} {value}{suffix(each)}{space}{change}"
+            f"{head} {value.removesuffix(COLLAPSED_MARK)}{suffix(each)}{_mark(value)}{space}{change}"
             for head, (value, space, change), each in zip(heads[1:], values, units, strict=True)
             if value
         ]
         yield from map(Text, filled(shown, width))
+
+
+def _mark(value: str) -> str:
+    return COLLAPSED_MARK if value.endswith(COLLAPSED_MARK) else ""
 
 
 def filled(items: Sequence[str], width: int) -> list[str]:
@@ -124,18 +149,25 @@ def _figures(figures: Mapping[str, Any], splits: Mapping[str, Sequence[str]]) ->
 
 
 def _cells(
-    figures: Mapping[str, Any], splits: Mapping[str, Sequence[str]], full: Mapping[str, Any] | None, unit: str
+    figures: Mapping[str, Any],
+    splits: Mapping[str, Sequence[str]],
+    full: Mapping[str, Any] | None,
+    unit: str,
+    id_split: str,
 ) -> list[str]:
     sparsity, *values = _figures(figures, splits)
     before = [None] * len(values) if full is None else _figures(full, splits)[1:]
-    return [_percent(sparsity), *(_changed(*pair, unit) for pair in zip(values, before, strict=True))]
+    names = [id_split, *splits["also"], *splits["ood"]]
+    marks = [COLLAPSED_MARK if name in figures.get("collapsed", ()) else "" for name in names]
+    changed = [_changed(*each, unit) for each in zip(values, before, marks, strict=True)]
+    return [_percent(sparsity), *changed]
 
 
-def _changed(value: float | None, before: float | None, unit: str) -> str:
+def _changed(value: float | None, before: float | None, mark: str, unit: str) -> str:
     if value is None:
         return ""
     change = "" if before is None else f" ({number(value - before, unit, sign=True)})"
-    return f"{number(value, unit)}{change}"
+    return f"{number(value, unit)}{mark}{change}"
 
 
 def _percent(value: float | None) -> str:

@@ -20,7 +20,7 @@ CONFIDENT = 0.8
 """A bias model is confident if its highest probability is at least this."""
 
 
-_PRECISION = 1e-6
+PRECISION = 1e-6
 """Precision of probabilities whose logarithms are float32."""
 
 
@@ -58,6 +58,15 @@ class FittedBias:
             raise DataError(f"bias: {name!r} has no predictions for the split {split.name!r}, but a stage trains on it")
         return found
 
+    def probabilities(self, split: Split) -> np.ndarray | None:
+        """Return p_b of the K labels of a split, ``(N, K)``, float32; None if it is unknown for this split.
+
+        Raises:
+            PluginError: As :meth:`log_probs`.
+        """
+        log_probs = self._ask(split)
+        return None if log_probs is None else _of_labels(log_probs, split).astype(np.float32)
+
     def report(self) -> dict[str, Any]:
         """Report its own accuracy on each split for which it has predictions.
 
@@ -75,14 +84,14 @@ class FittedBias:
         log_probs = self._ask(split)
         if log_probs is None:
             return None
-        probabilities = np.exp(log_probs.astype(np.float64))
+        probabilities = _of_labels(log_probs, split)
         gold = np.asarray(split.examples["label"])
         if split.collapse is not None:
-            return _figures(_collapsed(probabilities, split.collapse), gold)
+            return _figures(probabilities, gold)
         figures: dict[str, Any] = {**_figures(probabilities, gold)}
         if merged := [self._task.labels.index(label) for label in self._task.merged_labels]:
             groups = [merged[0] if label in merged else label for label in range(len(self._task.labels))]
-            figures["merged"] = _figures(_collapsed(probabilities, groups), np.asarray(groups)[gold])
+            figures["merged"] = _figures(_collapsed(probabilities, groups, len(groups)), np.asarray(groups)[gold])
         return figures
 
     def _ask(self, split: Split) -> np.ndarray | None:
@@ -101,9 +110,15 @@ class FittedBias:
         return log_probs
 
 
-def _collapsed(probabilities: np.ndarray, targets: Sequence[int]) -> np.ndarray:
-    """Sum the columns that have the same target."""
-    own = np.zeros((len(probabilities), max(targets) + 1))
+def _of_labels(log_probs: np.ndarray, split: Split) -> np.ndarray:
+    """Return the probabilities of the split's own labels, ``(N, K)``, float64."""
+    probabilities: np.ndarray = np.exp(log_probs.astype(np.float64))
+    return probabilities if split.collapse is None else _collapsed(probabilities, split.collapse, len(split.labels))
+
+
+def _collapsed(probabilities: np.ndarray, targets: Sequence[int], labels: int) -> np.ndarray:
+    """Sum the columns that have the same target, ``(N, labels)``."""
+    own = np.zeros((len(probabilities), labels))
     for label, target in enumerate(targets):
         own[:, target] += probabilities[:, label]
     return own
@@ -111,9 +126,9 @@ def _collapsed(probabilities: np.ndarray, targets: Sequence[int]) -> np.ndarray:
 
 def _figures(probabilities: np.ndarray, gold: np.ndarray) -> dict[str, float]:
     highest = probabilities.max(axis=1, keepdims=True)
-    best = probabilities >= highest - _PRECISION
+    best = probabilities >= highest - PRECISION
     right = best[np.arange(len(gold)), gold]
-    confident = highest[:, 0] >= CONFIDENT - _PRECISION
+    confident = highest[:, 0] >= CONFIDENT - PRECISION
     return {
         "accuracy": float((right / best.sum(axis=1)).mean()),
         "confidently_right": float((right & confident).mean()),

@@ -8,7 +8,8 @@
       results.json              the output of `run --json`; only in a finished run
       summary.json              figures and resolved recipe, for `srframework results`
       run.log                   the progress of each attempt; only of a single run
-      bias.json                 accuracy of the bias model; only if a loss needs one
+      bias.json                 accuracy of the bias model; only if a loss or an evaluator needs one
+      baselines.json            figures of the majority class and of the bias model
       stages/NAME/              files of a stage; see :mod:`srframework.run.paths`
 
 Files of the store are linked if the file system can do so, and otherwise copied.
@@ -23,6 +24,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import msgspec
 import tomli
 
 from srframework.errors import UsageError
@@ -41,7 +43,7 @@ from srframework.run import state as states
 from srframework.run import versions
 from srframework.run.directory_lock import LOCK, locked, make_directory, sentences
 from srframework.run.paths import LOG, point_in
-from srframework.run.results import FIGURES, Measured
+from srframework.run.results import BASELINES, FIGURES, Figures, Measured
 from srframework.run.state import State, check_format
 
 _Method = TypeVar("_Method", bound=Callable[..., None])
@@ -190,17 +192,22 @@ class RunDirectory:
         write_json(self.path / "bias.json", report)
 
     @_writes
+    def write_baselines(self, baselines: Mapping[str, Figures]) -> None:
+        """Write the figures of the baselines."""
+        write_json(self.path / BASELINES, {name: msgspec.to_builtins(each) for name, each in baselines.items()})
+
+    @_writes
     def write_figures(self, stage: str, measured: Measured) -> None:
         """Write the figures of a finished stage and of its points."""
         write_text(self.at(Reference(stage)) / FIGURES, measured.text())
 
     @_writes
-    def finish(self, report: Mapping[str, Any], id_split: str) -> None:
-        """Write results.json and summary.json and mark the run finished. ``id_split``: split of the ID figure."""
+    def finish(self, report: Mapping[str, Any]) -> None:
+        """Write results.json and summary.json and mark the run finished."""
         write_json(self.path / "results.json", report)
-        head = {**{key: report[key] for key in ("run", "recipe", "seed")}, "id_split": id_split}
-        stages = [_brief(stage) for stage in report["stages"]]
-        write_json(self.path / "summary.json", {**head, "stages": stages, "settings": self._recipe.table()})
+        head = {key: report[key] for key in ("run", "recipe", "seed", "id_split")}
+        rows = {key: [_brief(each) for each in report[key]] for key in ("stages", "baselines")}
+        write_json(self.path / "summary.json", {**head, **rows, "settings": self._recipe.table()})
         self.mark("finished")
 
 

@@ -12,6 +12,7 @@ from srframework.contracts import Predictions, ReferencedStage
 from srframework.masks import Mask
 from srframework.recipe.model import Stage
 from srframework.run import predictions_file as files
+from srframework.run.collapse import has_collapsed
 from srframework.run.machine import record
 from srframework.run.paths import MASK, MODEL, point_in, predictions_file
 from srframework.run.resources import Materials
@@ -74,5 +75,6 @@ def _measured(
         ood={split.name: materials.figure(evaluations[split.name]) for split in task.ood},
         also={split.name: materials.figure(evaluations[split.name]) for split in task.also},
         evaluations=evaluations,
+        collapsed=[name for name, each in predictions.items() if has_collapsed(each)],
     )
     return found, [*predictions.values()]

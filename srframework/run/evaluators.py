@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from srframework.component import references
+from srframework.component import NEEDS_BIAS, references
 from srframework.contracts import Evaluated, Evaluator, Figure, Predictions, Split
 from srframework.errors import DataError, PluginError
 from srframework.faults import expect, owner_of, where
@@ -13,30 +13,78 @@ from srframework.recipe.model import Use
 from srframework.text import did_you_mean, nearest, shorten
 
 
+@dataclass(frozen=True)
+class Listed:
+    """An evaluator of a recipe.
+
+    Attributes:
+        evaluator: The evaluator.
+        references: The text of its options that refer to stages.
+        needs_bias: Whether it requires p_b.
+    """
+
+    evaluator: Evaluator
+    references: Sequence[str] = ()
+    needs_bias: bool = False
+
+    def applies(self, predictions: Predictions) -> bool:
+        """Whether the predictions have everything that it asks for."""
+        has_bias = predictions.bias_probs is not None or not self.needs_bias
+        return has_bias and set(self.evaluator.columns()) <= set(predictions.columns)
+
+    def given(self, predictions: Predictions) -> Predictions:
+        """Return the predictions, without p_b unless it requires it."""
+        return predictions if self.needs_bias else replace(predictions, bias_probs=None)
+
+    def given_model(self, evaluated: Evaluated) -> Evaluated:
+        """Return the model with the stages that its options refer to, without p_b unless it requires it."""
+
+        def each(predictions: Iterable[Predictions]) -> tuple[Predictions, ...]:
+            return tuple(map(self.given, predictions))
+
+        stages = {
+            text: replace(stage, predictions={name: self.given(of) for name, of in stage.predictions.items()})
+            for text, stage in evaluated.stages.items()
+            if text in self.references
+        }
+        of_id, dev = self.given(evaluated.id), self.given(evaluated.dev)
+        return replace(evaluated, id=of_id, dev=dev, ood=each(evaluated.ood), also=each(evaluated.also), stages=stages)
+
+
 class Evaluators:
     """The evaluators of a recipe.
-
-    Args:
-        each: Each evaluator, with the text of its options that refer to stages.
 
     Attributes:
         columns: The columns that they ask for, each once.
         references: The text of each option that refers to a stage.
+        need_bias: Whether one of them requires p_b.
+        needing: Names of those that do, for messages.
     """
 
-    def __init__(self, each: Sequence[tuple[Evaluator, Sequence[str]]]) -> None:
-        self._each = [(evaluator, frozenset(texts)) for evaluator, texts in each]
-        self.columns = tuple(dict.fromkeys(name for evaluator, _ in each for name in evaluator.columns()))
-        self.references = tuple(dict.fromkeys(text for _, texts in each for text in texts))
+    def __init__(self, each: Sequence[Listed]) -> None:
+        self._each = each
+        self.columns = tuple(dict.fromkeys(name for one in each for name in one.evaluator.columns()))
+        self.references = tuple(dict.fromkeys(text for one in each for text in one.references))
+        self.need_bias = any(one.needs_bias for one in each)
+        self.needing = ", ".join(owner_of(one.evaluator) for one in each if one.needs_bias)
 
     @classmethod
     def built(cls, uses: Iterable[Use]) -> Evaluators:
         """Build the evaluators of a recipe."""
-        return cls([(use.build(), [text for _, text in references(use.options)]) for use in uses])
+        return cls(
+            [
+                Listed(
+                    use.build(),
+                    tuple(text for _, text in references(use.options)),
+                    NEEDS_BIAS in use.registered.required(use.options),
+                )
+                for use in uses
+            ]
+        )
 
     def declared(self) -> list[Figure]:
         """Return all declarations."""
-        return [figure for evaluator, _ in self._each for figure in evaluator.figures()]
+        return [figure for each in self._each for figure in each.evaluator.figures()]
 
     def check_columns(self, splits: Sequence[Split]) -> None:
         """Check that each evaluator has a split with all of its columns.
@@ -44,7 +92,7 @@ class Evaluators:
         Raises:
             DataError: An evaluator has none.
         """
-        for evaluator, _ in self._each:
+        for evaluator in [each.evaluator for each in self._each]:
             wanted = evaluator.columns()
             if not any(set(wanted) <= set(split.examples.column_names) for split in splits):
                 known = list(dict.fromkeys(name for split in splits for name in split.examples.column_names))
@@ -55,22 +103,24 @@ class Evaluators:
                 )
 
     def figures(self, predictions: Predictions) -> dict[str, float]:
-        """Return the figures of all evaluators that have their columns, for one split.
+        """Return the figures of all evaluators that have their columns and p_b, for one split.
 
         Raises:
             PluginError: A figure is not declared, or two evaluators disagree on it.
         """
-        applicable = [each for each, _ in self._each if set(each.columns()) <= set(predictions.columns)]
-        return _collect([(each, "evaluate()", each.evaluate(predictions)) for each in applicable])
+        applicable = [each for each in self._each if each.applies(predictions)]
+        return _collect(
+            [(each.evaluator, "evaluate()", each.evaluator.evaluate(each.given(predictions))) for each in applicable]
+        )
 
     def measures(self, evaluated: Evaluated) -> dict[str, float]:
         """Return the figures of a model; without those of evaluators that refer to stages that ``evaluated`` does not
         have. Raises as :meth:`figures` does."""
         results = []
-        for evaluator, texts in self._each:
-            if texts <= evaluated.stages.keys():
-                own = replace(evaluated, stages={text: evaluated.stages[text] for text in texts})
-                results.append((evaluator, "measure()", evaluator.measure(own)))
+        for each in self._each:
+            if set(each.references) <= evaluated.stages.keys():
+                own = each.given_model(evaluated)
+                results.append((each.evaluator, "measure()", each.evaluator.measure(own)))
         return _collect(results)
 
     def declaration(self, name: str) -> Figure | None:

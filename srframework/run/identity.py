@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from srframework.component import references
+from srframework.component import NEEDS_BIAS, references
 from srframework.errors import DataError
 from srframework.hashing import digest
 from srframework.recipe.model import PRETRAINED, Recipe, Reference, Stage, Use
@@ -24,6 +24,9 @@ FORMAT = 3
 
 The code of the core does not count, so that most changes of it keep the results. The code of plugins, including the
 built-in ones, does count: see :mod:`srframework.registry.plugin_code`."""
+
+MEASURED = 2
+"""Increase this when a change of the core changes what is measured of a trained stage, or its files."""
 
 _LOCATED = ("backbone", "dataset")
 """The kinds for which a :data:`srframework.Location` does not count; the content at the location counts."""
@@ -139,11 +142,20 @@ def stage_identity(
         "bias": component(recipe.bias) if stage.needs_bias and recipe.bias is not None else None,
         "backbone": component(recipe.backbone),
         "training": training,
-        "evaluators": [_of_splits(component(use), use) for use in recipe.evaluators]
+        "evaluators": [with_bias(_of_splits(component(use), use), use, recipe, component) for use in recipe.evaluators]
         if stage.training.keep == "best"
         else None,
         "works_on": works_on,
     }
+
+
+def with_bias(
+    found: Mapping[str, Any], use: Use, recipe: Recipe, component: Callable[[Use], Mapping[str, Any]]
+) -> Mapping[str, Any]:
+    """Add the bias model of the recipe to the identity of an evaluator that requires it."""
+    if recipe.bias is None or NEEDS_BIAS not in use.registered.required(use.options):
+        return found
+    return {**found, "bias": component(recipe.bias)}
 
 
 def _of_splits(found: Mapping[str, Any], use: Use) -> Mapping[str, Any]:

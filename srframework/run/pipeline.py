@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 
 from srframework.errors import SRFrameworkError
@@ -17,6 +18,7 @@ from srframework.files import read_json
 from srframework.recipe.model import Recipe, Reference, Stage
 from srframework.recipe.points import check_points
 from srframework.recipe.stage_lengths import Plan, plan
+from srframework.run.baselines import baselines
 from srframework.run.crash import belongs_to
 from srframework.run.data_checks import cut_note, too_few_examples
 from srframework.run.directory import RunDirectory
@@ -29,7 +31,7 @@ from srframework.run.preflight import preflight
 from srframework.run.processes import Processes
 from srframework.run.reporter import Reporter, RunStart
 from srframework.run.resources import Materials
-from srframework.run.results import FIGURES, Measured, StageAndLevels
+from srframework.run.results import FIGURES, Measured, StageAndLevels, of_baseline
 from srframework.run.shared_materials import shared_materials
 from srframework.run.stage_results import StageResults
 from srframework.run.state import State
@@ -93,14 +95,16 @@ class Pipeline:
             self._fit_bias()
             pending = self._results.pending()
             self._preflight(pending)
+            beside = self._baselines()
             self._report_start(pending)
             results = [self._stage(stage, number) for number, stage in enumerate(recipe.stages, 1)]
             report = {"run": str(self._options.out), "recipe": recipe.name, "seed": recipe.seed}
-            report |= {"stages": [result.to_json() for result in results]}
+            report |= {"id_split": self._materials.reported.name}
+            report |= {"stages": [result.to_json() for result in results], "baselines": beside}
             if self._bias_report is not None:
                 report["bias"] = self._bias_report
             if self._directory is not None:
-                self._directory.finish(report, self._materials.reported.name)
+                self._directory.finish(report)
             return report
 
     def recompute(self, kind: str) -> None:
@@ -223,17 +227,28 @@ class Pipeline:
         self._reporter.run_started(start)
 
     def _fit_bias(self) -> None:
-        """Fit the bias model if a stage needs it, and compute its predictions for all training examples."""
+        """Fit the bias model if a stage or an evaluator needs it, and compute its predictions for their examples."""
         needing = [stage for stage in self._recipe.stages if stage.needs_bias]
-        if needing:
-            self._reporter.doing("fitting the bias model")
+        if self._recipe.bias is None:
+            return
+        self._reporter.doing("fitting the bias model")
         for stage in needing:  # an error here is reported before any stage, not after hours
             with at(stage=stage.name, doing="fitting the bias model", model=self._model_owner):
                 self._materials.bias_log_probs(stage)
-        if needing:
+        with at(doing="fitting the bias model", model=self._model_owner):
+            self._materials.check_bias_of_evaluators()
             self._bias_report = self._materials.bias_report
-            if self._directory is not None and self._bias_report is not None:
-                self._directory.write_bias(self._bias_report)
+        if self._directory is not None and self._bias_report is not None:
+            self._directory.write_bias(self._bias_report)
+
+    def _baselines(self) -> list[dict[str, Any]]:
+        """Measure the majority class and the bias model."""
+        with at(doing="evaluating the majority class and the bias model", model=self._model_owner):
+            found = baselines(self._materials)
+        if self._directory is not None:
+            self._directory.write_baselines(found)
+        metric = self._materials.metric
+        return [msgspec.to_builtins(of_baseline(name, each, metric)) for name, each in found.items()]
 
     # -- one stage -----------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """The predictions of a model for a split, as a file: ``predictions/SPLIT.safetensors``.
 
-Tensors ``logits``, ``predicted``, ``label`` and, for each column that an evaluator asks for, ``column.NAME``: its
-numbers, or indices into its values. The metadata has the names of the labels and the values, as JSON under ``split``.
+Tensors ``logits``, ``predicted``, ``label``; for each column that an evaluator asks for, ``column.NAME``: its numbers,
+or indices into its values; and ``bias``, p_b, if an evaluator requires it. The metadata has the names of the labels and
+the values, as JSON under ``split``.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _LABELS = 1 << 8
 """Upper bound of label indices; no task has so many."""
 
 _COLUMN = "column."
+_BIAS = "bias"
 _FACTS = "split"
 
 
@@ -36,6 +38,8 @@ def save(predictions: Predictions, path: Path) -> None:
         "predicted": np.asarray(predictions.predicted, dtype=np.int64),
         "label": np.asarray(predictions.gold, dtype=np.int64),
     }
+    if predictions.bias_probs is not None:
+        arrays[_BIAS] = predictions.bias_probs
     values: dict[str, list[str]] = {}
     for name, column in predictions.columns.items():
         if column.dtype.kind in "iufb":
@@ -79,6 +83,7 @@ def read(path: Path, split: str) -> Predictions:
             _indices(path, arrays["predicted"]),
             _indices(path, arrays["label"]),
             columns,
+            arrays.get(_BIAS),
         )
     except FileNotFoundError as error:
         raise DataError(f"no predictions: {path}") from error
@@ -87,6 +92,9 @@ def read(path: Path, split: str) -> Predictions:
     except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
         raise DataError(f"{path}: the predictions cannot be read: {type(error).__name__}: {error}") from error
     sizes = {each.shape[:1] for each in (found.logits, found.predicted, found.gold, *columns.values())}
+    if (bias := found.bias_probs) is not None and bias.shape != (len(found.gold), len(found.labels)):
+        expected = f"p_b of {len(found.gold)} examples and {len(found.labels)} labels"
+        raise DataError(f"{path}: expected {expected}, got an array of shape {bias.shape}")
     if len(sizes) > 1 or found.gold.ndim != 1 or found.predicted.ndim != 1 or not len(found.gold):
         shapes = f"{found.gold.shape} and {found.predicted.shape}"
         raise DataError(f"{path}: labels and predictions must have the same shape (got {shapes})")

@@ -130,7 +130,7 @@ def _try_evaluators(recipe: Recipe, stage: Stage, materials: Materials, accelera
     for split in materials.task.evaluated:
         logits = _logits(network, split, stage, accelerator)
         repeated = logits[np.arange(len(split.examples)) % len(logits)]
-        predictions[split.name] = Predictions.of_split(split, repeated, evaluators.columns)
+        predictions[split.name] = materials.predictions_of(split, repeated)
     figures = {name: evaluators.figures(each) for name, each in predictions.items()}
     for each in figures.values():
         materials.figure(each)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -122,7 +122,7 @@ class Materials:
 
     @cached_property
     def bias(self) -> FittedBias | None:
-        """The fitted bias model; None if no stage of the recipe needs one."""
+        """The fitted bias model; None if neither a stage nor an evaluator of the recipe needs one."""
         use = self._recipe.bias
         return None if use is None else FittedBias(use, self.task, self.pretrained)
 
@@ -195,8 +195,22 @@ class Materials:
             return predict(model, tokens, self.pretrained.tokenizer, self._accelerator, stage.training.eval_batch_size)
 
     def predictions(self, model: PreTrainedModel, split: Split, stage: Stage) -> Predictions:
-        """Return a model's predictions for a split, with the columns that the evaluators ask for."""
-        return Predictions.of_split(split, self.logits(model, split, stage), self.evaluators.columns)
+        """Return a model's predictions for a split, with everything that the evaluators ask for."""
+        return self.predictions_of(split, self.logits(model, split, stage))
+
+    def predictions_of(self, split: Split, logits: np.ndarray) -> Predictions:
+        """Return the predictions with these logits, ``(N, C)``, with the columns and p_b if evaluators ask for them."""
+        known = self.bias.probabilities(split) if self.evaluators.need_bias and self.bias is not None else None
+        return Predictions.of_split(split, logits, self.evaluators.columns, known)
+
+    def check_bias_of_evaluators(self) -> None:
+        """Raise DataError if evaluators need p_b, which is known for none of the evaluated splits."""
+        if self.evaluators.need_bias and self.bias is not None:
+            splits = self.task.evaluated
+            if all(self.bias.probabilities(split) is None for split in splits):
+                names = ", ".join(split.name for split in splits)
+                name, owner = self._recipe.bias.registered.name if self._recipe.bias else "", self.evaluators.needing
+                raise DataError(f"bias: {name!r} has no predictions for a split that {owner} could evaluate: {names}")
 
     def measures(
         self,
@@ -250,13 +264,20 @@ class Materials:
             self._fingerprints[split.name] = split_fingerprint(split)
         return self._fingerprints[split.name]
 
+    def bias_fingerprints(self, splits: Sequence[Split]) -> list[str | None]:
+        """Return the hash of p_b of each split, None where it is unknown; empty if no evaluator needs it."""
+        if not self.evaluators.need_bias or self.bias is None:
+            return []
+        known = [self.bias.probabilities(split) for split in splits]
+        return [None if each is None else arrays_fingerprint([each]) for each in known]
+
     @cached_property
     def _of_pretrained(self) -> str:
         return network_fingerprint(self.pretrained)
 
     def identity(self, stage: Stage) -> dict[str, Any]:
         """Return the identity of a stage's inputs: data, θ_pt and log p_b of the training examples."""
-        chooses = [self.fingerprint(self.task.dev), self.task.metric]
+        chooses = [self.fingerprint(self.task.dev), self.task.metric, *self.bias_fingerprints([self.task.dev])]
         found = {
             "pretrained": self._of_pretrained,
             "train": [self.fingerprint(split) for split in self.trained_on(stage)],

@@ -3,7 +3,9 @@
 ::
 
     figures.json    {"final": figures, "points": {point: figures}}; of a stage, in the store and in the run directory
-    results.json    {"run", "recipe", "seed", "stages": [stage and levels], "bias"}; what ``run --json`` prints
+    baselines.json  {name: figures} of the majority class and of the bias model
+    results.json    {"run", "recipe", "seed", "id_split", "stages": [stage and levels], "baselines": [stage], "bias"};
+                    what ``run --json`` prints
     summary.json    the same without evaluations, plus the recipe's settings, for ``srframework results``
 """
 
@@ -21,9 +23,19 @@ from srframework.recipe.model import Reference
 from srframework.training.chosen import Chosen
 
 FIGURES = "figures.json"
+BASELINES = "baselines.json"
+
+MAJORITY, BIAS_MODEL = "majority class", "bias model"
+"""Names of the baselines: predictors that no stage trains."""
+
+BASELINE = "baseline"
+"""In place of the operation of a stage."""
 
 MODEL = "model"
 """In place of the name of a split: the figures of the model itself, or of several splits."""
+
+COLLAPSED = 0.99
+"""A model has collapsed on a split if at least this share of its predictions is one label."""
 
 Number = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
 """Limited so that sums and squares stay finite; checked when a file is decoded."""
@@ -33,19 +45,21 @@ class Figures(msgspec.Struct, gc=False, omit_defaults=True):
     """Figures of one saved model.
 
     Attributes:
-        sparsity: Share of zeros in the matrices of the encoder and the classifier, in [0, 1].
+        sparsity: Share of zeros in the matrices of the encoder and the classifier, in [0, 1]; None for a baseline.
         id: The task's metric on the ID test split, or on the dev split if there is no test split. None only in tables
             of another figure, which this split does not have.
         ood: The same on each OOD split.
         also: The same on each additional split.
         evaluations: All figures of the evaluators by split, and under :data:`MODEL`. Not in a summary.
+        collapsed: The splits on which the model has collapsed; see :func:`srframework.run.collapse.has_collapsed`.
     """
 
-    sparsity: Number
+    sparsity: Number | None
     id: Number | None
     ood: dict[str, Number]
     also: dict[str, Number]
     evaluations: dict[str, dict[str, float]] = {}
+    collapsed: list[str] = []
 
 
 class LevelFigures(Figures, gc=False, kw_only=True):
@@ -84,12 +98,26 @@ class StageAndLevels(StageFigures, gc=False, kw_only=True):
     def to_json(self) -> dict[str, Any]:
         """Return the JSON of ``run --json``."""
         table: dict[str, Any] = msgspec.to_builtins(self)
+        for each in (table, *table.get("levels", ())):
+            each.setdefault("collapsed", [])  # omitted as a default
         first = ("name", "op", "metric", "unit", "better")
         chosen = {key: getattr(self, key) for key in ("step", "steps", "candidates")}
         return {key: table.pop(key) for key in first} | chosen | table
 
 
 _NOT_KNOWN = Chosen()
+
+
+def of_baseline(name: str, figures: Figures, metric: Figure) -> StageFigures:
+    """Return the figures of a baseline in the form of a stage."""
+    return StageFigures(
+        name=name,
+        op=BASELINE,
+        metric=metric.name,
+        unit=metric.unit,
+        better=metric.better,
+        **msgspec.structs.asdict(figures),
+    )
 
 
 class Measured(msgspec.Struct):

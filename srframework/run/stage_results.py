@@ -22,7 +22,7 @@ from srframework.recipe.stage_lengths import Plan, steps_of
 from srframework.run import predictions_file, versions
 from srframework.run.directory import RunDirectory
 from srframework.run.evaluation import measure
-from srframework.run.identity import Components, stage_identity
+from srframework.run.identity import MEASURED, Components, stage_identity, with_bias
 from srframework.run.paths import MASK, MODEL, log_probs_file, point_in, steps_kept
 from srframework.run.paths import predictions_file as path_of
 from srframework.run.processes import Processes
@@ -148,8 +148,10 @@ class StageResults:
         task, before = self.materials.task, self._before(stage)
         splits = task.evaluated
         identity = {
+            "format": MEASURED,
             "trained": trained.key,
             "splits": [[s.name, self.materials.fingerprint(s), s.labels, s.collapse] for s in splits],
+            **({"bias": of_bias} if (of_bias := self.materials.bias_fingerprints(splits)) else {}),
             "roles": {"ood": [s.name for s in task.ood], "also": [s.name for s in task.also]},
             "backbone": self.components(self.recipe.backbone),
             "evaluators": [self._of_evaluator(use, before) for use in self.recipe.evaluators],
@@ -181,13 +183,13 @@ class StageResults:
 
     def _of_evaluator(self, use: Use, before: Mapping[str, Reference]) -> dict[str, Any]:
         """Return the identity of an evaluator, with the results that it reads in place of the names of stages."""
-        found = self.components(use)
+        found = with_bias(self.components(use), use, self.recipe, self.components)
         points = {key: before.get(text) for key, text in references(use.options)}
         keys = {
             key: None if each is None else [self._measured_of(each.stage).key, each.point]
             for key, each in points.items()
         }
-        return {**found, "options": found["options"] | keys} if keys else found
+        return {**found, "options": found["options"] | keys} if keys else {**found}
 
     def _measured_of(self, stage: str) -> Entry:
         if stage not in self._measured:

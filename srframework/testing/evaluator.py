@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 
 import datasets
 import numpy as np
 
+from srframework.component import NEEDS_BIAS
 from srframework.contracts import Split
 from srframework.testing.check import NotApplicable, Subject, checks_in, require
 from srframework.testing.inputs import evaluated
 from srframework.testing.small_split import (
     ROWS,
+    bias_probs,
     figures_of,
     random_logits,
     require_equal,
@@ -109,6 +112,16 @@ def predictions_matter(subject: Subject) -> None:
     require(changed, "the figures do not depend on the predictions")
 
 
+def bias_matters(subject: Subject) -> None:
+    """Another p_b changes some figure."""
+    if NEEDS_BIAS not in subject.component.required(subject.options()):
+        raise NotApplicable('the evaluator does not require "bias"')
+    names, evaluator, split = some_figures(subject), subject.build(), small_split()
+    given = with_columns(subject, split, random_logits())
+    others = [evaluator.evaluate(replace(given, bias_probs=bias_probs(split, seed))) for seed in range(1, 5)]
+    require(any(other != names for other in others), "the figures do not depend on p_b")
+
+
 def labels_matter(subject: Subject) -> None:
     """Other true labels change some figure."""
     names, columns = some_figures(subject), small_columns()
@@ -146,6 +159,8 @@ def inputs_unchanged(subject: Subject) -> None:
         getattr(evaluator, method)(*arguments)
         for name in ("logits", "predicted", "gold"):
             require(np.array_equal(getattr(before, name), getattr(each, name)), f"{name} is changed in place")
+        if before.bias_probs is not None and each.bias_probs is not None:
+            require(np.array_equal(before.bias_probs, each.bias_probs), "bias_probs is changed in place")
         for name, column in before.columns.items():
             require(np.array_equal(column, each.columns[name]), f"the column {name} is changed in place")
 
@@ -255,6 +270,7 @@ CHECKS = checks_in(
         order_of_rows,
         perfect_predictions,
         predictions_matter,
+        bias_matters,
         labels_matter,
         respects_collapse,
         inputs_unchanged,

@@ -109,6 +109,14 @@ def extreme_logits(subject: Subject) -> None:
             require(math.isfinite(value), f"logits of ±10,000: {name} is {value}")
 
 
+def constant_predictions(subject: Subject) -> None:
+    """If a model predicts the same label for every example, the figures are finite."""
+    some_figures(subject)
+    for label in range(len(LABELS)):
+        for name, value in figures_of(subject, small_split(), _perfect(np.full(ROWS, label), len(LABELS))).items():
+            require(math.isfinite(value), f"{name} is {value} if every prediction is the same label")
+
+
 def random_state_untouched(subject: Subject) -> None:
     """The global random states of Python, numpy and torch stay as they were."""
     with untouched_states("evaluate() or measure()"):
@@ -144,6 +152,7 @@ CHECKS = checks_in(
         absent_labels_do_not_count,
         doubled_examples,
         extreme_logits,
+        constant_predictions,
         random_state_untouched,
         earlier_calls_do_not_matter,
         model_matters,

@@ -192,10 +192,13 @@ def evaluated(subject: Subject, seed: int = 1, net: Network | None = None) -> Ev
         net: The model; that of :func:`network` by default.
     """
     draw, labels = np.random.default_rng(seed), list(GOLD)
+    needs_bias = NEEDS_BIAS in subject.component.required(subject.options())
+    probs = torch.softmax(_random(len(GOLD))[1], 1).numpy()
 
     def made(name: str) -> Predictions:
         logits = draw.normal(size=(len(GOLD), len(LABELS))).astype(np.float32)
-        return predictions(Split(name, datasets.Dataset.from_dict({"label": labels}), LABELS), logits)
+        given = predictions(Split(name, datasets.Dataset.from_dict({"label": labels}), LABELS), logits)
+        return dataclasses.replace(given, bias_probs=probs if needs_bias else None)
 
     dev, ood = made("dev"), made("ood")
     texts = [text for _, text in references(subject.options())]

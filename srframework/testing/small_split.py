@@ -8,6 +8,7 @@ from typing import Any
 import datasets
 import numpy as np
 
+from srframework.component import NEEDS_BIAS
 from srframework.contracts import Predictions, Split
 from srframework.testing.check import NotApplicable, Subject, require
 from srframework.testing.inputs import predictions
@@ -39,6 +40,13 @@ def random_logits(rows: int = ROWS, seed: int = 1) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(rows, len(LABELS))).astype(np.float32)
 
 
+def bias_probs(split: Split, seed: int = 0) -> np.ndarray:
+    """Return p_b of a small split, ``(N, K)``, float32. It depends only on the first text of an example, so it follows
+    an example to another place."""
+    table = np.random.default_rng(seed).dirichlet(np.ones(len(split.labels)), size=ROWS).astype(np.float32)
+    return table[[int(text.split()[1]) % ROWS for text in split.examples["text_a"]]]
+
+
 def figures_of(subject: Subject, split: Split | None = None, logits: np.ndarray | None = None) -> dict[str, float]:
     """Return the figures of a new evaluator for a split; by default for random logits."""
     evaluator, split = subject.build(), split or small_split()
@@ -48,8 +56,10 @@ def figures_of(subject: Subject, split: Split | None = None, logits: np.ndarray 
 
 
 def with_columns(subject: Subject, split: Split, logits: np.ndarray) -> Predictions:
-    """Return predictions with the columns that the evaluator asks for, and no others."""
+    """Return predictions with the columns and p_b if the evaluator asks for them, and no others."""
     given = predictions(split, logits)
+    if NEEDS_BIAS in subject.component.required(subject.options()):
+        given = replace(given, bias_probs=bias_probs(split))
     other = np.array([("u", "v")[int(each[2:]) % 2] for each in given.columns["id"]], dtype=object)
     names = [name for name in subject.build().columns() if name != "label"]  # no split has it among its columns
     return replace(given, columns={name: given.columns.get(name, other) for name in names})

@@ -205,6 +205,18 @@ class IgnoresOption(Sound):
         return {"hits": float((predictions.gold == predictions.predicted).mean())}
 
 
+class IgnoresBias(Sound):
+    requires = ("bias",)
+
+
+class SquaresBias(Sound):
+    requires = ("bias",)
+
+    def evaluate(self, predictions):
+        predictions.bias_probs[:] **= 2
+        return super().evaluate(predictions)
+
+
 class RaisesInEvaluate(Sound):
     def evaluate(self, predictions):
         raise IndexError("row 12")
@@ -242,4 +254,6 @@ EVALUATORS = {
     HalfCounts: "fractions_in_range",
     WrongDirection: "perfect_predictions",
     IgnoresOption: "options_matter",
+    IgnoresBias: "bias_matters",
+    SquaresBias: "inputs_unchanged",
 }

@@ -34,6 +34,12 @@ class Overflows(Sound):
             return {"hits": float((p / p.sum(axis=1, keepdims=True))[:, 0].mean())}
 
 
+class Correlates(Sound):
+    def evaluate(self, predictions):
+        with np.errstate(all="ignore"):
+            return {"hits": float(np.corrcoef(predictions.gold, predictions.predicted)[0, 1])}
+
+
 class SeedsPython(Sound):
     def evaluate(self, predictions):
         random.seed(0)
@@ -59,6 +65,7 @@ ROBUST = {
     AbsentLabelsCountAsWrong: "absent_labels_do_not_count",
     DividesByOneMore: "doubled_examples",
     Overflows: "extreme_logits",
+    Correlates: "constant_predictions",
     SeedsPython: "random_state_untouched",
     KeepsTheFirst: "earlier_calls_do_not_matter",
     MeasuresNothing: "model_matters",

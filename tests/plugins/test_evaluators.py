@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from sklearn.metrics import accuracy_score, f1_score
 
 from srf_evaluators import srframework_evaluators
+from srf_evaluators.bias_groups import BiasGroups
 from srf_evaluators.classification import F1, Accuracy
 from srf_evaluators.hans import Hans
 from srf_evaluators.options import NoOptions, WorstGroupOptions
@@ -277,4 +278,5 @@ class TestWorstGroup:
 
 def test_every_component_can_be_built_and_names_itself():
     built = {each.name: type(each.build(each.options())) for each in srframework_evaluators()}
-    assert built == {"accuracy": Accuracy, "f1": F1, "hans": Hans, "sparsity": Sparsity, "worst-group": WorstGroup}
+    known = {"accuracy": Accuracy, "f1": F1, "hans": Hans, "sparsity": Sparsity, "worst-group": WorstGroup}
+    assert built == known | {"bias-groups": BiasGroups}

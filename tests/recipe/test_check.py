@@ -133,7 +133,7 @@ CASES = {
         "schema = 1",
         'schema = 1\nevaluators = [\n"f1",\n"acuracy",\n]',
         "r.toml:3: evaluators[1]: no evaluator is named 'acuracy'; did you mean 'accuracy'? Choices: "
-        "accuracy, f1, hans, sparsity, worst-group",
+        "accuracy, bias-groups, f1, hans, sparsity, worst-group",
     ),
     "evaluators that are no array": (
         "schema = 1",

@@ -89,3 +89,16 @@ def test_a_variant_and_a_sweep_are_no_part_of_the_recipe_that_they_give(read):
     assert recipe.seed == 4
     assert {"variant", "variants", "sweep"}.isdisjoint(recipe.table())
     assert read(text, "variant=b", "seed=9").seed == 9
+
+
+def test_an_evaluator_that_needs_a_bias_model_gets_the_default_one(read, problems):
+    recipe = read(RECIPE, "stages.srnet.loss.use=std", "evaluators=['bias-groups']")
+    assert recipe.bias.registered.name == "bias-logistic"
+    text = RECIPE.replace('[dataset]\nuse = "synthetic"\n', PAIRS)
+    (problem,) = problems(
+        text, "stages.srnet.loss.use=std", "dataset.text_b=", "evaluators=['bias-groups']", "dataset.features=overlap"
+    )
+    assert (
+        "evaluators: evaluator 'bias-groups' needs a bias model; bias model 'bias-logistic' needs spurious features"
+        in problem
+    )

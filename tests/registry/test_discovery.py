@@ -137,7 +137,7 @@ BUILT_IN = {
     "debiaser": ["confreg", "focal", "group-dro", "jtt", "learned-mixin", "poe", "reweight", "std"],
     "bias": ["bias-file", "bias-logistic"],
     "dataset": ["fact-verification", "nli", "pairs", "paraphrase", "synthetic"],
-    "evaluator": ["accuracy", "f1", "hans", "sparsity", "worst-group"],
+    "evaluator": ["accuracy", "bias-groups", "f1", "hans", "sparsity", "worst-group"],
     "launcher": ["local", "ray", "serial"],
 }
 

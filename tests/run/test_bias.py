@@ -209,3 +209,12 @@ def test_what_is_no_log_probabilities_is_the_plugins_fault(fit, said, got):
     assert str(broken.value) == (
         f"bias model 'known' of other 1: expected finite log-probabilities of shape (4, 3), got {got}"
     )
+
+
+def test_p_b_of_the_labels_of_a_split(fit):
+    hans = [[0.3, 0.4, 0.3], [0.1, 0.1, 0.8], [0.2, 0.5, 0.3], [0.25, 0.5, 0.25], [0.0001, 0.9998, 0.0001]]
+    bias = fit(Known(train=[[1 / 3] * 3] * 4, dev=[[0.2, 0.3, 0.5]], hans=hans))
+    expected = [[0.4, 0.6], [0.1, 0.9], [0.5, 0.5], [0.5, 0.5], [0.9998, 0.0002]]
+    np.testing.assert_allclose(bias.probabilities(HANS), expected, atol=1e-6)
+    np.testing.assert_allclose(bias.probabilities(DEV), [[0.2, 0.3, 0.5]], atol=1e-6)
+    assert bias.probabilities(MORE) is None

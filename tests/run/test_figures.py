@@ -10,7 +10,7 @@ from srf_evaluators import NoOptions
 from srf_evaluators.classification import F1, Accuracy
 from srf_evaluators.sparsity import Sparsity
 from srframework import Evaluator, Figure, PluginError, Predictions, Split
-from srframework.run.evaluators import Evaluators
+from srframework.run.evaluators import Evaluators, Listed
 
 
 class Loss(Evaluator):
@@ -30,7 +30,7 @@ class Loss(Evaluator):
 
 
 def of(*kinds: type[Evaluator] | Evaluator) -> Evaluators:
-    return Evaluators([(kind(NoOptions()) if isinstance(kind, type) else kind, ()) for kind in kinds])
+    return Evaluators([Listed(kind(NoOptions()) if isinstance(kind, type) else kind) for kind in kinds])
 
 
 def two() -> Predictions:

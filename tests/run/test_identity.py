@@ -194,3 +194,15 @@ def test_a_file_that_changes_while_the_recipe_runs_is_refused(tmp_path, registry
     assert components(found.bias) == before
     with pytest.raises(DataError, match=r"^bias model 'bias-file' of srframework .*: path: a file was changed while"):
         components.check()
+
+
+def test_the_bias_model_counts_for_every_stage_if_an_evaluator_requires_it(signatures):
+    """The figures of dev that the log has depend on it, and one of them may choose the checkpoint."""
+    before, after = signatures(), signatures("bias.c=0.5", "bias.use=bias-logistic")
+    assert {name for name in before if before[name] != after[name]} == {"srnet", "ticket"}
+    with_groups = "evaluators=['bias-groups']"
+    before, after = signatures(with_groups), signatures(with_groups, "bias.c=0.5", "bias.use=bias-logistic")
+    assert {name for name in before if before[name] != after[name]} == {"full", "srnet", "ticket"}
+    last = "training.keep=last"
+    before, after = signatures(with_groups, last), signatures(with_groups, last, "bias.c=0.5", "bias.use=bias-logistic")
+    assert {name for name in before if before[name] != after[name]} == {"srnet", "ticket"}
