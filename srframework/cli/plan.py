@@ -11,10 +11,12 @@ from typing import Any
 import click
 
 from srframework.cli.context import print_json
+from srframework.component import BACKBONE_VECTORS, NEEDS_FEATURES
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.model import Recipe, Use
 from srframework.recipe.stage_lengths import StageLength, lengths
 from srframework.recipe.sweep import Cell
+from srframework.units import P_B_OF_BACKBONE
 
 
 def _with_dry_run(context: click.Context, _option: click.Parameter, full: bool) -> bool:
@@ -68,6 +70,8 @@ def _lines(
         yield f"{number}. {row.stage}: {row.formula}, {_extent(row)}{times}{' (cached)' if cached else ''}"
     if not is_sweep and (sizes := cells[0].recipe.dataset.build().sizes()):
         yield f"Examples: {', '.join(f'{split} {size:,}' for split, size in sizes.items())}."
+    if any(_features_of_backbone(cell.recipe) for cell in cells):
+        yield f"Bias model: {P_B_OF_BACKBONE}."
     known = [row.steps for row, _ in distinct if row.steps is not None]
     yield f"Total: {_steps(sum(known) if len(known) == len(distinct) else None)}."
     stored = sum(bool(cached) for _, cached in distinct)
@@ -78,6 +82,13 @@ def _lines(
         yield "Cached stages: none is known, because this recipe has not run yet."
     checks = FileChecks()
     yield from dict.fromkeys(line for cell in cells for line in _missing(cell.recipe, checks))
+
+
+def _features_of_backbone(recipe: Recipe) -> bool:
+    """Whether the bias model is fitted on features that use the backbone's input embeddings as word vectors."""
+    bias, dataset = recipe.bias, recipe.dataset
+    fitted = bias is not None and NEEDS_FEATURES in bias.registered.required(bias.options)
+    return fitted and BACKBONE_VECTORS in dataset.registered.provided(dataset.options)
 
 
 def _distinct(
