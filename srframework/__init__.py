@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 from srframework.registry import distributions as _distributions  # noqa: F401 -- imported for its effect
 
 # isort: split
-from srframework.component import API, Component, InputDirectory, InputFile, LaterFile, Location, Options, StageReference
+from srframework.component import (
+    API,
+    Component,
+    InputDirectory,
+    InputFile,
+    LaterFile,
+    Location,
+    Options,
+    StageReference,
+)
 from srframework.contracts import (
     Backbone,
     BiasModel,

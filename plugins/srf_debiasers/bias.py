@@ -123,7 +123,7 @@ class FileBias(BiasModel):
         rows = self._content
         if not isinstance(rows, dict) or ids is None:
             got = "training examples without a column 'id'" if ids is None else "rows in order"
-            raise DataError(f"{path}: missing = \"drop\": expected a table from example id to row, got {got}")
+            raise DataError(f'{path}: missing = "drop": expected a table from example id to row, got {got}')
         kept = [place for place, each in enumerate(ids) if each in rows]
         if not kept:
             raise DataError(
@@ -135,7 +135,7 @@ class FileBias(BiasModel):
         count = len(ids) - len(kept)
         dropped = f"{count} of {len(ids)} examples dropped, because {path} has no row for them"
         train = replace(task.train, examples=datasets.Dataset.from_dict(task.train.examples[kept]))
-        return replace(task, train=train, notes=(*task.notes, f"{task.train.name}: {dropped} (missing = \"drop\")"))
+        return replace(task, train=train, notes=(*task.notes, f'{task.train.name}: {dropped} (missing = "drop")'))
 
     def fit(self, task: TaskData, features: Callable[[Split], np.ndarray] | None) -> None:
         """Read the file; the features are not used.
@@ -154,7 +154,7 @@ class FileBias(BiasModel):
                 raise DataError(f"{self.options.path}: expected {expected}; got rows by id")
             if missing := [each for each in ids if each not in content]:
                 expected = f"a row for every training example, got none for id {missing[0]!r} ({len(missing)} missing)"
-                hint = "missing = \"drop\" drops them from the training set"
+                hint = 'missing = "drop" drops them from the training set'
                 raise DataError(f"{self.options.path}: expected {expected}; {hint}")
             self._by_id = content
             self._train_log_probs = self._checked([content[each] for each in ids], task.train, ids)
