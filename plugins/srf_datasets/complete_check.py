@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from srf_datasets.label_tests import CLEAR, HintTest, OrderingTest, exchanged
 from srf_datasets.parsing import FileToCheck, Parser
-from srf_datasets.published import Published, address, published_split
+from srf_datasets.published import Published, not_found, published_split
 from srf_datasets.vector_files import LONGEST, read_head
 from srframework import DataError, Finding, RowFile, listed, open_input
 
@@ -26,13 +26,6 @@ def findings(files: Iterable[FileToCheck]) -> Iterator[Finding]:
     for file in every:
         yield from _of_file(file)
     yield from _rows_of_no_split(every)
-
-
-def not_found(path: str, name: str = "") -> str:
-    """Describe a file that does not exist, with the place where to get it."""
-    where = "" if os.path.isabs(path) else f" (relative to {os.getcwd()})"
-    source = address(name)
-    return f"file not found: {path}{where}{f'; get it from {source}' if source else ''}"
 
 
 def _of_file(file: FileToCheck) -> Iterator[Finding]:
@@ -56,7 +49,8 @@ def _of_file(file: FileToCheck) -> Iterator[Finding]:
     short_rows = counted.short and not file.may_have_short_rows
     yield found("warning" if short_rows and message is None else "ok", "rows", rows)
     known = published_split(file.known)
-    yield found(*_size(counted.examples + sum(skipped.values()) - counted.short, known))
+    if known is not None:
+        yield found(*_size(counted.examples + sum(skipped.values()) - counted.short, known))
     yield found(*_shares(counted.labels, known))
     for state, text in counted.label_verdicts():
         yield found(state, "labels", text)
@@ -125,9 +119,7 @@ class _Counted:
 # -- size and shares -------------------------------------------------------------------------------
 
 
-def _size(rows: int, known: Published | None) -> tuple[str, str, str]:
-    if known is None:
-        return "unknown", "size", f"{rows:,} rows; no size is published for this file"
+def _size(rows: int, known: Published) -> tuple[str, str, str]:
     if rows != known.rows:
         return "problem", "size", f"expected {known.rows:,} rows ({known.source}), got {rows:,}"
     return "ok", "size", f"{rows:,} rows, as published ({known.source})"
@@ -138,7 +130,8 @@ def _shares(counts: Mapping[str, int], known: Published | None) -> tuple[str, st
     got = {label: count / total for label, count in counts.items()}
     shown = ", ".join(f"{label} {100 * share:.1f} %" for label, share in got.items())
     if known is None or not known.shares:
-        return "unknown", "shares", f"{shown}; no shares are published for this file"
+        what = "shares are" if known is not None else "size and no shares are"
+        return "unknown", "shares", f"{shown}; no {what} published for this file"
     wanted = [known.shares[label] for label in got]
     published = f"{' / '.join(f'{100 * share:.1f}' for share in wanted)} % ({known.shares_source})"
     within = known.shares_within

@@ -133,6 +133,10 @@ class OrderingTest:
         return distance, f"{self.ordering.what}: {means}"
 
 
+_SUBCASE = re.compile(r"[lsc]([ne])_.+")
+"""A subcase of HANS: the heuristic (lexical overlap, subsequence, constituent), then the label."""
+
+
 @dataclass(frozen=True)
 class Hint:
     """A column that repeats the label.
@@ -148,6 +152,22 @@ class Hint:
     label: Callable[[str], str | None]
     what: str
     is_exact: bool = False
+
+
+MNLI_HINT = Hint(
+    "pairID",
+    lambda pair: {"c": "contradiction", "e": "entailment", "n": "neutral"}.get(pair[-1:]),
+    "the last letter of pairID",
+)
+"""In the training set it is the label; in the dev sets the label is that of most annotators."""
+
+
+def _label_of_subcase(subcase: str) -> str | None:
+    found = _SUBCASE.fullmatch(subcase)
+    return None if found is None else "non-entailment" if found[1] == "n" else "entailment"
+
+
+HANS_HINT = Hint("subcase", _label_of_subcase, "the subcase", is_exact=True)
 
 
 def best_permutation(pairs: Mapping[tuple[str, str], int], labels: Sequence[str]) -> dict[str, str]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from srf_datasets.complete_check import findings, vector_findings
 from srf_datasets.groups import DESCRIPTION, GroupBy, read_for
-from srf_datasets.label_tests import nli_orderings
+from srf_datasets.label_tests import HANS_HINT, nli_orderings
 from srf_datasets.parsing import UNLABELLED, Columns, FileToCheck, Key, Parser, check_all
+from srf_datasets.published import address, not_found
 from srf_datasets.vector_files import check_vectors
 from srframework import (
     Encoding,
@@ -34,6 +36,8 @@ RESERVED = ("train", "dev", "test", "ood_train", "model")
 ID_KEYS: tuple[Key, ...] = (("train",), ("dev",), ("test",))
 """The splits with the ordinary bias of the task."""
 
+HANS_LABELS = {"entailment", "non-entailment"}
+
 OWN_COLUMNS = ("text_a", "text_b", "label")
 """Columns of every split; further columns must have other names."""
 
@@ -44,6 +48,9 @@ BACKBONE = "backbone"
 
 class TextOptions(Options):
     """Options of all data sets of texts."""
+
+    corpora: ClassVar[Mapping[str, str]] = {}
+    """Option that names a directory -> the corpus in it, as in ``published.json``."""
 
     max_train: int | None = Field(
         None,
@@ -65,13 +72,19 @@ class TextOptions(Options):
         """Check the header and the first rows of every local file."""
         yield from self.sources_not_here()
         yield from check_all(self.files())
-        if (path := self.vector_file()) is not None and (message := check_vectors(path)):
-            yield FileProblem(("word_vectors",), message)
+        if (path := self.vector_file()) is not None:
+            message = check_vectors(path) if os.path.exists(path) else not_found(path, "word-vectors")
+            if message:
+                instead = f'or set word_vectors = "{BACKBONE}", which gives another p_b'
+                yield FileProblem(("word_vectors",), f"{message}; {instead}")
 
     def check_data(self) -> Iterator[Finding]:
         """Check all rows of every local file; compare sizes and class shares with the published ones."""
         for problem in self.sources_not_here():
-            yield Finding("problem", ".".join(map(str, problem.key)), "file", problem.message)
+            key = ".".join(map(str, problem.key))
+            source = address(self.corpora.get(key, ""))
+            get = f" Get it from {source}." if source else ""
+            yield Finding("problem", key, "file", f"{problem.message}{get}")
         yield from findings(self.files())
         if (path := self.vector_file()) is not None:
             yield from vector_findings(path)
@@ -267,7 +280,8 @@ class PairsOptions(TextOptions):
                 path, kind = str(Path(self.root, source.path)), source.format or RowFile.format_of(source.path) or ""
                 parser, keys = partial(self._parser, name, source), self._keys(key, source)
                 orderings = nli_orderings(self._nli_names()) if key in ID_KEYS else ()
-                yield FileToCheck((*key, "path"), path, kind, parser, keys, name, orderings=orderings)
+                hint = HANS_HINT if set(self.own_labels(source)) == HANS_LABELS else None
+                yield FileToCheck((*key, "path"), path, kind, parser, keys, name, hint=hint, orderings=orderings)
 
     def _nli_names(self) -> dict[str, str]:
         """Map the usual names of NLI labels to the labels that have them, whatever their case."""

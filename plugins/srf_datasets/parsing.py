@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 
 from srf_datasets.label_tests import Hint, Ordering
+from srf_datasets.published import not_found
 from srframework import DataError, FileProblem, MissingColumn, RowFile, did_you_mean, nearest
 
 UNLABELLED = ("", "-")
@@ -200,8 +201,7 @@ def check_all(files: Iterable[FileToCheck]) -> Iterator[FileProblem]:
     """Check the header and the first rows of files; yield their problems."""
     for file in files:
         if not os.path.isfile(file.path):
-            where = "" if os.path.isabs(file.path) else f" (relative to {os.getcwd()})"
-            yield FileProblem(file.key, f"file not found: {file.path}{where}")
+            yield FileProblem(file.key, not_found(file.path, file.known))
             continue
         try:
             file.parser().check(file.path, file.format)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -59,3 +60,10 @@ def address(name: str) -> str | None:
     """Say where to get the corpus of a split such as ``"mnli/train"``; None if that is unknown."""
     found: str | None = _content()["addresses"].get(name.partition("/")[0])
     return found
+
+
+def not_found(path: str, name: str = "") -> str:
+    """Describe a file that does not exist; ``name``: its split, such as ``"mnli/train"``, to say where to get it."""
+    where = "" if os.path.isabs(path) else f" (relative to {os.getcwd()})"
+    source = address(name)
+    return f"file not found: {path}{where}{f'; get it from {source}' if source else ''}"

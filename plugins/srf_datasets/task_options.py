@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from srf_datasets.groups import keys_of, with_groups
-from srf_datasets.label_tests import SUPPORTS_OVER_NEI, SUPPORTS_OVER_REFUTES, Hint, nli_orderings
+from srf_datasets.label_tests import HANS_HINT, MNLI_HINT, SUPPORTS_OVER_NEI, SUPPORTS_OVER_REFUTES, nli_orderings
 from srf_datasets.options import TextOptions
 from srf_datasets.parsing import Columns, FileToCheck, Key, Parser, one_of, text_of_literal
 from srframework import FileProblem, RowFile
@@ -40,21 +40,10 @@ SYMMETRIC_FILES = {"symmetric-v1": "sym1/test.jsonl", "symmetric-v2": "sym2/test
 SYMMETRIC_TRAIN_FILE = "sym2/dev.jsonl"
 
 
-MNLI_HINT = Hint(
-    "pairID",
-    lambda pair: {"c": "contradiction", "e": "entailment", "n": "neutral"}.get(pair[-1:]),
-    "the last letter of pairID",
-)
-HANS_HINT = Hint(
-    "subcase",
-    lambda subcase: {"n": "non-entailment", "e": "entailment"}.get(subcase[1:2]) if subcase[2:3] == "_" else None,
-    "the subcase",
-    is_exact=True,
-)
-
-
 class NliOptions(TextOptions):
     """Options of ``nli``."""
+
+    corpora: ClassVar[Mapping[str, str]] = {"path": "mnli", "hans": "hans"}
 
     path: str = Field(
         "glue/mnli",
@@ -116,6 +105,8 @@ class NliOptions(TextOptions):
 
 class ParaphraseOptions(TextOptions):
     """Options of ``paraphrase``."""
+
+    corpora: ClassVar[Mapping[str, str]] = {"path": "qqp", "paws_qqp": "paws-qqp", "paws_wiki": "paws-wiki"}
 
     path: str = Field(
         "glue/qqp", description="A directory with QQP's train.tsv and dev.tsv (GLUE), or a data set on the hub."
@@ -194,6 +185,8 @@ class ParaphraseOptions(TextOptions):
 
 class FactVerificationOptions(TextOptions):
     """Options of ``fact-verification``."""
+
+    corpora: ClassVar[Mapping[str, str]] = {"path": "fever", "symmetric": "symmetric-v2"}
 
     path: str = Field(
         description=f"A directory with FEVER's {FEVER_FILES['train']} and {FEVER_FILES['dev']}, "
