@@ -32,7 +32,7 @@ def _of_file(file: FileToCheck) -> Iterator[Finding]:
     def found(state: str, check: str, message: str) -> Finding:
         return Finding(state, file.split, check, message, file.path)  # type: ignore[arg-type]
 
-    if not os.path.isfile(file.path):
+    if not os.path.lexists(file.path):
         yield found("problem", "file", not_found(file.path, file.known))
         return
     try:
@@ -61,8 +61,11 @@ def _of_file(file: FileToCheck) -> Iterator[Finding]:
 
 
 def _sha256(path: str) -> str:
+    digest = hashlib.sha256()
     with open_input(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while chunk := file.read(_TAIL):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 class _Counted:
@@ -203,7 +206,7 @@ def _rows_of_no_split(files: Sequence[FileToCheck]) -> Iterator[Finding]:
 
 def vector_findings(path: str) -> Iterator[Finding]:
     """Check all rows of a file of word vectors: the number of words, and of numbers in each row."""
-    if not os.path.isfile(path):
+    if not os.path.lexists(path):
         yield Finding("problem", "word_vectors", "file", not_found(path, "word-vectors"), path)
         return
     try:

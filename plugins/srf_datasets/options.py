@@ -73,7 +73,7 @@ class TextOptions(Options):
         yield from self.sources_not_here()
         yield from check_all(self.files())
         if (path := self.vector_file()) is not None:
-            message = check_vectors(path) if os.path.exists(path) else not_found(path, "word-vectors")
+            message = check_vectors(path) if os.path.lexists(path) else not_found(path, "word-vectors")
             if message:
                 instead = f'or set word_vectors = "{BACKBONE}", which gives another p_b'
                 yield FileProblem(("word_vectors",), f"{message}; {instead}")

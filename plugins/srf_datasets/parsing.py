@@ -200,7 +200,7 @@ class FileToCheck:
 def check_all(files: Iterable[FileToCheck]) -> Iterator[FileProblem]:
     """Check the header and the first rows of files; yield their problems."""
     for file in files:
-        if not os.path.isfile(file.path):
+        if not os.path.lexists(file.path):
             yield FileProblem(file.key, not_found(file.path, file.known))
             continue
         try:

@@ -14,7 +14,7 @@ from srf_datasets.groups import keys_of, with_groups
 from srf_datasets.label_tests import HANS_HINT, MNLI_HINT, SUPPORTS_OVER_NEI, SUPPORTS_OVER_REFUTES, nli_orderings
 from srf_datasets.options import TextOptions
 from srf_datasets.parsing import Columns, FileToCheck, Key, Parser, one_of, text_of_literal
-from srframework import FileProblem, RowFile
+from srframework import FileProblem, RowFile, directory_problem
 
 NLI_LABELS = ("contradiction", "entailment", "neutral")
 HANS_LABELS = ("non-entailment", "entailment")
@@ -151,7 +151,9 @@ class ParaphraseOptions(TextOptions):
             key: Key = ("path",) if getattr(self, option) is None else (option,)
             text = text_of_literal if name == "paws-qqp" else str
             parser = partial(Parser, name, PARAPHRASE_LABELS, PAWS, text=text, encoding=self.encoding)
-            expected = name == "paws-qqp" or (os.path.isdir(self.path) and self.paws_wiki is None)
+            # The hub has no PAWS-qqp, and a missing directory is reported by itself.
+            expected = key == ("path",) and os.path.isdir(self.path)
+            expected |= name == "paws-qqp" and source is not None and not directory_problem(source, "Data set")
             if source is not None and (os.path.isdir(source) or expected):
                 for each in (split, *(["train"] if name in train else [])):
                     file = str(Path(source, f"{each}.tsv"))
@@ -209,7 +211,8 @@ class FactVerificationOptions(TextOptions):
                 yield self._file("path", Path(self.path, file), name, f"fever/{name}", skip_empty=True)
         symmetric, ood_train = self.symmetric_source(), self.symmetric_train()
         key = "path" if self.symmetric is None else "symmetric"
-        if symmetric is not None:
+        # The hub has no Fever-Symmetric, and a missing directory is reported by itself.
+        if symmetric is not None and not directory_problem(symmetric, "Data set"):
             for name, file in SYMMETRIC_FILES.items():
                 yield self._file(key, Path(symmetric, file), name, f"{name}/test")
         if ood_train is not None:

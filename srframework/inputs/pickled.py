@@ -12,7 +12,7 @@ import io
 import math
 import pickletools
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -167,13 +167,13 @@ class _Machine:
         """Remember the value on top."""
         self.memo[place] = self.stack[-1]
 
-    def list_on_top(self) -> list[Any]:
-        """Return the list on top."""
+    def extend(self, values: Sequence[Any]) -> None:
+        """Add values to the list on top."""
         if not isinstance(found := self.stack[-1], list):
             raise _Refused("expected a list, got another value")
-        return found
+        found.extend(values)
 
-    def set_items(self, pairs: list[Any]) -> None:
+    def set_items(self, pairs: Sequence[Any]) -> None:
         """Add keys and values, in turn, to the dictionary on top."""
         if not isinstance(table := self.stack[-1], dict):
             raise _Refused("expected a dictionary, got another value")
@@ -260,10 +260,10 @@ _METHODS: dict[str, Callable[[_Machine, Any], Any]] = {
     "TUPLE2": lambda m, _: m.new(m.take(2)),
     "TUPLE3": lambda m, _: m.new(m.take(3)),
     "DICT": _dict,
-    "APPEND": lambda m, _: (value := m.take(1), m.list_on_top().extend(value)),
-    "APPENDS": lambda m, _: (values := m.since_mark(), m.list_on_top().extend(values)),
-    "SETITEM": lambda m, _: (pair := m.take(2), m.set_items([*pair])),
-    "SETITEMS": lambda m, _: (pairs := m.since_mark(), m.set_items(pairs)),
+    "APPEND": lambda m, _: m.extend(m.take(1)),
+    "APPENDS": lambda m, _: m.extend(m.since_mark()),
+    "SETITEM": lambda m, _: m.set_items(m.take(2)),
+    "SETITEMS": lambda m, _: m.set_items(m.since_mark()),
     "MEMOIZE": lambda m, _: m.put(len(m.memo)),
     **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), lambda m, place: m.put(place)),
     **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), lambda m, place: m.new(m.memo[place])),
