@@ -37,7 +37,8 @@ def convert(source: Path, target: Path) -> tuple[int, int, bool]:
     """
     if target.exists():
         raise UsageError(f"{target} already exists; remove it, or choose another name")
-    table = _table(read_plain(_content(source), str(source)), str(source))
+    content = _content(source)
+    table = _table(read_plain(content, str(source)), str(source), len(content))
     is_log = _are_logs(table, str(source))
     write_text(target, json.dumps(table, allow_nan=False) + "\n")
     return len(table), len(next(iter(table.values()))), is_log
@@ -50,13 +51,14 @@ def _content(path: Path) -> bytes:
         return file.read()
 
 
-def _table(value: Any, path: str) -> dict[str, list[float]]:
+def _table(value: Any, path: str, most: int) -> dict[str, list[float]]:
+    """Check and copy the rows; ``most``: numbers in all rows together, for a file may use one long row often."""
     if not isinstance(value, dict):
         raise DataError(f"{path}: expected a dictionary from example ids to rows, got {_kind(value)}")
     if not value:
         raise DataError(f"{path}: expected a dictionary from example ids to rows, got an empty one")
     table: dict[str, list[float]] = {}
-    width = 0
+    width = total = 0
     for key, given in value.items():
         row = _row(given, f"{path}: id {shorten(str(key))}")
         width = width or len(row)
@@ -66,15 +68,19 @@ def _table(value: Any, path: str) -> dict[str, list[float]]:
             )
         if str(key) in table:
             raise DataError(f"{path}: expected each id once, got {shorten(str(key))} as a text and as a number")
+        if (total := total + width) > most:
+            raise DataError(f"{path}: expected at most {most} numbers, one for each byte of the file, got more")
         table[str(key)] = row
     return table
 
 
 def _row(given: Any, where: str) -> list[float]:
     if isinstance(given, Array):
-        if len(given.numbers) not in given.shape:
+        if given.size not in given.shape:
             raise DataError(f"{where}: expected one row of numbers, got an array of shape {given.shape}")
-        given = given.numbers
+        if given.size > _MOST_LABELS:
+            raise DataError(f"{where}: expected at most {_MOST_LABELS} numbers, got an array of {given.size}")
+        given = given.numbers()
     if not isinstance(given, list | tuple):
         raise DataError(f"{where}: expected a list, a tuple or an array of numbers, got {_kind(given)}")
     if not 2 <= len(given) <= _MOST_LABELS:

@@ -3,7 +3,7 @@
 :mod:`pickle` calls any function that a file names. Here :func:`pickletools.genops` only splits the file into opcodes,
 and a small machine builds plain values from them: numbers, texts, bytes, lists, tuples, dictionaries, and NumPy arrays
 and scalars, which are decoded from their bytes. No name of a file is imported, and no function of it is called. Memory
-and time grow with the size of the file only: a value that is used twice is shared, and nothing is expanded.
+and time grow with the size of the file only: a value that is used twice is shared, and nothing is expanded or shown.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ class _Refused(Exception):
 
 
 # -- NumPy, decoded by hand ------------------------------------------------------------------------------
+
+_MOST_DIMENSIONS = 8
 
 _GLOBALS = {
     **{f"{room}.multiarray._reconstruct": "reconstruct" for room in ("numpy.core", "numpy._core")},
@@ -74,35 +76,52 @@ class _Type:
     code: str
     order: str = "<"
 
-    def numbers(self, raw: object, count: int) -> list[float]:
-        data = raw.encode("latin-1") if isinstance(raw, str) else raw  # Python 2 wrote bytes as text
-        size = struct.calcsize("<" + self.code)
-        if not isinstance(data, bytes) or len(data) != count * size:
-            raise _Refused(f"expected an array of {count} numbers of {size} bytes, got other data")
+    @property
+    def size(self) -> int:
+        """Bytes of a number."""
+        return struct.calcsize("<" + self.code)
+
+    def numbers(self, raw: bytes | str, count: int) -> list[float]:
+        """Decode numbers; Python 2 wrote bytes as text, and so does protocol 2."""
+        data = raw.encode("latin-1") if isinstance(raw, str) else raw
         return list(struct.unpack(f"{self.order}{count}{self.code}", data))
+
+    def check(self, raw: object, count: int) -> bytes | str:
+        """Return the bytes of ``count`` numbers."""
+        if not isinstance(raw, bytes | str) or len(raw) != count * self.size:
+            raise _Refused(f"expected an array of {count} numbers of {self.size} bytes, got other data")
+        return raw
 
 
 @dataclass
 class Array:
-    """A NumPy array.
+    """A NumPy array of numbers. They are decoded when they are read, because a file may use the same bytes often.
 
     Attributes:
-        shape: Its shape.
-        numbers: Its entries, in the order of memory.
+        shape: Its shape; at most :data:`_LONGEST_ARRAY` entries.
     """
 
     shape: tuple[int, ...] = (0,)
-    numbers: list[float] = field(default_factory=list)
+    _type: _Type = field(default_factory=lambda: _Type("d"))
+    _raw: bytes | str = b""
+
+    @property
+    def size(self) -> int:
+        """Number of its entries."""
+        return math.prod(self.shape)
+
+    def numbers(self) -> list[float]:
+        """Decode its entries, in the order of memory."""
+        return self._type.numbers(self._raw, self.size)
 
     def fill(self, shape: object, type_: object, raw: object) -> None:
+        """Set everything."""
         if not isinstance(type_, _Type) or not isinstance(shape, tuple):
             raise _Refused("expected arrays of numbers, got an array of another type")
-        if not all(type(each) is int and 0 <= each <= _LONGEST_ARRAY for each in shape):
-            raise _Refused(f"expected arrays of at most {_LONGEST_ARRAY} entries, got {shorten(str(shape[:8]))}")
-        count = math.prod(shape[:8])
-        if len(shape) > 8 or count > _LONGEST_ARRAY:
-            raise _Refused(f"expected arrays of at most {_LONGEST_ARRAY} entries, got {shorten(str(shape[:8]))}")
-        self.shape, self.numbers = shape, type_.numbers(raw, count)
+        are_sizes = len(shape) <= _MOST_DIMENSIONS and all(type(n) is int and 0 <= n <= _LONGEST_ARRAY for n in shape)
+        if not are_sizes or (count := math.prod(shape)) > _LONGEST_ARRAY:
+            raise _Refused(f"expected arrays of at most {_LONGEST_ARRAY} entries, got another shape")
+        self.shape, self._type, self._raw = shape, type_, type_.check(raw, count)
 
 
 def _called(function: object, args: object) -> Any:
@@ -111,7 +130,7 @@ def _called(function: object, args: object) -> Any:
         raise _Refused("expected plain data, got a call of a function")
     meaning = function.meaning
     if meaning == "encode" and len(args) == 2 and isinstance(args[0], str) and args[1] == "latin1":
-        return args[0].encode("latin-1")
+        return args[0]  # stays a text, so that a text that is used often is not copied
     if meaning == "dtype" and args and isinstance(args[0], str):
         name = args[0].lstrip("<>|=")
         if name not in _CODES:
@@ -120,7 +139,7 @@ def _called(function: object, args: object) -> Any:
     if meaning == "reconstruct" and args and args[0] == _Global("ndarray"):
         return Array()
     if meaning == "scalar" and len(args) == 2 and isinstance(args[0], _Type):
-        return args[0].numbers(args[1], 1)[0]
+        return args[0].numbers(args[0].check(args[1], 1), 1)[0]
     if meaning == "frombuffer" and len(args) == 4:
         array = Array()
         array.fill(args[2], args[1], args[0])
@@ -211,7 +230,9 @@ class _Machine:
 
     def named(self, name: object) -> None:
         """Push the meaning of a name."""
-        if not isinstance(name, str) or name not in _GLOBALS:
+        if not isinstance(name, str):
+            raise _Refused("expected plain data, got a name that is no text")
+        if name not in _GLOBALS:
             raise _Refused(f"expected plain data, got the name {shorten(name)}, which a pickle would import")
         self.new(_Global(_GLOBALS[name]))
 
