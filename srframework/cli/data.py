@@ -68,4 +68,6 @@ def convert_bias(source: Path, target: Path) -> None:
         raise UsageError(f"expected a name that ends in .json, got {one_line(str(target), 200)}")
     rows, columns, is_log = convert(source, target)
     kind = "log-probabilities" if is_log else "probabilities"
-    click.echo(f"{target}: {rows:,} rows of {columns} {kind}; set bias.log = {str(is_log).lower()}")
+    click.echo(
+        f"{target}: {rows:,} row{'s' if rows > 1 else ''} of {columns} {kind}; set bias.log = {str(is_log).lower()}"
+    )

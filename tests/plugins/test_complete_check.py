@@ -88,7 +88,6 @@ def test_right_files_have_no_problem(mnli, known):
         hans__evaluation=Published(40, "us", {"non-entailment": 0.5, "entailment": 0.5}, "them"),
     )
     options = NliOptions(path=str(mnli))
-    shares = "contradiction 33.3 %, entailment 33.3 %, neutral 33.3 %"
     assert check(options) == []
     assert check(options, "ok")[:5] == [
         ("train", "rows", "300 examples"),
