@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 from srframework.registry import distributions as _distributions  # noqa: F401 -- imported for its effect
 
 # isort: split
-from srframework.component import API, Component, InputDirectory, InputFile, Location, Options, StageReference
+from srframework.component import (
+    API,
+    Component,
+    InputDirectory,
+    InputFile,
+    LaterFile,
+    Location,
+    Options,
+    StageReference,
+)
 from srframework.contracts import (
     Backbone,
     BiasModel,
@@ -37,6 +46,7 @@ from srframework.contracts import (
     WorkerDied,
 )
 from srframework.errors import BackboneError, DataError, MissingColumn, PluginError, SRFrameworkError, UsageError
+from srframework.findings import Finding
 from srframework.hookspecs import hookimpl
 from srframework.locations import FileProblem, directory_problem
 from srframework.pruning import Pattern, PruneOptions, Scope, cubic_sparsity
@@ -75,11 +85,13 @@ __all__ = [
     "Evaluator",
     "Figure",
     "FileProblem",
+    "Finding",
     "FixedMask",
     "InputDirectory",
     "InputFile",
     "Job",
     "JobResult",
+    "LaterFile",
     "Launcher",
     "Location",
     "LossInputs",

@@ -15,6 +15,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from srframework.findings import Finding
 from srframework.locations import FileProblem
 
 API = 2
@@ -40,6 +41,13 @@ NEEDS_BIAS = "bias"
 NEEDS_PREDICTIONS = "predictions"
 """Requirement of a debiaser or pruner that needs the predictions, on the training set, of the stages that its options
 refer to."""
+
+NEEDS_FEATURES = "spurious-features"
+"""Requirement of a bias model that is fitted on the spurious features of the data set."""
+
+BACKBONE_VECTORS = "backbone-vectors"
+"""What a data set provides if its spurious features, with these options, use the input embeddings of the backbone as
+word vectors."""
 
 COLUMN = "column:"
 """Beginning of a requirement of a column of the training set: ``"column:group"``."""
@@ -70,6 +78,14 @@ class Options(BaseModel):
         """Check the files and directories that the options name. Must be quick: read the first rows at most.
 
         Called before any work, also by ``validate``. Must not import heavy libraries.
+        """
+        return ()
+
+    def check_data(self) -> Iterable[Finding]:
+        """Check all rows of the files that the options name, for ``srframework data check``.
+
+        For data sets; may take minutes, and must not import heavy libraries. Reports what is right too. Without this
+        method, ``data check`` reports only the problems that :meth:`check_files` finds.
         """
         return ()
 
@@ -121,6 +137,10 @@ class Counts:
 InputFile = Annotated[str, AfterValidator(_existing_file), Counts("file")]
 """Type of an option that names an input file. The recipe check requires that the file exists. It may be nested in the
 options, as in ``tuple[InputFile, ...]``. Its content determines the result, its path does not."""
+
+LaterFile = Annotated[str, Counts("file")]
+"""Type of an option that names an input file which need not exist while a recipe is only planned: as
+:data:`InputFile`, but :meth:`Options.check_files` must report a file that does not exist."""
 
 InputDirectory = Annotated[str, AfterValidator(_existing_directory), Counts("directory")]
 """Type of an option that names an input directory: as :data:`InputFile`, for all files in the directory."""
@@ -220,7 +240,7 @@ class Component:
             ``"spurious-features"``, or another component such as ``"evaluator/hans"``. Either names, or a function
             that maps the options to names.
         provides: Requirements that a data set fulfils, by the same names; ``"ood-train"`` if it has OOD
-            training examples.
+            training examples, ``"backbone-vectors"`` if its features use the backbone's input embeddings.
         example: Options with which the checks of :mod:`srframework.testing` use the component; or a function that
             writes the example's files into a directory and returns the options.
 

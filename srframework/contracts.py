@@ -341,6 +341,13 @@ class BiasModel(ABC):
     def __init__(self, options: Any) -> None:
         self.options = options
 
+    def restrict(self, task: TaskData) -> TaskData:
+        """Return the task without the training examples that this model cannot predict, with a note of their number.
+
+        Called once, before :meth:`fit`; all stages of the recipe train on the result. Other splits must not change.
+        """
+        return task
+
     @abstractmethod
     def fit(self, task: TaskData, features: Features | None) -> None:
         """Fit the model to ``task.train``.

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+P_B_OF_BACKBONE = (
+    "p_b is made of the backbone's input embeddings, because no word vectors are given; it differs from the paper's, "
+    "which is made of fastText vectors"
+)
+"""Meaning of the bias model's figures without a file of word vectors."""
+
 PER_CENT = "fraction"
 """The unit that is shown in percent."""
 

@@ -55,7 +55,7 @@ class FactVerification(Dataset):
             dev=dev,
             ood=tuple(ood),
             ood_train=self._read("ood_train", Path(ood_train), notes) if ood_train is not None else None,
-            spurious_features=with_vectors_of(options.word_vectors, claim_features),
+            spurious_features=with_vectors_of(options.vector_file(), claim_features),
             notes=tuple(notes),
         )
 

@@ -59,7 +59,7 @@ class Nli(Dataset):
             also=(self._mnli("mismatched", notes),) if options.mismatched else (),
             ood=(self._hans(notes),),
             ood_train=self._hans_train(seed, notes) if "ood-train" in options.provided() else None,
-            spurious_features=with_vectors_of(options.word_vectors, overlap_features),
+            spurious_features=with_vectors_of(options.vector_file(), overlap_features),
             merged_labels=NON_ENTAILMENT,
             notes=tuple(notes),
         )

@@ -6,36 +6,62 @@ import os
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from srf_datasets.complete_check import findings, vector_findings
 from srf_datasets.groups import DESCRIPTION, GroupBy, read_for
+from srf_datasets.label_tests import HANS_HINT, nli_orderings
 from srf_datasets.parsing import UNLABELLED, Columns, FileToCheck, Key, Parser, check_all
+from srf_datasets.published import address, not_found
 from srf_datasets.vector_files import check_vectors
-from srframework import Encoding, FileProblem, InputFile, Options, RowFile, did_you_mean, directory_problem, nearest
+from srframework import (
+    Encoding,
+    FileProblem,
+    Finding,
+    LaterFile,
+    Options,
+    RowFile,
+    did_you_mean,
+    directory_problem,
+    nearest,
+)
 
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 
 RESERVED = ("train", "dev", "test", "ood_train", "model")
 """Names that OOD splits must not have."""
 
+ID_KEYS: tuple[Key, ...] = (("train",), ("dev",), ("test",))
+"""The splits with the ordinary bias of the task."""
+
+HANS_LABELS = {"entailment", "non-entailment"}
+
 OWN_COLUMNS = ("text_a", "text_b", "label")
 """Columns of every split; further columns must have other names."""
 
 
+BACKBONE = "backbone"
+"""Value of ``word_vectors``: the input embeddings of the backbone."""
+
+
 class TextOptions(Options):
     """Options of all data sets of texts."""
+
+    corpora: ClassVar[Mapping[str, str]] = {}
+    """Option that names a directory -> the corpus in it, as in ``published.json``."""
 
     max_train: int | None = Field(
         None,
         ge=1,
         description="Number of training examples, at least 1, drawn at random by the recipe's seed; unset: all.",
     )
-    word_vectors: InputFile | None = Field(
-        None,
-        description="A fastText .vec text file with word vectors for the spurious features; "
-        "unset: the input embeddings of the backbone.",
+    word_vectors: LaterFile = Field(
+        BACKBONE,
+        min_length=1,
+        description="A fastText .vec text file with word vectors for the spurious features, as in the paper; "
+        f'"{BACKBONE}": the input embeddings of the backbone instead.',
     )
     encoding: Encoding = Field(
         "utf-8", description='Encoding of the data files, as in Python: "utf-8", "latin-1", "cp1252", "utf-16".'
@@ -46,8 +72,30 @@ class TextOptions(Options):
         """Check the header and the first rows of every local file."""
         yield from self.sources_not_here()
         yield from check_all(self.files())
-        if self.word_vectors is not None and (message := check_vectors(self.word_vectors)):
-            yield FileProblem(("word_vectors",), message)
+        if (path := self.vector_file()) is not None:
+            message = check_vectors(path) if os.path.lexists(path) else not_found(path, "word-vectors")
+            if message:
+                instead = f'or set word_vectors = "{BACKBONE}", which gives another p_b'
+                yield FileProblem(("word_vectors",), f"{message}; {instead}")
+
+    def check_data(self) -> Iterator[Finding]:
+        """Check all rows of every local file; compare sizes and class shares with the published ones."""
+        for problem in self.sources_not_here():
+            key = ".".join(map(str, problem.key))
+            source = address(self.corpora.get(key, ""))
+            get = f" Get it from {source}." if source else ""
+            yield Finding("problem", key, "file", f"{problem.message}{get}")
+        yield from findings(self.files())
+        if (path := self.vector_file()) is not None:
+            yield from vector_findings(path)
+
+    def vector_file(self) -> str | None:
+        """Give the file of word vectors; None for the input embeddings of the backbone."""
+        return None if self.word_vectors == BACKBONE else self.word_vectors
+
+    def of_backbone(self) -> list[str]:
+        """List what the data set provides if its features use the backbone's embeddings."""
+        return ["backbone-vectors"] if self.vector_file() is None else []
 
     def sources_not_here(self) -> Iterator[FileProblem]:
         """Report the options that name a local directory that does not exist."""
@@ -142,15 +190,6 @@ class PairsOptions(TextOptions):
         None, description="OOD training examples, with the data set's labels; default split of a hub data set: train."
     )
 
-    @field_validator("train", "dev", "test", "ood", "ood_train")
-    @classmethod
-    def _files_are_there(cls, value: Any, info: ValidationInfo) -> Any:
-        sources = value.values() if isinstance(value, dict) else [value]
-        paths = [Path(info.data.get("root", "."), each.path) for each in sources if each is not None and each.path]
-        if missing := [path for path in paths if not os.path.isfile(path)]:
-            raise ValueError(f"files that exist (not found: {missing[0]}, relative to {Path.cwd()})")
-        return value
-
     @field_validator("ood")
     @classmethod
     def _own_names(cls, ood: dict[str, OodOptions]) -> dict[str, OodOptions]:
@@ -239,9 +278,14 @@ class PairsOptions(TextOptions):
         for name, key, source in self.every_source():
             if source.path is not None:
                 path, kind = str(Path(self.root, source.path)), source.format or RowFile.format_of(source.path) or ""
-                yield FileToCheck(
-                    (*key, "path"), path, kind, partial(self._parser, name, source), self._keys(key, source)
-                )
+                parser, keys = partial(self._parser, name, source), self._keys(key, source)
+                orderings = nli_orderings(self._nli_names()) if key in ID_KEYS else ()
+                hint = HANS_HINT if set(self.own_labels(source)) == HANS_LABELS else None
+                yield FileToCheck((*key, "path"), path, kind, parser, keys, name, hint=hint, orderings=orderings)
+
+    def _nli_names(self) -> dict[str, str]:
+        """Map the usual names of NLI labels to the labels that have them, whatever their case."""
+        return {label.casefold(): label for label in self.labels}
 
     def _parser(self, name: str, source: SourceOptions) -> Parser:
         columns, names = self.columns(source), self.names_of_labels(source)
@@ -262,4 +306,5 @@ class PairsOptions(TextOptions):
         """List features for a bias model and OOD training examples, if the options define them."""
         text_b = self.text_b if self.train.text_b is None else self.train.text_b
         features = self.features == "claim-only" or (self.features == "overlap" and text_b)
-        return [*(["spurious-features"] if features else []), *(["ood-train"] if self.ood_train else [])]
+        named = ["spurious-features", *self.of_backbone()] if features else []
+        return [*named, *(["ood-train"] if self.ood_train else [])]

@@ -35,7 +35,7 @@ class Pairs(Dataset):
             test=self._split("test", options.test, notes) if options.test else None,
             ood=tuple(self._split(name, source, notes) for name, source in options.ood.items()),
             ood_train=self._split("ood_train", options.ood_train, notes) if options.ood_train else None,
-            spurious_features=with_vectors_of(options.word_vectors, chosen) if wanted else None,
+            spurious_features=with_vectors_of(options.vector_file(), chosen) if wanted else None,
             notes=tuple(notes),
         )
 

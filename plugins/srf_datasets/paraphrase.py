@@ -11,7 +11,7 @@ from srf_datasets.examples import Reader
 from srf_datasets.groups import grouped, with_groups
 from srf_datasets.overlap import overlap_features
 from srf_datasets.parsing import Columns, text_of_literal
-from srf_datasets.sizes import PUBLISHED, known_sizes, published, rows_of
+from srf_datasets.sizes import PAWS_QQP, PUBLISHED, known_sizes, published, rows_of
 from srf_datasets.subset import subset
 from srf_datasets.task_options import (
     PARAPHRASE_LABELS as LABELS,
@@ -59,7 +59,7 @@ class Paraphrase(Dataset):
             dev=dev,
             ood=tuple(ood),
             ood_train=self._ood_train(notes),
-            spurious_features=with_vectors_of(options.word_vectors, overlap_features),
+            spurious_features=with_vectors_of(options.vector_file(), overlap_features),
             notes=tuple(notes),
         )
 
@@ -77,7 +77,7 @@ class Paraphrase(Dataset):
         known = [count for count in train if count is not None]
         counts["ood_train"] = sum(known) if known and len(known) == len(train) else None
         if qqp is None and options.path not in PUBLISHED:  # presumably a directory that does not exist yet
-            counts |= {"paws-qqp": 677, "ood_train": sum(known) + 11_988}
+            counts |= {"paws-qqp": PAWS_QQP["dev"], "ood_train": sum(known) + PAWS_QQP["train"]}
         return known_sizes(counts, options.max_train)
 
     def _qqp(self, name: str, notes: list[str]) -> Split:

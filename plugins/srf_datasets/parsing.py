@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import itertools
+import os
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from srf_datasets.label_tests import Hint, Ordering
+from srf_datasets.published import not_found
 from srframework import DataError, FileProblem, MissingColumn, RowFile, did_you_mean, nearest
 
 UNLABELLED = ("", "-")
@@ -176,6 +179,10 @@ class FileToCheck:
         path, format: Path and format of the file.
         parser: Makes the parser; raises DataError.
         keys: Column -> the option that names the column, if there is one.
+        split: Name of the split.
+        known: Its name among the published splits: ``"mnli/train"``; empty if nothing is published.
+        hint, orderings: Tests of its labels.
+        may_have_short_rows: Whether the published file has rows that are too short.
     """
 
     key: Key
@@ -183,11 +190,19 @@ class FileToCheck:
     format: str
     parser: Callable[[], Parser]
     keys: Mapping[str, Key] = field(default_factory=dict)
+    split: str = ""
+    known: str = ""
+    hint: Hint | None = None
+    orderings: tuple[Ordering, ...] = ()
+    may_have_short_rows: bool = False
 
 
 def check_all(files: Iterable[FileToCheck]) -> Iterator[FileProblem]:
     """Check the header and the first rows of files; yield their problems."""
     for file in files:
+        if not os.path.lexists(file.path):
+            yield FileProblem(file.key, not_found(file.path, file.known))
+            continue
         try:
             file.parser().check(file.path, file.format)
         except MissingColumn as error:

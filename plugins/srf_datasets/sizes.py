@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from srf_datasets.published import rows_of_corpus
 from srframework import DataError, RowFile, open_input
 
 PUBLISHED: Mapping[str, Mapping[str, int]] = {
-    "glue/mnli": {"train": 392_702, "dev": 9_815, "mismatched": 9_832},
-    "glue/qqp": {"train": 363_849, "dev": 40_432},
-    "jhu-cogsci/hans": {"train": 30_000, "evaluation": 30_000},
-    "google-research-datasets/paws": {"train": 49_401, "dev": 8_000, "test": 8_000},
+    "glue/mnli": rows_of_corpus("mnli"),
+    "glue/qqp": rows_of_corpus("qqp"),
+    "jhu-cogsci/hans": rows_of_corpus("hans"),
+    "google-research-datasets/paws": rows_of_corpus("paws-wiki"),
 }
-"""Hub data set -> split -> examples (§4.1.1, App. B.1; mismatched: Williams et al. 2018)."""
+"""Hub data set -> split -> examples."""
 
 PAPER: Mapping[str, Mapping[str, int]] = {
     "nli": PUBLISHED["glue/mnli"],
     "paraphrase": PUBLISHED["glue/qqp"],
-    "fact-verification": {"train": 242_911, "dev": 16_664, "ood_train": 708},
+    "fact-verification": {**rows_of_corpus("fever"), "ood_train": rows_of_corpus("symmetric-v2")["dev"]},
 }
-"""Task -> split -> examples (§4.1.1, App. B.1; ood_train: the dev set of Fever-Symmetric v2)."""
+"""Task -> split -> examples; ood_train: the dev set of Fever-Symmetric v2."""
+
+PAWS_QQP: Mapping[str, int] = rows_of_corpus("paws-qqp")
+"""Split of PAWS-qqp -> examples."""
 
 _CHUNK = 1 << 20
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from srf_datasets.groups import keys_of, with_groups
+from srf_datasets.label_tests import HANS_HINT, MNLI_HINT, SUPPORTS_OVER_NEI, SUPPORTS_OVER_REFUTES, nli_orderings
 from srf_datasets.options import TextOptions
 from srf_datasets.parsing import Columns, FileToCheck, Key, Parser, one_of, text_of_literal
-from srframework import FileProblem, RowFile
+from srframework import FileProblem, RowFile, directory_problem
 
 NLI_LABELS = ("contradiction", "entailment", "neutral")
 HANS_LABELS = ("non-entailment", "entailment")
@@ -42,6 +43,8 @@ SYMMETRIC_TRAIN_FILE = "sym2/dev.jsonl"
 class NliOptions(TextOptions):
     """Options of ``nli``."""
 
+    corpora: ClassVar[Mapping[str, str]] = {"path": "mnli", "hans": "hans"}
+
     path: str = Field(
         "glue/mnli",
         description="A directory with MNLI's train.tsv and dev_matched.tsv (GLUE), or a data set on the hub.",
@@ -62,18 +65,6 @@ class NliOptions(TextOptions):
         "either: contradiction or neutral, drawn for each example by the recipe's seed.",
     )
 
-    @model_validator(mode="after")
-    def _files_are_there(self) -> NliOptions:
-        files = []
-        if os.path.isdir(self.path):
-            wanted = ["train", "dev", *(["mismatched"] if self.mismatched else [])]
-            files = [Path(self.path, NLI_FILES[name]) for name in wanted]
-        hans = self.hans_source()
-        if os.path.isdir(hans) or (os.path.isdir(self.path) and self.hans is None):
-            files.append(Path(hans, HANS_FILE))
-        _check("MNLI and HANS", files)
-        return self
-
     def sources_not_here(self) -> Iterator[FileProblem]:
         """Report the options for MNLI and HANS that name a missing directory."""
         return self.missing({"path": self.path, "hans": self.hans})
@@ -82,20 +73,23 @@ class NliOptions(TextOptions):
         """List the files of MNLI and HANS, if they are local."""
         if os.path.isdir(self.path):
             for name in ("train", "dev", *(["mismatched"] if self.mismatched else [])):
-                yield self._file(
-                    "path", Path(self.path, NLI_FILES[name]), name, NLI_LABELS, with_groups(MNLI, self.group_by)
-                )
-        if os.path.isdir(self.hans_source()):
+                file, columns = Path(self.path, NLI_FILES[name]), with_groups(MNLI, self.group_by)
+                yield self._file("path", file, name, NLI_LABELS, columns, f"mnli/{name}")
+        hans = Path(self.hans_source())
+        if os.path.isdir(hans) or (os.path.isdir(self.path) and self.hans is None):
             key = "path" if self.hans is None else "hans"
-            yield self._file(key, Path(self.hans_source(), HANS_FILE), "hans", HANS_LABELS, HANS)
-            if "ood-train" in self.provided():
+            yield self._file(key, hans / HANS_FILE, "hans", HANS_LABELS, HANS, "hans/evaluation")
+            if os.path.isdir(hans) and "ood-train" in self.provided():
                 columns = Columns(HANS.text_a, HANS.text_b, HANS.label, id=HANS.id)
-                file = Path(self.hans_source(), HANS_TRAIN_FILE)
-                yield self._file(key, file, "ood_train", HANS_LABELS, columns)
+                yield self._file(key, hans / HANS_TRAIN_FILE, "ood_train", HANS_LABELS, columns, "hans/train")
 
-    def _file(self, key: str, file: Path, name: str, labels: tuple[str, ...], columns: Columns) -> FileToCheck:
+    def _file(
+        self, key: str, file: Path, name: str, labels: tuple[str, ...], columns: Columns, known: str
+    ) -> FileToCheck:
         parser = partial(Parser, name, labels, columns, encoding=self.encoding)
-        return FileToCheck((key,), str(file), "tsv", parser, keys_of(self.group_by))
+        of_mnli = known.startswith("mnli")
+        hint, orderings = (MNLI_HINT, nli_orderings({each: each for each in labels})) if of_mnli else (HANS_HINT, ())
+        return FileToCheck((key,), str(file), "tsv", parser, keys_of(self.group_by), name, known, hint, orderings)
 
     def hans_source(self) -> str:
         """Give the directory or hub data set of HANS."""
@@ -107,11 +101,13 @@ class NliOptions(TextOptions):
         """List features, and OOD training examples if they are wanted and exist."""
         source = Path(self.hans_source())
         train = self.hans_train and (not os.path.isdir(source) or os.path.isfile(Path(source, HANS_TRAIN_FILE)))
-        return ["spurious-features", *(["ood-train"] if train else [])]
+        return ["spurious-features", *self.of_backbone(), *(["ood-train"] if train else [])]
 
 
 class ParaphraseOptions(TextOptions):
     """Options of ``paraphrase``."""
+
+    corpora: ClassVar[Mapping[str, str]] = {"path": "qqp", "paws_qqp": "paws-qqp", "paws_wiki": "paws-wiki"}
 
     path: str = Field(
         "glue/qqp", description="A directory with QQP's train.tsv and dev.tsv (GLUE), or a data set on the hub."
@@ -129,18 +125,6 @@ class ParaphraseOptions(TextOptions):
     )
     paws_wiki_split: Literal["dev", "test"] = Field("test", description="Split of PAWS-wiki to use as the OOD split.")
 
-    @model_validator(mode="after")
-    def _files_are_there(self) -> ParaphraseOptions:
-        here = os.path.isdir(self.path)
-        files = [Path(self.path, name) for name in QQP_FILES.values()] if here else []
-        qqp, wiki = self.paws_qqp_source(), self.paws_wiki_source()
-        if qqp is not None:
-            files.append(Path(qqp, f"{self.paws_qqp_split}.tsv"))
-        if os.path.isdir(wiki) or (here and self.paws_wiki is None):
-            files.append(Path(wiki, f"{self.paws_wiki_split}.tsv"))
-        _check("QQP and PAWS", files)
-        return self
-
     def sources_not_here(self) -> Iterator[FileProblem]:
         """Report the options for QQP and PAWS that name a missing directory."""
         return self.missing({"path": self.path, "paws_qqp": self.paws_qqp, "paws_wiki": self.paws_wiki})
@@ -151,7 +135,16 @@ class ParaphraseOptions(TextOptions):
             for name, file in QQP_FILES.items():
                 columns = with_groups(QQP, self.group_by)
                 parser = partial(Parser, name, PARAPHRASE_LABELS, columns, skip_empty=True, encoding=self.encoding)
-                yield FileToCheck(("path",), str(Path(self.path, file)), "tsv", parser, keys_of(self.group_by))
+                yield FileToCheck(
+                    ("path",),
+                    str(Path(self.path, file)),
+                    "tsv",
+                    parser,
+                    keys_of(self.group_by),
+                    name,
+                    f"qqp/{name}",
+                    may_have_short_rows=True,
+                )
         train = self.paws_train()
         wanted = {"paws-qqp": (self.paws_qqp_split, "paws_qqp"), "paws-wiki": (self.paws_wiki_split, "paws_wiki")}
         for name, source in {"paws-qqp": self.paws_qqp_source(), "paws-wiki": self.paws_wiki_source()}.items():
@@ -159,9 +152,13 @@ class ParaphraseOptions(TextOptions):
             key: Key = ("path",) if getattr(self, option) is None else (option,)
             text = text_of_literal if name == "paws-qqp" else str
             parser = partial(Parser, name, PARAPHRASE_LABELS, PAWS, text=text, encoding=self.encoding)
-            if source is not None and os.path.isdir(source):
+            # The hub has no PAWS-qqp, and a missing directory is reported by itself.
+            expected = key == ("path",) and os.path.isdir(self.path)
+            expected |= name == "paws-qqp" and source is not None and not directory_problem(source, "Data set")
+            if source is not None and (os.path.isdir(source) or expected):
                 for each in (split, *(["train"] if name in train else [])):
-                    yield FileToCheck(key, str(Path(source, f"{each}.tsv")), "tsv", parser)
+                    file = str(Path(source, f"{each}.tsv"))
+                    yield FileToCheck(key, file, "tsv", parser, split=f"{name} {each}", known=f"{name}/{each}")
 
     def paws_qqp_source(self) -> str | None:
         """Give the directory of PAWS-qqp, or None."""
@@ -186,11 +183,13 @@ class ParaphraseOptions(TextOptions):
 
     def provided(self) -> list[str]:
         """List features, and OOD training examples if they exist."""
-        return ["spurious-features", *(["ood-train"] if self.paws_train() else [])]
+        return ["spurious-features", *self.of_backbone(), *(["ood-train"] if self.paws_train() else [])]
 
 
 class FactVerificationOptions(TextOptions):
     """Options of ``fact-verification``."""
+
+    corpora: ClassVar[Mapping[str, str]] = {"path": "fever", "symmetric": "symmetric-v2"}
 
     path: str = Field(
         description=f"A directory with FEVER's {FEVER_FILES['train']} and {FEVER_FILES['dev']}, "
@@ -202,15 +201,6 @@ class FactVerificationOptions(TextOptions):
         "sym2/dev.jsonl; unset: path, or no Fever-Symmetric if path is on the hub.",
     )
 
-    @model_validator(mode="after")
-    def _files_are_there(self) -> FactVerificationOptions:
-        files = [Path(self.path, name) for name in FEVER_FILES.values()] if os.path.isdir(self.path) else []
-        symmetric = self.symmetric_source()
-        if symmetric is not None:
-            files += [Path(symmetric, name) for name in SYMMETRIC_FILES.values()]
-        _check("FEVER and Fever-Symmetric", files)
-        return self
-
     def sources_not_here(self) -> Iterator[FileProblem]:
         """Report the options for FEVER and Fever-Symmetric that name a missing directory."""
         return self.missing({"path": self.path, "symmetric": self.symmetric})
@@ -219,23 +209,26 @@ class FactVerificationOptions(TextOptions):
         """List the files of FEVER and Fever-Symmetric, if they are local."""
         if os.path.isdir(self.path):
             for name, file in FEVER_FILES.items():
-                yield self._file("path", Path(self.path, file), name, skip_empty=True)
+                yield self._file("path", Path(self.path, file), name, f"fever/{name}", skip_empty=True)
         symmetric, ood_train = self.symmetric_source(), self.symmetric_train()
         key = "path" if self.symmetric is None else "symmetric"
-        if symmetric is not None:
+        # The hub has no Fever-Symmetric, and a missing directory is reported by itself.
+        if symmetric is not None and not directory_problem(symmetric, "Data set"):
             for name, file in SYMMETRIC_FILES.items():
-                yield self._file(key, Path(symmetric, file), name)
+                yield self._file(key, Path(symmetric, file), name, f"{name}/test")
         if ood_train is not None:
-            yield self._file(key, Path(ood_train), "ood_train")
+            yield self._file(key, Path(ood_train), "ood_train", "symmetric-v2/dev")
 
-    def _file(self, key: str, file: Path, name: str, skip_empty: bool = False) -> FileToCheck:
+    def _file(self, key: str, file: Path, name: str, known: str, skip_empty: bool = False) -> FileToCheck:
         def parser() -> Parser:
             columns = fever_columns(str(file), self.encoding)
             if skip_empty:  # FEVER itself
                 columns = with_groups(columns, self.group_by)
             return Parser(name, FACT_LABELS, columns, skip_empty=skip_empty, encoding=self.encoding)
 
-        return FileToCheck((key,), str(file), "jsonl", parser, keys_of(self.group_by) if skip_empty else {})
+        keys = keys_of(self.group_by) if skip_empty else {}
+        orderings = (SUPPORTS_OVER_REFUTES, *([SUPPORTS_OVER_NEI] if skip_empty else []))
+        return FileToCheck((key,), str(file), "jsonl", parser, keys, name, known, orderings=orderings)
 
     def symmetric_source(self) -> str | None:
         """Give the directory of Fever-Symmetric, or None."""
@@ -252,12 +245,7 @@ class FactVerificationOptions(TextOptions):
     def provided(self) -> list[str]:
         """List features, and OOD training examples if they exist, or may exist while path is not found."""
         perhaps = self.symmetric is None and not os.path.isdir(self.path)
-        return ["spurious-features", *(["ood-train"] if perhaps or self.symmetric_train() else [])]
-
-
-def _check(names: str, files: Iterable[Path]) -> None:
-    if missing := [str(file) for file in files if not os.path.isfile(file)]:
-        raise ValueError(f"the files of {names} (not found: {', '.join(missing)})")
+        return ["spurious-features", *self.of_backbone(), *(["ood-train"] if perhaps or self.symmetric_train() else [])]
 
 
 def fever_columns(path: str, encoding: str) -> Columns:

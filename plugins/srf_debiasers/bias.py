@@ -7,15 +7,18 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
+import datasets
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from srf_debiasers.npy_header import opened, read_header
 from srf_debiasers.options import FileBiasOptions, LogisticBiasOptions
-from srframework import BiasModel, DataError, Split, TaskData, did_you_mean, nearest
+from srframework import BiasModel, DataError, Split, TaskData, did_you_mean, listed, nearest
 
 _SMALLEST = 1e-8
 """Lower bound of probabilities, so that all logarithms are finite."""
@@ -108,13 +111,39 @@ class FileBias(BiasModel):
 
     options: FileBiasOptions
 
+    def restrict(self, task: TaskData) -> TaskData:
+        """Drop the training examples that have no row, if ``missing = "drop"``.
+
+        Raises:
+            DataError: The file is damaged, is not a table by id, or has no row for any training example.
+        """
+        if self.options.missing != "drop":
+            return task
+        path, ids = self.options.path, _ids(task.train)
+        rows = self._content
+        if not isinstance(rows, dict) or ids is None:
+            got = "training examples without a column 'id'" if ids is None else "rows in order"
+            raise DataError(f'{path}: missing = "drop": expected a table from example id to row, got {got}')
+        kept = [place for place, each in enumerate(ids) if each in rows]
+        if not kept:
+            raise DataError(
+                f"{path}: expected rows for training examples, got none of their {len(ids)} ids; "
+                f"ids of the file: {listed(rows, 3)}; of the examples: {listed(ids, 3)}"
+            )
+        if len(kept) == len(ids):
+            return task
+        count = len(ids) - len(kept)
+        dropped = f"{count} of {len(ids)} examples dropped, because {path} has no row for them"
+        train = replace(task.train, examples=datasets.Dataset.from_dict(task.train.examples[kept]))
+        return replace(task, train=train, notes=(*task.notes, f'{task.train.name}: {dropped} (missing = "drop")'))
+
     def fit(self, task: TaskData, features: Callable[[Split], np.ndarray] | None) -> None:
         """Read the file; the features are not used.
 
         Raises:
             DataError: The file is damaged, or has not one distribution for each training example.
         """
-        content = self._read()
+        content = self._content
         self._by_id: dict[str, Any] = {}
         self._train, self._labels = task.train, len(task.labels)
         ids = _ids(task.train)
@@ -125,7 +154,8 @@ class FileBias(BiasModel):
                 raise DataError(f"{self.options.path}: expected {expected}; got rows by id")
             if missing := [each for each in ids if each not in content]:
                 expected = f"a row for every training example, got none for id {missing[0]!r} ({len(missing)} missing)"
-                raise DataError(f"{self.options.path}: expected {expected}")
+                hint = 'missing = "drop" drops them from the training set'
+                raise DataError(f"{self.options.path}: expected {expected}; {hint}")
             self._by_id = content
             self._train_log_probs = self._checked([content[each] for each in ids], task.train, ids)
         else:
@@ -143,6 +173,10 @@ class FileBias(BiasModel):
         if not ids or not all(each in self._by_id and each not in self._train_ids for each in ids):
             return None
         return self._checked([self._by_id[each] for each in ids], split, ids)
+
+    @cached_property
+    def _content(self) -> Any:
+        return self._read()
 
     def _read(self) -> Any:
         """Read a ``(N, C)`` array, or from JSON a list of rows or a table of rows."""

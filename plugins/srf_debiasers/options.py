@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -155,6 +156,12 @@ class FileBiasOptions(Options):
     path: InputFile = Field(
         description="A .npy file of shape (training examples, labels), or a .json file: a list of rows, one for each "
         "training example, or a table from example id to row. The columns are in the order of the data set's labels."
+    )
+    missing: Literal["error", "drop"] = Field(
+        "error",
+        json_schema_extra={"source": "released code"},
+        description="What to do if a table has no row for a training example: stop with an error, or drop the example "
+        "from the training set of all stages, and report how many were dropped.",
     )
     log: bool = Field(False, description="The rows are log-probabilities (true), or probabilities (false).")
 

@@ -13,6 +13,7 @@ from srframework.cli.check import check
 from srframework.cli.claims import claims
 from srframework.cli.compare import compare
 from srframework.cli.context import Commands
+from srframework.cli.data import data_group
 from srframework.cli.init import init
 from srframework.cli.listing import list_components, list_plugins, list_recipes
 from srframework.cli.new import new
@@ -87,6 +88,7 @@ for command in (
     init,
     validate,
     check,
+    data_group,
     schema,
     new,
     run,

@@ -11,10 +11,12 @@ from typing import Any
 import click
 
 from srframework.cli.context import output, print_json, print_text
+from srframework.component import BACKBONE_VECTORS, NEEDS_FEATURES
 from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.model import Recipe, Use
 from srframework.recipe.stage_lengths import StageLength, lengths
 from srframework.recipe.sweep import Cell
+from srframework.units import P_B_OF_BACKBONE
 
 _VARIANT = "variant"
 """The key of a sweep that chooses a variant of the recipe."""
@@ -78,6 +80,8 @@ def _lines(
         yield f"{number}. {row.stage}: {row.formula}, {_extent(row)}{times}{' (cached)' if cached else ''}"
     if not is_sweep and (sizes := cells[0].recipe.dataset.build().sizes()):
         yield f"Examples: {', '.join(f'{split} {size:,}' for split, size in sizes.items())}."
+    if any(_features_of_backbone(cell.recipe) for cell in cells):
+        yield f"Bias model: {P_B_OF_BACKBONE}."
     yield from _orders(cells)
     known = [row.steps for row, *_ in distinct if row.steps is not None]
     yield f"Total: {_steps(sum(known) if len(known) == len(distinct) else None)}."
@@ -101,6 +105,13 @@ def _orders(cells: Sequence[Cell]) -> Iterator[str]:
         if names:
             which = f" of {', '.join(names)}" if grouped and random else ""
             yield f"Batches{which}: {texts[way]}."
+
+
+def _features_of_backbone(recipe: Recipe) -> bool:
+    """Whether the bias model is fitted on features that use the backbone's input embeddings as word vectors."""
+    bias, dataset = recipe.bias, recipe.dataset
+    fitted = bias is not None and NEEDS_FEATURES in bias.registered.required(bias.options)
+    return fitted and BACKBONE_VECTORS in dataset.registered.provided(dataset.options)
 
 
 def _distinct(

@@ -11,6 +11,7 @@ from srframework.cli import completion
 from srframework.cli.context import App, json_option, print_json, set_option
 from srframework.cli.streams import echo_error
 from srframework.errors import PluginError, RecipeError, lines_of
+from srframework.recipe.file_checks import FileChecks
 from srframework.recipe.sweep import load_all_variants
 from srframework.run.crash import sentence
 from srframework.text import one_line
@@ -34,7 +35,7 @@ def validate(context: click.Context, recipes: tuple[str, ...], overrides: tuple[
         problems: list[str] = []
         lines: list[str] = []
         try:
-            load_all_variants(name, app.registry, overrides, TABLES)
+            load_all_variants(name, app.registry, overrides, TABLES, FileChecks())
         except RecipeError as error:
             problems, code = [str(problem) for problem in error.problems], max(code, error.exit_code)
             lines = list(lines_of(error.problems))

@@ -111,10 +111,11 @@ def load_all_variants(
     registry: Registry,
     overrides: Sequence[str] = (),
     tables: Mapping[str, TableCheck] | None = None,
+    files: FileChecks | None = None,
 ) -> list[Cell]:
     """Load the cells of a recipe and, unless an override chooses a variant, of each of its variants.
 
-    Checks the files that the recipe names too. Raises as :func:`load_cells` does.
+    The arguments and the errors are those of :func:`load_cells`.
     """
     source = Source(recipe)
     variants = Document(source, overrides).data.get("variants", {})
@@ -128,7 +129,6 @@ def load_all_variants(
         raise RecipeError([Problem(str(source.path), "variants", f"{message}; {hint}")])
     cells: list[Cell] = []
     problems: dict[str, Problem] = {}
-    files = FileChecks()
     for choice in choices:
         try:
             cells += load_cells(source, registry, choice, files=files, tables=tables)

@@ -242,6 +242,7 @@ CHECKS: dict[tuple[type, str], Callable[..., Any]] = {
     (Debiaser, "sample"): order,
     (Debiaser, "state"): _state,
     (Debiaser, "loss"): _loss,
+    (BiasModel, "restrict"): _task,
     (BiasModel, "log_probs"): _log_probs,
     (Pruner, "phases"): _phases,
     (Pruner, "parameter_groups"): trained_groups,

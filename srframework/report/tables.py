@@ -13,7 +13,7 @@ from rich.text import Text
 
 from srframework.contracts import SPARSITY
 from srframework.run.results import COLLAPSED
-from srframework.units import PER_CENT, heading, number, suffix
+from srframework.units import P_B_OF_BACKBONE, PER_CENT, heading, number, suffix
 
 COLLAPSED_MARK = "†"
 """After a figure of a model that has collapsed."""
@@ -132,6 +132,8 @@ def bias_table(report: Mapping[str, Any]) -> Table:
     confident about, which the debiasing losses give the least weight."""
     least = f"{100 * report['confident_from']:g}"
     caption = f"the bias model alone; right and confident: right, with a probability of {least} % or more"
+    if report.get("word_vectors") == "backbone":
+        caption += f"; {P_B_OF_BACKBONE}"
     rows = {(name, ""): figures for name, figures in report["splits"].items()}
     rows |= {(name, ", labels merged"): figures["merged"] for (name, _), figures in rows.items() if "merged" in figures}
     table = Table(caption=caption, caption_justify="left")

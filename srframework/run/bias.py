@@ -31,18 +31,28 @@ class FittedBias:
         use: The component.
         task: The data to fit it on.
         network: The spurious features may use its input embeddings as word vectors.
+        model: The component, if it is already built.
+
+    Attributes:
+        uses_embeddings: Whether its features have used these input embeddings.
 
     Raises:
         DataError: The data are not sufficient to fit it.
     """
 
-    def __init__(self, use: Use, task: TaskData, network: Network) -> None:
+    def __init__(self, use: Use, task: TaskData, network: Network, model: BiasModel | None = None) -> None:
         self._use, self._task = use, task
-        self._model: BiasModel = use.build()
+        self._model: BiasModel = model or use.build()
+        self.uses_embeddings = False
         self._predictions: dict[str, np.ndarray | None] = {}
         features = task.spurious_features
         with calling_model("input embeddings"):
-            vectors = input_embeddings(network)
+            embeddings = input_embeddings(network)
+
+        def vectors(words: Sequence[str]) -> np.ndarray:
+            self.uses_embeddings = True
+            return embeddings(words)
+
         self._model.fit(task, None if features is None else lambda split: features(split, vectors))
 
     def log_probs(self, split: Split) -> np.ndarray:
@@ -74,11 +84,17 @@ class FittedBias:
         ``confidently_right``: share of the examples whose true label has a probability of at least
         :data:`CONFIDENT`; a debiasing loss discounts these examples most. ``confidently_wrong``: share of the
         examples where another label has it. ``merged``: the same figures with those labels merged that the task's
-        spurious features cannot distinguish.
+        spurious features cannot distinguish. ``word_vectors``: ``"backbone"`` if the features use the backbone's input
+        embeddings, otherwise None: vectors of a file, or none at all.
         """
         splits = {split.name: self._of(split) for split in (self._task.train, *self._task.evaluated)}
         known = {name: figures for name, figures in splits.items() if figures is not None}
-        return {"use": self._use.registered.name, "confident_from": CONFIDENT, "splits": known}
+        return {
+            "use": self._use.registered.name,
+            "word_vectors": "backbone" if self.uses_embeddings else None,
+            "confident_from": CONFIDENT,
+            "splits": known,
+        }
 
     def _of(self, split: Split) -> Mapping[str, Any] | None:
         log_probs = self._ask(split)

@@ -39,6 +39,7 @@ from srframework.store.manifest import Entry
 from srframework.store.store import Store
 from srframework.training.chosen import Chosen
 from srframework.training.signals import shielded
+from srframework.units import P_B_OF_BACKBONE
 
 
 class Pipeline:
@@ -238,6 +239,11 @@ class Pipeline:
         with at(doing="fitting the bias model", model=self._model_owner):
             self._materials.check_bias_of_evaluators()
             self._bias_report = self._materials.bias_report
+            if self._materials.bias is not None and self._materials.bias.uses_embeddings:
+                self._reporter.note(P_B_OF_BACKBONE)
+                self._notes.append(P_B_OF_BACKBONE)
+                if self._directory is not None:
+                    self._directory.write_notes(self._notes)
         if self._directory is not None and self._bias_report is not None:
             self._directory.write_bias(self._bias_report)
 

@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from transformers import PreTrainedModel
 
 from srframework.component import COLUMN
-from srframework.contracts import Backbone, Evaluated, Network, Predictions, ReferencedStage, Split, TaskData
+from srframework.contracts import Backbone, BiasModel, Evaluated, Network, Predictions, ReferencedStage, Split, TaskData
 from srframework.errors import BackboneError, DataError, PluginError, SRFrameworkError
 from srframework.faults import at, calling_model, where
 from srframework.hashing import digest
@@ -55,12 +55,22 @@ class Materials:
         self._recipe, self._accelerator = recipe, accelerator
         self._backbone: Backbone = recipe.backbone.build()
         self.evaluators = Evaluators.built(recipe.evaluators)
-        self.task = load_task(recipe)
+        self._bias_model: BiasModel | None = None if recipe.bias is None else recipe.bias.build()
+        self.task = self._restricted(load_task(recipe))
         self.evaluators.check_columns(self.task.evaluated)
         self.metric = self.evaluators.task_metric(self.task.metric, recipe.dataset.registered.owner)
         self._tokenized: dict[tuple[str, int], datasets.Dataset] = {}
         self._cut: dict[tuple[str, int], int] = {}
         self._fingerprints: dict[str, str] = {}
+
+    def _restricted(self, task: TaskData) -> TaskData:
+        """Return the task without the training examples that the bias model cannot predict."""
+        if self._bias_model is None or self._recipe.bias is None:
+            return task
+        restricted = self._bias_model.restrict(task)
+        if restricted is not task:
+            check_task(restricted, self._recipe.bias.registered.owner)
+        return restricted
 
     @property
     def reported(self) -> Split:
@@ -124,7 +134,7 @@ class Materials:
     def bias(self) -> FittedBias | None:
         """The fitted bias model; None if neither a stage nor an evaluator of the recipe needs one."""
         use = self._recipe.bias
-        return None if use is None else FittedBias(use, self.task, self.pretrained)
+        return None if use is None else FittedBias(use, self.task, self.pretrained, self._bias_model)
 
     @cached_property
     def bias_report(self) -> dict[str, Any] | None:

@@ -268,3 +268,66 @@ class TestBadFile:
         path.unlink()
         with pytest.raises(DataError, match="No such file"):
             bias.fit(TaskData(LABELS, "accuracy", make_split("train"), make_split("dev")), None)
+
+
+# -- rows that are missing -------------------------------------------------------------------------
+
+
+def dropping(path: Path, ids: list[object] | None) -> TaskData:
+    """The task that is left of one with these training examples."""
+    bias = FileBias(FileBiasOptions(path=str(path), missing="drop"))
+    train = make_split("train", ids)
+    left = bias.restrict(TaskData(LABELS, "accuracy", train, make_split("dev", [1, 2]), notes=("before",)))
+    bias.fit(left, None)
+    assert bias.log_probs(left.train).shape == (len(left.train.examples), 3)
+    return left
+
+
+def test_examples_without_a_row_are_dropped_counted_and_reported(tmp_path):
+    path = saved(tmp_path / "bias.json", {"7": ROWS[0], "9": ROWS[1], "1": ROWS[0]})
+    left = dropping(path, [9, 8, 7, 6])
+    assert left.train.examples["id"][:] == [9, 7]
+    assert left.dev.examples["id"][:] == [1, 2]  # only the training set is restricted
+    assert left.notes == (
+        "before",
+        f'train: 2 of 4 examples dropped, because {path} has no row for them (missing = "drop")',
+    )
+
+
+def test_the_rows_of_the_examples_that_are_left_are_theirs(tmp_path):
+    path = saved(tmp_path / "bias.json", {"7": ROWS[0], "9": ROWS[1]})
+    bias = FileBias(FileBiasOptions(path=str(path), missing="drop"))
+    train = make_split("train", [9, 8, 7])
+    left = bias.restrict(TaskData(LABELS, "accuracy", train, train))
+    bias.fit(left, None)
+    np.testing.assert_allclose(bias.log_probs(left.train), np.log([ROWS[1], ROWS[0]]), atol=1e-12)
+
+
+def test_nothing_is_dropped_where_there_is_every_row_or_nobody_asks(tmp_path):
+    path = saved(tmp_path / "bias.json", {"7": ROWS[0], "9": ROWS[1]})
+    train = make_split("train", [7, 9])
+    task = TaskData(LABELS, "accuracy", train, train)
+    assert FileBias(FileBiasOptions(path=str(path), missing="drop")).restrict(task) is task
+    task = TaskData(LABELS, "accuracy", make_split("train", [7, 8]), train)
+    bias = FileBias(FileBiasOptions(path=str(path)))
+    assert bias.restrict(task) is task
+    with pytest.raises(DataError, match=r"got none for id '8' \(1 missing\); missing = \"drop\" drops them"):
+        bias.fit(task, None)
+
+
+@pytest.mark.parametrize(
+    ("content", "ids", "expected"),
+    [
+        (ROWS, [1, 2], 'missing = "drop": expected a table from example id to row, got rows in order'),
+        ({"1": ROWS[0]}, None, "got training examples without a column 'id'"),
+        (
+            {"a": ROWS[0]},
+            [1, 2, 3, 4],
+            "none of their 4 ids; ids of the file: a; of the examples: 1, 2, 3 and 1 more",
+        ),
+    ],
+)
+def test_what_cannot_be_dropped_is_a_sentence(tmp_path, content, ids, expected):
+    with pytest.raises(DataError) as caught:
+        dropping(saved(tmp_path / "bias.json", content), ids)
+    assert expected in str(caught.value)

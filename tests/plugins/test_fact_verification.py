@@ -70,13 +70,13 @@ def test_fever_and_both_symmetric_sets_are_read_in_their_layouts(fever):
 def test_ood_training_data_is_the_dev_set_of_the_second(fever):
     split = load(fever).ood_train
     assert (split.name, split.labels, split.examples["label"][:]) == ("ood_train", LABELS, [1, 1])
-    assert made(fever).provided() == ["spurious-features", "ood-train"]
+    assert made(fever).provided() == ["spurious-features", "backbone-vectors", "ood-train"]
 
 
 def test_without_the_dev_set_of_the_second_there_is_no_ood_training_data(fever):
     (fever / "sym2/dev.jsonl").unlink()
     assert load(fever).ood_train is None
-    assert made(fever).provided() == ["spurious-features"]
+    assert made(fever).provided() == ["spurious-features", "backbone-vectors"]
 
 
 def test_the_symmetric_sets_may_be_in_another_directory(fever, tmp_path):
@@ -177,19 +177,35 @@ def problem(**options) -> str:
     return error["msg"].removeprefix("Value error, ")
 
 
+def missing(**options) -> list[str]:
+    """The files that the check of the recipe does not find."""
+    found = [each.message for each in FactVerificationOptions.model_validate(options).check_files()]
+    assert all(each.startswith("file not found: ") for each in found), found
+    return [each.removeprefix("file not found: ").partition(";")[0] for each in found]
+
+
 def test_a_path_is_needed():
     assert problem() == "Field required"
 
 
 def test_a_directory_without_the_files_names_those_that_are_needed(tmp_path):
-    named = ", ".join(str(tmp_path / name) for name in FILES if name != "sym2/dev.jsonl")
-    assert problem(path=str(tmp_path)) == f"the files of FEVER and Fever-Symmetric (not found: {named})"
+    assert missing(path=str(tmp_path)) == [str(tmp_path / name) for name in FILES if name != "sym2/dev.jsonl"]
 
 
 def test_a_directory_for_the_symmetric_sets_needs_their_files_wherever_fever_is(fever, tmp_path):
     (fever / "sym1/test.jsonl").unlink()
-    assert problem(path="my/fever", symmetric=str(fever)).endswith(f"(not found: {fever / 'sym1/test.jsonl'})")
-    assert problem(path=str(fever)).endswith(f"(not found: {fever / 'sym1/test.jsonl'})")
+    assert missing(path="my/fever", symmetric=str(fever)) == [str(fever / "sym1/test.jsonl")]
+    assert missing(path=str(fever)) == [str(fever / "sym1/test.jsonl")]
+
+
+def test_the_hub_has_no_symmetric_sets():
+    found = [each.partition(" ")[0] for each in missing(path="my/fever", symmetric="my/symmetric")]
+    assert found == ["my/symmetric/sym1/test.jsonl", "my/symmetric/sym2/test.jsonl"]
+
+
+def test_a_directory_that_is_not_there_is_one_problem(tmp_path):
+    options = FactVerificationOptions(path="my/fever", symmetric=str(tmp_path / "no"))
+    assert [each.key for each in options.check_files()] == [("symmetric",)]
 
 
 def test_sizes_are_counted_in_the_files(fever):

@@ -185,8 +185,10 @@ def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path, kind):
         if "fifo" in kind:
             os.mkfifo(tmp_path / "other")
         path.symlink_to(tmp_path / "other")
-    with pytest.raises(ValidationError, match="files that exist"):
-        pairs(path)
+    found = [*pairs(path).check_files()]
+    assert [each.key for each in found] == [("train", "path"), ("dev", "path")]
+    assert all(each.message.startswith(f"{path}: cannot be read: ") for each in found)
+    assert [each.state for each in pairs(path).check_data()] == ["problem", "problem"]
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, os.unlink], ids=["a fifo", "a directory", "gone"])

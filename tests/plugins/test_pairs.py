@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 import datasets
 import numpy as np
@@ -165,7 +164,7 @@ def test_spurious_features_are_those_that_are_chosen_if_there_are_such_texts(opt
     given = task.spurious_features
     rows = given(task.train, lambda words: np.array([VECTORS[word] for word in words])) if given else None
     assert (rows.tolist() if given else None) == (features and [pytest.approx(row) for row in features])
-    assert chosen.provided() == (["spurious-features"] if features else [])
+    assert chosen.provided() == (["spurious-features", "backbone-vectors"] if features else [])
 
 
 def test_spurious_features_use_the_vectors_of_a_file_if_there_is_one(root, options):
@@ -195,7 +194,7 @@ def test_ood_training_examples_have_the_labels_of_the_data_set(root, options):
     split = Pairs(chosen).load(0).ood_train
     assert (split.name, split.labels, split.collapse) == ("ood_train", tuple(LABELS), None)
     assert split.examples.to_dict() == {"text_a": ["a", "c"], "text_b": ["b", "d"], "label": [1, 2]}
-    assert chosen.provided() == ["spurious-features", "ood-train"]
+    assert chosen.provided() == ["spurious-features", "backbone-vectors", "ood-train"]
 
 
 def test_without_ood_training_examples_there_are_none(options):
@@ -218,16 +217,15 @@ def test_sizes_are_counted_where_the_rows_are_files(root, options):
 # -- options -------------------------------------------------------------------------------------
 
 
-def test_a_missing_file_is_named_with_the_directory_it_is_sought_in(root, problem):
-    assert problem(dev={"path": "dev.tsv"}).startswith(
-        f"dev: files that exist (not found: {root / 'dev.tsv'}, relative to "
-    )
-    assert problem(ood_train={"path": "more.tsv"}).startswith(
-        f"ood_train: files that exist (not found: {root / 'more.tsv'}, relative to "
-    )
-    assert problem(ood={"a": {"path": "ood.txt"}, "b": {"path": "none.csv"}}).startswith(
-        f"ood: files that exist (not found: {root / 'none.csv'}, relative to "
-    )
+def test_a_missing_file_is_named_where_the_recipe_names_it(root, options):
+    ood = {"a": {"path": "ood.txt", **HANS}, "b": {"path": "none.csv"}}
+    chosen = options(dev={"path": "dev.tsv"}, ood_train={"path": "more.tsv"}, ood=ood)
+    found = {each.key: each.message for each in chosen.check_files()}
+    assert found == {
+        ("dev", "path"): f"file not found: {root / 'dev.tsv'}",
+        ("ood_train", "path"): f"file not found: {root / 'more.tsv'}",
+        ("ood", "b", "path"): f"file not found: {root / 'none.csv'}",
+    }
 
 
 @pytest.mark.parametrize("source", [{}, {"path": "train.tsv", "hub": "some/thing"}])
@@ -310,9 +308,16 @@ def test_a_word_may_mean_that_a_row_is_unlabelled(root, options):
     assert task.notes == (f"{root / 'dev.csv'}: 1 unlabelled row skipped",)
 
 
-def test_a_file_of_word_vectors_that_is_not_there_is_a_problem(problem, root):
-    expected = f"word_vectors: a file that exists, relative to {Path.cwd()} (no such file)"
-    assert problem(word_vectors=str(root / "words.vec")) == expected
+def test_a_file_of_word_vectors_that_is_not_there_is_a_problem(options, root):
+    (found,) = options(word_vectors=str(root / "words.vec")).check_files()
+    assert found.key == ("word_vectors",)
+    assert found.message.startswith(f"file not found: {root / 'words.vec'}; get it from https://fasttext.cc/")
+    assert found.message.endswith('; or set word_vectors = "backbone", which gives another p_b')
+
+
+def test_features_of_word_vectors_in_a_file_are_not_those_of_the_backbone(options, root):
+    assert options(word_vectors=str(root / "words.vec")).provided() == ["spurious-features"]
+    assert options(word_vectors="backbone").provided() == ["spurious-features", "backbone-vectors"]
 
 
 @pytest.mark.parametrize("keep", [["how", "how"], ["label"], ["text_a"], ["text_b"]])

@@ -75,7 +75,7 @@ def test_ood_training_data_is_that_of_both_paws(qqp):
         "text_b": ["a", "b", "a"],
         "label": [1, 0, 0],
     }
-    assert made(qqp).provided() == ["spurious-features", "ood-train"]
+    assert made(qqp).provided() == ["spurious-features", "backbone-vectors", "ood-train"]
 
 
 @pytest.mark.parametrize(("present", "absent"), [("paws-qqp", "paws-wiki"), ("paws-wiki", "paws-qqp")])
@@ -86,7 +86,7 @@ def test_ood_training_data_is_that_of_one_paws_where_there_is_no_other(qqp, pres
     assert task.notes == (f"ood_train: only the training set of {present}; that of {absent} was not found",)
     (qqp / present.replace("-", "_") / "train.tsv").unlink()
     assert load(qqp).ood_train is None
-    assert made(qqp).provided() == ["spurious-features"]
+    assert made(qqp).provided() == ["spurious-features", "backbone-vectors"]
 
 
 def test_the_ood_splits_may_be_others_of_paws(qqp):
@@ -210,29 +210,38 @@ def problem(**options) -> str:
     return error["msg"].removeprefix("Value error, ")
 
 
+def missing(**options) -> list[str]:
+    """The files that the check of the recipe does not find."""
+    found = [each.message for each in ParaphraseOptions.model_validate(options).check_files()]
+    assert all(each.startswith("file not found: ") for each in found), found
+    return [each.removeprefix("file not found: ").partition(";")[0] for each in found]
+
+
 def test_a_directory_without_the_files_names_those_that_are_needed(tmp_path):
     needed = ["train.tsv", "dev.tsv", "paws_qqp/dev.tsv", "paws_wiki/test.tsv"]
-    named = ", ".join(str(tmp_path / name) for name in needed)
-    assert problem(path=str(tmp_path)) == f"the files of QQP and PAWS (not found: {named})"
+    found = missing(path=str(tmp_path))
+    assert found[: len(needed) - 1] == [str(tmp_path / name) for name in needed[:-1]]
+    assert str(tmp_path / needed[-1]) in found
 
 
 @pytest.mark.parametrize(
-    ("options", "missing"),
+    ("options", "gone"),
     [
         ({"paws_qqp_split": "test"}, "paws_qqp/test.tsv"),
         ({"paws_wiki_split": "dev"}, "paws_wiki/dev.tsv"),
     ],
 )
-def test_the_files_of_the_chosen_splits_are_needed(qqp, options, missing):
-    (qqp / missing).unlink()
-    assert problem(path=str(qqp), **options).endswith(f"(not found: {qqp / missing})")
+def test_the_files_of_the_chosen_splits_are_needed(qqp, options, gone):
+    (qqp / gone).unlink()
+    assert missing(path=str(qqp), **options) == [str(qqp / gone)]
     assert load(qqp).train.name == "train"
 
 
 def test_a_directory_for_paws_needs_its_file_wherever_qqp_is(tmp_path):
     for option, file in {"paws_qqp": "dev.tsv", "paws_wiki": "test.tsv"}.items():
-        assert problem(**{option: str(tmp_path)}).endswith(f"(not found: {tmp_path / file})")
-    assert problem(paws_qqp="no/such").endswith("(not found: no/such/dev.tsv)")
+        assert missing(**{option: str(tmp_path)}) == [str(tmp_path / file)]
+    (found,) = missing(paws_qqp="no/such")  # the hub has no PAWS-qqp
+    assert found.startswith("no/such/dev.tsv (relative to ")
 
 
 def test_a_split_that_does_not_exist_is_refused(qqp):

@@ -175,6 +175,25 @@ def test_it_is_fitted_once_on_features_that_have_the_networks_word_vectors(fit, 
     assert np.array_equal(asked(TRAIN), np.tile(row.detach().numpy(), (4, 1)))
 
 
+def test_the_report_says_whether_the_features_are_of_the_backbone(fit):
+    class Asks(Known):
+        def fit(self, task, features):
+            features(TRAIN)
+
+    def of_backbone(split: Split, vectors) -> np.ndarray:
+        return vectors(split.examples["text_a"])
+
+    def of_a_file(split: Split, vectors) -> np.ndarray:
+        return np.zeros((len(split.examples), 1))
+
+    for features, expected in ((of_backbone, "backbone"), (of_a_file, None)):
+        task = TaskData(LABELS, "accuracy", TRAIN, DEV, spurious_features=features)
+        bias = fit(Asks(), task)
+        assert bias.report()["word_vectors"] == expected
+        assert bias.uses_embeddings == (expected is not None)
+    assert fit(Known()).report()["word_vectors"] is None  # never asked for features
+
+
 def test_a_task_without_features_gives_none_to_the_fit(fit):
     model = Known()
     fit(model)
