@@ -16,6 +16,7 @@ from srframework.cli.context import Commands
 from srframework.cli.init import init
 from srframework.cli.listing import list_components, list_plugins, list_recipes
 from srframework.cli.new import new
+from srframework.cli.plot import plot
 from srframework.cli.results import results
 from srframework.cli.run import run
 from srframework.cli.schema import schema
@@ -81,6 +82,7 @@ for command in (
     sweep,
     results,
     compare,
+    plot,
     claims,
     store_group,
 ):

@@ -31,11 +31,11 @@ def with_metric(runs: Sequence[Run], metric: str) -> list[Run]:
         declared = next((each for each in declarations(run) if each.covers(metric)), None)
         stages = []
         for stage in run.stages:
-            measured = _measured(run, stage.name)
-            names = [name for figures in (measured.final.evaluations or {}).values() for name in figures]
+            figures_of = measured(run, stage.name)
+            names = [name for figures in (figures_of.final.evaluations or {}).values() for name in figures]
             known |= dict.fromkeys(names)
             if declared is not None and metric in names:
-                stages.append(_stage(run, stage, measured, replace(declared, name=metric)))
+                stages.append(_stage(run, stage, figures_of, replace(declared, name=metric)))
         if stages:
             found.append(replace(run, stages=stages))
     if not found:
@@ -56,7 +56,12 @@ def _offer(metric: str, known: Iterable[str]) -> str:
     return choices_text(nearest(metric, names), [name for name in names if "/" not in name])
 
 
-def _measured(run: Run, stage: str) -> Measured:
+def measured(run: Run, stage: str) -> Measured:
+    """Read all figures of a stage and of its points.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
     place = stage_place(Path(run.path), Reference(stage))
     try:
         return msgspec.convert(msgspec.to_builtins(Measured.read(place)), Measured)
@@ -64,7 +69,7 @@ def _measured(run: Run, stage: str) -> Measured:
         raise DataError(f"{place / FIGURES}: the figures cannot be read: {type(error).__name__}: {error}") from error
 
 
-def _stage(run: Run, stage: StageFigures, measured: Measured, figure: Figure) -> StageAndLevels:
+def _stage(run: Run, stage: StageFigures, found: Measured, figure: Figure) -> StageAndLevels:
     def chosen(figures: Figures) -> Figures:
         values = {split: every[figure.name] for split, every in figures.evaluations.items() if figure.name in every}
         kinds: dict[str, Mapping[str, Any]] = {
@@ -74,5 +79,5 @@ def _stage(run: Run, stage: StageFigures, measured: Measured, figure: Figure) ->
         of_model = {MODEL: values[MODEL]} if MODEL in values else {}
         return Figures(figures.sparsity, values.get(run.id_split), dict(kinds["ood"]), {**kinds["also"], **of_model})
 
-    points = {point: chosen(each) for point, each in measured.points.items()}
-    return Measured(chosen(measured.final), points).of_stage(stage.name, stage.op, figure)
+    points = {point: chosen(each) for point, each in found.points.items()}
+    return Measured(chosen(found.final), points).of_stage(stage.name, stage.op, figure)
