@@ -16,6 +16,7 @@ from srframework.cli.context import Commands
 from srframework.cli.init import init
 from srframework.cli.listing import list_components, list_plugins, list_recipes
 from srframework.cli.new import new
+from srframework.cli.paper import paper
 from srframework.cli.plot import plot
 from srframework.cli.results import results
 from srframework.cli.run import run
@@ -83,6 +84,7 @@ for command in (
     results,
     compare,
     plot,
+    paper,
     claims,
     store_group,
 ):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -62,6 +63,14 @@ where_option = click.option(
 )
 @width_option
 @click.option("--split", "splits", multiple=True, metavar="NAME", help="Only this ID or OOD set. Repeatable.")
+@click.option(
+    "--line",
+    "texts",
+    multiple=True,
+    metavar="LABEL=STAGE",
+    help="A line of the figure; LABEL=STAGE,STAGE joins stages of several sparsities. Repeatable. Default: the "
+    "table [figure.plot] of the recipes; if there is none, every stage is a line.",
+)
 @click.option("--metric", metavar="NAME", help="Draw this figure of the evaluators instead of the task's metric.")
 @where_option
 @json_option
@@ -72,6 +81,7 @@ def plot(
     out: Path,
     width: float,
     splits: tuple[str, ...],
+    texts: tuple[str, ...],
     metric: str | None,
     where: tuple[str, ...],
     as_json: bool,
@@ -88,6 +98,7 @@ def plot(
     from srframework.report import bias_bars, curves, lines
     from srframework.report.any_figure import with_metric
     from srframework.report.drawing import check_target
+    from srframework.report.named_lines import of_texts
 
     by_step = x == "step"
     if kind != "metric" and x != "sparsity":
@@ -97,14 +108,15 @@ def plot(
     if not as_json:
         check_target(out)
     runs = selected_runs(directories, where)
+    named = of_texts(texts, runs)
     if metric is not None:
         runs = with_metric(runs, metric)
     if kind == "bias-groups":
-        data = bias_bars.figure(runs, splits)
+        data = bias_bars.figure(runs, splits, named)
     elif kind == "curves" or by_step:
-        data = curves.figure(runs, splits, loss=not by_step)
+        data = curves.figure(runs, splits, not by_step, named)
     else:
-        data = lines.figure(runs, x, splits)
+        data = lines.figure(runs, x, splits, named)
     show(data, out, width, as_json)
 
 
@@ -126,10 +138,8 @@ def selected_runs(directories: tuple[str, ...], where: tuple[str, ...]) -> list[
     return select_stages(select_runs(found.runs, chosen), chosen)
 
 
-def show(data: FigureData, out: Path, width: float, as_json: bool) -> None:
-    """Draw a figure and name its file, or print its numbers; notes go to stderr."""
-    from srframework.report.drawing import draw
-
+def warn(data: FigureData) -> None:
+    """Print the notes of a figure on stderr."""
     for note in data.notes:
         echo_error(f"note: {note}")
     if data.conflicts:
@@ -137,8 +147,15 @@ def show(data: FigureData, out: Path, width: float, as_json: bool) -> None:
         echo_error(
             f"warning: the same settings and seed gave other figures, such as in {first} and {other}; the first counts"
         )
+
+
+def show(data: FigureData, out: Path, width: float, as_json: bool, more: Mapping[str, Any] | None = None) -> None:
+    """Draw a figure and name its file, or print its numbers, with ``more``; notes go to stderr."""
+    from srframework.report.drawing import draw
+
+    warn(data)
     if as_json:
-        print_json(data.to_json())
+        print_json({**data.to_json(), **(more or {})})
         return
     try:
         draw(data, out, width)

@@ -115,6 +115,7 @@ class _Check:
             bias=bias if any(stage.needs_bias for stage in order) else None,
             stages=tuple(order),
             claim=top.claim,
+            figure=top.figure,
         )
 
     def _add(

@@ -177,6 +177,7 @@ class Recipe:
         backbone, dataset, evaluators, bias: The components; ``bias`` is None if no stage needs it.
         stages: Sorted so that each stage comes after the stages that it depends on.
         claim: The unparsed ``[claim]`` table, for :mod:`srframework.claims`; None if the recipe has none.
+        figure: The unparsed ``[figure]`` table, for :mod:`srframework.report`; None if the recipe has none.
     """
 
     name: str
@@ -188,6 +189,7 @@ class Recipe:
     bias: Use | None
     stages: tuple[Stage, ...]
     claim: Mapping[str, Any] | None = None
+    figure: Mapping[str, Any] | None = None
     requires: tuple[str, ...] = ()
 
     def table(self) -> dict[str, Any]:
@@ -203,6 +205,8 @@ class Recipe:
             table["bias"] = self.bias.table()
         if self.claim is not None:
             table["claim"] = self.claim
+        if self.figure is not None:
+            table["figure"] = self.figure
         return table | {"stages": [stage.table() for stage in self.stages]}
 
     def to_toml(self) -> str:
@@ -210,13 +214,15 @@ class Recipe:
         return tomli_w.dumps(self.table())
 
     def only(self, stage: str) -> Recipe:
-        """The recipe with only ``stage`` and the stages that it depends on, and without its claim."""
+        """The recipe with only ``stage`` and the stages that it depends on, and without its claim and figures."""
         earlier = [each.name for each in itertools.takewhile(lambda each: each.name != stage, self.stages)]
         required = {stage, *(reference.stage for _, reference in self.of_evaluators() if reference.stage in earlier)}
         for each in reversed(self.stages):
             if each.name in required:
                 required |= {reference.stage for _, reference in each.references()}
-        return replace(self, stages=tuple(each for each in self.stages if each.name in required), claim=None)
+        return replace(
+            self, stages=tuple(each for each in self.stages if each.name in required), claim=None, figure=None
+        )
 
     def steps_kept(self, stage: str) -> frozenset[int]:
         """The steps of ``stage`` that other stages depend on."""

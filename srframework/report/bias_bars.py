@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from srframework.errors import UsageError
 from srframework.report.any_figure import measured
 from srframework.report.figure_data import FigureData, Line, Panel, Point
-from srframework.report.lines import check_splits, notes_of, sets, title
+from srframework.report.lines import check_splits, notes_of, series_of, sets, title
+from srframework.report.named_lines import SourcesOf
 from srframework.report.result_rows import Row, Statistic
 from srframework.report.runs import Run
-from srframework.report.series import Series, all_series, by_dataset
+from srframework.report.series import Series, by_dataset
 from srframework.units import PER_CENT
 
 PREFIX = "bias-groups/"
@@ -19,7 +20,9 @@ PREFIX = "bias-groups/"
 _Values = dict[str, list[float]]
 
 
-def figure(runs: Sequence[Run], splits: Sequence[str] = (), prefix: str = PREFIX) -> FigureData:
+def figure(
+    runs: Sequence[Run], splits: Sequence[str] = (), named: SourcesOf | None = None, prefix: str = PREFIX
+) -> FigureData:
     """A bar for every stage in every group, one panel a set that has such figures.
 
     Figures for the classes inside a group (``bias-groups/aligned/entailment``) are groups of their own if there are
@@ -31,7 +34,7 @@ def figure(runs: Sequence[Run], splits: Sequence[str] = (), prefix: str = PREFIX
     """
     check_splits(splits, runs)
     datasets = by_dataset(runs)
-    found = {name: all_series(of_dataset, lambda _: 0.0, levels=False) for name, of_dataset in datasets.items()}
+    found = {name: series_of(of_dataset, lambda _: 0.0, named, levels=False) for name, of_dataset in datasets.items()}
     labels = list(dict.fromkeys(each.label for series in found.values() for each in series))
     panels: list[tuple[str, dict[str, _Values]]] = []
     for name, series in found.items():

@@ -13,10 +13,11 @@ from srframework.files import read_text
 from srframework.recipe.model import Reference
 from srframework.report.any_figure import declarations
 from srframework.report.figure_data import FigureData, Line, Panel, Point
-from srframework.report.lines import Set, check_splits, notes_of, sets, title
+from srframework.report.lines import Set, check_splits, notes_of, series_of, sets, title
+from srframework.report.named_lines import SourcesOf
 from srframework.report.result_rows import Row, Statistic
 from srframework.report.runs import Run
-from srframework.report.series import Series, all_series, by_dataset
+from srframework.report.series import Series, by_dataset
 from srframework.run.directory import stage_place
 from srframework.run.paths import LOG
 
@@ -28,13 +29,16 @@ Curve = dict[int, float]
 """Step -> value."""
 
 
-def figure(runs: Sequence[Run], splits: Sequence[str] = (), loss: bool = True) -> FigureData:
+def figure(
+    runs: Sequence[Run], splits: Sequence[str] = (), loss: bool = True, named: SourcesOf | None = None
+) -> FigureData:
     """Every stage of some runs by step: its loss, and its metric on each set that was evaluated during training.
 
     Args:
         runs: At least one.
         splits: The sets to show; empty for the ID set and all OOD sets.
         loss: Whether there is a panel for the loss.
+        named: The lines; None for one for each stage.
 
     Raises:
         UsageError: No run has a log, or no run has a set.
@@ -43,7 +47,7 @@ def figure(runs: Sequence[Run], splits: Sequence[str] = (), loss: bool = True) -
     check_splits(splits, runs)
     panels: list[Panel] = []
     datasets = by_dataset(runs)
-    found = {name: all_series(of_dataset, lambda _: 0.0, levels=False) for name, of_dataset in datasets.items()}
+    found = {name: series_of(of_dataset, lambda _: 0.0, named, levels=False) for name, of_dataset in datasets.items()}
     labels = list(dict.fromkeys(each.label for series in found.values() for each in series))
     for name, series in found.items():
         before = f"{name}: " if len(found) > 1 else ""

@@ -31,14 +31,14 @@ _DASHES: tuple[Any, ...] = ("-", (0, (1, 1.2)), (0, (4, 1.2, 1, 1.2)), (0, (1, 1
 _FULL_DASHES: tuple[Any, ...] = ((0, (5, 2)), (0, (2.5, 1.5)), (0, (8, 2)), (0, (5, 2, 2, 2)))
 _FULL_COLOURS = ("#000000", "#666666", "#000000", "#666666")
 _HATCHES = ("", "////", "xxxx", "....", "\\\\\\\\", "++", "oo", "--")
-_PANEL_WIDTH, _PANEL_HEIGHT, _LEGEND_LINE = 1.3, 1.35, 0.155
+_PANEL_WIDTH, _PANEL_HEIGHT, _LEGEND_LINE = 1.3, 1.35, 0.148
 _FONT = 7
 _METADATA = {
     "png": {"Software": "srframework"},
     "svg": {"Date": None, "Creator": "srframework"},
     "pdf": {"CreationDate": None, "ModDate": None, "Creator": "srframework", "Producer": "matplotlib"},
 }
-_STYLE = {
+_STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": _FONT,
     "axes.titlesize": _FONT + 0.5,
@@ -57,6 +57,7 @@ _STYLE = {
     "svg.hashsalt": "srframework",
     "pdf.fonttype": 42,
     "path.simplify": False,
+    "text.parse_math": False,
 }
 
 
@@ -140,7 +141,7 @@ def _figure(figure_type: Any, data: FigureData, width: float) -> Any:
     legend = _LEGEND_LINE * lines + 0.1
     height = panel_height * rows + 0.25 + legend
     figure = figure_type(figsize=(width, height), layout="constrained")
-    figure.get_layout_engine().set(rect=(0, legend / height, 1, 1 - legend / height), w_pad=0.02, h_pad=0.03)
+    figure.get_layout_engine().set(rect=(0, legend / height, 1, 1 - legend / height), w_pad=0.035, h_pad=0.03)
     grid = figure.subplots(rows, columns, squeeze=False)
     for place, axes in enumerate(grid.flat):
         if place >= len(data.panels):
@@ -182,7 +183,7 @@ def _entries(data: FigureData, look: dict[tuple[str, bool], _Look]) -> Iterator[
 
 
 def _line_style(look: _Look) -> dict[str, Any]:
-    style = {"color": look.colour, "linestyle": look.dashes, "linewidth": 1.0, "marker": look.marker, "markersize": 3.2}
+    style = {"color": look.colour, "linestyle": look.dashes, "linewidth": 1.0, "marker": look.marker, "markersize": 3.6}
     return style | {"markeredgecolor": "white", "markeredgewidth": 0.3}
 
 
@@ -236,7 +237,7 @@ def _lines(axes: Any, data: FigureData, panel: Panel, look: dict[tuple[str, bool
         drawn += xs
         if len(xs) > _MOST_MARKERS:
             style["markevery"] = len(xs) // _MOST_MARKERS + 1
-        axes.plot(xs, means, zorder=2.5, **style)
+        axes.plot(xs, means, zorder=2.5 if len(xs) > 1 else 3, **style)
         if len(xs) == 1 and sds[0]:
             axes.errorbar(xs, means, sds, color=style["color"], linewidth=0.8, capsize=1.5, zorder=2)
         elif any(sds):

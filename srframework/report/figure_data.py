@@ -67,7 +67,7 @@ class Panel:
     @property
     def heading(self) -> str:
         """The name of y with its unit, without an arrow: ``accuracy %``."""
-        return heading(self.metric, self.unit, None)
+        return heading(self.metric, self.unit, None) if self.unit else self.metric
 
 
 @dataclass(frozen=True)

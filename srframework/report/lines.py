@@ -7,6 +7,7 @@ from typing import Any
 
 from srframework.errors import UsageError
 from srframework.report.figure_data import FigureData, Line, Panel, Point
+from srframework.report.named_lines import SourcesOf, named_series
 from srframework.report.result_rows import Row
 from srframework.report.runs import Run
 from srframework.report.series import Series, XOf, all_series, by_dataset, sparsity_of
@@ -20,20 +21,23 @@ Set = tuple[str, str]
 """A set: ``("id", split)``, ``("ood", split)`` or ``("also", split)``."""
 
 
-def figure(runs: Sequence[Run], x: str = SPARSITY, splits: Sequence[str] = ()) -> FigureData:
+def figure(
+    runs: Sequence[Run], x: str = SPARSITY, splits: Sequence[str] = (), named: SourcesOf | None = None
+) -> FigureData:
     """Every stage of some runs over x, on each ID and OOD set; stages at one x only are single points.
 
     Args:
         runs: At least one, read with the levels of their stages.
         x: ``sparsity``, or a setting with numbers: a key of the stage (``epochs``) or a complete key.
         splits: The sets to show; empty for the ID set and all OOD sets.
+        named: The lines; None for one for each stage.
 
     Raises:
         UsageError: No stage has x as a number, or no run has a set; lists the existing ones.
     """
     check_splits(splits, runs)
     datasets = by_dataset(runs)
-    found = {name: all_series(of_dataset, x_of(x)) for name, of_dataset in datasets.items()}
+    found = {name: series_of(of_dataset, x_of(x), named) for name, of_dataset in datasets.items()}
     if not any(not each.is_full for series in found.values() for each in series):
         _refuse(x, runs)
     panels = []
@@ -43,6 +47,11 @@ def figure(runs: Sequence[Run], x: str = SPARSITY, splits: Sequence[str] = ()) -
             before = f"{name}: " if len(found) > 1 else ""
             panels.append(panel(f"{before}{title(kind, split)}", series, labels, (kind, split)))
     return FigureData(f"Metric over {x}", x, PER_CENT if x == SPARSITY else "", panels, (), *notes_of(found))
+
+
+def series_of(runs: Sequence[Run], x_of: XOf, named: SourcesOf | None, levels: bool = True) -> list[Series]:
+    """The named lines of some runs, or a series for each stage."""
+    return all_series(runs, x_of, levels) if named is None else named_series(runs, named, x_of, levels)
 
 
 def panel(name: str, series: Sequence[Series], labels: Mapping[tuple[str, bool], Any], where: Set) -> Panel:

@@ -26,6 +26,7 @@ class Series:
         along: Keys of other settings than x that differ between its points.
         is_full: Whether it is a model that is trained and not sparse.
         rows: With their x, in ascending order.
+        name: The name that a recipe or the user gives it; may be empty.
     """
 
     stage: str
@@ -33,10 +34,13 @@ class Series:
     along: Sequence[str]
     is_full: bool
     rows: Sequence[tuple[float, Row]]
+    name: str = ""
 
     @property
     def label(self) -> str:
-        """The stage, with the distinguishing settings in brackets."""
+        """Its name, or the stage with the distinguishing settings in brackets."""
+        if self.name:
+            return self.name
         settings = [f"{_short(key, self.stage)}={_text(value)}" for key, value in self.settings.items()]
         return f"{self.stage} ({', '.join(settings)})" if settings else self.stage
 
