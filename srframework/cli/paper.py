@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from srframework.report.figure_data import FigureData
-    from srframework.report.paper import Beside, Definition
+    from srframework.report.figure_table import Definition
+    from srframework.report.paper import Beside
 
 _NOTHING = "not run"
 

@@ -12,7 +12,7 @@ from srframework.errors import DataError, UsageError
 from srframework.files import read_text
 from srframework.recipe.model import Reference
 from srframework.report.any_figure import declarations
-from srframework.report.figure_data import FigureData, Line, Panel, Point
+from srframework.report.figure_data import NOT_RUN, FigureData, Line, Panel, Point
 from srframework.report.lines import Set, check_splits, notes_of, series_of, sets, title
 from srframework.report.named_lines import SourcesOf
 from srframework.report.result_rows import Row, Statistic
@@ -54,12 +54,12 @@ def figure(
         metric = _metric(series)
         logs = {each.label: of_series(each) for each in series}
         if loss:
-            lines = [Line(label, curve(logs.get(label, []), LOSS)) for label in labels]
-            panels.append(Panel(f"{before}training loss", lines, LOSS, "", "lower", NOT_LOGGED))
+            lines = [line(label, logs.get(label), LOSS) for label in labels]
+            panels.append(Panel(f"{before}training loss", lines, LOSS, "", "lower"))
         for where in sets(datasets[name], splits):
-            lines = [Line(label, curve(logs.get(label, []), metric.name, where)) for label in labels]
+            lines = [line(label, logs.get(label), metric.name, where) for label in labels]
             shown = "ID dev" if where[0] == "id" else title(*where)
-            panels.append(Panel(f"{before}{shown}", lines, metric.name, metric.unit, metric.better, NOT_LOGGED))
+            panels.append(Panel(f"{before}{shown}", lines, metric.name, metric.unit, metric.better))
     if all(panel.is_empty for panel in panels):
         raise UsageError("the directories of these runs have no training logs (stages/NAME/metrics.jsonl)")
     notes, conflicts = notes_of(found)
@@ -77,6 +77,12 @@ def logs_of(row: Row) -> list[list[dict[str, Any]]]:
     """The logs of a row's stage, one for each seed, from the first run of each seed."""
     firsts = {run.seed: run for run in reversed(row.runs)}
     return [_read(stage_place(Path(firsts[seed].path), Reference(row.stage)) / LOG) for seed in row.seeds]
+
+
+def line(label: str, logs: Sequence[Sequence[Mapping[str, Any]]] | None, name: str, where: Set | None = None) -> Line:
+    """The line of a logged number; ``logs``: None if the stage has not been run."""
+    points = [] if logs is None else curve(logs, name, where)
+    return Line(label, points, absent=NOT_RUN if logs is None else NOT_LOGGED)
 
 
 def curve(logs: Sequence[Sequence[Mapping[str, Any]]], name: str, where: Set | None = None) -> list[Point]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from srframework.errors import UsageError
 from srframework.files import atomic_file
-from srframework.report.figure_data import FigureData, Line, Panel
+from srframework.report.figure_data import NOT_RUN, FigureData, Line, Panel
 from srframework.units import PER_CENT
 
 FORMATS = ("png", "svg", "pdf")
@@ -143,12 +143,14 @@ def _figure(figure_type: Any, data: FigureData, width: float) -> Any:
     figure = figure_type(figsize=(width, height), layout="constrained")
     figure.get_layout_engine().set(rect=(0, legend / height, 1, 1 - legend / height), w_pad=0.035, h_pad=0.03)
     grid = figure.subplots(rows, columns, squeeze=False)
+    has_one_y = len({panel.heading for panel in data.panels if not panel.is_empty}) < 2
     for place, axes in enumerate(grid.flat):
         if place >= len(data.panels):
             axes.axis("off")
             continue
-        is_lowest = place + columns >= len(data.panels)
-        _draw_panel(axes, data, data.panels[place], look, is_lowest)
+        is_lowest = all(each.is_empty for each in data.panels[place + columns :: columns])
+        has_label = not has_one_y or all(each.is_empty for each in data.panels[place - place % columns : place])
+        _draw_panel(axes, data, data.panels[place], look, is_lowest, has_label)
     figure.legend(
         [handle for handle, _ in entries],
         [label for _, label in entries],
@@ -168,14 +170,10 @@ def _entries(data: FigureData, look: dict[tuple[str, bool], _Look]) -> Iterator[
     from matplotlib.patches import Patch
 
     for (label, full), each in look.items():
-        lines = [
-            (panel, line)
-            for panel in data.panels
-            for line in panel.lines
-            if (line.label, line.is_full) == (label, full)
-        ]
-        is_there = any(line.points for _, line in lines)
-        text = label if is_there else f"{label} ({lines[0][0].absent})"
+        lines = [line for panel in data.panels for line in panel.lines if (line.label, line.is_full) == (label, full)]
+        is_there = any(line.points for line in lines)
+        absent = next((line.absent for line in lines if line.absent != NOT_RUN), NOT_RUN)
+        text = label if is_there else f"{label} ({absent})"
         if data.groups:
             yield Patch(facecolor=each.colour, hatch=each.hatch, edgecolor="white" if is_there else "#999999"), text
         else:
@@ -188,7 +186,12 @@ def _line_style(look: _Look) -> dict[str, Any]:
 
 
 def _draw_panel(
-    axes: Any, data: FigureData, panel: Panel, look: dict[tuple[str, bool], _Look], is_lowest: bool
+    axes: Any,
+    data: FigureData,
+    panel: Panel,
+    look: dict[tuple[str, bool], _Look],
+    is_lowest: bool,
+    has_label: bool,
 ) -> None:
     scale = 100 if panel.unit == PER_CENT else 1
     axes.set_title("\n".join(textwrap.wrap(panel.title, 28)), pad=3)
@@ -200,7 +203,8 @@ def _draw_panel(
         return
     axes.grid(visible=True, axis="y")
     axes.set_axisbelow(True)
-    axes.set_ylabel(panel.heading, labelpad=1.5)
+    if has_label:
+        axes.set_ylabel(panel.heading, labelpad=1.5)
     if data.groups:
         _bars(axes, data, panel, look, scale)
     else:
@@ -208,16 +212,13 @@ def _draw_panel(
         if is_lowest:
             axes.set_xlabel(f"{data.x} %" if data.x_unit == PER_CENT else data.x, labelpad=1.5)
     axes.locator_params(axis="y", nbins=5)
-    missing = [
-        label
-        for label in panel.missing
-        if any(line.points for other in data.panels for line in other.lines if line.label == label)
-    ]
-    if missing:
-        text = "\n".join(textwrap.wrap(f"{panel.absent}: {', '.join(missing)}", 26))
-        axes.text(
-            0.02, 0.02, text, ha="left", va="bottom", transform=axes.transAxes, fontsize=_FONT - 2, color="#555555"
-        )
+    there = {line.label for other in data.panels for line in other.lines if line.points}
+    absent: dict[str, list[str]] = {}
+    for line in panel.lines:
+        if not line.points and line.label in there:  # the legend marks the lines that are in no panel
+            absent.setdefault(line.absent, []).append(line.label)
+    text = "\n".join(part for why, names in absent.items() for part in textwrap.wrap(f"{why}: {', '.join(names)}", 26))
+    axes.text(0.02, 0.02, text, va="bottom", transform=axes.transAxes, fontsize=_FONT - 2, color="#555555")
 
 
 def _lines(axes: Any, data: FigureData, panel: Panel, look: dict[tuple[str, bool], _Look], scale: int) -> None:
@@ -247,14 +248,21 @@ def _lines(axes: Any, data: FigureData, panel: Panel, look: dict[tuple[str, bool
     if data.x_unit == PER_CENT and ticks:
         axes.set_xlim(min(0, *ticks), 100)
         axes.set_xticks([0, 20, 50, 70, 90])
-    elif 0 < len(ticks) <= _MOST_TICKS:
+    elif 0 < len(ticks) <= _MOST_TICKS and len("".join(map(_short, ticks))) <= _MOST_DIGITS:
         axes.set_xticks(ticks)
     else:
         axes.locator_params(axis="x", nbins=4)
+    axes.xaxis.set_major_formatter(lambda x, _: _short(x))
 
 
 _MOST_MARKERS = 12
 _MOST_TICKS = 6
+_MOST_DIGITS = 12
+
+
+def _short(x: float) -> str:
+    """A number on the x axis: ``0.5``, ``500``, ``20k``."""
+    return f"{x / 1000:g}k" if abs(x) >= 10_000 or (abs(x) >= 1000 and not x % 500) else f"{x:g}"
 
 
 def _bars(axes: Any, data: FigureData, panel: Panel, look: dict[tuple[str, bool], _Look], scale: int) -> None:

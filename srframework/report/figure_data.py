@@ -29,11 +29,13 @@ class Line:
         label: Its name in the legend.
         points: In ascending order of x; empty if nothing has been run. The line of a full model has one point.
         is_full: Whether it is a full model, which is drawn as a dashed horizontal.
+        absent: The text in place of the points, if there are none.
     """
 
     label: str
     points: Sequence[Point] = ()
     is_full: bool = False
+    absent: str = NOT_RUN
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,6 @@ class Panel:
         title: The set.
         lines: In the same order in all panels of a figure.
         metric, unit, better: What y is; ``"fraction"`` is shown in percent.
-        absent: The text for a line without points.
     """
 
     title: str
@@ -52,7 +53,6 @@ class Panel:
     metric: str = ""
     unit: str = PER_CENT
     better: str | None = None
-    absent: str = NOT_RUN
 
     @property
     def is_empty(self) -> bool:
@@ -60,9 +60,9 @@ class Panel:
         return not any(line.points for line in self.lines)
 
     @property
-    def missing(self) -> list[str]:
-        """The labels of the lines without points."""
-        return [line.label for line in self.lines if not line.points]
+    def absent(self) -> str:
+        """The text in an empty panel: ``not run`` only if that is so for all lines."""
+        return next((line.absent for line in self.lines if line.absent != NOT_RUN), NOT_RUN)
 
     @property
     def heading(self) -> str:

@@ -56,7 +56,7 @@ def of_texts(texts: Sequence[str], runs: Sequence[Run]) -> SourcesOf | None:
 
 
 def named_series(
-    runs: Sequence[Run], sources: SourcesOf, x_of: XOf, levels: bool = True, what: str = "the figure"
+    runs: Sequence[Run], sources: SourcesOf, x_of: XOf, levels: bool = True, what: str = "--line"
 ) -> list[Series]:
     """One series for each named line, in the order in which the runs name them.
 

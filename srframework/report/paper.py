@@ -118,8 +118,8 @@ def figure(of: Definition, runs: Sequence[Run]) -> FigureData:
         panels.append(_panel(of, each.name, found.get(each.dataset, []), where))
     known = {each.dataset for other in definitions().values() for each in other.sets}
     for name, of_dataset in by_dataset(_with_lines(of, runs)).items():
-        for where in () if name in known else lines.sets(of_dataset):
-            panels.append(_panel(of, f"{name}: {lines.title(*where)}", found[name], where))
+        others = () if name in known else lines.sets(of_dataset)
+        panels += [_panel(of, f"{name}: {lines.title(*each)}", found[name], each) for each in others]
     notes, conflicts = lines.notes_of(found)
     unit = PER_CENT if of.x == lines.SPARSITY else ""
     return FigureData(of.title, of.x, unit, panels, (), [*filter(None, [of.note]), *notes], conflicts)
@@ -179,15 +179,12 @@ def _series(of: Definition, runs: Sequence[Run]) -> list[Series]:
 def _panel(of: Definition, name: str, series: Sequence[Series], where: lines.Set) -> Panel:
     if of.x != STEP:
         return lines.panel(name, [_as(each, of) for each in series], dict.fromkeys(of.labels), where)
-    drawn, metric = {}, None
-    for each in series:
-        metric = each.rows[0][1].metric
-        drawn[each.label] = curves.curve(curves.of_series(each), metric.name, where)
-    every = [Line(label, drawn.get(label, [])) for label, _ in of.labels]
-    absent = curves.NOT_LOGGED if series else Panel.absent
-    if metric is None:
-        return Panel(name, every)
-    return Panel(name, every, metric.name, metric.unit, metric.better, absent)
+    if not series:
+        return Panel(name, [Line(label) for label, _ in of.labels])
+    metric = series[0].rows[0][1].metric
+    logs = {each.label: curves.of_series(each) for each in series}
+    every = [curves.line(label, logs.get(label), metric.name, where) for label, _ in of.labels]
+    return Panel(name, every, metric.name, metric.unit, metric.better)
 
 
 def _as(series: Series, of: Definition) -> Series:
