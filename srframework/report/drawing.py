@@ -30,7 +30,7 @@ _MARKERS = "os^DvPX<>*"
 _DASHES: tuple[Any, ...] = ("-", (0, (1, 1.2)), (0, (4, 1.2, 1, 1.2)), (0, (1, 1.2, 1, 1.2, 4, 1.2)))
 _FULL_DASHES: tuple[Any, ...] = ((0, (5, 2)), (0, (2.5, 1.5)), (0, (8, 2)), (0, (5, 2, 2, 2)))
 _FULL_COLOURS = ("#000000", "#666666", "#000000", "#666666")
-_HATCHES = ("", "////", "xxxx", "....", "\\\\\\\\", "++", "oo", "--")
+_HATCHES = ("", "////", "xxxx", "....", "\\\\\\\\", "++", "oo", "-----")
 _PANEL_WIDTH, _PANEL_HEIGHT, _LEGEND_LINE = 1.3, 1.35, 0.148
 _FONT = 7
 _METADATA = {
@@ -218,7 +218,8 @@ def _draw_panel(
         if not line.points and line.label in there:  # the legend marks the lines that are in no panel
             absent.setdefault(line.absent, []).append(line.label)
     text = "\n".join(part for why, names in absent.items() for part in textwrap.wrap(f"{why}: {', '.join(names)}", 26))
-    axes.text(0.02, 0.02, text, va="bottom", transform=axes.transAxes, fontsize=_FONT - 2, color="#555555")
+    y, side = (0.98, "top") if data.groups else (0.02, "bottom")  # bars fill the bottom
+    axes.text(0.02, y, text, va=side, transform=axes.transAxes, fontsize=_FONT - 2, color="#555555")
 
 
 def _lines(axes: Any, data: FigureData, panel: Panel, look: dict[tuple[str, bool], _Look], scale: int) -> None:

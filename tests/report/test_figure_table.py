@@ -41,7 +41,7 @@ def test_a_right_table_has_no_problems():
         ({"fig-22": {}}, "figure.fig-22", r"no figure has this name; did you mean 'fig-2'\? Choices: fig-2, fig-3, .*"),
         ({"fig-7": {}}, "figure.fig-7", "fig-7 has the lines of fig-11; name them there"),
         ({"fig-2": "full"}, "figure.fig-2", "expected a table of lines and their stages, got 'full'"),
-        ({"fig-2": {"mask-std": "mask"}}, "figure.fig-2.mask-std", "fig-2 has no line 'mask-std'; did you mean 'mask .*"),
+        ({"fig-2": {"mask-std": "mask"}}, "figure.fig-2.mask-std", "fig-2 has no line 'mask-std'; .*"),
         ({"plot": {"a": 3}}, "figure.plot.a", "expected a stage, an array of stages, or a table .*; got 3"),
         ({"plot": {"a": []}}, "figure.plot.a", r"expected a stage, .*; got \[\]"),
         ({"plot": {"a": {"stages": "mask"}}}, "figure.plot.a", "expected a stage, .*"),
