@@ -14,6 +14,7 @@ from srframework.recipe.check import Add
 from srframework.recipe.option_errors import explain
 from srframework.recipe.points import check_level
 from srframework.recipe.stage_lengths import Plan
+from srframework.report import figure_table
 from srframework.text import listed, nearest, shorten
 
 
@@ -36,8 +37,8 @@ def check_table(data: Mapping[str, Any], add: Add) -> None:
         _check_stages(claim, data.get("stages"), add)
 
 
-TABLES = {"claim": check_table}
-"""The tables of a recipe that this room checks, as :func:`srframework.recipe.check.check_recipe` takes them."""
+TABLES = {"claim": check_table, "figure": figure_table.check_table}
+"""The tables of a recipe that claims and report check, as :func:`srframework.recipe.check.check_recipe` takes them."""
 
 
 def _check_stages(claim: Claim, tables: Any, add: Add) -> None:

@@ -17,6 +17,8 @@ from srframework.cli.data import data_group
 from srframework.cli.init import init
 from srframework.cli.listing import list_components, list_plugins, list_recipes
 from srframework.cli.new import new
+from srframework.cli.paper import paper
+from srframework.cli.plot import plot
 from srframework.cli.results import results
 from srframework.cli.run import run
 from srframework.cli.schema import schema
@@ -95,6 +97,8 @@ for command in (
     sweep,
     results,
     compare,
+    plot,
+    paper,
     claims,
     store_group,
 ):

@@ -20,6 +20,7 @@ from srframework.errors import SRFrameworkError
 from srframework.recipe.check import load_recipe
 from srframework.recipe.model import Recipe, shipped
 from srframework.registry.registry import Registry
+from srframework.report.figure_table import definitions
 
 
 def recipes(context: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -35,6 +36,11 @@ def shipped_recipes(context: click.Context, param: click.Parameter, incomplete: 
 def claims(context: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the name of a shipped claim, or a TOML file."""
     return [*_named((name.removeprefix(FOLDER) for name in shipped_claims()), incomplete), *_files(incomplete, ".toml")]
+
+
+def figures(context: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a figure or table of the paper."""
+    return _described({each.name: each.title for each in definitions().values()}, incomplete)
 
 
 def paths(context: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

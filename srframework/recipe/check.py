@@ -115,6 +115,7 @@ class _Check:
             bias=bias if needy([*enumerate(order)], evaluators) else None,
             stages=tuple(order),
             claim=top.claim,
+            figure=top.figure,
         )
 
     def _add(

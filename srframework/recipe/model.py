@@ -176,6 +176,7 @@ class Recipe:
         backbone, dataset, evaluators, bias: The components; ``bias`` is None if no stage needs it.
         stages: Sorted so that each stage comes after the stages that it depends on.
         claim: The unparsed ``[claim]`` table, for :mod:`srframework.claims`; None if the recipe has none.
+        figure: The unparsed ``[figure]`` table, for :mod:`srframework.report`; None if the recipe has none.
     """
 
     name: str
@@ -187,6 +188,7 @@ class Recipe:
     bias: Use | None
     stages: tuple[Stage, ...]
     claim: Mapping[str, Any] | None = None
+    figure: Mapping[str, Any] | None = None
     requires: tuple[str, ...] = ()
 
     def table(self) -> dict[str, Any]:
@@ -202,6 +204,8 @@ class Recipe:
             table["bias"] = self.bias.table()
         if self.claim is not None:
             table["claim"] = self.claim
+        if self.figure is not None:
+            table["figure"] = self.figure
         return table | {"stages": [stage.table() for stage in self.stages]}
 
     def to_toml(self) -> str:
@@ -209,14 +213,16 @@ class Recipe:
         return tomli_w.dumps(self.table())
 
     def only(self, *names: str) -> Recipe:
-        """The recipe with only these stages and the stages that they depend on, and without its claim."""
+        """The recipe with only these stages and the stages that they depend on, and without its claim and figures."""
         last = max(number for number, each in enumerate(self.stages, 1) if each.name in names)
         earlier = {each.name for each in self.stages[: last - 1]}
         required = {*names, *(reference.stage for _, reference in self.of_evaluators() if reference.stage in earlier)}
         for each in reversed(self.stages):
             if each.name in required:
                 required |= {reference.stage for _, reference in each.references()}
-        return replace(self, stages=tuple(each for each in self.stages if each.name in required), claim=None)
+        return replace(
+            self, stages=tuple(each for each in self.stages if each.name in required), claim=None, figure=None
+        )
 
     def steps_kept(self, stage: str) -> frozenset[int]:
         """The steps of ``stage`` that other stages depend on."""

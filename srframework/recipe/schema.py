@@ -34,6 +34,9 @@ class RecipeTable(Options):
     variants: dict[str, dict[str, Any]] = Field({}, description="Named tables of overrides.")
     sweep: dict[str, Any] = Field({}, description="Keys, each with an array of values; one run for each combination.")
     claim: dict[str, Any] | None = Field(None, description="A statement to confirm or refute, and its checks.")
+    figure: dict[str, Any] | None = Field(
+        None, description="Figures, each with its lines and the stages that they show."
+    )
     stages: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = Field(
         min_length=1, description="The stages: at least one [[stages]] table."
     )

@@ -41,11 +41,11 @@ def with_metric(runs: Sequence[Run], metric: str) -> list[Run]:
         declared = next((each for each in declarations(run) if each.covers(metric)), None)
         stages = []
         for stage in run.stages:
-            measured = _measured(run, stage.name)
-            names = [name for figures in (measured.final.evaluations or {}).values() for name in figures]
+            figures_of = measured(run, stage.name)
+            names = [name for figures in (figures_of.final.evaluations or {}).values() for name in figures]
             known |= dict.fromkeys(names)
             if declared is not None and metric in names:
-                stages.append(_stage(run, stage, measured, replace(declared, name=metric)))
+                stages.append(_stage(run, stage, figures_of, replace(declared, name=metric)))
         if stages:
             beside = [
                 _baseline(run, each.name, figures, replace(declared, name=metric))
@@ -71,7 +71,12 @@ def _offer(metric: str, known: Iterable[str]) -> str:
     return choices_text(nearest(metric, names), [name for name in names if "/" not in name])
 
 
-def _measured(run: Run, stage: str) -> Measured:
+def measured(run: Run, stage: str) -> Measured:
+    """Read all figures of a stage and of its points.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
     place = stage_place(Path(run.path), Reference(stage))
     try:
         return msgspec.convert(msgspec.to_builtins(Measured.read(place)), Measured)
@@ -95,9 +100,9 @@ def _has_figure(figures: Figures) -> bool:
     return figures.id is not None or bool(figures.ood or figures.also)
 
 
-def _stage(run: Run, stage: StageFigures, measured: Measured, figure: Figure) -> StageAndLevels:
-    points = {point: _chosen(run, each, figure) for point, each in measured.points.items()}
-    return Measured(_chosen(run, measured.final, figure), points).of_stage(stage.name, stage.op, figure)
+def _stage(run: Run, stage: StageFigures, found: Measured, figure: Figure) -> StageAndLevels:
+    points = {point: _chosen(run, each, figure) for point, each in found.points.items()}
+    return Measured(_chosen(run, found.final, figure), points).of_stage(stage.name, stage.op, figure)
 
 
 def _chosen(run: Run, figures: Figures, figure: Figure) -> Figures:

