@@ -216,7 +216,10 @@ class TrainingContext:
         bias_log_probs: ``(N, C)``, float32, log p_b; None unless the component requires ``"bias"``.
         stages: The stages that the component's options refer to, by the text of the option:
             ``context.stages[self.options.teacher]``.
+        learning_rates: The sum of the learning rate of the stage over all steps: about how far Adam can move a
+            parameter whose gradient keeps its sign.
         log: Logs a named scalar at the present step.
+        warn: Shows the user a warning, one sentence.
         generator: On the CPU; seeded from the seed and the component. Draw from it in attach only: a resumed run
             attaches again.
         pretrained: Returns a fresh copy of θ_pt, on the CPU.
@@ -233,7 +236,9 @@ class TrainingContext:
     columns: Mapping[str, np.ndarray]
     bias_log_probs: np.ndarray | None
     stages: Mapping[str, ReferencedStage]
+    learning_rates: float
     log: Callable[[str, float | Tensor], None]
+    warn: Callable[[str], None]
     generator: torch.Generator
     pretrained: Callable[[], Network]
     calibration: Callable[[int], Iterable[Mapping[str, Tensor]]]

@@ -38,6 +38,8 @@ class MaskTraining(Pruner):
     All other parameters are frozen: embeddings, LayerNorm, biases, classifier. Every update of the mask
     sets φ, so that the model has exactly the sparsity of the schedule whenever it is evaluated or saved.
 
+    It logs ``mask_changed``, the share of the entries of the mask that differ from the mask before the first step.
+
     With ``control`` the matrices are first replaced: what mask training then reaches does not come from the weights
     that it was given.
 
@@ -72,8 +74,10 @@ class MaskTraining(Pruner):
             masked = _MaskedWeight(scores[name], options.phi, blocks > 1, pattern, matrix.shape[1])
             parametrize.register_parametrization(network.model.get_submodule(name), "weight", masked, unsafe=True)
             self._masked[name] = masked
+        self._step, self._log = -1, context.log
         if options.init == "soft":
             self.update_mask(0)  # for hard scores, the option φ gives the sparsity
+        self._before = {name: masked.kept() for name, masked in self._masked.items()}
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """Give the scores."""
@@ -81,6 +85,7 @@ class MaskTraining(Pruner):
 
     def after_step(self, step: int) -> None:
         """Set φ after every Δt_φ steps."""
+        self._step = step
         if self.changes_mask(step):
             self.update_mask(step)
 
@@ -90,8 +95,14 @@ class MaskTraining(Pruner):
 
     def update_mask(self, step: int) -> None:
         """Set φ to the sparsity of the schedule; lower pruned scores that equal φ to the next number below it."""
-        if self._n_of_m is not None:
-            return  # each forward pass keeps the N highest scores
+        if self._n_of_m is None:  # otherwise each forward pass keeps the N highest scores
+            self._set_thresholds(step)
+        if step == self._step:  # not for a mask of a later step, which is undone
+            pairs = [(masked.kept(), self._before[name]) for name, masked in self._masked.items()]
+            changed = sum(int(now.ne(before).sum()) for now, before in pairs)
+            self._log("mask_changed", changed / max(sum(now.numel() for now, _ in pairs), 1))
+
+    def _set_thresholds(self, step: int) -> None:
         options = self.options
         scores = {name: masked.scores.detach() for name, masked in self._masked.items()}
         sparsity = options.sparsity_at(step, self._total_steps)

@@ -167,7 +167,7 @@ class LiveReporter(Tracker):
         self._figures = figures(id_metric, ood, self.unit)
         if self._verbose:
             self.note(f"{self.label}: step {step}/{self.steps}: {self._figures}{every_text(every)}")
-        self._show()
+        self._show(known=bool(step))
 
     def stage_finished(self, name: str) -> None:
         if name == self.stage:

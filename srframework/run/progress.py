@@ -55,6 +55,7 @@ class Tracker(Reporter):
             self._run_clock = _Clock()
         self._todo[name] = steps
         self.stage, self.label, self.steps, self.at, self.loss = name, f"[{index}/{count}] {name}", steps, 0, None
+        self.scalars = {}
         self._clock, self._began = _Clock(), time.monotonic()
 
     def stage_reused(self, name: str, formula: str, index: int, count: int, seconds: float) -> None:
@@ -191,8 +192,8 @@ class LineReporter(Tracker):
         loss = "" if self.loss is None else f", loss {self.loss:.3f}"
         loss += "".join(f", {name} {value:.4g}" for name, value in self.scalars.items())
         every = f", {clock_text(self.total_left)} left in all stages" if self.total > self.steps else ""
-        left = f"{clock_text(self.left)} left{every}"
-        self.note(f"{self.label}: step {self.at}/{self.steps}{loss}, {self.speed:.1f} steps/s, {left}{more}")
+        speed = f", {self.speed:.1f} steps/s, {clock_text(self.left)} left{every}" if self.at else ""
+        self.note(f"{self.label}: step {self.at}/{self.steps}{loss}{speed}{more}")
 
 
 class RunLog(LineReporter):

@@ -122,6 +122,7 @@ class StageTraining:
             accelerator=self.accelerator,
             steps_kept=self.steps_kept,
             checkpoints=checkpoints,
+            measure_start=stage.pruner is not None,
         )
 
     def _examples(self) -> datasets.Dataset:
@@ -160,6 +161,7 @@ class StageTraining:
             pretrained=materials.fresh,
             debiaser=required(stage.loss),
             pruner=required(stage.pruner),
+            warn=lambda text: self.reporter.note(f"warning: {stage.name}: {text}"),
         )
 
     def _events(self, log: Path, checkpoints: Checkpoints) -> Events:

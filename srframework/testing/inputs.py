@@ -100,7 +100,9 @@ def training_context(
             text: ReferencedStage(text, network, None, log_probs if NEEDS_PREDICTIONS in required else None)
             for _, text in references(options)
         },
+        learning_rates=20 * 1e-3,
         log=log or (lambda _name, _value: None),
+        warn=lambda _text: None,
         generator=torch.Generator().manual_seed(1),
         pretrained=network,
         calibration=lambda _count: (),

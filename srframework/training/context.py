@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from srframework.contracts import Network, ReferencedStage, TrainingContext
+from srframework.training.optimization import summed_learning_rate
 from srframework.training.options import TrainingOptions
 from srframework.training.scalars import Scalars
 from srframework.training.tokenization import padding
@@ -44,6 +45,7 @@ class StageInputs:
     pretrained: Callable[[], Network] = _no_pretrained
     debiaser: ForComponent = field(default_factory=ForComponent)
     pruner: ForComponent = field(default_factory=ForComponent)
+    warn: Callable[[str], None] = lambda _text: None
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,9 @@ class Contexts:
             columns=component.columns,
             bias_log_probs=component.bias_log_probs,
             stages=component.stages,
+            learning_rates=summed_learning_rate(self.options, self.steps),
             log=lambda name, value: self.scalars.add(f"{role}.{name}", value),
+            warn=self.inputs.warn,
             generator=generator,
             pretrained=self.inputs.pretrained,
             calibration=lambda count: self._drawn(count, generator.initial_seed()),

@@ -57,6 +57,7 @@ class Training:
         inputs: Further inputs of loss and pruner.
         steps_kept: Steps after which the model is yielded; steps beyond the end are ignored.
         checkpoints: Saves checkpoints to resume from; None: no checkpoints.
+        measure_start: Whether to evaluate before the first step too.
         chosen: How the result was chosen, known when it is yielded.
     """
 
@@ -70,6 +71,7 @@ class Training:
     inputs: StageInputs = field(default_factory=StageInputs)
     steps_kept: frozenset[int] = frozenset()
     checkpoints: Checkpoints | None = None
+    measure_start: bool = False
     chosen: Chosen = field(default=Chosen(), init=False)
     _scalars: Scalars = field(default_factory=Scalars, init=False)
 
@@ -104,6 +106,8 @@ class Training:
                 if snapshot is None:
                     pruner.begin(phase, at.step)
                     require_equal_masks(pruner, accelerator, at.step)
+                if self.measure_start and not number and not at.step:
+                    events.on_evaluation(0, *events.evaluate(self._plain))
                 at.phase = number
                 end = (start := sum(before.steps for before in phases[:number])) + phase.steps
                 groups = [*pruner.parameter_groups(), *self.debiaser.parameter_groups()]
@@ -169,12 +173,13 @@ class Training:
         measured = step % options.eval_every == 0 or is_end
         if measured or step in self.steps_kept:
             self._mean_loss(at)  # raises before a model that is not finite is evaluated or kept
+        if measured:
+            self.pruner.update_mask(step)  # before the log line, which has what this logs
+            require_equal_masks(self.pruner, self.accelerator, step)
         if step % options.log_every == 0 or is_end:
             events.on_step(step, self._mean_loss(at), rate, self._scalars.means())
             at.loss_sum, at.losses = torch.zeros_like(at.loss_sum), 0
         if measured:
-            self.pruner.update_mask(step)
-            require_equal_masks(self.pruner, self.accelerator, step)
             id_metric, ood_metrics = events.evaluate(self._plain)
             events.on_evaluation(step, id_metric, ood_metrics)
             if is_last and self._choice.counts(step):

@@ -35,6 +35,18 @@ def make_optimizer(
     return accelerator.prepare_optimizer(optimizer), schedule
 
 
+def summed_learning_rate(options: TrainingOptions, steps: int) -> float:
+    """Return the sum of the learning rates of :func:`make_optimizer`'s schedule, for one phase of ``steps`` steps.
+
+    >>> summed_learning_rate(TrainingOptions(learning_rate=0.1, warmup_steps=2, max_steps=4), 4)  # 0, ½, 1 and ½ of it
+    0.2
+    """
+    warmup = options.warmup_steps
+    rising = sum(range(min(warmup, steps))) / max(warmup, 1)
+    falling = (steps - warmup + 1) / 2 if steps > warmup else 0.0
+    return options.learning_rate * (rising + falling)
+
+
 def set_epsilon(optimizer: Any, step: int, options: TrainingOptions) -> None:
     """Set epsilon for the ``step``-th step of an optimizer, from 1."""
     if options.adam_epsilon_uncorrected:
