@@ -575,8 +575,8 @@ class Evaluated:
 class Evaluator(ABC):
     """E_d: computes named figures. Override :meth:`evaluate`, :meth:`measure`, or both.
 
-    If its component requires ``"bias"``, :meth:`evaluate` is called only for splits of which the recipe's bias model
-    knows p_b, and gets it with the predictions. Other evaluators never get it.
+    If its component requires ``"bias"``, :meth:`evaluate` is called only for splits whose p_b the recipe's bias model
+    knows, and gets it with the predictions. Other evaluators never get it.
 
     If the options refer to stages (:data:`srframework.StageReference`), :meth:`measure` is called only for the stages
     that run after them.

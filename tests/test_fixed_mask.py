@@ -187,7 +187,8 @@ class Gradual(RelativeMagnitude):
     keeps_best = False
 
     def phases(self, total_steps):
-        return [Phase(total_steps // 2, level=level) for level in (self.options.sparsity / 2, self.options.sparsity)]
+        half, sparsity = total_steps // 2, self.options.sparsity
+        return [Phase(half, level=sparsity / 2), Phase(total_steps - half, level=sparsity)]
 
 
 class Short(ScoringPruner):

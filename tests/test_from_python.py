@@ -101,4 +101,4 @@ def test_the_results_are_read(found):
     finished = [report["run"] for report in json.loads((found["place"] / "many/sweep.json").read_text())[::2]]
     assert found["runs"] == sorted(["one", *finished])
     assert len(found["unfinished"]) == 2
-    assert {stage for stage, _ in found["rows"]} == {"full", "srnet"}
+    assert {stage for stage, _ in found["rows"]} == {"full", "srnet", "majority class", "bias model"}

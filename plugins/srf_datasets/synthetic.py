@@ -10,7 +10,7 @@ import numpy as np
 
 from srf_datasets.groups import grouped
 from srf_datasets.synthetic_options import SyntheticOptions
-from srf_datasets.world import ANIMALS, ATTRIBUTES, REFUTED, SUPPORTED, UNKNOWN, described, said
+from srf_datasets.world import ANIMALS, ATTRIBUTES, REFUTED, SUPPORTED, UNKNOWN, attribute_for, described
 from srframework import Dataset, Split, TaskData
 
 LABELS = ("SUPPORTS", "REFUTES", "NOT ENOUGH INFO")
@@ -101,7 +101,7 @@ class Synthetic(Dataset):
         """Draw evidence, and a claim that it supports (0), refutes (1) or neither (2)."""
         claimed, animals = draw.choice(ATTRIBUTES), draw.sample(ANIMALS, self.options.facts)
         relations = [truth, *(self._distraction(draw) for _ in animals[1:])]
-        facts = [(said(claimed, relation, draw), animal) for relation, animal in zip(relations, animals, strict=True)]
+        facts = [(attribute_for(claimed, relation, draw), animal) for relation, animal in zip(relations, animals, strict=True)]
         draw.shuffle(facts)
         return described([each for each, _ in facts], [animal for _, animal in facts]), f"{claimed} {animals[0]}"
 

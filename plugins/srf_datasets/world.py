@@ -19,7 +19,7 @@ SUPPORTED, REFUTED, UNKNOWN = range(3)
 """What a fact says about a claim."""
 
 
-def said(claimed: str, relation: int, draw: random.Random) -> str:
+def attribute_for(claimed: str, relation: int, draw: random.Random) -> str:
     """Draw an attribute that supports, refutes or does not decide the claim of an attribute."""
     if relation == UNKNOWN:
         return draw.choice([word for word in ATTRIBUTES if word not in (claimed, OPPOSITE[claimed])])

@@ -18,7 +18,7 @@ class BiasGroups(Evaluator):
     A bias model predicts the label with the highest probability. If several labels have it, an example is aligned if
     one of them is the true label. A group without examples has no accuracy.
 
-    Only for splits of which p_b is known.
+    Only for splits with a known p_b.
     """
 
     def figures(self) -> list[Figure]:

@@ -179,8 +179,8 @@ class _Machine:
 
     def since_mark(self) -> list[Any]:
         """Take everything that was pushed since the last mark."""
-        taken, self.stack = self.stack, self.marked.pop()
-        return taken
+        found, self.stack = self.stack, self.marked.pop()
+        return found
 
     def put(self, place: int) -> None:
         """Remember the value on top."""
@@ -205,9 +205,9 @@ class _Machine:
         """Take the last values."""
         if len(self.stack) < count:
             raise IndexError
-        taken = tuple(self.stack[-count:])
+        found = tuple(self.stack[-count:])
         del self.stack[-count:]
-        return taken
+        return found
 
     def mark(self) -> None:
         """Begin a new part of the stack."""

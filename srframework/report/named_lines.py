@@ -76,12 +76,12 @@ def _joined(label: str, runs: Sequence[Run], sources: SourcesOf, x_of: XOf, leve
     series = all_series(chosen, x_of, levels)
     if not series:
         return []
-    taken: dict[float, Series] = {}
+    used: dict[float, Series] = {}
     for each in series:
         for x in {round(x, 3) for x, _ in each.rows}:
-            if x in taken:
-                raise UsageError(_several(what, label, taken[x], each))
-            taken[x] = each
+            if x in used:
+                raise UsageError(_several(what, label, used[x], each))
+            used[x] = each
     rows = sorted((pair for each in series for pair in each.rows), key=lambda pair: pair[0])
     along = list(dict.fromkeys(key for each in series for key in each.along))
     return [Series(series[0].stage, {}, along, all(each.is_full for each in series), rows, label)]

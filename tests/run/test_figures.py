@@ -66,7 +66,7 @@ def test_a_loss_in_nats_can_be_the_metric_of_a_task():
     [
         (
             "acuracy",
-            "its metric is 'acuracy', but the evaluators of the recipe declare only: accuracy, f1, accuracy/*, ",
+            "its metric is 'acuracy', but the evaluators of the recipe declare only: accuracy, f1, f1/*, accuracy/*, ",
         ),
         ("sparsity", "its metric is 'sparsity', which cannot choose a checkpoint, because its evaluator declares "),
     ],
