@@ -41,6 +41,7 @@ class RowFile:
         columns: The columns to read; every row must have them.
         encoding: A text encoding that Python knows.
         has_format: Whether the data set has an option ``format``, which messages may name.
+        distinct: Columns with different meanings: the suggestion for a missing one is never another of them.
         at_most: Number of bytes after which no further row is read; None for all.
         short: Number of rows skipped so far because they have fewer cells than the header.
         complete: Whether the rows were read to the end.
@@ -53,6 +54,7 @@ class RowFile:
     encoding: str = "utf-8"
     has_format: bool = False
     at_most: int | None = None
+    distinct: tuple[str, ...] = ()
     short: int = field(default=0, init=False)
     complete: bool = field(default=False, init=False)
     notes: list[str] = field(default_factory=list, init=False)
@@ -241,8 +243,8 @@ class RowFile:
     def _place(self, number: int, header: list[str], column: str) -> int:
         if column in header:
             return header.index(column)
-        # A column that is read already is no answer: the two texts of a pair would be the same.
-        short = [name for name in header[:1000] if len(name) < 100 and name not in self.columns]
+        others = self.distinct if column in self.distinct else ()
+        short = [name for name in header[:1000] if len(name) < 100 and name not in others]
         near = next((name for name in short if name.casefold() == column.casefold()), nearest(column, short))
         raise MissingColumn(
             f"{self.path}: row {number}: expected a column {column!r}, got {listed(header, 20) or 'none'}", column, near

@@ -77,12 +77,14 @@ CHANGES = {
     "WorstGroupOptions.group_by": ["c"],
     "PruneOptions.pattern": "1x4",
     "SyntheticOptions.group_by": ["cue"],
+    "SyntheticOptions.also": ["reversed"],
 }
 """Of options whose type does not say what another value would be."""
 
 ALONG = {
     "MaskOptions.schedule": {"initial_sparsity": None},
     "FileBiasOptions.log": {"path": "bias-log.npy"},
+    "TinyOptions.weights": dict.fromkeys(("layers", "width", "heads", "intermediate")),
 }
 """What has to change with an option, for the options to be valid."""
 

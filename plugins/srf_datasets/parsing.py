@@ -97,7 +97,8 @@ class Parser:
         """Open a file of rows; ``kind``: tsv, csv or jsonl; ``at_most``: bytes to read."""
         given = RowFile(path, kind, (), self.encoding, self.has_format).header() if self.columns.id else ()
         self.columns = self.columns.among(given)
-        return RowFile(path, kind, self.columns.wanted, self.encoding, self.has_format, at_most)
+        distinct = (*self.columns.texts.values(), self.columns.label)
+        return RowFile(path, kind, self.columns.wanted, self.encoding, self.has_format, at_most, distinct)
 
     def check(self, path: str, kind: str) -> None:
         """Check the first rows of a file.

@@ -244,7 +244,7 @@ def test_labels_that_no_file_can_have_are_refused(hostile, labels):
         ({"dev": {"path": "{}", "label": "labels"}}, ("dev", "label"), "label"),
         ({"dev": {"path": "{}", "where": {"labl": "x"}}}, ("dev", "where", "labl"), "label"),
         ({"dev": {"path": "{}", "keep": ["labelled"]}}, ("dev", "keep"), "label"),
-        ({"ood": {"far": {"path": "{}", "text_b": "labe"}}}, ("ood", "far", "text_b"), "label"),
+        ({"ood": {"far": {"path": "{}", "text_b": "labe"}}}, ("ood", "far", "text_b"), None),
         ({"labels": ["yes", "nope"]}, ("train", "path"), None),
         ({"dev": {"hub": "./none"}}, ("dev", "hub"), None),
         ({"ood_train": {"hub": "data/none"}}, ("ood_train", "hub"), None),

@@ -20,7 +20,7 @@ CASES = {
         "schema = 1",
         "schema = 1\nsed = 1",
         "r.toml:3: sed: unknown key; did you mean 'seed'? Choices: name, schema, seed, description, requires, "
-        "backbone, dataset, evaluators, bias, training, variant, variants, sweep, claim, stages",
+        "backbone, dataset, evaluators, bias, training, variant, variants, sweep, claim, figure, stages",
     ),
     "unknown key of a component": (
         'use = "tiny"',
@@ -90,7 +90,7 @@ CASES = {
     "check of several options": (
         'use = "tiny"',
         'use = "tiny"\nheads = 3',
-        f"r.toml:4: backbone: expected a width that is a multiple of heads (got width = 128, heads = 3){TINY}",
+        f"r.toml:4: backbone: expected a width that is a multiple of heads (got width = 64, heads = 3){TINY}",
     ),
     "unknown component": (
         'use = "tiny"',

@@ -125,7 +125,7 @@ MORE_FAILURES = {
     "reference of a data set": (
         REFERRING_DATA,
         "component 'mine': an option is a StageReference; only a debiaser, a pruner or an evaluator may refer to a "
-        "stage, not a dataset",
+        "stage, not a dataset, which is used before the first stage",
     ),
     "one name twice": (TWICE, "registers the same name twice: pruner/mine"),
     "error without words": (UNPRINTABLE, "Odd"),

@@ -337,6 +337,7 @@ NO_RESULT = {
     "requires": ["srframework"],
     "claim": {"statement": "S.", "checks": ["id(last) >= 0"]},
     "variants": {"more": {"training": {"epochs": 9}}},
+    "figure": {"plot": {"all": "last"}},
 }
 """Keys of a recipe that bear on no result, and another value."""
 OF_RESULTS = {"version", "seed", "backbone", "dataset", "evaluators", "bias", "training", "variant", "sweep", "stages"}
