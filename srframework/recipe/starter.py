@@ -6,7 +6,7 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from srframework.component import Options
 from srframework.errors import UsageError
@@ -60,7 +60,9 @@ def _table(dataset: Registered) -> str:
 
 
 def _blank(annotation: Any) -> str:
-    """A place to fill in: for a table, with its first option."""
+    """A place to fill in: for a table, with its first option; for a list, with two values."""
+    if get_origin(annotation) is tuple:
+        return '["…", "…"]'
     if isinstance(annotation, type) and issubclass(annotation, Options):
         return f'{{ {next(iter(annotation.model_fields))} = "…" }}'
     return ""

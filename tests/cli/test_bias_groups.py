@@ -29,7 +29,7 @@ def test_accuracy_is_the_mean_of_both_groups_weighted_by_size(ran):
     home, _, report = ran
     assert report["bias"]["use"] == "bias-logistic"
     assert (home / "a" / "bias.json").exists()
-    for split in ("dev", "reversed"):
+    for split in ("dev", "random"):
         figures = report["stages"][0]["evaluations"][split]
         sizes = {group: figures.get(f"bias-group-size/{group}", 0) for group in ("aligned", "conflicting")}
         right = sum(size * figures.get(f"bias-groups/{group}", 0) for group, size in sizes.items())
@@ -68,4 +68,4 @@ def test_a_bias_model_that_knows_no_evaluated_split_is_refused_before_any_stage(
     done = call("run", "recipe.toml", "--set", "bias={ use = 'bias-file', path = 'bias.json' }", "--out", "d")
     assert done.code == 1
     assert "bias: 'bias-file' has no predictions for a split that evaluator 'bias-groups'" in done.err
-    assert "could evaluate: dev, reversed" in done.err
+    assert "could evaluate: dev, random" in done.err

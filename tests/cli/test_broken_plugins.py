@@ -173,10 +173,10 @@ BIAS_CASES = {
 }
 
 
-@pytest.mark.parametrize("code", BIAS_CASES.values(), ids=BIAS_CASES)
-def test_a_broken_bias_model_is_the_plugins_fault(zoo, code):
-    done = zoo("bias", body=code)
-    blamed(done, "bias model", True)
+@pytest.mark.parametrize("name", BIAS_CASES)
+def test_a_broken_bias_model_is_the_plugins_fault(zoo, name):
+    done = zoo("bias", body=BIAS_CASES[name])
+    blamed(done, "bias model", name != "__init__")  # all stages share it
 
 
 FEATURES = [

@@ -282,7 +282,7 @@ def test_the_synthetic_task_needs_no_word_vectors(work, call):
 def test_a_paper_recipe_is_planned_but_not_valid_without_its_data(work, call):
     plan = call("run", "paper/full-models", "--set", "seed=1", "--set", "variant=nli", "--dry-run")
     assert plan.code == 0
-    assert "Missing: dataset.word_vectors: file not found: data/wiki-news-300d-1M.vec" in plan.out
+    assert "Not ready: dataset.word_vectors: file not found: data/wiki-news-300d-1M.vec" in plan.out
     assert "Bias model" not in plan.out  # the vectors are named
     done = call("validate", "paper/full-models")
     assert done.code == 2

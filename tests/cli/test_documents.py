@@ -11,7 +11,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import tomli
@@ -180,9 +180,17 @@ def a_saved_model(path: str) -> Path:
 
 def run_readme(code: str) -> None:
     names = {"Debiaser": srframework.Debiaser, "LossInputs": srframework.LossInputs}
-    exec(code, names | {"cross_entropy": torch.nn.functional.cross_entropy}, found := {})
-    inputs = SimpleNamespace(logits=torch.zeros(1, 2), labels=torch.tensor([1]))
-    assert found["Smooth"](srframework.Options()).loss(inputs).item() == pytest.approx(math.log(2))
+    smoothes(code, names | {"cross_entropy": torch.nn.functional.cross_entropy})
+
+
+def run_plugins(code: str) -> None:
+    smoothes(code, {"__name__": "my_loss"})
+
+
+def smoothes(code: str, names: dict[str, Any]) -> None:
+    exec(code, names)
+    inputs = srframework.LossInputs(torch.zeros(1, 2), torch.tensor([1]), torch.tensor([0]))
+    assert names["Smooth"](srframework.Options()).loss(inputs).item() == pytest.approx(math.log(2))
 
 
 def run_outputs(code: str) -> None:
@@ -199,7 +207,12 @@ def run_troubleshooting(code: str) -> None:
     assert load_file("models/new/model.safetensors")
 
 
-PYTHON = {"README.md": run_readme, "outputs.md": run_outputs, "troubleshooting.md": run_troubleshooting}
+PYTHON = {
+    "README.md": run_readme,
+    "outputs.md": run_outputs,
+    "plugins.md": run_plugins,
+    "troubleshooting.md": run_troubleshooting,
+}
 """Document -> what runs its code. docs/plugins/ has what `new` writes, and tests/cli/test_new.py runs that."""
 
 

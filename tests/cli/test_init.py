@@ -59,7 +59,7 @@ def test_the_task_leaves_nothing_of_the_other_data_set(work, perform, source):
 def test_options_to_fill_in_are_named(work, perform):
     done = perform("init", "mine.toml", "--task", "pairs", cwd=work)
     assert done.err.startswith("Fill in the options of [dataset]: labels, train, dev (srframework show pairs)\n")
-    assert "# labels =    # The labels" in (work / "mine.toml").read_text("utf-8")
+    assert '# labels = ["…", "…"]    # The labels' in (work / "mine.toml").read_text("utf-8")
 
 
 @pytest.mark.parametrize(

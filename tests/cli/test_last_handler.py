@@ -106,7 +106,7 @@ def test_the_traceback_of_a_run_is_in_its_directory(perform, tmp_path, monkeypat
         raise TypeError("odd")
 
     monkeypatch.setattr(stage_results, "measure", measure)
-    small = ["training.max_steps=1", "backbone.layers=1", "dataset.train_size=8", "dataset.dev_size=4"]
+    small = ["training.max_steps=1", "dataset.train_size=8", "dataset.dev_size=4"]
     small += ["dataset.ood_size=4", "training.batch_size=2"]
     settings = [word for each in small for word in ("--set", each)]
     done = perform("run", "quickstart", *settings, "--out", "out", cwd=tmp_path)

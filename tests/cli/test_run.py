@@ -98,7 +98,7 @@ def matrices(model):
 
 def test_json_is_one_object_with_the_documented_keys(finished):
     report = finished.report
-    assert set(report) == {"run", "recipe", "seed", "stages", "bias"}
+    assert set(report) == {"run", "recipe", "seed", "id_split", "stages", "baselines", "bias"}
     assert (report["run"], report["recipe"], report["seed"]) == ("out", "Small but whole", 3)
     for stage in report["stages"]:
         assert set(stage) - {"levels"} == {
@@ -112,6 +112,10 @@ def test_json_is_one_object_with_the_documented_keys(finished):
             "ood",
             "also",
             "evaluations",
+            "collapsed",
+            "step",
+            "steps",
+            "candidates",
         }
         assert stage["metric"] == "accuracy"
         assert stage["id"] == stage["evaluations"]["dev"]["accuracy"]
@@ -125,8 +129,9 @@ def test_the_summary_has_the_figures_without_what_all_evaluators_say_and_the_res
     assert summary.pop("settings") == tomli.loads((finished.out / "recipe.toml").read_text())
     report = json.loads(json.dumps(finished.report))
     del report["bias"]
-    report["id_split"] = "dev"
-    for row in (row for stage in report["stages"] for row in (stage, *stage.get("levels", []))):
+    assert report["id_split"] == "dev"
+    levels = [level for stage in report["stages"] for level in stage.get("levels", [])]
+    for row in (*report["stages"], *levels, *report["baselines"]):
         del row["evaluations"]
     assert summary == report
 

@@ -20,7 +20,7 @@ name = "taught"
 schema = 1
 seed = 3
 backbone = { use = "tiny", layers = 1, width = 16, heads = 2, intermediate = 16 }
-dataset = { use = "synthetic", train_size = 48, dev_size = 12, ood_size = 9, ood_train_size = 6 }
+dataset = { use = "synthetic", train_size = 48, dev_size = 12, ood_size = 9, ood_train_size = 6, visible = 1.0, ood_cue = "reversed" }
 training = { batch_size = 8, epochs = 1, eval_every = 100, log_every = 1, learning_rate = 1e-2 }
 
 [[stages]]
@@ -48,7 +48,9 @@ op = "train"
 loss = "std"
 """
 
-TASK = Synthetic(SyntheticOptions(train_size=48, dev_size=12, ood_size=9, ood_train_size=6)).load(3)
+TASK = Synthetic(
+    SyntheticOptions(train_size=48, dev_size=12, ood_size=9, ood_train_size=6, visible=1.0, ood_cue="reversed")
+).load(3)
 
 
 @pytest.fixture(scope="module")
@@ -169,12 +171,12 @@ def test_the_report_says_how_good_the_bias_model_is_by_itself(taught):
     assert {name: figures["accuracy"] for name, figures in bias["splits"].items()} == {
         split.name: pytest.approx(cue_agrees(split), abs=1e-12) for split in (TASK.train, *TASK.evaluated)
     }
-    assert bias["splits"]["random"]["confidently_right"] == 0.0
+    assert bias["splits"]["reversed"]["confidently_right"] == 0.0
 
 
 def test_the_run_directory_says_what_ood_training_examples_there_were(taught):
     data = json.loads((taught.out / "run.json").read_text())["data"]
-    sizes = {"train": 48, "ood_train": 6, "dev": 12, "random": 9}
+    sizes = {"train": 48, "ood_train": 6, "dev": 12, "reversed": 9}
     assert {name: each["examples"] for name, each in data.items()} == sizes
 
 
@@ -184,7 +186,7 @@ def test_without_a_loss_that_needs_it_no_bias_model_is_told_of(perform, taught):
         *("--set", 'stages=[{ name = "full", op = "train", loss = "std", max_steps = 1 }]'),
         cwd=taught.home,
     )
-    assert set(json.loads(done.out)) == {"run", "recipe", "seed", "stages"}
+    assert set(json.loads(done.out)) == {"run", "recipe", "seed", "id_split", "stages", "baselines"}
     assert not (taught.home / "plain" / "bias.json").exists()
 
 

@@ -161,7 +161,7 @@ PLAN = [
     "1. full: A_std(f(θ_pt)), 7 steps",
     "2. srnet: P_poe^imp(f(full)), 7 steps",
     "3. ticket: A_std(f(M(srnet@0.5) ⊙ θ_pt)), 7 steps",
-    "Examples: train 20,000, dev 1,000, random 1,000.",
+    "Examples: train 12,000, dev 1,000, random 1,000.",
     "Batches: examples of similar length together (group_by_length = true).",
     "Total: 21 steps.",
     "Cached stages: not known, because this recipe has not run yet with these settings.",
@@ -276,7 +276,7 @@ def test_what_is_not_known_before_the_data_are_read_is_said_to_be_unknown(call, 
     setting = [word for each in [FROM_THE_HUB, *overrides] for word in ("--set", each)]
     lines = call("run", recipe, "--dry-run", *setting).out.splitlines()
     assert lines[1] == f"1. full: A_std(f(θ_pt)), {extent}"
-    assert lines[5] == f"Total: {'7 steps' if steps else 'an unknown number of steps'}."
+    assert lines[6] == f"Total: {'7 steps' if steps else 'an unknown number of steps'}."
     row = json.loads(call("run", recipe, "--dry-run", "--json", *setting).out)["plan"][0]
     assert row["steps"] == steps
 
