@@ -101,7 +101,8 @@ class Synthetic(Dataset):
         """Draw evidence, and a claim that it supports (0), refutes (1) or neither (2)."""
         claimed, animals = draw.choice(ATTRIBUTES), draw.sample(ANIMALS, self.options.facts)
         relations = [truth, *(self._distraction(draw) for _ in animals[1:])]
-        facts = [(attribute_for(claimed, relation, draw), animal) for relation, animal in zip(relations, animals, strict=True)]
+        attributes = [attribute_for(claimed, relation, draw) for relation in relations]
+        facts = list(zip(attributes, animals, strict=True))
         draw.shuffle(facts)
         return described([each for each, _ in facts], [animal for _, animal in facts]), f"{claimed} {animals[0]}"
 

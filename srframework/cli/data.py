@@ -19,7 +19,7 @@ _MARKS = {"ok": "ok      ", "problem": "PROBLEM ", "warning": "warning ", "unkno
 
 @click.group("data")
 def data_group() -> None:
-    """Check the data of a recipe, and convert predictions of bias models."""
+    """Check the data of a recipe; convert bias probabilities."""
 
 
 @data_group.command("check")
@@ -59,7 +59,7 @@ def _print(checked: CheckedData) -> None:
 @click.argument("source", metavar="IN.pkl", type=click.Path(path_type=Path))
 @click.argument("target", metavar="OUT.json", type=Folder())
 def convert_bias(source: Path, target: Path) -> None:
-    """Convert a pickled table of bias probabilities to JSON, for bias-file.
+    """Convert pickled bias probabilities to JSON, for bias-file.
 
     IN.pkl is a pickled dictionary from example ids to rows of numbers: lists, tuples or NumPy arrays. Nothing in it is
     executed: the command reads plain data only, and refuses everything else. OUT.json must not exist.

@@ -47,7 +47,7 @@ def paper(
     where: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Draw a figure of the paper, or print a table of it, from the runs under each DIR.
+    """Draw a figure or print a table of the paper, from runs.
 
     NAME is fig-2 ... fig-11, table-5 or table-6. Default DIR: runs. The runs may be of several recipes: the [figure]
     table of a recipe says which stage is which line. All lines and sets of the paper are there; those without results

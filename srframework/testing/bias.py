@@ -176,8 +176,9 @@ def options_matter(subject: Subject) -> None:
     data = dataclasses.replace(_unbalanced(), merged_labels=LABELS[1:])
 
     def outcome(options: Options) -> list[Any]:
-        model, _ = _fitted(subject, data, subject.built(options))
-        return [None if found is None else found.tolist() for found in map(model.log_probs, (data.train, data.dev))]
+        model = subject.built(options)
+        _, task = _fitted(subject, model.restrict(data), model)
+        return [None if found is None else found.tolist() for found in map(model.log_probs, (task.train, task.dev))]
 
     require_options_matter(subject, outcome)
 

@@ -40,7 +40,6 @@ def _measured(subject: Subject) -> dict[str, float]:
 
 def model_unchanged(subject: Subject) -> None:
     """measure() changes neither the model, its mask, θ_pt, nor the figures of other evaluators."""
-    _measured(subject)
     given = pruned_model(subject)
     given = replace(given, figures={split: dict(each) for split, each in given.figures.items()})
     nets = {"the model": given.network, "θ_pt": given.pretrained}

@@ -127,6 +127,8 @@ def test_agreement_is_the_share_of_equal_predictions(example):
     other = {"dev": [0, 1, 0, 0], "hans": [1, 0, 0, 0]}
     made = {name: predictions(flat, [0] * 4, predicted, name) for name, predicted in own.items()}
     others = {name: predictions(flat, [0] * 4, predicted, name) for name, predicted in other.items()}
-    evaluated = SimpleNamespace(id=made["dev"], ood=(made["hans"],), stages={"full": others})
+    evaluated = SimpleNamespace(
+        id=made["dev"], ood=(made["hans"],), stages={"full": SimpleNamespace(predictions=others)}
+    )
     figures = example("reliability")["agreement"](reference="full").measure(evaluated)
     assert figures == {"agreement/dev": 0.75, "agreement/hans": 0.25, "agreement-gap": 0.5}

@@ -26,8 +26,17 @@ name = "Together"
 schema = 1
 seed = 3
 backbone = { use = "tiny", layers = 1, width = 32, heads = 2, intermediate = 48 }
-dataset = { use = "synthetic", train_size = 240, dev_size = 60, ood_size = 47, group_by = ["label", "cue"] }
-training = { batch_size = 16, learning_rate = 1e-2, max_steps = 30, eval_every = 15, log_every = 1 }
+training = { batch_size = 16, learning_rate = 5e-3, max_steps = 30, eval_every = 15, log_every = 1 }
+
+[dataset]
+use = "synthetic"
+train_size = 240
+dev_size = 60
+ood_size = 47
+facts = 1
+visible = 1.0
+strength = 0.9
+group_by = ["label", "cue"]
 
 [[stages]]
 name = "full"

@@ -63,7 +63,7 @@ def test_a_sweep_on_ray_comes_to_the_same_bits_though_a_worker_is_killed(perform
         pause.end()
         out, err = process.communicate()
     assert process.returncode == 0, err
-    told = ("started ", "done ", "2 runs: ", "Next: ", "warning: full-")
+    told = ("started ", "done ", "2 runs, ", "2 runs: ", "Next: ", "warning: full-")
     assert "the worker process died (out of memory?); it is started again" in err
     assert err.splitlines()[-2].startswith("2 runs: ")
     others = [line for line in without_times(err) if not line.startswith(told)]

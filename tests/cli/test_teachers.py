@@ -20,8 +20,16 @@ name = "taught"
 schema = 1
 seed = 3
 backbone = { use = "tiny", layers = 1, width = 16, heads = 2, intermediate = 16 }
-dataset = { use = "synthetic", train_size = 48, dev_size = 12, ood_size = 9, ood_train_size = 6, visible = 1.0, ood_cue = "reversed" }
 training = { batch_size = 8, epochs = 1, eval_every = 100, log_every = 1, learning_rate = 1e-2 }
+
+[dataset]
+use = "synthetic"
+train_size = 48
+dev_size = 12
+ood_size = 9
+ood_train_size = 6
+visible = 1.0
+ood_cue = "reversed"
 
 [[stages]]
 name = "late"
