@@ -252,9 +252,24 @@ def inputs_unchanged(subject: Subject) -> None:
     require(not changed, f"fit() changes the fields {', '.join(changed)} of the task")
 
 
+def restricts_the_training_set(subject: Subject) -> None:
+    """restrict() drops training examples only: the others stay in order, and nothing else of the task changes."""
+    given = task()
+    left = subject.build().restrict(given)
+    rows = iter(given.train.examples.to_list())
+    in_order = all(row in rows for row in left.train.examples.to_list())
+    require(in_order, "restrict() changes training examples or their order")
+    require(left.train.name == given.train.name, "restrict() renames the training set")
+    for name in ("labels", "metric", "dev", "test", "ood", "also", "ood_train"):
+        require(getattr(left, name) == getattr(given, name), f"restrict() changes the field {name} of the task")
+    dropped = len(given.train.examples) - len(left.train.examples)
+    require(not dropped or left.notes != given.notes, "restrict() drops examples without a note")
+
+
 CHECKS = checks_in(
     "bias",
     [
+        restricts_the_training_set,
         knows_the_training_set,
         shape,
         normalised,

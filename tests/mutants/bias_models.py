@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from srframework import BiasModel, Options
@@ -207,6 +209,24 @@ class GivesMergedLabelsAll(SoundBias):
             share[merged] = share[merged].sum()
 
 
+class ReversesTheTrainingSet(SoundBias):
+    def restrict(self, task):
+        backwards = range(len(task.train.examples) - 1, -1, -1)
+        train = replace(task.train, examples=task.train.examples.select(backwards))
+        return replace(task, train=train, notes=("reversed",))
+
+
+class RestrictsDev(SoundBias):
+    def restrict(self, task):
+        dev = replace(task.dev, examples=task.dev.examples.select([0, 1, 2]))
+        return replace(task, dev=dev)
+
+
+class DropsInSilence(SoundBias):
+    def restrict(self, task):
+        return replace(task, train=replace(task.train, examples=task.train.examples.select(range(6))))
+
+
 class RenamesLabels(SoundBias):
     def fit(self, task, features):
         super().fit(task, features)
@@ -247,4 +267,7 @@ BIAS_MODELS = {
     HashesTexts: "repeats",
     GivesMergedLabelsAll: "merged_labels_are_equal",
     RenamesLabels: "inputs_unchanged",
+    ReversesTheTrainingSet: "restricts_the_training_set",
+    RestrictsDev: "restricts_the_training_set",
+    DropsInSilence: "restricts_the_training_set",
 }
