@@ -16,6 +16,7 @@ A draft gets its manifest when it is complete; then it is renamed into ``entries
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import time
@@ -109,7 +110,7 @@ class Store(StorePaths):
         try:
             lock = self._acquired(key, what)
         except OSError as error:
-            if error.errno not in SYSTEM_ERRORS:
+            if error.errno not in (*SYSTEM_ERRORS, errno.ENOENT):  # no directory can be made under /proc
                 raise
             if (entry := self.get(key)) is not None and enough(entry.files):
                 return entry, True  # needs no lock: nobody can remove it from a read-only store

@@ -114,6 +114,11 @@ def test_a_file_in_the_place_of_the_store_is_a_sentence(tmp_path):
     assert (tmp_path / "file").read_text() == "kept"
 
 
+def test_a_place_where_no_directory_can_be_made_is_a_sentence():
+    with pytest.raises(StoreError, match="store /proc/store: cannot be written: No such file or directory"):
+        obtain(Store(Path("/proc/store")))
+
+
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EDQUOT, errno.EIO])
 def test_what_the_disk_refuses_at_the_end_is_a_sentence_and_the_draft_stays(store, monkeypatch, number):
     def rename(*_):
