@@ -28,6 +28,9 @@ from srframework import (
     require_fit,
 )
 
+_FEWEST_STEPS = 15
+"""Steps in which a score may cross φ without a warning."""
+
 
 class MaskTraining(Pruner):
     """Train a score for each weight; keep the weights with the highest scores, in each matrix or block, or in total.
@@ -78,6 +81,30 @@ class MaskTraining(Pruner):
         if options.init == "soft":
             self.update_mask(0)  # for hard scores, the option φ gives the sparsity
         self._before = {name: masked.kept() for name, masked in self._masked.items()}
+        if self._n_of_m is None and (text := self._warning(context)):
+            context.warn(text)
+
+    def _warning(self, context: TrainingContext) -> str:
+        """A sentence if no score can reach φ in all steps, or if scores reach it in a few steps; else empty.
+
+        Adam moves a score by at most about the learning rate in a step, whatever the size of its gradient.
+        """
+        options, reach, steps = self.options, context.learning_rates, context.steps
+        if options.init == "soft" or not reach:
+            return ""
+        distance = min(options.phi, (options.alpha - 1) * options.phi)
+        if reach < distance:
+            return (
+                f"in {steps} steps the learning rate moves a score by at most about {reach:.2g}, less than its "
+                f"distance from φ ({distance:.2g}), so the mask will not change; raise learning_rate"
+            )
+        crossing = distance * steps / (2 * reach)  # at the highest rate of a linear decay
+        if crossing < _FEWEST_STEPS:
+            return (
+                f"a score crosses φ in {crossing:.2g} steps, so a few batches decide the mask; "
+                f"it needs {_FEWEST_STEPS} steps with a learning_rate of {distance / _FEWEST_STEPS:.1g}"
+            )
+        return ""
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """Give the scores."""
