@@ -37,7 +37,7 @@ def test_it_logs_the_share_of_the_mask_that_changed_since_the_start():
 
 def test_a_refresh_logs_too():
     logged = []
-    pruner = attached({"log": lambda name, value: logged.append(value)}, refresh_every=2)
+    pruner = attached({"log": lambda _name, value: logged.append(value)}, refresh_every=2)
     for step in (1, 2, 3, 4):
         pruner.after_step(step)
     assert logged == [0.0, 0.0]
@@ -64,6 +64,5 @@ def test_a_learning_rate_that_moves_nothing_or_everything_is_a_warning(reach, st
 @pytest.mark.parametrize(("warmup", "steps", "expected"), [(0, 4, 0.25), (2, 4, 0.2), (8, 4, 0.075), (0, 0, 0.0)])
 def test_the_sum_of_the_learning_rates(warmup, steps, expected):
     # of 0.1: 1, 3/4, 1/2, 1/4; then 0, 1/2, 1, 1/2; then 0, 1/8, 2/8, 3/8
-    assert summed_learning_rate(TrainingOptions(learning_rate=0.1, warmup_steps=warmup), steps) == pytest.approx(
-        expected
-    )
+    options = TrainingOptions(learning_rate=0.1, warmup_steps=warmup)
+    assert summed_learning_rate(options, steps) == pytest.approx(expected)
