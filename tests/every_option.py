@@ -45,6 +45,7 @@ CHANGES = {
     "*.encoding": "ascii",
     "TextOptions.word_vectors": "vectors-2.vec",
     "TextOptions.max_train": 18,
+    "TextOptions.max_eval": 5,
     **{f"SourceOptions.{name}": value for name, value in SOURCE.items()},
     **{f"OodOptions.{name}": value for name, value in SOURCE.items()},
     "OodOptions.path": "odd-2.tsv",
