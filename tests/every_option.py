@@ -77,6 +77,7 @@ CHANGES = {
     "TextOptions.group_by": ["label"],
     "WorstGroupOptions.group_by": ["c"],
     "PruneOptions.pattern": "1x4",
+    "ImpOptions.levels": "all",
     "SyntheticOptions.group_by": ["cue"],
 }
 """Of options whose type does not say what another value would be."""
