@@ -31,6 +31,7 @@ from srframework.run.resources import Materials
 from srframework.run.results import FIGURES, Measured
 from srframework.run.stage import StageTraining
 from srframework.run.teaching import LOG_PROBS, read_log_probs, write_log_probs
+from srframework.store.content import FILES
 from srframework.store.drafts import Sums
 from srframework.store.manifest import Entry
 from srframework.store.store import Store
@@ -95,17 +96,25 @@ class StageResults:
         """Return the points that this recipe and others of the sweep want, besides the levels that the pruner keeps."""
         return self.recipe.points_kept(stage.name) | frozenset(self.keep.get(stage.name, ()))
 
-    def _with_those_in(self, wanted: frozenset[str], entry: Entry | None) -> frozenset[str]:
-        """Return these points and those of an entry, in all processes those that the first process finds."""
+    def _with_those_in(self, wanted: frozenset[str], key: str) -> frozenset[str]:
+        """Return these points and those of an entry of the store, which must not be lost if it is computed again; in
+        all processes those that the first process finds."""
+        entry = self.store.get(key)
         return self.processes.agree(wanted | points_kept(entry.files) if entry is not None else wanted)
 
     def pending(self) -> dict[str, int]:
-        """Return stage -> optimizer steps for the stages that are not in the store; all processes call it together."""
+        """Return stage -> optimizer steps for the stages that are not in the store, or lack a point there; all
+        processes call it together."""
         keys: dict[str, str] = {}
         for stage in self.recipe.stages:
             keys[stage.name] = digest(self._identity(stage, keys))
-        missing = [name for name, key in keys.items() if not self.store.place(key).is_dir()]
+        missing = [stage.name for stage in self.recipe.stages if not self._is_stored(stage, keys[stage.name])]
         return {name: steps_of(self.plan[name]) for name in missing}
+
+    def _is_stored(self, stage: Stage, key: str) -> bool:
+        place = self.store.place(key)
+        points = self.points(stage, self._wanted(stage))
+        return place.is_dir() and all(point_in(place / FILES, each).is_dir() for each in points)
 
     def _identity(self, stage: Stage, keys: Mapping[str, str]) -> dict[str, Any]:
         task = self.materials.task
@@ -120,8 +129,7 @@ class StageResults:
         points = self.points(stage, self._wanted(stage))
 
         def compute(draft: Path) -> Sums | None:
-            # Recomputing must keep the points that the old entry has.
-            kept = self._with_those_in(self._wanted(stage), self.store.get(digest(identity)))
+            kept = self._with_those_in(self._wanted(stage), digest(identity))
             steps = steps_of(self.plan[stage.name])
             self.on_training(stage, number, steps, draft)
             training = StageTraining(
@@ -163,9 +171,11 @@ class StageResults:
 
         def compute(draft: Path) -> Sums | None:
             self.reporter.doing(f"evaluating {stage.name}")
-            points = self.points(stage, self._with_those_in(self._wanted(stage), self.store.get(digest(identity))))
+            kept = self._with_those_in(self._wanted(stage), digest(identity))
+            there = self.processes.agree(points_kept(trained.files))  # the trained entry may have lost some
+            every = self.points(stage, kept & there)
             known = {text: self._evaluated(text, reference) for text, reference in before.items()}
-            return measure(stage, trained.files, points, self.materials, self.accelerator, draft, known)
+            return measure(stage, trained.files, every, self.materials, self.accelerator, draft, known)
 
         self._measured[stage.name], was_cached = self.get_or_compute(
             stage,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -93,8 +94,19 @@ def test_the_choice_changes_no_bit_and_no_key_and_what_the_store_has_is_not_lost
     assert [each.reused for each in (last, one, two, again)] == [False, False, False, True]
     assert [each.levels for each in (last, one, two, again)] == [[], [0.2], [0.4], [0.2]]
     assert [each.saved for each in (last, one, two, again)] == [[], ["0.2"], ["0.4"], ["0.2"]]
+    assert "1 stage, 9 steps" in one.err
+    assert "1 stage (1 cached), 0 steps" in again.err
     for other in (one, two, again):
         assert all((other.model[name] == each).all() for name, each in last.model.items())
+
+
+def test_a_level_that_a_result_lost_is_not_measured_again(run, tmp_path):
+    key = run([0.2]).key
+    (manifest,) = tmp_path.rglob(f"{key}/manifest.json")
+    shutil.rmtree(manifest.parent)
+    found = run([0.4])
+    assert found.levels == [0.4]
+    assert found.saved == found.measured == found.predicted == ["0.4"]
 
 
 def test_a_level_that_another_stage_refers_to_is_kept_for_it(run):
