@@ -49,7 +49,7 @@ from srframework.errors import BackboneError, DataError, MissingColumn, PluginEr
 from srframework.findings import Finding
 from srframework.hookspecs import hookimpl
 from srframework.locations import FileProblem, directory_problem
-from srframework.pruning import Pattern, PruneOptions, Scope, cubic_sparsity
+from srframework.pruning import KeptLevels, Pattern, PruneOptions, Scope, cubic_sparsity, keeps_level, require_reached
 from srframework.rows import RowFile
 from srframework.text import did_you_mean, listed, nearest
 from srframework.text_file import Encoding, open_input
@@ -91,6 +91,7 @@ __all__ = [
     "InputFile",
     "Job",
     "JobResult",
+    "KeptLevels",
     "LaterFile",
     "Launcher",
     "Location",
@@ -126,12 +127,14 @@ __all__ = [
     "in_units",
     "keep_highest",
     "keep_n_of_m",
+    "keeps_level",
     "listed",
     "mark_lowest",
     "nearest",
     "open_input",
     "pruned_count",
     "require_fit",
+    "require_reached",
     "run_job",
 ]
 

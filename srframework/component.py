@@ -128,7 +128,8 @@ class Counts:
     """Marks an option type: how its value enters the key of a result.
 
     Attributes:
-        as_: ``"file"`` or ``"directory"``: by the content of that file or directory; ``"location"``: not at all.
+        as_: ``"file"`` or ``"directory"``: by the content of that file or directory; ``"location"``: not at all, for
+            backbones and data sets; ``"kept levels"``: not at all.
     """
 
     as_: str

@@ -380,17 +380,26 @@ class Phase:
 
     Attributes:
         steps: Optimizer steps; 0 to prune and save a point without training.
-        level: The sparsity at the end of the phase, which is saved as a point of the stage
-            (``imp@0.5``); None to save no point.
+        level: The sparsity at the end of the phase; other stages and claims may refer to the model there, a point of
+            the stage (``imp@0.5``). None: its end is no point.
         warmup: Whether the recipe's warmup steps apply.
         decay_steps: Optimizer steps from the beginning of the phase until the learning rate would be 0, at least
             ``steps``; None: ``steps``.
+        kept: Whether the end of the phase is evaluated during training, and the model at its level is saved and
+            measured. If False, this is so only if another stage or an evaluator refers to the level. The end of the
+            stage is always evaluated, saved and measured.
     """
 
     steps: int
     level: float | None = None
     warmup: bool = True
     decay_steps: int | None = None
+    kept: bool = True
+
+    @property
+    def point(self) -> str | None:
+        """The name of its level in references, ``"0.5"``; None without a level."""
+        return None if self.level is None else f"{self.level:g}"
 
 
 class Pruner(ABC):
@@ -652,7 +661,7 @@ class Job:
         cwd: Paths are relative to this directory.
         log: File to which the progress is appended; None: stderr of the process.
         stored_only: Compute nothing; a result that is not in the store is an error.
-        keep: Stage -> steps that other runs build on.
+        keep: Stage -> points that other runs build on or keep: steps (``"10000"``) and sparsity levels (``"0.5"``).
         users: Run directories that use the results in the store; at least one for a stage.
         failures: The plugins that failed to load in the process that started the sweep, one line each.
     """
@@ -665,7 +674,7 @@ class Job:
     cwd: str
     log: str | None
     stored_only: bool = False
-    keep: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    keep: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     users: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
 

@@ -3,15 +3,65 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from srframework.component import Options
+from srframework.component import Counts, Options
 
 Scope = Literal["local", "global"]
 """Whether each matrix has the sparsity (``"local"``), or all matrices together have it (``"global"``)."""
+
+_KEPT_LEVELS = "kept levels"
+
+
+def _levels(value: Any) -> Any:
+    if value in ("all", "last"):
+        return value
+    if isinstance(value, list | tuple) and value and all(type(each) is float and 0 < each < 1 for each in value):
+        return tuple(sorted(set(value)))
+    raise ValueError('"all", "last", or an array of sparsity levels in (0, 1), such as [0.2, 0.5]')
+
+
+KeptLevels = Annotated[Literal["all", "last"] | tuple[float, ...], BeforeValidator(_levels), Counts(_KEPT_LEVELS)]
+"""Type of an option with which the user chooses the sparsity levels that a stage keeps and measures: ``"all"``,
+``"last"`` (only the last one, which is the end of the stage), or some of them, in ascending order.
+
+For a pruner that reaches several levels: :func:`keeps_level` gives ``kept`` of each :class:`srframework.Phase`. The
+value is not part of the key of a result, so it must have no other effect."""
+
+
+def keeps_level(levels: KeptLevels, level: float) -> bool:
+    """Whether the user chose to keep a level inside the stage; with ``"last"``, only the end of the stage is kept.
+
+    >>> [keeps_level(levels, 0.2) for levels in ("all", "last", (0.2, 0.5), (0.5,))]
+    [True, False, True, False]
+    """
+    return levels == "all" or (levels != "last" and f"{level:g}" in [f"{each:g}" for each in levels])
+
+
+def kept_levels_options(options: type[Options]) -> list[str]:
+    """Return the names of the options of type :data:`KeptLevels`."""
+    return [
+        name
+        for name, field in options.model_fields.items()
+        if any(isinstance(mark, Counts) and mark.as_ == _KEPT_LEVELS for mark in field.metadata)
+    ]
+
+
+def require_reached(levels: KeptLevels, reached: Iterable[float]) -> None:
+    """Check that each level that the user chose is one that the pruner reaches.
+
+    Raises:
+        ValueError: It is not; lists the levels that are reached.
+    """
+    names = [f"{each:g}" for each in reached]
+    for level in levels if isinstance(levels, tuple) else ():
+        if f"{level:g}" not in names:
+            raise ValueError(f"levels among {', '.join(names)} (got {level:g})")
+
 
 _N_OF_M = re.compile(r"([1-9]\d?):([1-9]\d?)")
 _NEIGHBOURS = re.compile(r"1x([1-9]\d{0,3})")

@@ -124,7 +124,7 @@ def train(make_network, make_examples) -> Callable[..., Ran]:
         network: Network | None = None,
         examples: datasets.Dataset | None = None,
         metrics: Iterable[float] | None = None,
-        steps_kept: Iterable[int] = (),
+        points_kept: Iterable[str | int] = (),
         seed: int = 1,
         on_checkpoint: Callable[[KeptModel], object] = lambda _: None,
         measure: Callable[[PreTrainedModel], float] | None = None,
@@ -151,7 +151,7 @@ def train(make_network, make_examples) -> Callable[..., Ran]:
             seed=seed,
             accelerator=accelerator,
             inputs=inputs or StageInputs(),
-            steps_kept=frozenset(steps_kept),
+            points_kept=frozenset(map(str, points_kept)),
             checkpoints=checkpoints,
         )
         for checkpoint in training.run(events):

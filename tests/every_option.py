@@ -45,6 +45,7 @@ CHANGES = {
     "*.encoding": "ascii",
     "TextOptions.word_vectors": "vectors-2.vec",
     "TextOptions.max_train": 18,
+    "TextOptions.max_eval": 5,
     **{f"SourceOptions.{name}": value for name, value in SOURCE.items()},
     **{f"OodOptions.{name}": value for name, value in SOURCE.items()},
     "OodOptions.path": "odd-2.tsv",
@@ -76,6 +77,7 @@ CHANGES = {
     "TextOptions.group_by": ["label"],
     "WorstGroupOptions.group_by": ["c"],
     "PruneOptions.pattern": "1x4",
+    "ImpOptions.levels": "all",
     "SyntheticOptions.group_by": ["cue"],
     "SyntheticOptions.also": ["reversed"],
 }

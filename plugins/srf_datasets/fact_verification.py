@@ -10,7 +10,7 @@ from srf_datasets.examples import Reader
 from srf_datasets.groups import grouped, with_groups
 from srf_datasets.parsing import Columns
 from srf_datasets.sizes import known_sizes, published, rows_of
-from srf_datasets.subset import subset
+from srf_datasets.subset import subsets
 from srf_datasets.task_options import (
     FACT_LABELS as LABELS,
 )
@@ -37,10 +37,10 @@ class FactVerification(Dataset):
     options: FactVerificationOptions
 
     def load(self, seed: int) -> TaskData:
-        """Read all splits; ``seed`` draws the subset."""
+        """Read all splits; ``seed`` draws the subsets."""
         options = self.options
         notes: list[str] = []
-        train = subset(self._fever("train", notes), options.max_train, seed, notes)
+        train = self._fever("train", notes)
         dev = self._fever("dev", notes)
         symmetric, ood_train = options.symmetric_source(), options.symmetric_train()
         if symmetric is None:
@@ -48,7 +48,7 @@ class FactVerification(Dataset):
             ood = []
         else:
             ood = [self._read(name, Path(symmetric, file), notes) for name, file in SYMMETRIC_FILES.items()]
-        return TaskData(
+        task = TaskData(
             labels=LABELS,
             metric="accuracy",
             train=train,
@@ -58,6 +58,7 @@ class FactVerification(Dataset):
             spurious_features=with_vectors_of(options.vector_file(), claim_features),
             notes=tuple(notes),
         )
+        return subsets(task, options.max_train, options.max_eval, seed)
 
     def sizes(self) -> dict[str, int]:
         """Count the rows of local files; give published sizes for other sources."""
@@ -75,7 +76,7 @@ class FactVerification(Dataset):
             counts["ood_train"] = rows_of(ood_train, "jsonl")
         elif "ood-train" in options.provided():
             counts["ood_train"] = published(options.path, "ood_train", "fact-verification")
-        return known_sizes(counts, options.max_train)
+        return known_sizes(counts, options.max_train, options.max_eval)
 
     def _fever(self, name: str, notes: list[str]) -> Split:
         path = self.options.path

@@ -14,7 +14,7 @@ from srf_datasets.groups import grouped, with_groups
 from srf_datasets.overlap import overlap_features
 from srf_datasets.parsing import Columns
 from srf_datasets.sizes import known_sizes, published, rows_of
-from srf_datasets.subset import subset
+from srf_datasets.subset import subsets
 from srf_datasets.task_options import (
     HANS,
     HANS_FILE,
@@ -48,13 +48,13 @@ class Nli(Dataset):
     options: NliOptions
 
     def load(self, seed: int) -> TaskData:
-        """Read all splits; ``seed`` draws the subset, and the labels of HANS's non-entailed training pairs."""
+        """Read all splits; ``seed`` draws the subsets, and the labels of HANS's non-entailed training pairs."""
         options = self.options
         notes: list[str] = []
-        return TaskData(
+        task = TaskData(
             labels=LABELS,
             metric="accuracy",
-            train=subset(self._mnli("train", notes), options.max_train, seed, notes),
+            train=self._mnli("train", notes),
             dev=self._mnli("dev", notes),
             also=(self._mnli("mismatched", notes),) if options.mismatched else (),
             ood=(self._hans(notes),),
@@ -63,6 +63,7 @@ class Nli(Dataset):
             merged_labels=NON_ENTAILMENT,
             notes=tuple(notes),
         )
+        return subsets(task, options.max_train, options.max_eval, seed)
 
     def sizes(self) -> dict[str, int]:
         """Count the rows of local files; give published sizes for other sources."""
@@ -80,7 +81,7 @@ class Nli(Dataset):
             counts[name] = (
                 rows_of(hans / file, "tsv") if os.path.isdir(hans) else published(options.hans_source(), split)
             )
-        return known_sizes(counts, options.max_train)
+        return known_sizes(counts, options.max_train, options.max_eval)
 
     def _mnli(self, name: str, notes: list[str]) -> Split:
         path = self.options.path

@@ -1,32 +1,19 @@
-"""Options of the data sets."""
+"""Options of ``pairs``."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from srf_datasets.complete_check import findings, vector_findings
-from srf_datasets.groups import DESCRIPTION, GroupBy, read_for
+from srf_datasets.groups import read_for
 from srf_datasets.label_tests import HANS_HINT, nli_orderings
-from srf_datasets.parsing import UNLABELLED, Columns, FileToCheck, Key, Parser, check_all
-from srf_datasets.published import address, not_found
-from srf_datasets.vector_files import check_vectors
-from srframework import (
-    Encoding,
-    FileProblem,
-    Finding,
-    LaterFile,
-    Options,
-    RowFile,
-    did_you_mean,
-    directory_problem,
-    nearest,
-)
+from srf_datasets.parsing import UNLABELLED, Columns, FileToCheck, Key, Parser
+from srf_datasets.text_options import TextOptions
+from srframework import Encoding, FileProblem, Options, RowFile, did_you_mean, directory_problem, nearest
 
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 
@@ -40,77 +27,6 @@ HANS_LABELS = {"entailment", "non-entailment"}
 
 OWN_COLUMNS = ("text_a", "text_b", "label")
 """Columns of every split; further columns must have other names."""
-
-
-BACKBONE = "backbone"
-"""Value of ``word_vectors``: the input embeddings of the backbone."""
-
-
-class TextOptions(Options):
-    """Options of all data sets of texts."""
-
-    corpora: ClassVar[Mapping[str, str]] = {}
-    """Option that names a directory -> the corpus in it, as in ``published.json``."""
-
-    max_train: int | None = Field(
-        None,
-        ge=1,
-        description="Number of training examples, at least 1, drawn at random by the recipe's seed; unset: all.",
-    )
-    word_vectors: LaterFile = Field(
-        BACKBONE,
-        min_length=1,
-        description="A fastText .vec text file with word vectors for the spurious features, as in the paper; "
-        f'"{BACKBONE}": the input embeddings of the backbone instead.',
-    )
-    encoding: Encoding = Field(
-        "utf-8", description='Encoding of the data files, as in Python: "utf-8", "latin-1", "cp1252", "utf-16".'
-    )
-    group_by: GroupBy = Field((), description=DESCRIPTION)
-
-    def check_files(self) -> Iterator[FileProblem]:
-        """Check the header and the first rows of every local file."""
-        yield from self.sources_not_here()
-        yield from check_all(self.files())
-        if (path := self.vector_file()) is not None:
-            message = check_vectors(path) if os.path.lexists(path) else not_found(path, "word-vectors")
-            if message:
-                instead = f'or set word_vectors = "{BACKBONE}", which gives another p_b'
-                yield FileProblem(("word_vectors",), f"{message}; {instead}")
-
-    def check_data(self) -> Iterator[Finding]:
-        """Check all rows of every local file; compare sizes and class shares with the published ones."""
-        for problem in self.sources_not_here():
-            key = ".".join(map(str, problem.key))
-            source = address(self.corpora.get(key, ""))
-            get = f" Get it from {source}." if source else ""
-            yield Finding("problem", key, "file", f"{problem.message}{get}")
-        yield from findings(self.files())
-        if (path := self.vector_file()) is not None:
-            yield from vector_findings(path)
-
-    def vector_file(self) -> str | None:
-        """Give the file of word vectors; None for the input embeddings of the backbone."""
-        return None if self.word_vectors == BACKBONE else self.word_vectors
-
-    def of_backbone(self) -> list[str]:
-        """List what the data set provides if its features use the backbone's embeddings."""
-        return ["backbone-vectors"] if self.vector_file() is None else []
-
-    def sources_not_here(self) -> Iterator[FileProblem]:
-        """Report the options that name a local directory that does not exist."""
-        yield from ()
-
-    def files(self) -> Iterator[FileToCheck]:
-        """List the local files of the data set, with their parsers."""
-        yield from ()
-
-    @staticmethod
-    def missing(sources: Mapping[str, str | None]) -> Iterator[FileProblem]:
-        """Report the options that name a local directory that does not exist; ``sources``: option -> value."""
-        for option, source in sources.items():
-            if source is not None and (problem := directory_problem(source, "Data set", (option,))):
-                yield problem
 
 
 class SourceOptions(Options):

@@ -10,7 +10,7 @@ from srf_datasets.groups import grouped
 from srf_datasets.options import OodOptions, PairsOptions, SourceOptions
 from srf_datasets.overlap import overlap_features
 from srf_datasets.sizes import known_sizes, rows_of
-from srf_datasets.subset import subset
+from srf_datasets.subset import subsets
 from srf_datasets.word_vectors import with_vectors_of
 from srframework import Dataset, RowFile, Split, TaskData
 
@@ -21,16 +21,15 @@ class Pairs(Dataset):
     options: PairsOptions
 
     def load(self, seed: int) -> TaskData:
-        """Read all splits; ``seed`` draws the subset."""
+        """Read all splits; ``seed`` draws the subsets."""
         options = self.options
         notes: list[str] = []
-        train = subset(self._split("train", options.train, notes), options.max_train, seed, notes)
         chosen = claim_features if options.features == "claim-only" else overlap_features
         wanted = "spurious-features" in options.provided()
-        return TaskData(
+        task = TaskData(
             labels=options.labels,
             metric=options.metric,
-            train=train,
+            train=self._split("train", options.train, notes),
             dev=self._split("dev", options.dev, notes),
             test=self._split("test", options.test, notes) if options.test else None,
             ood=tuple(self._split(name, source, notes) for name, source in options.ood.items()),
@@ -38,6 +37,7 @@ class Pairs(Dataset):
             spurious_features=with_vectors_of(options.vector_file(), chosen) if wanted else None,
             notes=tuple(notes),
         )
+        return subsets(task, options.max_train, options.max_eval, seed)
 
     def sizes(self) -> dict[str, int]:
         """Count the rows of files; sizes of hub data sets are unknown."""
@@ -52,7 +52,7 @@ class Pairs(Dataset):
             for name, source in sources.items()
             if source.path is not None
         }
-        return known_sizes(counts, self.options.max_train)
+        return known_sizes(counts, self.options.max_train, self.options.max_eval)
 
     def _split(self, name: str, source: SourceOptions, notes: list[str]) -> Split:
         options = self.options

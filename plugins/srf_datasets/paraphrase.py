@@ -12,7 +12,7 @@ from srf_datasets.groups import grouped, with_groups
 from srf_datasets.overlap import overlap_features
 from srf_datasets.parsing import Columns, text_of_literal
 from srf_datasets.sizes import PAWS_QQP, PUBLISHED, known_sizes, published, rows_of
-from srf_datasets.subset import subset
+from srf_datasets.subset import subsets
 from srf_datasets.task_options import (
     PARAPHRASE_LABELS as LABELS,
 )
@@ -41,10 +41,10 @@ class Paraphrase(Dataset):
     options: ParaphraseOptions
 
     def load(self, seed: int) -> TaskData:
-        """Read all splits; ``seed`` draws the subset."""
+        """Read all splits; ``seed`` draws the subsets."""
         options = self.options
         notes: list[str] = []
-        train = subset(self._qqp("train", notes), options.max_train, seed, notes)
+        train = self._qqp("train", notes)
         dev = self._qqp("dev", notes)
         ood = []
         if (source := options.paws_qqp_source()) is not None:
@@ -52,7 +52,7 @@ class Paraphrase(Dataset):
         else:
             notes.append("PAWS-qqp is left out: it is not on the hub; set paws_qqp to a local directory")
         ood.append(self._paws_wiki("paws-wiki", options.paws_wiki_source(), options.paws_wiki_split, notes))
-        return TaskData(
+        task = TaskData(
             labels=LABELS,
             metric="f1",
             train=train,
@@ -62,6 +62,7 @@ class Paraphrase(Dataset):
             spurious_features=with_vectors_of(options.vector_file(), overlap_features),
             notes=tuple(notes),
         )
+        return subsets(task, options.max_train, options.max_eval, seed)
 
     def sizes(self) -> dict[str, int]:
         """Count the rows of local files; give published sizes for other sources."""
@@ -78,7 +79,7 @@ class Paraphrase(Dataset):
         counts["ood_train"] = sum(known) if known and len(known) == len(train) else None
         if qqp is None and options.path not in PUBLISHED:  # presumably a directory that does not exist yet
             counts |= {"paws-qqp": PAWS_QQP["dev"], "ood_train": sum(known) + PAWS_QQP["train"]}
-        return known_sizes(counts, options.max_train)
+        return known_sizes(counts, options.max_train, options.max_eval)
 
     def _qqp(self, name: str, notes: list[str]) -> Split:
         path = self.options.path

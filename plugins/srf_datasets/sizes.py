@@ -57,12 +57,17 @@ def rows_of(path: str | Path, kind: str, where: Mapping[str, str] | None = None,
         return None
 
 
-def known_sizes(counts: Mapping[str, int | None], max_train: int | None) -> dict[str, int]:
-    """Keep the known counts; limit that of the training examples to ``max_train``."""
+def known_sizes(
+    counts: Mapping[str, int | None], max_train: int | None = None, max_eval: int | None = None
+) -> dict[str, int]:
+    """Keep the known counts; limit that of the training examples to ``max_train``, and those of the splits that are
+    evaluated to ``max_eval``."""
+    limits = {"train": max_train, "ood_train": None}
     known = {name: count for name, count in counts.items() if count is not None}
-    if "train" in known and max_train is not None:
-        known["train"] = min(known["train"], max_train)
-    return known
+    return {
+        name: count if (limit := limits.get(name, max_eval)) is None else min(count, limit)
+        for name, count in known.items()
+    }
 
 
 def _lines(path: str | Path) -> int:

@@ -12,8 +12,8 @@ from pydantic import Field
 
 from srf_datasets.groups import keys_of, with_groups
 from srf_datasets.label_tests import HANS_HINT, MNLI_HINT, SUPPORTS_OVER_NEI, SUPPORTS_OVER_REFUTES, nli_orderings
-from srf_datasets.options import TextOptions
 from srf_datasets.parsing import Columns, FileToCheck, Key, Parser, one_of, text_of_literal
+from srf_datasets.text_options import TextOptions
 from srframework import FileProblem, RowFile, directory_problem
 
 NLI_LABELS = ("contradiction", "entailment", "neutral")

@@ -22,7 +22,7 @@ def srframework_pruners() -> list[Component]:
             name="imp",
             options=ImpOptions,
             factory="srf_pruners.imp:IterativeMagnitudePruning",
-            summary="Iterative magnitude pruning: prune and train in turns; every sparsity level is a result.",
+            summary="Iterative magnitude pruning: prune and train in turns; keeps the sparsity levels that you choose.",
             source="§3.2.1, App. A.1.1",
             example={"sparsity": 0.5, "interval": 0.2},
         ),

@@ -23,10 +23,10 @@ class IterativeMagnitudePruning(MagnitudePruner):
 
     def phases(self, total_steps: int) -> list[Phase]:
         """Train Δt steps for each level."""
-        return [self.interval(total_steps, level) for level in self.options.levels()]
+        return [self.interval(total_steps, level, self.options.keeps(level)) for level in self.options.reached()]
 
-    def interval(self, total_steps: int, level: float | None = None) -> Phase:
-        """Give the training between two prunes: Δt optimizer steps, at least 1."""
+    def interval(self, total_steps: int, level: float | None, kept: bool) -> Phase:
+        """Give the training between two prunes: Δt optimizer steps, at least 1; to ``level``, if any."""
         steps = max(1, round(self.options.interval * total_steps))
         decay = max(steps, total_steps) if self.options.decay == "complete" else None
-        return Phase(steps, level=level, warmup=False, decay_steps=decay)
+        return Phase(steps, level=level, warmup=False, decay_steps=decay, kept=kept)

@@ -30,10 +30,11 @@ class RewindingMagnitudePruning(IterativeMagnitudePruning):
         self._initial = {name: parameter.detach().clone() for name, parameter in self._rewound.items()}
 
     def phases(self, total_steps: int) -> list[Phase]:
-        """Alternate prunes, of 0 steps, with Δt steps of training; begin and end with a prune."""
-        training = self.interval(total_steps)
-        first, *later = [Phase(0, level=level, warmup=False) for level in self.options.levels()]
-        return [first, *(phase for prune in later for phase in (training, prune))]
+        """Alternate prunes, of 0 steps, with Δt steps of training; begin and end with a prune. The trained model is of
+        interest if the level that it starts from is."""
+        prunes = [Phase(0, level=each, warmup=False, kept=self.options.keeps(each)) for each in self.options.reached()]
+        pairs = [(prune, self.interval(total_steps, None, prune.kept)) for prune in prunes]
+        return [phase for pair in pairs for phase in pair][:-1]
 
     def begin(self, phase: Phase, step: int) -> None:
         """Prune to the level of the phase and rewind, if the phase has a level."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from srframework import PruneOptions
+from srframework import KeptLevels, PruneOptions, keeps_level, require_reached
 
 
 class OneShotOptions(PruneOptions):
@@ -34,6 +34,13 @@ class ImpOptions(PruneOptions):
         "the interval (interval).",
     )
 
+    levels: KeptLevels = Field(
+        "last",
+        description='Sparsity levels to save and measure, as imp@0.5: "all", "last" (only the end of the stage, which '
+        "is the last level), or an array such as [0.2, 0.5]. A level that another stage refers to is always kept. The "
+        "result of the stage does not depend on this option.",
+    )
+
     @model_validator(mode="after")
     def _levels_reach_sparsity(self) -> ImpOptions:
         levels = self.sparsity / self.step
@@ -41,11 +48,16 @@ class ImpOptions(PruneOptions):
             raise ValueError(
                 f"a sparsity that is a multiple of step (got sparsity = {self.sparsity:g}, step = {self.step:g})"
             )
+        require_reached(self.levels, self.reached())
         return self
 
-    def levels(self) -> list[float]:
+    def reached(self) -> list[float]:
         """List the sparsity levels, including the last: 0.1, 0.2, …"""
         return [round(self.step * k, 10) for k in range(1, round(self.sparsity / self.step) + 1)]
+
+    def keeps(self, level: float) -> bool:
+        """Whether a level is saved and measured, besides the end of the stage."""
+        return keeps_level(self.levels, level)
 
 
 class ImpRewindOptions(ImpOptions):

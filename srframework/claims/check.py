@@ -11,8 +11,9 @@ from srframework.claims.claim import Claim
 from srframework.errors import SHOWN, UsageError
 from srframework.faults import validated
 from srframework.recipe.check import Add
+from srframework.recipe.model import Recipe
 from srframework.recipe.option_errors import explain
-from srframework.recipe.points import check_level
+from srframework.recipe.points import check_kept
 from srframework.recipe.stage_lengths import Plan
 from srframework.report import figure_table
 from srframework.text import listed, nearest, shorten
@@ -57,16 +58,24 @@ def _check_stages(claim: Claim, tables: Any, add: Add) -> None:
             add(("claim", *key), expected, near)
 
 
-def check_levels(claim: Claim, plan: Plan) -> None:
+def check_levels(claim: Claim, recipe: Recipe, plan: Plan) -> None:
     """Refuse a figure of a sparsity level that its stage does not keep; skip stages of unknown length.
+
+    Args:
+        claim: The claim.
+        recipe: Its recipe.
+        plan: The phases of the stages.
 
     Raises:
         UsageError: There is such a figure; lists the levels that the stage keeps.
     """
+    stages = {stage.name: stage for stage in recipe.stages}
     for check in claim.parsed:
         for figure in check.figures:
-            if figure.level is not None and figure.stage in plan:
-                check_level(f"claim: {figure.text}", figure.stage, figure.level, plan[figure.stage])
+            name = figure.stage
+            if figure.level is not None and name in plan:
+                where, referred = f"claim: {figure.text}", recipe.points_kept(name)
+                check_kept(where, stages[name], figure.level, plan[name], referred)
 
 
 def check_splits(claim: Claim, splits: Collection[str]) -> None:

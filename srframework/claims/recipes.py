@@ -94,7 +94,7 @@ def check_claims(claims: Sequence[ClaimRecipe]) -> None:
     for each in claims:
         if any(figure.level is not None for check in each.claim.parsed for figure in check.figures):
             recipe = each.cells[0].recipe
-            check_levels(each.claim, plan(recipe, recipe.dataset.build().sizes()))
+            check_levels(each.claim, recipe, plan(recipe, recipe.dataset.build().sizes()))
 
 
 def _resolved(name: str) -> str:

@@ -224,17 +224,17 @@ class Recipe:
             self, stages=tuple(each for each in self.stages if each.name in required), claim=None, figure=None
         )
 
-    def steps_kept(self, stage: str) -> frozenset[int]:
-        """The steps of ``stage`` that other stages depend on."""
-        return frozenset(self._steps_kept.get(stage, ()))
+    def points_kept(self, stage: str) -> frozenset[str]:
+        """The points inside ``stage`` that other stages or evaluators refer to."""
+        return frozenset(self._points_kept.get(stage, ()))
 
     @cached_property
-    def _steps_kept(self) -> dict[str, set[int]]:
-        found: dict[str, set[int]] = {}
+    def _points_kept(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
         for other in self.stages:
             for _, reference in (*other.references(), *self.of_evaluators()):
-                if reference.step is not None:
-                    found.setdefault(reference.stage, set()).add(reference.step)
+                if reference.point is not None:
+                    found.setdefault(reference.stage, set()).add(reference.point)
         return found
 
     def of_evaluators(self) -> Iterator[tuple[str, Reference]]:

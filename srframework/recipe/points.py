@@ -1,12 +1,15 @@
-"""Check references to points inside a stage: a step (``full@10000``) or a sparsity level (``imp@0.5``)."""
+"""Check references to points inside a stage: a step (``full@10000``) or a sparsity level (``imp@0.5``).
+
+A point that a stage or an evaluator refers to is kept for it. A claim needs levels that the stage keeps."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from srframework.contracts import Phase
 from srframework.errors import UsageError
-from srframework.recipe.model import Recipe
+from srframework.pruning import kept_levels_options
+from srframework.recipe.model import Recipe, Stage
 from srframework.recipe.stage_lengths import Plan, plan, steps_of
 
 
@@ -53,22 +56,35 @@ def check_points(recipe: Recipe, plan: Plan, estimated: bool = False) -> None:
             expected = f"expected a step of {reference.stage!r}, 1 to {total}, got {reference.step}"
             raise UsageError(f"{where}: {expected}")
         if reference.level is not None:
-            check_level(where, reference.stage, reference.level, phases)
+            _check_reached(where, reference.stage, reference.level, phases)
 
 
-def check_level(where: str, stage: str, level: float, phases: Sequence[Phase]) -> None:
+def check_kept(where: str, stage: Stage, level: float, phases: Sequence[Phase], referred: Collection[str]) -> None:
     """Check that a stage keeps a sparsity level.
 
     Args:
         where: The key and the reference, for the message.
-        stage: Name of the stage.
+        stage: The stage.
         level: Sparsity level, in (0, 1).
         phases: Phases of the stage.
+        referred: The points of the stage that other stages or evaluators refer to.
 
     Raises:
-        UsageError: The stage does not keep this level; lists the levels that it keeps.
+        UsageError: The stage does not reach or does not keep this level; lists the levels, and names the option that
+            chooses them.
     """
-    levels = [f"{phase.level:g}" for phase in phases if phase.level is not None]
+    _check_reached(where, stage.name, level, phases)
+    kept = [each.point for each in phases if each.point is not None and (each.kept or each.point in referred)]
+    if f"{level:g}" in kept:
+        return
+    options = kept_levels_options(type(stage.pruner.options)) if stage.pruner is not None else []
+    how = "".join(f"; choose the levels with stages.{stage.name}.pruner.{option}" for option in options)
+    message = f"expected a sparsity level that {stage.name!r} keeps, got {level:g}"
+    raise UsageError(f"{where}: {message}; it keeps {', '.join(kept) or 'none'}{how}")
+
+
+def _check_reached(where: str, stage: str, level: float, phases: Sequence[Phase]) -> None:
+    levels = [phase.point for phase in phases if phase.point is not None]
     if f"{level:g}" not in levels:
-        message = f"expected a sparsity level that {stage!r} keeps, got {level:g}"
-        raise UsageError(f"{where}: {message}; it keeps {', '.join(levels) or 'none'}")
+        message = f"expected a sparsity level that {stage!r} reaches, got {level:g}"
+        raise UsageError(f"{where}: {message}; it reaches {', '.join(levels) or 'none'}")

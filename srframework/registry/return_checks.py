@@ -175,6 +175,13 @@ def _phases(given: Any, owner: str, method: str, *_: Any) -> list[Phase]:
         is_decay = decay is None or (_is_count(decay) and decay >= phase.steps)
         expected = f"phases with decay_steps of at least their steps ({phase.steps}), or None"
         expect(is_decay, owner, method, expected, f"decay_steps = {_shown(decay)}")
+        expect(
+            isinstance(phase.kept, bool),
+            owner,
+            method,
+            "phases with kept True or False",
+            f"kept = {_shown(phase.kept)}",
+        )
         is_level = phase.level is None or (isinstance(phase.level, Real) and 0 <= float(phase.level) < 1)
         expect(is_level, owner, method, "phases with a level in [0, 1), or None", f"level = {_shown(phase.level)}")
     return list(given)

@@ -3,7 +3,7 @@
 ::
 
     [figure.fig-2]                                      # a figure or table of the paper
-    "imp poe" = "imp-poe"                               # the stage, with the levels inside it
+    "imp poe" = "imp-poe"                               # the stage, with the levels that it keeps
     "mask poe" = ["mask-50", "mask-70"]                 # several stages make one line
     "full std" = { stage = "full", where."backbone.use" = "bert-base" }    # only runs with this setting
 

@@ -14,13 +14,13 @@ class RunOptions:
     Attributes:
         out: The run directory; None: write results only into the store.
         stored_only: Compute nothing; a stage that is not in the store is an error.
-        keep: Stage -> additional steps to keep, because stages of other recipes start there.
+        keep: Stage -> additional points to keep, because other recipes keep them or start there.
         users: Additional run directories that use the results, so that garbage collection keeps them.
         shared: Share data and models with other runs of this process.
     """
 
     out: Path | None = None
     stored_only: bool = False
-    keep: Mapping[str, Iterable[int]] = field(default_factory=dict)
+    keep: Mapping[str, Iterable[str]] = field(default_factory=dict)
     users: Sequence[Path] = ()
     shared: bool = False

@@ -50,7 +50,7 @@ class _Counting:
         """Yield the fields of a model that count."""
         for name, field in type(model).model_fields.items():
             types = list(_branches(field.annotation, tuple(field.metadata)))
-            if self.locations_count or not _is(types, "location"):
+            if not _is(types, "kept levels") and (self.locations_count or not _is(types, "location")):
                 yield name, self.value(getattr(model, name), types, f"{where}{name}")
         for name, value in (model.__pydantic_extra__ or {}).items():
             yield name, self.value(value, [], f"{where}{name}")

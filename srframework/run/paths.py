@@ -18,6 +18,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import quote
 
+from srframework.files import is_temporary
 from srframework.store.drafts import POINTS
 
 MODEL = "model"
@@ -31,9 +32,9 @@ def point_in(stage: Path, point: str | None) -> Path:
     return stage if point is None else stage / POINTS / point
 
 
-def steps_kept(stage: Path) -> frozenset[int]:
-    """Return the steps in a stage's directory."""
-    return frozenset(int(point.name) for point in (stage / POINTS).glob("*") if point.name.isdecimal())
+def points_kept(stage: Path) -> frozenset[str]:
+    """Return the points in a stage's directory."""
+    return frozenset(point.name for point in (stage / POINTS).glob("*") if not is_temporary(point))
 
 
 def point_of(file: Path) -> str | None:

@@ -205,11 +205,10 @@ class Pipeline:
 
     def _preflight(self, pending: Mapping[str, int]) -> None:
         """Try the components of the stages that are not in the store."""
-        numbered = list(enumerate(self._recipe.stages))
-        chosen = self._processes.agree(number for number, stage in numbered if stage.name in pending)
+        chosen = self._processes.agree(pending)
         if chosen and not self._options.stored_only:
             self._reporter.doing("trying the components on two examples")
-            stages = [stage for number, stage in numbered if number in chosen]
+            stages = [stage for stage in self._recipe.stages if stage.name in chosen]
             preflight(self._recipe, stages, self._materials, self._accelerator)
 
     def _report_start(self, pending: Mapping[str, int]) -> None:
@@ -270,7 +269,7 @@ class Pipeline:
         if was_trained:
             self._reporter.stage_reused(stage.name, stage.formula(), number, count, trained.seconds)
         self._reporter.stage_finished(stage.name)
-        mine = Measured.read(measured.files).only(self._results.points(stage, self._recipe.steps_kept(stage.name)))
+        mine = Measured.read(measured.files).only(self._results.points(stage, self._recipe.points_kept(stage.name)))
         if self._directory is not None:
             self._place(stage, [*mine.points], trained, measured)
             self._directory.write_figures(stage.name, mine)

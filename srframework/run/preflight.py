@@ -91,7 +91,7 @@ def _try_first_step(recipe: Recipe, stage: Stage, materials: Materials, accelera
         network=network,
         mask=_full_mask(network) if stage.mask is not None else None,
         referenced=_stand_ins(recipe, stage, examples, materials),
-        steps_kept=frozenset([1]),  # the mask is compared with the weights there
+        points_kept=frozenset(["1"]),  # the mask is compared with the weights there
         accelerator=accelerator,
         reporter=Reporter(),
     ).training()

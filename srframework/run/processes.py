@@ -51,14 +51,15 @@ class Processes:
         count: int = self.accelerator.num_processes
         return count
 
-    def agree(self, numbers: Iterable[int]) -> frozenset[int]:
-        """Return the numbers of the first process."""
-        mine = sorted(numbers)
+    def agree(self, names: Iterable[str]) -> frozenset[str]:
+        """Return the names of the first process; a name has no line break."""
+        mine = "\n".join(sorted(names)).encode()
         if self.count > 1:
-            count = int(broadcast(torch.tensor([len(mine)], device=self.accelerator.device)).item())
-            padded = [*mine, *[0] * count][:count]
-            mine = broadcast(torch.tensor([padded], dtype=torch.int64, device=self.accelerator.device))[0].tolist()
-        return frozenset(mine)
+            size = int(broadcast(torch.tensor([len(mine)], device=self.accelerator.device)).item())
+            padded = [*mine, *[0] * size, 0][: size + 1]  # at least one, since not every backend sends none
+            sent = broadcast(torch.tensor([padded], dtype=torch.int64, device=self.accelerator.device))[0].tolist()
+            mine = bytes(sent[:size])
+        return frozenset(mine.decode().split("\n")) - {""}
 
     def announce(self, computing: bool) -> None:
         """In the first process: announce whether all must compute."""

@@ -27,7 +27,7 @@ from srframework.registry.registry import Registry
 from srframework.run.api import quieten
 from srframework.run.machine import MACHINE, Machine, read, this_machine
 from srframework.run.options import RunOptions
-from srframework.run.paths import LOG, steps_kept
+from srframework.run.paths import LOG, points_kept
 from srframework.run.pipeline import Pipeline
 from srframework.run.results import FIGURES
 from srframework.run.shared_materials import clear_shared_materials
@@ -181,7 +181,7 @@ def _said(machine: Machine) -> str:
 
 def _again(store: _Beside, recipe: Recipe, entry: Entry, threads: int) -> Entry:
     stage = recipe.stages[-1]
-    keep = {stage.name: steps_kept(entry.files)} if entry.kind == "trained" else {}
+    keep = {stage.name: points_kept(entry.files)}
     with _with_threads(threads):
         try:
             Pipeline(recipe, store, RunOptions(keep=keep, shared=True)).recompute(entry.kind)

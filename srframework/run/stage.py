@@ -51,7 +51,7 @@ class StageTraining:
         network: Initial θ; training changes it.
         mask: Fixed mask m; None for none.
         referenced: The stages that options of the loss and the pruner refer to, by the text of the option.
-        steps_kept: Steps to keep, because other stages start there.
+        points_kept: Points to keep, besides the levels that the pruner keeps.
         accelerator: Device and processes.
         reporter: Receives the progress.
     """
@@ -62,7 +62,7 @@ class StageTraining:
     network: Network
     mask: Mask | None
     referenced: Mapping[str, ReferencedStage]
-    steps_kept: frozenset[int]
+    points_kept: frozenset[str]
     accelerator: Accelerator
     reporter: Reporter
 
@@ -80,7 +80,7 @@ class StageTraining:
         if sums is not None:
             record(directory, sums, str(self.accelerator.device))
         self.accelerator.wait_for_everyone()  # the others must see the directory as Sums leaves it
-        # An earlier attempt may be of another recipe, which keeps other steps.
+        # An earlier attempt may be of another recipe, which keeps other points.
         checkpoints = Checkpoints(
             directory / "checkpoints", self.accelerator, note, has=lambda point: point_in(directory, point).is_dir()
         )
@@ -120,7 +120,7 @@ class StageTraining:
             options=stage.training,
             seed=self.seed,
             accelerator=self.accelerator,
-            steps_kept=self.steps_kept,
+            points_kept=self.points_kept,
             checkpoints=checkpoints,
             measure_start=stage.pruner is not None,
         )

@@ -17,13 +17,13 @@ from srframework.contracts import Network, ReferencedStage, Split
 from srframework.errors import SRFrameworkError
 from srframework.hashing import digest
 from srframework.masks import Mask
-from srframework.recipe.model import PRETRAINED, Recipe, Reference, Stage, Use
+from srframework.recipe.model import PRETRAINED, Recipe, Reference, Stage, Use, is_step
 from srframework.recipe.stage_lengths import Plan, steps_of
 from srframework.run import predictions_file, versions
 from srframework.run.directory import RunDirectory
 from srframework.run.evaluation import measure
 from srframework.run.identity import MEASURED, Components, stage_identity, with_bias
-from srframework.run.paths import MASK, MODEL, log_probs_file, point_in, steps_kept
+from srframework.run.paths import MASK, MODEL, log_probs_file, point_in, points_kept
 from srframework.run.paths import predictions_file as path_of
 from srframework.run.processes import Processes
 from srframework.run.reporter import Reporter
@@ -31,6 +31,7 @@ from srframework.run.resources import Materials
 from srframework.run.results import FIGURES, Measured
 from srframework.run.stage import StageTraining
 from srframework.run.teaching import LOG_PROBS, read_log_probs, write_log_probs
+from srframework.store.content import FILES
 from srframework.store.drafts import Sums
 from srframework.store.manifest import Entry
 from srframework.store.store import Store
@@ -54,7 +55,7 @@ class StageResults:
         reporter: Receives the progress.
         directory: The run directory; None without one, and in all processes but the first.
         stored_only: Compute nothing.
-        keep: Stage -> additional steps to keep, because stages of other recipes start there.
+        keep: Stage -> additional points to keep, because other recipes keep them or start there.
         users: The run directories that use the results, so that garbage collection keeps them.
         on_training: Called before training, with the stage, its number, its steps and the files of the draft.
     """
@@ -68,7 +69,7 @@ class StageResults:
     reporter: Reporter
     directory: RunDirectory | None
     stored_only: bool
-    keep: Mapping[str, Iterable[int]]
+    keep: Mapping[str, Iterable[str]]
     users: Sequence[Path]
     on_training: Callable[[Stage, int, int, Path], None]
     _trained: dict[str, Entry] = field(default_factory=dict, init=False)
@@ -79,32 +80,41 @@ class StageResults:
         """Device and processes."""
         return self.processes.accelerator
 
-    def points(self, stage: Stage, kept: Iterable[int]) -> list[str]:
-        """Return the points inside a stage, in the order in which it reaches them: these steps and all levels."""
-        steps, found = 0, {str(step): float(step) for step in kept}
-        for phase in self.plan[stage.name]:
+    def points(self, stage: Stage, wanted: Iterable[str]) -> list[str]:
+        """Return the points to keep inside a stage, in the order in which it reaches them: the wanted ones that it
+        reaches, and the levels that its pruner keeps."""
+        phases, steps = self.plan[stage.name], 0
+        wanted, total = frozenset(wanted), steps_of(phases)
+        found = {point: float(point) for point in wanted if is_step(point) and 1 <= int(point) <= total}
+        for phase in phases:
             steps += phase.steps
-            if phase.level is not None:
-                found[f"{phase.level:g}"] = steps + 0.5
+            if phase.point is not None and (phase.kept or phase.point in wanted):
+                found[phase.point] = steps + 0.5
         return sorted(found, key=lambda point: found[point])
 
-    def _steps_kept(self, stage: Stage) -> frozenset[int]:
-        """Return the steps to keep for this recipe and others of the sweep, up to the stage's last step."""
-        total = steps_of(self.plan[stage.name])
-        wanted = self.recipe.steps_kept(stage.name) | set(self.keep.get(stage.name, ()))
-        return frozenset(step for step in wanted if step <= total)
+    def _wanted(self, stage: Stage) -> frozenset[str]:
+        """Return the points that this recipe and others of the sweep want, besides the levels that the pruner keeps."""
+        return self.recipe.points_kept(stage.name) | frozenset(self.keep.get(stage.name, ()))
 
-    def _with_those_in(self, kept: frozenset[int], entry: Entry | None) -> frozenset[int]:
-        """Return these steps and those of an entry, in all processes those that the first process finds."""
-        return self.processes.agree(kept | steps_kept(entry.files) if entry is not None else kept)
+    def _with_those_in(self, wanted: frozenset[str], key: str) -> frozenset[str]:
+        """Return these points and those of an entry of the store, which must not be lost if it is computed again; in
+        all processes those that the first process finds."""
+        entry = self.store.get(key)
+        return self.processes.agree(wanted | points_kept(entry.files) if entry is not None else wanted)
 
     def pending(self) -> dict[str, int]:
-        """Return stage -> optimizer steps for the stages that are not in the store; all processes call it together."""
+        """Return stage -> optimizer steps for the stages that are not in the store, or lack a point there; all
+        processes call it together."""
         keys: dict[str, str] = {}
         for stage in self.recipe.stages:
             keys[stage.name] = digest(self._identity(stage, keys))
-        missing = [name for name, key in keys.items() if not self.store.place(key).is_dir()]
+        missing = [stage.name for stage in self.recipe.stages if not self._is_stored(stage, keys[stage.name])]
         return {name: steps_of(self.plan[name]) for name in missing}
+
+    def _is_stored(self, stage: Stage, key: str) -> bool:
+        place = self.store.place(key)
+        points = self.points(stage, self._wanted(stage))
+        return place.is_dir() and all(point_in(place / FILES, each).is_dir() for each in points)
 
     def _identity(self, stage: Stage, keys: Mapping[str, str]) -> dict[str, Any]:
         task = self.materials.task
@@ -116,11 +126,10 @@ class StageResults:
     def train(self, stage: Stage, number: int) -> tuple[Entry, bool]:
         """What comes of training a stage, number ``number`` of the recipe's, and whether it was there."""
         identity = self._identity(stage, {name: entry.key for name, entry in self._trained.items()})
-        points = self.points(stage, self._steps_kept(stage))
+        points = self.points(stage, self._wanted(stage))
 
         def compute(draft: Path) -> Sums | None:
-            # Recomputing must keep the steps that the old entry has.
-            kept = self._with_those_in(self._steps_kept(stage), self.store.get(digest(identity)))
+            kept = self._with_those_in(self._wanted(stage), digest(identity))
             steps = steps_of(self.plan[stage.name])
             self.on_training(stage, number, steps, draft)
             training = StageTraining(
@@ -130,7 +139,7 @@ class StageResults:
                 network=self._start(stage.weights),
                 mask=Mask.load(self._at(stage.mask) / MASK) if stage.mask is not None else None,
                 referenced={text: replace(each, mask=self._mask(text)) for text, each in referenced.items()},
-                steps_kept=kept,
+                points_kept=kept,
                 accelerator=self.accelerator,
                 reporter=self.reporter,
             )
@@ -158,12 +167,15 @@ class StageResults:
             "metric": task.metric,
             "reported": self.materials.reported.name,
         }
-        points = self.points(stage, self._with_those_in(self._steps_kept(stage), trained))
+        points = self.points(stage, self._wanted(stage))
 
         def compute(draft: Path) -> Sums | None:
             self.reporter.doing(f"evaluating {stage.name}")
+            kept = self._with_those_in(self._wanted(stage), digest(identity))
+            there = self.processes.agree(points_kept(trained.files))  # the trained entry may have lost some
+            every = self.points(stage, kept & there)
             known = {text: self._evaluated(text, reference) for text, reference in before.items()}
-            return measure(stage, trained.files, points, self.materials, self.accelerator, draft, known)
+            return measure(stage, trained.files, every, self.materials, self.accelerator, draft, known)
 
         self._measured[stage.name], was_cached = self.get_or_compute(
             stage,

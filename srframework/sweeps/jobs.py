@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from srframework.contracts import INSTALLED, Job, PluginChoice
+from srframework.recipe.model import Recipe
+from srframework.recipe.stage_lengths import plan
 from srframework.recipe.sweep import Cell
 from srframework.run.identity import signatures
 from srframework.sweeps.scheduler import Task
@@ -45,12 +47,21 @@ class Tasks:
         return [cell.recipe.table() for cell in self.cells]
 
     @cached_property
-    def _steps(self) -> dict[str, set[int]]:
-        """Signature -> steps inside the stage that some cell refers to."""
-        found: dict[str, set[int]] = {}
+    def _points(self) -> dict[str, set[str]]:
+        """Signature -> points inside the stage that some cell refers to or keeps."""
+        found: dict[str, set[str]] = {}
+        choices: dict[str, dict[str, tuple[Recipe, str]]] = {}
         for cell, signs in zip(self.cells, self.signatures, strict=True):
-            for name, sign in signs.items():
-                found.setdefault(sign, set()).update(cell.recipe.steps_kept(name))
+            for stage in cell.recipe.stages:
+                sign = signs[stage.name]
+                found.setdefault(sign, set()).update(cell.recipe.points_kept(stage.name))
+                if stage.pruner is not None:
+                    options = stage.pruner.options.model_dump_json()
+                    choices.setdefault(sign, {}).setdefault(options, (cell.recipe, stage.name))
+        for sign, of_options in choices.items():
+            for recipe, name in of_options.values() if len(of_options) > 1 else ():
+                phases = plan(recipe, recipe.dataset.build().sizes()).get(name, ())
+                found[sign].update(phase.point for phase in phases if phase.point is not None and phase.kept)
         return found
 
     @cached_property
@@ -102,7 +113,7 @@ class Tasks:
     def _job(self, number: int, stage: str | None, stored_only: bool = False, users: Sequence[int] = ()) -> Job:
         place, signs = self.out / self.cells[number].slug, self.signatures[number]
         name = self.cells[number].slug if stage is None else self._names[signs[stage]]
-        steps = {each: tuple(sorted(self._steps[sign])) for each, sign in signs.items() if self._steps[sign]}
+        points = {each: tuple(sorted(self._points[sign])) for each, sign in signs.items() if self._points[sign]}
         return Job(
             recipe=self._tables[number],
             stage=stage,
@@ -114,5 +125,5 @@ class Tasks:
             stored_only=stored_only,
             users=tuple(str(self.out / self.cells[each].slug) for each in users),
             failures=self.failures,
-            keep={} if stored_only else steps,  # steps for other cells are not part of this result
+            keep={} if stored_only else points,  # those for other cells are not part of this result
         )

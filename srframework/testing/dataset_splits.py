@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Hashable
 from typing import Any
 
-from srframework.component import COLUMN
+from srframework.component import COLUMN, Options
 from srframework.contracts import Split
 from srframework.errors import SRFrameworkError
 from srframework.testing.check import NotApplicable, Subject, require
@@ -90,7 +90,9 @@ def sizes_are_exact(subject: Subject) -> None:
     found = False
     for option, pairs in subject.variations():
         of_split: dict[str, list[tuple[int, int]]] = {}
-        values = {getattr(options, option): options for pair in pairs[:6] for options in pair}
+        values: dict[object, Options] = {}
+        for options in itertools.chain(*pairs[:6]):
+            values.setdefault(getattr(options, option), options)  # the first pairs differ in nothing else
         for value, options in values.items():
             if type(value) is not int or value < 2:
                 continue

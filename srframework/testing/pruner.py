@@ -17,6 +17,7 @@ from srframework.testing.check import NotApplicable, Subject, checks_in, require
 from srframework.testing.hash_seeds import in_another_process
 from srframework.testing.inputs import attach_pruner, optimizer_groups
 from srframework.testing.pruner_effects import CHECKS as EFFECTS
+from srframework.testing.pruner_levels import CHECKS as LEVELS
 from srframework.testing.pruner_run import STEPS, nothing, require_zeros, run
 from srframework.testing.pruner_scope import CHECKS as SCOPE
 from srframework.testing.pruner_state import CHECKS as STATE
@@ -91,14 +92,6 @@ def mask_covers_every_layer(subject: Subject) -> None:
         require(
             not missing or missing == names, f"the mask has {role} of some layers, not {', '.join(sorted(missing))}"
         )
-
-
-def levels_rise(subject: Subject) -> None:
-    """The levels of the phases rise; none occurs twice."""
-    levels = [phase.level for phase in subject.build().phases(STEPS) if phase.level is not None]
-    if len(levels) < 2:
-        raise NotApplicable("fewer than two phases have a level")
-    require(all(one < two for one, two in pairwise(levels)), f"expected rising levels, got {levels}")
 
 
 def exact_levels(subject: Subject) -> None:
@@ -258,7 +251,7 @@ CHECKS = checks_in(
         exact_with_ties,
         nested_sparsities,
         mask_covers_every_layer,
-        levels_rise,
+        *LEVELS,
         exact_levels,
         nested_levels,
         zeros_equal_mask,

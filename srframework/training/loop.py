@@ -55,7 +55,8 @@ class Training:
         seed: Seed of the data order and of dropout.
         accelerator: Device and processes.
         inputs: Further inputs of loss and pruner.
-        steps_kept: Steps after which the model is yielded; steps beyond the end are ignored.
+        points_kept: Points at which the model is yielded, besides the levels that the pruner keeps: steps (``"10000"``)
+            and levels (``"0.5"``); those that are not reached are ignored.
         checkpoints: Saves checkpoints to resume from; None: no checkpoints.
         measure_start: Whether to evaluate before the first step too.
         chosen: How the result was chosen, known when it is yielded.
@@ -69,7 +70,7 @@ class Training:
     seed: int
     accelerator: Accelerator
     inputs: StageInputs = field(default_factory=StageInputs)
-    steps_kept: frozenset[int] = frozenset()
+    points_kept: frozenset[str] = frozenset()
     checkpoints: Checkpoints | None = None
     measure_start: bool = False
     chosen: Chosen = field(default=Chosen(), init=False)
@@ -123,8 +124,8 @@ class Training:
                     at.loss_sum += self._gradients.add_up(model, stream, at.step + 1, at.step / planned)
                     at.losses += 1
                     rate = self._step(parameters, optimizer, schedule, at, start)
-                    self._report(events, at, rate, at.step == end, planned, is_last=number == len(phases) - 1)
-                    if at.step in self.steps_kept:
+                    self._report(events, at, rate, phases)
+                    if str(at.step) in self.points_kept:
                         yield self._checkpoint_between(at.step)
                     if self._is_due(at.step) or signals.pending:
                         self._save(at, batches, optimizer, schedule)
@@ -133,8 +134,8 @@ class Training:
                         signals.deliver()
                 if not phase.steps:
                     pruner.update_mask(at.step)  # with steps, the last one did this
-                if phase.level is not None:
-                    yield self._checkpoint(at.step, f"{phase.level:g}")
+                if phase.point is not None and self._keeps(phase):
+                    yield self._checkpoint(at.step, phase.point)
                 accelerator.free_memory()  # otherwise it keeps all optimizers and models
         result = self._choice.best or self._checkpoint(at.step, None)
         self.chosen = Chosen(result.step, at.step, planned, self._choice.candidates)
@@ -162,18 +163,24 @@ class Training:
 
     def _first_too_late(self, phases: Sequence[Phase]) -> dict[str, int]:
         """Point -> first step whose checkpoint is too late to reach the point."""
-        steps = {str(step): step for step in self.steps_kept}  # the point comes before a checkpoint of its step
+        # The point of a step comes before a checkpoint of this step.
+        steps = {point: int(point) for point in self.points_kept if point.isdecimal()}
         ends = zip(phases, itertools.accumulate(phase.steps for phase in phases), strict=True)
-        levels = {f"{phase.level:g}": end + 1 for phase, end in ends if phase.level is not None}
+        levels = {phase.point: end + 1 for phase, end in ends if phase.point is not None and self._keeps(phase)}
         return steps | levels
 
-    def _report(self, events: Events, at: Position, rate: float, is_end: bool, planned: int, is_last: bool) -> None:
+    def _keeps(self, phase: Phase) -> bool:
+        """Whether the end of a phase is evaluated, and its level is kept."""
+        return phase.kept or phase.point in self.points_kept
+
+    def _report(self, events: Events, at: Position, rate: float, phases: Sequence[Phase]) -> None:
         """After a step, log and evaluate if due. In the last phase, the checkpoint can be the best."""
-        options, step = self.options, at.step
-        measured = step % options.eval_every == 0 or is_end
-        if measured or step in self.steps_kept:
+        options, step, is_last = self.options, at.step, at.phase == len(phases) - 1
+        is_end = step == sum(phase.steps for phase in phases[: at.phase + 1])
+        measured = step % options.eval_every == 0 or (is_end and (is_last or self._keeps(phases[at.phase])))
+        if measured or str(step) in self.points_kept:
             self._mean_loss(at)  # raises before a model that is not finite is evaluated or kept
-        if measured:
+        if measured or is_end:
             self.pruner.update_mask(step)  # before the log line, which has what this logs
             require_equal_masks(self.pruner, self.accelerator, step)
         if step % options.log_every == 0 or is_end:
@@ -183,7 +190,7 @@ class Training:
             id_metric, ood_metrics = events.evaluate(self._plain)
             events.on_evaluation(step, id_metric, ood_metrics)
             if is_last and self._choice.counts(step):
-                self._consider(events, step, id_metric, planned)
+                self._consider(events, step, id_metric, sum(phase.steps for phase in phases))
 
     def _consider(self, events: Events, step: int, metric: float, planned: int) -> None:
         """Consider the model, with the mask of the final sparsity, as the best checkpoint.

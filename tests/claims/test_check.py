@@ -110,8 +110,25 @@ def test_what_is_wrong_with_a_claim_is_said_once_with_line_and_key(read, claim, 
 
 PLAN = {
     "full": [Phase(10)],
-    "imp": [Phase(4, level=level, warmup=False) for level in (0.2, 0.4, 0.6)],
+    "imp": [Phase(4, level=level, warmup=False, kept=level != 0.3) for level in (0.2, 0.3, 0.4, 0.6)],
 }
+
+
+@pytest.fixture
+def recipe(read):
+    """A recipe with the stages full, imp and ticket, which starts from a point of imp."""
+
+    def of(point="0.4"):
+        stages = [
+            '{ name = "full", op = "train", loss = "std" }',
+            '{ name = "imp", op = "prune", loss = "std", pruner = { use = "imp", sparsity = 0.6 } }',
+            f'{{ name = "ticket", op = "train", loss = "std", mask = "imp@{point}" }}',
+        ]
+        head = RECIPE.partition("stages = ")[0]
+        Path("three.toml").write_text(f"{head}stages = [{', '.join(stages)}]", encoding="utf-8")
+        return load_recipe("three.toml", Registry(discover()))
+
+    return of
 
 
 def claim(*checks: str) -> Claim:
@@ -122,8 +139,12 @@ def claim(*checks: str) -> Claim:
     "text",
     ["id(full) > 0", "id(imp) > 0", "ood(imp@0.6) >= id(imp@.20)", "sd(id(imp@0.40)) < sd(id(full))"],
 )
-def test_a_claim_may_be_of_levels_that_are_kept(text):
-    assert check_levels(claim(text), PLAN) is None
+def test_a_claim_may_be_of_levels_that_are_kept(recipe, text):
+    assert check_levels(claim(text), recipe(), PLAN) is None
+
+
+def test_a_claim_may_be_of_a_level_that_another_stage_refers_to(recipe):
+    assert check_levels(claim("id(imp@0.3) > 0"), recipe("0.3"), PLAN) is None
 
 
 @pytest.mark.parametrize(
@@ -131,26 +152,27 @@ def test_a_claim_may_be_of_levels_that_are_kept(text):
     [
         (
             ("id(full) > 0", "id(full) > ood(imp@0.5)"),
-            "claim: ood(imp@0.5): expected a sparsity level that 'imp' keeps, got 0.5; it keeps 0.2, 0.4, 0.6",
+            "claim: ood(imp@0.5): expected a sparsity level that 'imp' reaches, got 0.5; it reaches 0.2, 0.3, 0.4, 0.6",
         ),
         (
             ("sparsity(full@0.5) >= 0",),
-            "claim: sparsity(full@0.5): expected a sparsity level that 'full' keeps, got 0.5; it keeps none",
+            "claim: sparsity(full@0.5): expected a sparsity level that 'full' reaches, got 0.5; it reaches none",
         ),
         (
             ("sd(ood.random(imp@0.3)) < sd(id(full))",),
-            "claim: ood.random(imp@0.3): expected a sparsity level that 'imp' keeps, got 0.3; it keeps 0.2, 0.4, 0.6",
+            "claim: ood.random(imp@0.3): expected a sparsity level that 'imp' keeps, got 0.3; it keeps 0.2, 0.4, 0.6; "
+            "choose the levels with stages.imp.pruner.levels",
         ),
     ],
 )
-def test_a_claim_of_a_level_that_is_not_kept_is_a_sentence(checks, message):
+def test_a_claim_of_a_level_that_is_not_kept_is_a_sentence(recipe, checks, message):
     with pytest.raises(UsageError) as refused:
-        check_levels(claim(*checks), PLAN)
+        check_levels(claim(*checks), recipe(), PLAN)
     assert str(refused.value) == message
 
 
-def test_the_levels_of_a_stage_of_unknown_length_are_not_refused():
-    assert check_levels(claim("id(imp@0.5) > 0"), {}) is None
+def test_the_levels_of_a_stage_of_unknown_length_are_not_refused(recipe):
+    assert check_levels(claim("id(imp@0.5) > 0"), recipe(), {}) is None
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ RETURNS = {
     "pruner": {
         "phases": ["return None", "return []", "return [3]", "return 'ab'", "return [Phase(-1)]", "return [Phase('x')]",
                    "return [Phase(2, 7.0)]", "return [Phase(1, 'x')]", "return Phase(3)",
-                   "return [Phase(2, decay_steps=1)]"],
+                   "return [Phase(2, decay_steps=1)]", "return [Phase(2, kept=1)]"],
         "parameter_groups": ["return None", "return []", "return [1]", "return 3"],
         "loss_terms": ["return None", "return {'x': 1.0}", "return {3: torch.ones(())}", "return {'x': torch.ones(2)}"],
         "changes_mask": ["return 3"],

@@ -173,7 +173,7 @@ def test_a_failed_claim_is_on_the_screen_of_results(perform, home):
     ("name", "message"),
     [
         ("unreached", "stages.b.weights: 'full@99': expected a step of 'full', 1 to 2, got 99"),
-        ("broken", "claim: id(full@0.5): expected a sparsity level that 'full' keeps, got 0.5; it keeps none"),
+        ("broken", "claim: id(full@0.5): expected a sparsity level that 'full' reaches, got 0.5; it reaches none"),
     ],
 )
 def test_what_can_be_told_of_any_claim_is_told_before_the_first_runs(perform, home, name, message):

@@ -58,7 +58,7 @@ eval_every = 8
 name = "imp"
 op = "prune"
 weights = "full"
-pruner = { use = "imp", sparsity = 0.4, step = 0.2, interval = 0.5 }
+pruner = { use = "imp", sparsity = 0.4, step = 0.2, interval = 0.5, levels = "all" }
 loss = "std"
 max_steps = 8
 

@@ -32,7 +32,7 @@ loss = "std"
 name = "ticket"
 op = "prune"
 weights = "full@2"
-pruner = { use = "imp", sparsity = 0.5, step = 0.25 }
+pruner = { use = "imp", sparsity = 0.5, step = 0.25, levels = "all" }
 loss = { use = "confreg", teacher = "full" }
 """
 

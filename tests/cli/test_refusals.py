@@ -17,7 +17,7 @@ loss = "std"
 name = "imp"
 op = "prune"
 weights = "{weights}"
-pruner = {{ use = "imp", sparsity = 0.4, step = 0.2, interval = 0.5 }}
+pruner = {{ use = "imp", sparsity = 0.4, step = 0.2, interval = 0.5, levels = "all" }}
 loss = "std"
 """
 
@@ -56,10 +56,10 @@ def write(tmp_path):
     return write
 
 
-def test_a_claim_of_a_level_that_is_not_kept_is_refused_before_anything_is_written(perform, tmp_path, write):
+def test_a_claim_of_a_level_that_is_never_reached_is_refused_before_anything_is_written(perform, tmp_path, write):
     write("id(imp@0.3) > 0")
     done = perform("claims", "r.toml", "--out", "out", cwd=tmp_path)
-    message = "claim: id(imp@0.3): expected a sparsity level that 'imp' keeps, got 0.3; it keeps 0.2, 0.4"
+    message = "claim: id(imp@0.3): expected a sparsity level that 'imp' reaches, got 0.3; it reaches 0.2, 0.4"
     assert (done.code, done.out, done.err) == (2, "", f"error: {message}\n")
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
 

@@ -68,7 +68,7 @@ learning_rate = 1e-2
 name = "imp"
 op = "prune"
 weights = "full"
-pruner = { use = "imp", sparsity = 0.4, step = 0.2, interval = 0.25 }
+pruner = { use = "imp", sparsity = 0.4, step = 0.2, interval = 0.25, levels = "all" }
 loss.use = "poe"
 """
 
@@ -296,7 +296,7 @@ def test_a_directory_of_anything_else_is_left_alone(finished, perform):
     [
         (
             "stages.ticket.mask=imp@0.3",
-            "stages.ticket.mask: 'imp@0.3': expected a sparsity level that 'imp' keeps, got 0.3; it keeps 0.2, 0.4",
+            "stages.ticket.mask: 'imp@0.3': expected a sparsity level that 'imp' reaches, got 0.3; it reaches 0.2, 0.4",
         ),
         ("stages.srnet.weights=full@13", "stages.srnet.weights: 'full@13': expected a step of 'full', 1 to 12, got 13"),
     ],

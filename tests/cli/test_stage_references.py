@@ -55,7 +55,7 @@ def test_references_at_any_depth_are_given_and_count(zoo):
     [
         ('["a"]', '["none"]', "stages.c.loss.inner.x.stages.0: no stage is named 'none'; choices: b, a"),
         ('"b@2"', '"c"', "stages.c.loss.either: this stage would depend on itself through 'c': c -> c"),
-        ('"b@2"', '"a@0.5"', "stages.c.loss.either: 'a@0.5': expected a sparsity level that 'a' keeps, got 0.5"),
+        ('"b@2"', '"a@0.5"', "stages.c.loss.either: 'a@0.5': expected a sparsity level that 'a' reaches, got 0.5"),
     ],
 )
 def test_a_wrong_reference_is_refused_at_its_key(zoo, old, new, message):

@@ -38,7 +38,7 @@ loss = "std"
 name = "imp"
 op = "prune"
 weights = "full"
-pruner = { use = "imp", sparsity = 0.4, step = 0.2, interval = 0.25 }
+pruner = { use = "imp", sparsity = 0.4, step = 0.2, interval = 0.25, levels = "all" }
 loss = "std"
 """
 STAGES = ("full", "srnet", "imp")

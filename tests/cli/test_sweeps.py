@@ -209,7 +209,7 @@ def test_what_is_finished_is_on_disk_after_each_run(perform, swept, monkeypatch)
         ),
         (
             "stages.more.weights = ['full', 'full@0.5']",
-            "stages.more.weights: 'full@0.5': expected a sparsity level that 'full' keeps, got 0.5; it keeps none",
+            "stages.more.weights: 'full@0.5': expected a sparsity level that 'full' reaches, got 0.5; it reaches none",
         ),
     ],
 )

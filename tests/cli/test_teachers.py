@@ -204,7 +204,8 @@ def test_without_a_loss_that_needs_it_no_bias_model_is_told_of(perform, taught):
         ("full@7", "stages.late.loss.teacher: 'full@7': expected a step of 'full', 1 to 6, got 7"),
         (
             "full@0.5",
-            "stages.late.loss.teacher: 'full@0.5': expected a sparsity level that 'full' keeps, got 0.5; it keeps none",
+            "stages.late.loss.teacher: 'full@0.5': expected a sparsity level that 'full' reaches, got 0.5; "
+            "it reaches none",
         ),
     ],
 )

@@ -43,7 +43,7 @@ loss.use = "std"
 name = "srnet"
 op = "prune"
 weights = "full"
-pruner = { use = "imp", sparsity = 0.5 }
+pruner = { use = "imp", sparsity = 0.5, levels = "all" }
 loss.use = "poe"
 """
 FILES = (

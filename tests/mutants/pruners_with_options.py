@@ -6,7 +6,7 @@ import dataclasses
 from typing import ClassVar
 
 import torch
-from mutants.sound_pruners import Calibrated, Drawn, Gradual, Sound, Sparsity
+from mutants.sound_pruners import Calibrated, Choosing, Drawn, Gradual, Sound, Sparsity
 from pydantic import Field
 from torch import nn
 
@@ -159,6 +159,23 @@ class TrainsNotInAShortStage(Sound):
         return [Phase(int(0.2 * total_steps), level=level) for level in (0.1, 0.2, 0.3, 0.4, self.options.sparsity)]
 
 
+class KeepsEveryLevel(Choosing):
+    def phases(self, total_steps):
+        return [dataclasses.replace(each, kept=True) for each in super().phases(total_steps)]
+
+
+class SkipsTheOtherLevels(Choosing):
+    def phases(self, total_steps):
+        phases = super().phases(total_steps)
+        return [each for each in phases if each.kept] or phases[-1:]
+
+
+class RanksByTheChoice(Choosing):
+    def scores(self, weights):
+        sign = -1 if self.options.levels == "last" else 1
+        return {name: sign * weight.abs() for name, weight in weights.items()}
+
+
 class SeedsByTheName(Drawn):
     def scores(self, weights):
         draws = {name: torch.Generator().manual_seed((hash(name) + self.seed) % 2**31) for name in weights}
@@ -198,6 +215,9 @@ OPTIONS = {
     KeepsScoresInTheClass: "instances_are_independent",
     ClearsAllGradients: "trains_something",
     TrainsNotInAShortStage: "phases_add_up",
+    KeepsEveryLevel: "keeps_the_chosen_levels",
+    SkipsTheOtherLevels: "keeps_the_chosen_levels",
+    RanksByTheChoice: "keeps_the_chosen_levels",
     SeedsByTheName: "same_seed_same_mask",
     TurnsGradientsOff: "random_state_untouched",
     ChangesTheDefaultType: "random_state_untouched",

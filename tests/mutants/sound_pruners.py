@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from pydantic import Field
 
-from srframework import Options, Phase, ScoringPruner
+from srframework import KeptLevels, Options, Phase, ScoringPruner, keeps_level
 
 
 class Sparsity(Options):
@@ -27,6 +27,25 @@ class Gradual(Sound):
         end = self.options.sparsity
         steps = [first, first, total_steps - 2 * first]
         return [Phase(each, level=end * share) for each, share in zip(steps, (0.4, 0.8, 1), strict=True)]
+
+
+class Choice(Sparsity):
+    levels: KeptLevels = Field("last", description="Levels to keep.")
+
+
+class Choosing(Sound):
+    """Prunes to three levels, of which the user chooses those that are kept."""
+
+    options_class = Choice
+
+    def levels(self):
+        return [self.options.sparsity * share for share in (0.4, 0.8, 1)]
+
+    def phases(self, total_steps):
+        first = total_steps // 3
+        steps = [first, first, total_steps - 2 * first]
+        pairs = zip(steps, self.levels(), strict=True)
+        return [Phase(each, level=level, kept=keeps_level(self.options.levels, level)) for each, level in pairs]
 
 
 class Scheduled(Sound):
@@ -98,5 +117,5 @@ class Calibrated(Sound):
         return found
 
 
-SOUND = [Sound, Gradual, Scheduled, Penalised, Drawn, Calibrated]
+SOUND = [Sound, Gradual, Choosing, Scheduled, Penalised, Drawn, Calibrated]
 OPTIONS = Sparsity

@@ -123,6 +123,12 @@ def test_max_train_draws_a_subset_by_the_seed(fever):
     assert load(fever, max_train=1).notes == ("train: 1 of 3 examples, drawn at random (max_train)",)
 
 
+def test_max_eval_draws_a_subset_of_the_symmetric_sets_too(fever):
+    task = load(fever, max_eval=1)
+    assert [len(split.examples) for split in (task.train, *task.evaluated, task.ood_train)] == [3, 1, 1, 1, 2]
+    assert task.notes == ("symmetric-v1: 1 of 2 examples, drawn at random (max_eval)",)
+
+
 @pytest.mark.parametrize("name", ["fever.train.jsonl", "sym1/test.jsonl"])
 @pytest.mark.parametrize(
     ("content", "expected"),
@@ -212,6 +218,7 @@ def test_sizes_are_counted_in_the_files(fever):
     sizes = {"train": 3, "dev": 1, "symmetric-v1": 2, "symmetric-v2": 1, "ood_train": 2}
     assert FactVerification(made(fever)).sizes() == sizes
     assert FactVerification(made(fever, max_train=2)).sizes() == sizes | {"train": 2}
+    assert FactVerification(made(fever, max_eval=1)).sizes() == sizes | {"symmetric-v1": 1}
     data = FactVerification(made(fever))
     (fever / "fever.train.jsonl").unlink()
     del sizes["train"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from pydantic import ValidationError
@@ -9,7 +11,7 @@ from small_context import context
 from torch import nn
 
 from srf_pruners.imp import IterativeMagnitudePruning
-from srf_pruners.options import ImpOptions
+from srf_pruners.options import ImpOptions, ImpRewindOptions
 from srframework import Mask, Network, Phase
 
 LEVELS = (0.2, 0.4, 0.6)
@@ -38,12 +40,44 @@ class TestOptions:
         ],
     )
     def test_the_levels_are_the_multiples_of_the_step(self, options, levels):
-        assert ImpOptions(**options).levels() == levels
+        assert ImpOptions(**options).reached() == levels
 
     @pytest.mark.parametrize("options", [{"sparsity": 0.75}, {"sparsity": 0.05}, {"sparsity": 0.5, "step": 0.3}])
     def test_a_sparsity_between_two_levels_is_refused(self, options):
         with pytest.raises(ValidationError, match="a sparsity that is a multiple of step"):
             ImpOptions(**options)
+
+    @pytest.mark.parametrize(
+        ("levels", "kept"),
+        [
+            ("all", [0.1, 0.2, 0.3]),
+            ("last", []),
+            ([0.3, 0.1, 0.1], [0.1, 0.3]),
+            ((0.1 + 0.2,), [0.3]),
+        ],
+    )
+    def test_the_user_chooses_the_levels_that_are_kept(self, levels, kept):
+        options = ImpOptions(sparsity=0.3, levels=levels)
+        assert [level for level in options.reached() if options.keeps(level)] == kept
+
+    def test_only_the_end_of_the_stage_is_kept_by_default(self):
+        assert ImpOptions().levels == ImpRewindOptions().levels == "last"
+
+    @pytest.mark.parametrize("levels", ["none", "", 0.5, True, [], [1], [1.0], [0.0], ["0.5"], [[0.5]], None])
+    def test_other_levels_are_refused(self, levels):
+        with pytest.raises(ValidationError) as refused:
+            ImpOptions(levels=levels)
+        (error,) = refused.value.errors()
+        assert error["loc"] == ("levels",)
+        expected = '"all", "last", or an array of sparsity levels in (0, 1), such as [0.2, 0.5]'
+        assert error["msg"] == f"Value error, {expected}"
+
+    @pytest.mark.parametrize(("levels", "first"), [([0.25], "0.25"), ([0.1, 0.8, 0.9], "0.8")])
+    def test_a_level_that_is_never_reached_is_refused(self, levels, first):
+        with pytest.raises(ValidationError) as refused:
+            ImpOptions(sparsity=0.3, levels=levels)
+        (error,) = refused.value.errors()
+        assert error["msg"] == f"Value error, levels among 0.1, 0.2, 0.3 (got {first})"
 
     @pytest.mark.parametrize(
         ("key", "value"),
@@ -67,12 +101,18 @@ class TestPhases:
     )
     def test_each_level_takes_its_share_of_the_steps_without_warmup(self, options, total, steps):
         assert imp(**options).phases(total) == [
-            Phase(steps, level=0.1, warmup=False, decay_steps=total),
-            Phase(steps, level=0.2, warmup=False, decay_steps=total),
+            Phase(steps, level=0.1, warmup=False, decay_steps=total, kept=False),
+            Phase(steps, level=0.2, warmup=False, decay_steps=total, kept=False),
         ]
 
+    @pytest.mark.parametrize(("levels", "kept"), [("all", [True, True]), ([0.2], [False, True])])
+    def test_the_choice_of_levels_is_all_that_it_changes(self, levels, kept):
+        plain, chosen = imp(sparsity=0.2).phases(100), imp(sparsity=0.2, levels=levels).phases(100)
+        assert [phase.kept for phase in chosen] == kept
+        assert [replace(phase, kept=False) for phase in chosen] == plain
+
     def test_the_rate_may_decay_to_0_within_each_interval(self):
-        assert imp(sparsity=0.2, decay="interval").phases(100) == [
+        assert imp(sparsity=0.2, decay="interval", levels="all").phases(100) == [
             Phase(10, level=0.1, warmup=False),
             Phase(10, level=0.2, warmup=False),
         ]
@@ -157,7 +197,7 @@ class TestPrune:
 @pytest.fixture
 def ran(train, make_network):
     """Levels of 0.2, 0.4 and 0.6, three steps for each."""
-    pruner = imp(sparsity=0.6, step=0.2, interval=0.3, pooler=True)
+    pruner = imp(sparsity=0.6, step=0.2, interval=0.3, pooler=True, levels="all")
     return train(pruner, network=make_network(), max_steps=10, eval_every=1, weight_decay=0.1, metrics=[0.9, 0.1])
 
 
@@ -198,3 +238,25 @@ class TestRun:
         last, final = ran.checkpoints[-2:]
         assert final.mask == last.mask
         assert all(torch.equal(value, last.weights[name]) for name, value in final.weights.items())
+
+
+def test_only_the_chosen_levels_are_kept_and_evaluated_and_no_bit_changes(train, make_network):
+    def run(levels, points_kept=()):
+        pruner = imp(sparsity=0.6, step=0.2, interval=0.25, levels=levels)
+        network = make_network(dropout=0.1)
+        return train(pruner, network=network, max_steps=12, eval_every=100, points_kept=points_kept)
+
+    found = {}
+    for levels in ("all", "last", (0.4,)):
+        found[levels] = ran = run(levels)
+        kept = {"all": [(3, "0.2"), (6, "0.4"), (9, "0.6")], "last": [], (0.4,): [(6, "0.4")]}[levels]
+        assert [(each.step, each.point) for each in ran.checkpoints] == [*kept, (9, None)]
+        assert ran.evaluated == list(dict.fromkeys([*(step for step, _ in kept), 9]))
+    for ran in found.values():
+        assert ran.steps == found["all"].steps
+        assert ran.final.mask == found["all"].final.mask
+        assert all(torch.equal(each, found["all"].final.weights[name]) for name, each in ran.final.weights.items())
+    (middle,) = [each for each in found["all"].checkpoints if each.point == "0.4"]
+    for ran in (found[0.4,], run("last", ["0.4"])):  # chosen by the user; needed by another stage
+        assert ran.checkpoints[0].mask == middle.mask
+        assert all(torch.equal(each, middle.weights[name]) for name, each in ran.checkpoints[0].weights.items())

@@ -55,7 +55,7 @@ class TestOptions:
 
 class TestPhases:
     def test_prunes_take_no_step_and_nothing_follows_the_last(self):
-        assert imp_rw(sparsity=0.3).phases(100) == [
+        assert imp_rw(sparsity=0.3, levels="all").phases(100) == [
             Phase(0, level=0.1, warmup=False),
             Phase(10, level=None, warmup=False, decay_steps=100),
             Phase(0, level=0.2, warmup=False),
@@ -63,8 +63,16 @@ class TestPhases:
             Phase(0, level=0.3, warmup=False),
         ]
 
+    @pytest.mark.parametrize(
+        ("levels", "kept"),
+        [("last", [False] * 5), ([0.2], [False, False, True, True, False]), ([0.3], [False] * 4 + [True])],
+    )
+    def test_training_is_evaluated_after_a_level_that_is_kept(self, levels, kept):
+        phases = imp_rw(sparsity=0.3, levels=levels).phases(100)
+        assert [phase.kept for phase in phases] == kept
+
     def test_one_level_is_pruned_without_any_training(self):
-        assert imp_rw(sparsity=0.5, step=0.5).phases(100) == [Phase(0, level=0.5, warmup=False)]
+        assert imp_rw(sparsity=0.5, step=0.5, levels="all").phases(100) == [Phase(0, level=0.5, warmup=False)]
 
     def test_the_last_level_is_the_result_not_the_best(self):
         assert not imp_rw().keeps_best
@@ -143,7 +151,7 @@ class TestRun:
     @pytest.fixture
     def ran(self, train, rewind, scope):
         """Levels of 0.2, 0.4 and 0.6, three steps before each but the first."""
-        pruner = imp_rw(sparsity=0.6, step=0.2, interval=0.3, pooler=True, rewind=rewind, scope=scope)
+        pruner = imp_rw(sparsity=0.6, step=0.2, interval=0.3, pooler=True, rewind=rewind, scope=scope, levels="all")
         return train(pruner, max_steps=10, eval_every=1, weight_decay=0.1, metrics=[0.9, 0.1])
 
     def test_every_level_is_kept_directly_after_its_prune(self, ran):

@@ -276,7 +276,7 @@ class TestTraining:
                 seen.append({name: int((weight == 0).sum()) for name, weight in network.matrices().items()})
                 yield 0.0
 
-        ran = train(pruner, network=network, metrics=zeros_are_counted(), eval_every=2, steps_kept=[1, 2, 3, 5])
+        ran = train(pruner, network=network, metrics=zeros_are_counted(), eval_every=2, points_kept=[1, 2, 3, 5])
         sizes = {name: weight.numel() for name, weight in network.matrices().items()}
         assert seen == [{name: round(sparsity * size) for name, size in sizes.items()}] * 3
         for checkpoint in ran.checkpoints:

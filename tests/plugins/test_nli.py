@@ -10,7 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from srf_datasets.nli import Nli
-from srf_datasets.task_options import NliOptions
+from srf_datasets.task_options import HEURISTICS, NliOptions
+from srf_evaluators.hans import Hans
 from srframework import DataError, Predictions
 
 GLUE_COLUMNS = (
@@ -151,6 +152,38 @@ def test_max_train_draws_a_subset_of_mnlis_training_set(mnli):
     assert task.notes == ("train: 2 of 3 examples, drawn at random (max_train)",)
 
 
+def test_max_eval_draws_subsets_of_all_splits_but_the_training_sets(hans_train):
+    (hans_train / "hans" / "heuristics_evaluation_set.txt").write_text(hans(HANS_ROWS * 20))
+    (hans_train / "dev_mismatched.tsv").write_text(glue(GLUE_ROWS[:1]))
+    task = load(hans_train, max_eval=10, max_train=2, mismatched=True)
+    sizes = {split.name: len(split.examples) for split in (task.train, task.ood_train, *task.evaluated)}
+    assert sizes == {"train": 2, "ood_train": 40, "dev": 2, "mismatched": 1, "hans": 10}
+    assert task.notes == (
+        "train: 2 of 3 examples, drawn at random (max_train)",
+        "hans: 10 of 40 examples, drawn at random (max_eval)",
+    )
+
+
+def test_the_figures_of_hans_are_those_of_the_examples_drawn(mnli):
+    rows = [HANS_ROWS[i % 2] for i in range(40)]
+    (mnli / "hans" / "heuristics_evaluation_set.txt").write_text(hans(rows))
+    (split,) = load(mnli, max_eval=10).ood
+    columns = split.examples[:]
+    assert {name: set(map(len, columns.values())) for name in columns} == {name: {10} for name in columns}
+    assert [rows[int(each.removeprefix("ex"))][3] for each in columns["id"]] == columns["heuristic"]
+    named = {name: np.array(columns[name]) for name in HEURISTICS}
+    gold = np.array(columns["label"])
+    logits = np.zeros((10, 3))
+    predictions = Predictions("hans", split.labels, logits, np.ones(10, dtype=int), gold, named)
+    found = Hans(None).evaluate(predictions)
+    assert found == {  # the prediction is always entailment, the label of every subsequence
+        "hans/lexical_overlap": 0.0,
+        "hans/lexical_overlap/non-entailment": 0.0,
+        "hans/subsequence": 1.0,
+        "hans/subsequence/entailment": 1.0,
+    }
+
+
 # -- OOD training data ---------------------------------------------------------------------------
 
 
@@ -222,6 +255,7 @@ def test_sizes_are_counted_in_the_files(hans_train):
     sizes = {"train": 3, "dev": 2, "mismatched": 1, "hans": 2, "ood_train": 40}
     assert Nli(NliOptions(**made)).sizes() == sizes
     assert Nli(NliOptions(**made, max_train=2)).sizes() == sizes | {"train": 2}
+    assert Nli(NliOptions(**made, max_eval=1)).sizes() == sizes | {"dev": 1, "hans": 1}
 
 
 def test_sizes_of_what_is_not_here_are_the_published_ones():
@@ -340,6 +374,7 @@ def test_the_mismatched_dev_set_is_needed_only_where_it_is_wanted(mnli):
     [
         ({"hans_non_entailment": "netural"}, "Input should be 'either', 'contradiction' or 'neutral'"),
         ({"max_train": 0}, "Input should be greater than or equal to 1"),
+        ({"max_eval": 0}, "Input should be greater than or equal to 1"),
         ({"hans_train": "no"}, "Input should be a valid boolean"),
     ],
 )

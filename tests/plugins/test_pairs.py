@@ -187,6 +187,21 @@ def test_max_train_draws_a_subset_of_the_training_examples_by_the_seed(root, opt
     assert len(task.dev.examples) == 1
 
 
+def test_max_eval_draws_subsets_of_dev_test_and_the_ood_splits(root, options):
+    rows = [f"p{i}\th{i}\tneutral\tred\n" for i in range(50)]
+    (root / "many.tsv").write_text("sentence1\tsentence2\tlabel\tcolour\n" + "".join(rows))
+    many = {"path": "many.tsv"}
+    chosen = options(
+        max_eval=10, train=many, dev=many, test=many, ood={"far": many}, ood_train=many, group_by=["colour"]
+    )
+    task = Pairs(chosen).load(1)
+    splits = (task.train, task.ood_train, *task.evaluated)
+    sizes = {"train": 50, "ood_train": 50, "dev": 10, "test": 10, "far": 10}
+    assert {split.name: len(split.examples) for split in splits} == Pairs(chosen).sizes() == sizes
+    assert task.dev.examples["group"][:] == ["colour=red"] * 10
+    assert len({tuple(split.examples["text_a"][:]) for split in task.evaluated}) == 3
+
+
 def test_ood_training_examples_have_the_labels_of_the_data_set(root, options):
     (root / "more.csv").write_text("premise,sentence2,label\na,b,E\nc,d,neutral\n")
     source = {"path": "more.csv", "text_a": "premise", "label_names": {"E": "entailment"}}
@@ -338,6 +353,7 @@ def test_labels_are_two_or_more_and_differ(problem, labels, expected):
     ("changes", "expected"),
     [
         ({"max_train": 0}, "max_train: Input should be greater than or equal to 1"),
+        ({"max_eval": 0}, "max_eval: Input should be greater than or equal to 1"),
         ({"ood_train": {"path": "dev.csv", "labels": LABELS}}, "ood_train.labels: Extra inputs are not permitted"),
         ({"features": "claim"}, "features: Input should be 'overlap', 'claim-only' or 'none'"),
         ({"metric": ""}, "metric: String should have at least 1 character"),

@@ -118,6 +118,15 @@ def test_max_train_draws_a_subset_by_the_seed(qqp):
     assert load(qqp, max_train=2).notes == ("train: 2 of 3 examples, drawn at random (max_train)",)
 
 
+def test_max_eval_draws_a_subset_of_each_paws_too(qqp):
+    task = load(qqp, paws_qqp_split="test", paws_wiki_split="dev", max_eval=1)
+    assert [len(split.examples) for split in (task.train, *task.evaluated, task.ood_train)] == [3, 1, 1, 1, 3]
+    assert task.notes == (
+        "paws-qqp: 1 of 2 examples, drawn at random (max_eval)",
+        "paws-wiki: 1 of 3 examples, drawn at random (max_eval)",
+    )
+
+
 def test_spurious_features_are_the_overlap_of_the_questions(qqp):
     task = load(qqp)
     cosines = {"old": [1.0, 0.0], "tall": [0.6, 0.8]}
@@ -259,6 +268,10 @@ def test_a_split_that_does_not_exist_is_refused(qqp):
         (
             {"paws_wiki": "google-research-datasets/paws"},
             {"train": 3, "dev": 1, "paws-qqp": 1, "paws-wiki": 8_000, "ood_train": 49_403},
+        ),
+        (
+            {"paws_wiki_split": "dev", "max_eval": 2},
+            {"train": 3, "dev": 1, "paws-qqp": 1, "paws-wiki": 2, "ood_train": 3},
         ),
         ({"paws_wiki": "my/paws"}, {"train": 3, "dev": 1, "paws-qqp": 1}),
     ],

@@ -62,8 +62,15 @@ def test_published_sizes_are_of_the_named_data_sets_alone(source, split, expecte
     assert published(source, split) == expected
 
 
+COUNTS = {"train": 9, "dev": 7, "hans": 3, "ood": None, "ood_train": 8}
+
+
 @pytest.mark.parametrize(("max_train", "train"), [(None, 9), (5, 5), (9, 9), (10, 9)])
 def test_what_is_told_is_what_is_known_and_max_train_holds_for_train_alone(max_train, train):
-    counts = {"train": 9, "dev": 7, "ood": None, "ood_train": 8}
-    assert known_sizes(counts, max_train) == {"train": train, "dev": 7, "ood_train": 8}
+    assert known_sizes(COUNTS, max_train) == {"train": train, "dev": 7, "hans": 3, "ood_train": 8}
     assert known_sizes({"dev": 7}, max_train) == {"dev": 7}
+
+
+@pytest.mark.parametrize(("max_eval", "dev", "hans"), [(None, 7, 3), (8, 7, 3), (5, 5, 3), (2, 2, 2)])
+def test_max_eval_holds_for_all_splits_but_the_training_examples(max_eval, dev, hans):
+    assert known_sizes(COUNTS, None, max_eval) == {"train": 9, "dev": dev, "hans": hans, "ood_train": 8}

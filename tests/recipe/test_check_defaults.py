@@ -80,7 +80,7 @@ def test_a_teacher_is_a_stage_that_comes_first(read, teacher):
     )
     assert [stage.name for stage in recipe.stages] == ["full", "srnet"]
     assert list(recipe.stages[1].references()) == [("loss.teacher", Reference.parse(teacher))]
-    assert recipe.steps_kept("full") == ({3} if "@" in teacher else frozenset())
+    assert recipe.points_kept("full") == ({"3"} if "@" in teacher else frozenset())
 
 
 def test_a_variant_and_a_sweep_are_no_part_of_the_recipe_that_they_give(read):

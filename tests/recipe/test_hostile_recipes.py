@@ -247,7 +247,7 @@ def test_a_chain_of_thousands_of_stages_is_a_recipe(load):
     recipe = cell.recipe
     assert [stage.name for stage in recipe.stages] == [f"s{n}" for n in range(2000)]
     assert len(recipe.only("s1999").stages) == 2000
-    assert recipe.steps_kept("s5") == frozenset()
+    assert recipe.points_kept("s5") == frozenset()
     assert len(set(signatures(recipe).values())) == 2000
 
 

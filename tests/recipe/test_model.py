@@ -151,8 +151,8 @@ def test_a_formula_is_in_the_notation_of_the_paper(read):
 
 def test_the_steps_that_others_start_from_are_kept(read):
     recipe = read(TWISTED)
-    assert recipe.steps_kept("first") == {3}
-    assert recipe.steps_kept("imp") == frozenset()
+    assert recipe.points_kept("first") == {"3"}
+    assert recipe.points_kept("imp") == {"0.2", "0.4"}
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ LEVELS = (0.2, 0.4, 0.6)
 
 def imp(steps: int, total: int) -> list[Phase]:
     """The phases of ``imp``, each of so many steps of the stage's total."""
-    return [Phase(steps, level=level, warmup=False, decay_steps=total) for level in LEVELS]
+    return [Phase(steps, level=level, warmup=False, decay_steps=total, kept=False) for level in LEVELS]
 
 
 @pytest.fixture
@@ -153,12 +153,12 @@ def test_points_that_are_reached_are_well(read, overrides):
         ),
         (
             "stages.ticket.mask=imp@0.5",
-            "stages.ticket.mask: 'imp@0.5': expected a sparsity level that 'imp' keeps, got 0.5; "
-            "it keeps 0.2, 0.4, 0.6",
+            "stages.ticket.mask: 'imp@0.5': expected a sparsity level that 'imp' reaches, got 0.5; "
+            "it reaches 0.2, 0.4, 0.6",
         ),
         (
             "stages.imp.weights=full@0.5",
-            "stages.imp.weights: 'full@0.5': expected a sparsity level that 'full' keeps, got 0.5; it keeps none",
+            "stages.imp.weights: 'full@0.5': expected a sparsity level that 'full' reaches, got 0.5; it reaches none",
         ),
         (
             "stages.ticket.loss={ use = 'confreg', teacher = 'full@99' }",
@@ -194,7 +194,7 @@ def test_a_phase_without_a_level_has_none_to_name(read):
     mixed = {**PLAN, "imp": [Phase(4), Phase(0, level=0.4), Phase(2)]}
     assert check_points(read(), mixed) is None
     assert check_points(read("stages.ticket.mask=imp@6"), mixed) is None
-    with pytest.raises(UsageError, match=r"'imp@0\.2': expected .* got 0\.2; it keeps 0\.4$"):
+    with pytest.raises(UsageError, match=r"'imp@0\.2': expected .* got 0\.2; it reaches 0\.4$"):
         check_points(read("stages.ticket.mask=imp@0.2"), mixed)
 
 

@@ -129,3 +129,12 @@ def test_the_upper_bound_runs_on_real_ood_files(task, option, folder, ood, ood_t
         "ood_train": ood_train,
     } | ood
     assert [set(stage["ood"]) for stage in report["stages"]] == [set(ood)] * 4
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_a_line_of_a_figure_that_is_imp_has_every_level(name):
+    recipe = load_cells(name, REGISTRY)[0].recipe
+    lines = {stage for figure in (recipe.figure or {}).values() for stage in figure.values() if isinstance(stage, str)}
+    for stage in (each for each in recipe.stages if each.name in lines and each.pruner is not None):
+        if stage.pruner.registered.name == "imp":
+            assert stage.pruner.options.levels == "all"

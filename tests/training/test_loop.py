@@ -234,7 +234,7 @@ class TestBest:
     def test_its_weights_are_those_of_its_step(self, train, make_network, pruner_name):
         network = make_network()
         pruner = PRUNERS[pruner_name](network)
-        ran = train(pruner, network=network, metrics=[0.1, 0.9, 0.2], eval_every=2, steps_kept=[4, 6])
+        ran = train(pruner, network=network, metrics=[0.1, 0.9, 0.2], eval_every=2, points_kept=[4, 6])
         kept = {each.point: each for each in ran.checkpoints}
         assert ran.final.step == (4 if pruner.keeps_best else 6)
         assert_same_bits(ran.final, kept[str(ran.final.step)])
@@ -311,7 +311,7 @@ class TestProjection:
             pruner = make()
             pruner.phases = lambda _: [Phase(6, level=0.5)]  # prunes at the updates only
             pruner.begin = lambda _phase, _step: None
-            return train(pruner, network=make_network(dropout=0.1), eval_every=2, keep=keep, steps_kept=[1, 3, 5, 6])
+            return train(pruner, network=make_network(dropout=0.1), eval_every=2, keep=keep, points_kept=[1, 3, 5, 6])
 
         best, last = run("best"), run("last")
         assert best.chosen.candidates == 3
@@ -342,7 +342,7 @@ class TestPatience:
     def test_until_then_the_bits_are_those_of_a_training_without_it(self, train, make_network):
         def run(**options):
             network = make_network(dropout=0.1)
-            return train(network=network, metrics=[0.1, 0.9], eval_every=2, max_steps=12, steps_kept=[6], **options)
+            return train(network=network, metrics=[0.1, 0.9], eval_every=2, max_steps=12, points_kept=[6], **options)
 
         stopped, whole = run(patience=2), run()
         assert (stopped.chosen.steps, whole.chosen.steps) == (8, 12)
@@ -355,7 +355,7 @@ class TestCheckpoints:
     @every_pruner
     def test_pruned_weights_are_exactly_plus_zero_and_the_model_loads_them(self, train, make_network, pruner_name):
         network = make_network()
-        ran = train(PRUNERS[pruner_name](network), network=network, weight_decay=0.1, steps_kept=[2, 3], eval_every=2)
+        ran = train(PRUNERS[pruner_name](network), network=network, weight_decay=0.1, points_kept=[2, 3], eval_every=2)
         assert len(ran.checkpoints) >= 3
         for checkpoint in ran.checkpoints:
             for name, matrix in checkpoint.mask.items():
@@ -383,17 +383,17 @@ class TestCheckpoints:
         def copy(checkpoint: KeptModel) -> None:
             copies.append({name: value.clone() for name, value in checkpoint.weights.items()})
 
-        ran = train(steps_kept=[1, 2], on_checkpoint=copy)
+        ran = train(points_kept=[1, 2], on_checkpoint=copy)
         for checkpoint, then in zip(ran.checkpoints, copies, strict=True):
             assert all(torch.equal(value, then[name]) for name, value in checkpoint.weights.items())
         assert not torch.equal(copies[0]["classifier.weight"], copies[1]["classifier.weight"])
 
     @every_pruner
     def test_that_a_step_is_kept_changes_no_bit_of_what_follows(self, train, make_network, pruner_name):
-        def run(steps_kept):
+        def run(points_kept):
             network = make_network(dropout=0.1)
             pruner = PRUNERS[pruner_name](network)
-            return train(pruner, network=network, max_steps=12, eval_every=5, keep="last", steps_kept=steps_kept)
+            return train(pruner, network=network, max_steps=12, eval_every=5, keep="last", points_kept=points_kept)
 
         plain, kept = run([]), run([1, 2, 3, 5, 7, 8, 12])
         points = [each.point for each in kept.checkpoints if each.point and "." not in each.point]
@@ -405,7 +405,7 @@ class TestCheckpoints:
         pruner = MaskTraining(MaskOptions(sparsity=0.7))
         drifted = []
         pruner.after_step = lambda _: drifted.append(pruner.masks().pruned)
-        ran = train(pruner, max_steps=6, eval_every=100, steps_kept=[1, 2, 3, 4, 5])
+        ran = train(pruner, max_steps=6, eval_every=100, points_kept=[1, 2, 3, 4, 5])
         for checkpoint in ran.checkpoints:
             for matrix in checkpoint.mask.values():
                 assert int((~matrix).sum()) == round(0.7 * matrix.numel())

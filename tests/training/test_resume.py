@@ -82,7 +82,7 @@ def run(train, make_network):
         random.seed()
         np.random.seed()
         torch.seed()
-        given = {"network": make_network(dropout=0.1), "measure": measure, "steps_kept": [5], **OPTIONS}
+        given = {"network": make_network(dropout=0.1), "measure": measure, "points_kept": [5], **OPTIONS}
         return train(pruner=pruner, **(given | more))
 
     return run
@@ -197,7 +197,7 @@ def test_patience_is_resumed(run, tmp_path, stopped_at):
         pruner.after_step = lambda step: (at.append(step), after_step(step))
         return {"pruner": pruner, "measure": lambda _model: by_step[at[-1]]}
 
-    options = {"patience": 3, "eval_every": 1, "steps_kept": []}
+    options = {"patience": 3, "eval_every": 1, "points_kept": []}
     whole, place = run(**told(FixedMask()), **options), checkpoints(tmp_path)
     assert (whole.chosen.step, whole.chosen.steps, whole.chosen.candidates) == (3, 6, 6)
     with pytest.raises(Killed):
