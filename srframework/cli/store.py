@@ -41,12 +41,15 @@ def store_group() -> None:
 def list_entries(store: Path, as_json: bool) -> None:
     """List the cached results and the runs that use them.
 
-    Each entry is listed with its stage, recipe and settings, its size, age and computing time. After these, drafts,
-    damaged entries and entries of other versions of srframework are listed.
+    Each entry is listed with its stage, recipe and settings, its size, age and computing time, and with the size of the
+    weights of other entries that it refers to. After these, drafts, damaged entries and entries of other versions of
+    srframework are listed.
     """
     if not store.exists():
         click.echo("[]" if as_json else f"{store}: this store does not exist yet")
         return
+    from srframework.store.sharing import Sharing
+
     kept = _open(store)
     entries = sorted(kept.entries(), key=lambda entry: entry.created)
     trained, settings = parents(entries), settings_of(entries)
@@ -61,6 +64,7 @@ def list_entries(store: Path, as_json: bool) -> None:
             "seed": trained[each.key].identity["seed"] if each.key in trained else None,
             "settings": settings[each.key],
             "bytes": each.bytes,
+            "base_bytes": sum(each.base.values()),
             "created": each.created.isoformat(),
             "seconds": each.seconds,
             "runs": [str(run) for run in each.users()],
@@ -80,6 +84,7 @@ def list_entries(store: Path, as_json: bool) -> None:
                 "seed": None,
                 "settings": {},
                 "bytes": each.bytes,
+                "base_bytes": 0,
                 "created": each.changed.isoformat(),
                 "seconds": each.seconds,
                 "runs": [],
@@ -93,7 +98,8 @@ def list_entries(store: Path, as_json: bool) -> None:
     console = output()
     for row in rows:
         _print_entry(console, row)
-    total = f"{size_text(sum(row['bytes'] for row in rows))}, computed in {time_text(sum(r['seconds'] for r in rows))}"
+    size = Sharing(entries).bytes + sum(row["bytes"] for row in rows if row["state"] != "entry")
+    total = f"{size_text(size)}, computed in {time_text(sum(r['seconds'] for r in rows))}"
     summary = f"{_count(len(entries), 'entry', 'entries')}, {total}" if rows else "empty"
     print_text(console, f"{kept.root}: {summary}", hanging=4)
 
@@ -106,7 +112,9 @@ def _print_entry(console: Console, row: Mapping[str, Any]) -> None:
     head = (row["key"][:12], "bold cyan"), f"  {state}{row['kind']}  {stage}{row['what']}{seed}"
     print_text(console, Text.assemble(*head), hanging=4)
     facts = [f"{key} {value}" for key, value in row["settings"].items()]
-    facts += [size_text(row["bytes"]), f"{_age(row['created'])} old", f"computed in {time_text(row['seconds'])}"]
+    facts += [size_text(row["bytes"])]
+    facts += [f"{size_text(row['base_bytes'])} in other entries"] if row["base_bytes"] else []
+    facts += [f"{_age(row['created'])} old", f"computed in {time_text(row['seconds'])}"]
     print_text(console, ", ".join(facts), indent=4)
     for run in row["runs"]:
         print_text(console, _from_here(run), indent=4)
@@ -196,8 +204,8 @@ def collect(store: Path, older_than: str | None, max_size: str | None, dry_run: 
     """Remove old results (garbage collection).
 
     Removes the entries that --older-than or --max-size selects, also unfinished results, and damaged entries that
-    `store verify` has moved aside. Entries that an existing run uses, or that are being computed, stay. Run directories
-    keep their own files.
+    `store verify` has moved aside. Entries that an existing run uses, or that are being computed, stay; so do entries
+    to whose weights other entries refer. Run directories keep their own files.
     """
     from srframework.store.gc import collect_garbage
 
@@ -247,10 +255,16 @@ def _from_here(run: str) -> str:
 
 
 def _tell_kept(items: Sequence[Item]) -> None:
-    """The number of kept entries and their runs; the JSON lists them."""
-    used, busy = ([item for item in items if bool(item.runs) == needed] for needed in (True, False))
+    """The number of kept entries, and what needs them; the JSON lists them."""
+    used = [item for item in items if item.runs]
+    referred = [item for item in items if item.entries]
+    busy = [item for item in items if not item.runs and not item.entries]
     runs = len({run for item in used for run in item.runs})
-    reasons = ((used, f"in use by {_count(runs, 'run', 'runs')}"), (busy, "in use by another process"))
+    reasons = (
+        (used, f"in use by {_count(runs, 'run', 'runs')}"),
+        (referred, "other entries refer to their weights"),
+        (busy, "in use by another process"),
+    )
     for each, why in reasons:
         if each:
             size = size_text(sum(item.bytes for item in each))
