@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -15,19 +14,15 @@ from rich.text import Text
 
 from srframework.cli.context import App, json_option, output, print_json, print_rows, print_text, store_option
 from srframework.cli.entry_settings import parents, settings_of
+from srframework.cli.quantities import AGES, SIZES, measure, size_text, time_text
 from srframework.cli.streams import echo_error
 from srframework.errors import UsageError
-from srframework.text import did_you_mean, nearest, shorten
 
 if TYPE_CHECKING:
     from srframework.run.recomputing import Recomputed
     from srframework.store.gc import Item
     from srframework.store.manifest import Entry
     from srframework.store.store import Store
-
-_AGES = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
-_SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-_SIZES |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
 @click.group("store")
@@ -211,8 +206,8 @@ def collect(store: Path, older_than: str | None, max_size: str | None, dry_run: 
 
     if older_than is None and max_size is None:
         raise UsageError("expected --older-than AGE, --max-size SIZE or both, got neither")
-    age = None if older_than is None else _measure("--older-than", older_than, _AGES, "30d")
-    size = None if max_size is None else int(_measure("--max-size", max_size, _SIZES, "20GB"))
+    age = None if older_than is None else measure("--older-than", older_than, AGES, "30d")
+    size = None if max_size is None else int(measure("--max-size", max_size, SIZES, "20GB"))
     kept = _open(store)
     done = collect_garbage(kept, age, size, dry_run)
     if as_json:
@@ -271,17 +266,6 @@ def _tell_kept(items: Sequence[Item]) -> None:
             click.echo(f"kept {_count(len(each), 'entry', 'entries')} ({size}): {why}; --json lists them")
 
 
-def _measure(option: str, text: str, units: Mapping[str, int], example: str) -> float:
-    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)\s*([A-Za-z]*)", text.strip(), re.ASCII)
-    names = {unit.lower(): factor for unit, factor in units.items()}
-    if match is None or match[2].lower() not in names:
-        near = nearest(match[2], units) if match and match[2] else None
-        hint = did_you_mean(match[1] + near if match and near else None)
-        choices = ", ".join(units)
-        raise UsageError(f"{option}: expected a number and one of {choices}, like {example}, got {shorten(text)}{hint}")
-    return float(match[1]) * names[match[2].lower()]
-
-
 def _row(item: Item) -> dict[str, Any]:
     paths = {"path": str(item.path), "runs": [str(run) for run in item.runs]}
     return asdict(item) | {"since": item.since.isoformat()} | paths
@@ -294,22 +278,6 @@ def _said(item: Item) -> str:
 
 def _age(created: str) -> str:
     return time_text((datetime.now(UTC) - datetime.fromisoformat(created)).total_seconds())
-
-
-def size_text(count: int) -> str:
-    """A number of bytes for people: 1.5 GB."""
-    for unit in ("TB", "GB", "MB", "KB"):
-        if count >= _SIZES[unit]:
-            return f"{count / _SIZES[unit]:.1f} {unit}"
-    return f"{count} B"
-
-
-def time_text(seconds: float) -> str:
-    """A length of time for people: 1.5 h."""
-    for unit in ("d", "h", "min"):
-        if seconds >= _AGES[unit]:
-            return f"{seconds / _AGES[unit]:.1f} {unit}"
-    return f"{max(0.0, seconds):.1f} s"
 
 
 def _count(number: int, one: str, many: str) -> str:

@@ -93,7 +93,9 @@ def network_fingerprint(network: Network) -> str:
     model = network.model
     sha = hashlib.sha256()
     tensors = {**dict(model.named_buffers()), **model.state_dict()}
-    _add(sha, tensors)
+    for name, value in tensors.items():
+        sha.update(f"{name}:{value.dtype}:{tuple(value.shape)};".encode())
+        sha.update(_bytes(value))
     parts = [
         _structure(model),
         _config(model.config),
@@ -102,19 +104,6 @@ def network_fingerprint(network: Network) -> str:
     ]
     sha.update(digest(parts).encode())
     return sha.hexdigest()
-
-
-def tensors_fingerprint(tensors: Mapping[str, torch.Tensor]) -> str:
-    """Hash names, types, shapes and bits of tensors; their order counts."""
-    sha = hashlib.sha256()
-    _add(sha, tensors)
-    return sha.hexdigest()
-
-
-def _add(sha: hashlib._Hash, tensors: Mapping[str, torch.Tensor]) -> None:
-    for name, value in tensors.items():
-        sha.update(f"{name}:{value.dtype}:{tuple(value.shape)};".encode())
-        sha.update(_bytes(value))
 
 
 def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,7 @@ from srframework.faults import calling_model
 from srframework.files import remove
 from srframework.hashing import digest
 from srframework.run import versions
-from srframework.run.fingerprint import tensors_fingerprint
-from srframework.run.packing import resembles
+from srframework.run.packing import raw, resembles
 from srframework.run.resources import Materials
 from srframework.run.saved_model import SavedModel
 from srframework.store.drafts import Sums, emptied
@@ -57,7 +57,7 @@ class Origin:
         encoder = _encoder(self.materials.pretrained.model.state_dict(), self._prefix)
         if not resembles(kept.weights, kept.mask, encoder):
             return []
-        identity = {"weights": tensors_fingerprint(encoder), "versions": versions.computing_versions()}
+        identity = {"weights": _hash(encoder), "versions": versions.computing_versions()}
         key = digest(identity)
         entry, _ = self.store.get_or_compute(key, PRETRAINED_KIND, "θ_pt", identity, self._save, about=self.about)
         return [entry.files / _FILE]
@@ -82,3 +82,11 @@ class Origin:
 def _encoder(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """Return the tensors of the encoder; all tensors of a model that does not name it in the usual way."""
     return {name: each for name, each in tensors.items() if name.startswith(prefix)} or dict(tensors)
+
+
+def _hash(tensors: Mapping[str, Tensor]) -> str:
+    sha = hashlib.sha256()
+    for name, each in tensors.items():
+        sha.update(f"{name}:{each.dtype}:{tuple(each.shape)};".encode())
+        sha.update(raw(each))
+    return sha.hexdigest()

@@ -109,17 +109,18 @@ def save(checkpoint: KeptModel, network: Network, draft: Path, sums: Sums, base:
     place, scratch = point_in(draft, checkpoint.point), draft / _SCRATCH
     remove(scratch)
     scratch.mkdir()
-    with calling_model("save_pretrained()"):
-        network.model.save_pretrained(scratch / MODEL, state_dict=checkpoint.weights)
-        network.tokenizer.save_pretrained(scratch / MODEL)
-    sums.remove(place / MODEL)
-    sums.remove(place / PACKED)
-    sums.remove(place / BASE)
-    folder = PACKED if base and _packed(scratch, checkpoint, place, sums, base) else MODEL
-    with sums.directory(place / folder) as temporary:
-        for each in sorted((scratch / MODEL).iterdir()):
-            os.rename(each, temporary / each.name)
-    remove(scratch)
+    try:
+        with calling_model("save_pretrained()"):
+            network.model.save_pretrained(scratch / MODEL, state_dict=checkpoint.weights)
+            network.tokenizer.save_pretrained(scratch / MODEL)
+        for other in (MODEL, PACKED, BASE):
+            sums.remove(place / other)
+        folder = PACKED if base and _packed(scratch, checkpoint, place, sums, base) else MODEL
+        with sums.directory(place / folder) as temporary:
+            for each in sorted((scratch / MODEL).iterdir()):
+                os.rename(each, temporary / each.name)
+    finally:
+        remove(scratch)
     if len(checkpoint.mask):
         with sums.file(place / MASK) as file:
             checkpoint.mask.save(file)

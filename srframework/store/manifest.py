@@ -47,7 +47,7 @@ class Entry:
 
     Attributes:
         key: SHA-256 of ``identity``, in hexadecimal.
-        kind: trained, measured, taught.
+        kind: trained, measured, taught, pretrained.
         what: Name for messages.
         created: Time when it was completed.
         seconds: Seconds spent on computing it.
@@ -96,7 +96,7 @@ def write(
     Args:
         place: The entry's directory.
         key: See :class:`Entry`, as for the next four.
-        kind: trained, measured, taught.
+        kind: trained, measured, taught, pretrained.
         what: Name for messages.
         seconds: Seconds spent on computing it.
         identity: Everything that determines the result.
