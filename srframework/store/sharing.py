@@ -37,8 +37,8 @@ class Sharing:
                 self._borrowers[sha].add(key)
 
     def dependents(self, entry: Entry) -> list[str]:
-        """Return the keys of the entries that refer to weights of an entry, in order."""
-        return sorted({key for sha in entry.own for key in self._borrowers.get(sha, ())})
+        """Return the keys of the other entries that refer to weights of an entry, in order."""
+        return sorted({key for sha in entry.own for key in self._borrowers.get(sha, ())} - {entry.key})
 
     def remove(self, entry: Entry) -> None:
         """Leave an entry out from now on."""
