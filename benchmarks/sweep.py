@@ -85,7 +85,7 @@ class Sweep:
         for run in self.runs:
             found[f"{run.name}/results.json"] = json.loads((run / "results.json").read_bytes())["stages"]
             for file in sorted(run.glob("stages/**/*")):
-                kept = file.name == "mask.safetensors" or file.parent.name in ("model", "predictions")
+                kept = file.name == "mask.safetensors" or file.parent.name in ("model", "packed", "predictions")
                 if kept and file.is_file():
                     found[file.relative_to(run.parent).as_posix()] = file.read_bytes()
         return found

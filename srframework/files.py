@@ -234,7 +234,7 @@ def link_file(source: Path, target: Path) -> None:
     """
     if _same(source, target):
         return
-    if not source.is_symlink() and _linked(source, target):
+    if not source.is_symlink() and link_only(source, target):
         return
     with atomic_file(target) as temporary:
         shutil.copyfile(source, temporary)
@@ -249,7 +249,12 @@ def _same(source: Path, target: Path) -> bool:
         return False
 
 
-def _linked(source: Path, target: Path) -> bool:
+def link_only(source: Path, target: Path) -> bool:
+    """Hard-link a file to a second path, atomically; replace any other file there.
+
+    Returns:
+        False if links are not possible; then nothing was changed.
+    """
     with tempfile.TemporaryDirectory(prefix=_prefix(target), dir=target.parent) as folder:
         temporary = Path(folder, target.name)
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -15,19 +14,15 @@ from rich.text import Text
 
 from srframework.cli.context import App, json_option, output, print_json, print_rows, print_text, store_option
 from srframework.cli.entry_settings import parents, settings_of
+from srframework.cli.quantities import AGES, SIZES, measure, size_text, time_text
 from srframework.cli.streams import echo_error
 from srframework.errors import UsageError
-from srframework.text import did_you_mean, nearest, shorten
 
 if TYPE_CHECKING:
     from srframework.run.recomputing import Recomputed
     from srframework.store.gc import Item
     from srframework.store.manifest import Entry
     from srframework.store.store import Store
-
-_AGES = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
-_SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-_SIZES |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
 @click.group("store")
@@ -41,12 +36,15 @@ def store_group() -> None:
 def list_entries(store: Path, as_json: bool) -> None:
     """List the cached results and the runs that use them.
 
-    Each entry is listed with its stage, recipe and settings, its size, age and computing time. After these, drafts,
-    damaged entries and entries of other versions of srframework are listed.
+    Each entry is listed with its stage, recipe and settings, its size, age and computing time, and with the size of the
+    weights of other entries that it refers to. After these, drafts, damaged entries and entries of other versions of
+    srframework are listed.
     """
     if not store.exists():
         click.echo("[]" if as_json else f"{store}: this store does not exist yet")
         return
+    from srframework.store.sharing import Sharing
+
     kept = _open(store)
     entries = sorted(kept.entries(), key=lambda entry: entry.created)
     trained, settings = parents(entries), settings_of(entries)
@@ -61,6 +59,7 @@ def list_entries(store: Path, as_json: bool) -> None:
             "seed": trained[each.key].identity["seed"] if each.key in trained else None,
             "settings": settings[each.key],
             "bytes": each.bytes,
+            "base_bytes": sum(each.base.values()),
             "created": each.created.isoformat(),
             "seconds": each.seconds,
             "runs": [str(run) for run in each.users()],
@@ -80,6 +79,7 @@ def list_entries(store: Path, as_json: bool) -> None:
                 "seed": None,
                 "settings": {},
                 "bytes": each.bytes,
+                "base_bytes": 0,
                 "created": each.changed.isoformat(),
                 "seconds": each.seconds,
                 "runs": [],
@@ -93,7 +93,8 @@ def list_entries(store: Path, as_json: bool) -> None:
     console = output()
     for row in rows:
         _print_entry(console, row)
-    total = f"{size_text(sum(row['bytes'] for row in rows))}, computed in {time_text(sum(r['seconds'] for r in rows))}"
+    size = Sharing(entries).bytes + sum(row["bytes"] for row in rows if row["state"] != "entry")
+    total = f"{size_text(size)}, computed in {time_text(sum(r['seconds'] for r in rows))}"
     summary = f"{_count(len(entries), 'entry', 'entries')}, {total}" if rows else "empty"
     print_text(console, f"{kept.root}: {summary}", hanging=4)
 
@@ -106,7 +107,9 @@ def _print_entry(console: Console, row: Mapping[str, Any]) -> None:
     head = (row["key"][:12], "bold cyan"), f"  {state}{row['kind']}  {stage}{row['what']}{seed}"
     print_text(console, Text.assemble(*head), hanging=4)
     facts = [f"{key} {value}" for key, value in row["settings"].items()]
-    facts += [size_text(row["bytes"]), f"{_age(row['created'])} old", f"computed in {time_text(row['seconds'])}"]
+    facts += [size_text(row["bytes"])]
+    facts += [f"{size_text(row['base_bytes'])} in other entries"] if row["base_bytes"] else []
+    facts += [f"{_age(row['created'])} old", f"computed in {time_text(row['seconds'])}"]
     print_text(console, ", ".join(facts), indent=4)
     for run in row["runs"]:
         print_text(console, _from_here(run), indent=4)
@@ -196,15 +199,15 @@ def collect(store: Path, older_than: str | None, max_size: str | None, dry_run: 
     """Remove old results (garbage collection).
 
     Removes the entries that --older-than or --max-size selects, also unfinished results, and damaged entries that
-    `store verify` has moved aside. Entries that an existing run uses, or that are being computed, stay. Run directories
-    keep their own files.
+    `store verify` has moved aside. Entries that an existing run uses, or that are being computed, stay; so do entries
+    to whose weights other entries refer. Run directories keep their own files.
     """
     from srframework.store.gc import collect_garbage
 
     if older_than is None and max_size is None:
         raise UsageError("expected --older-than AGE, --max-size SIZE or both, got neither")
-    age = None if older_than is None else _measure("--older-than", older_than, _AGES, "30d")
-    size = None if max_size is None else int(_measure("--max-size", max_size, _SIZES, "20GB"))
+    age = None if older_than is None else measure("--older-than", older_than, AGES, "30d")
+    size = None if max_size is None else int(measure("--max-size", max_size, SIZES, "20GB"))
     kept = _open(store)
     done = collect_garbage(kept, age, size, dry_run)
     if as_json:
@@ -247,25 +250,20 @@ def _from_here(run: str) -> str:
 
 
 def _tell_kept(items: Sequence[Item]) -> None:
-    """The number of kept entries and their runs; the JSON lists them."""
-    used, busy = ([item for item in items if bool(item.runs) == needed] for needed in (True, False))
+    """The number of kept entries, and what needs them; the JSON lists them."""
+    used = [item for item in items if item.runs]
+    referred = [item for item in items if item.entries]
+    busy = [item for item in items if not item.runs and not item.entries]
     runs = len({run for item in used for run in item.runs})
-    reasons = ((used, f"in use by {_count(runs, 'run', 'runs')}"), (busy, "in use by another process"))
+    reasons = (
+        (used, f"in use by {_count(runs, 'run', 'runs')}"),
+        (referred, "other entries refer to their weights"),
+        (busy, "in use by another process"),
+    )
     for each, why in reasons:
         if each:
             size = size_text(sum(item.bytes for item in each))
             click.echo(f"kept {_count(len(each), 'entry', 'entries')} ({size}): {why}; --json lists them")
-
-
-def _measure(option: str, text: str, units: Mapping[str, int], example: str) -> float:
-    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)\s*([A-Za-z]*)", text.strip(), re.ASCII)
-    names = {unit.lower(): factor for unit, factor in units.items()}
-    if match is None or match[2].lower() not in names:
-        near = nearest(match[2], units) if match and match[2] else None
-        hint = did_you_mean(match[1] + near if match and near else None)
-        choices = ", ".join(units)
-        raise UsageError(f"{option}: expected a number and one of {choices}, like {example}, got {shorten(text)}{hint}")
-    return float(match[1]) * names[match[2].lower()]
 
 
 def _row(item: Item) -> dict[str, Any]:
@@ -280,22 +278,6 @@ def _said(item: Item) -> str:
 
 def _age(created: str) -> str:
     return time_text((datetime.now(UTC) - datetime.fromisoformat(created)).total_seconds())
-
-
-def size_text(count: int) -> str:
-    """A number of bytes for people: 1.5 GB."""
-    for unit in ("TB", "GB", "MB", "KB"):
-        if count >= _SIZES[unit]:
-            return f"{count / _SIZES[unit]:.1f} {unit}"
-    return f"{count} B"
-
-
-def time_text(seconds: float) -> str:
-    """A length of time for people: 1.5 h."""
-    for unit in ("d", "h", "min"):
-        if seconds >= _AGES[unit]:
-            return f"{seconds / _AGES[unit]:.1f} {unit}"
-    return f"{max(0.0, seconds):.1f} s"
 
 
 def _count(number: int, one: str, many: str) -> str:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -44,6 +44,7 @@ from srframework.run import versions
 from srframework.run.directory_lock import LOCK, locked, make_directory, sentences
 from srframework.run.paths import LOG, point_in
 from srframework.run.results import BASELINES, FIGURES, Figures, Measured
+from srframework.run.saved_model import SavedModel
 from srframework.run.state import State, check_format
 
 _Method = TypeVar("_Method", bound=Callable[..., None])
@@ -185,6 +186,11 @@ class RunDirectory:
         """Link or copy a file of the store to ``place``."""
         place.parent.mkdir(parents=True, exist_ok=True)
         link_file(file, place)
+
+    @_writes
+    def unpack(self, saved: SavedModel, place: Path, twins: Iterable[Path]) -> None:
+        """Write a packed model in full to ``place``; see :meth:`srframework.run.saved_model.SavedModel.unpack`."""
+        saved.unpack(place, twins)
 
     @_writes
     def write_bias(self, report: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from srframework.recipe.model import Stage
 from srframework.run import predictions_file as files
 from srframework.run.collapse import has_collapsed
 from srframework.run.machine import record
-from srframework.run.paths import MASK, MODEL, point_in, predictions_file
+from srframework.run.paths import MASK, point_in, predictions_file
 from srframework.run.resources import Materials
 from srframework.run.results import FIGURES, Figures, Measured
 from srframework.run.results import MODEL as OF_MODEL
@@ -62,7 +62,7 @@ def _measured(
     stages: Mapping[str, ReferencedStage],
 ) -> tuple[Figures, list[Predictions]]:
     task = materials.task
-    network = materials.load(place / MODEL)
+    network = materials.load(place)
     model = network.model.to(accelerator.device)
     predictions = {split.name: materials.predictions(model, split, stage) for split in task.evaluated}
     evaluations = {name: materials.evaluators.figures(each) for name, each in predictions.items()}

@@ -4,6 +4,8 @@
 
     STAGE/
       model/                          plain transformers: config, tokenizer, safetensors
+      packed/                         in place of model/: what differs from base/; see :mod:`srframework.run.packing`
+      base/                           hard links to the weights from which the stage started; only with packed/
       mask.safetensors                one bit per weight; only if something is pruned
       metrics.jsonl                   loss and figures by step
       chosen.json                     step of the result, and among how many checkpoints it is the best
@@ -19,9 +21,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from srframework.files import is_temporary
-from srframework.store.drafts import POINTS
+from srframework.store.content import POINTS
 
 MODEL = "model"
+PACKED = "packed"
 MASK = "mask.safetensors"
 LOG = "metrics.jsonl"
 CHOSEN = "chosen.json"
@@ -40,6 +43,11 @@ def points_kept(stage: Path) -> frozenset[str]:
 def point_of(file: Path) -> str | None:
     """Return the point of a file, whose path is relative to the stage's directory; None for the end of the stage."""
     return file.parts[1] if file.parts[0] == POINTS else None
+
+
+def part_of(file: Path) -> str:
+    """Return the first part of a file's path in its stage or point; ``file``: as for :func:`point_of`."""
+    return file.parts[2 if file.parts[0] == POINTS else 0]
 
 
 def predictions_file(place: Path, split: str) -> Path:

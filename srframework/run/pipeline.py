@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import torch
 from srframework.errors import SRFrameworkError
 from srframework.faults import at, describe
 from srframework.files import read_json
-from srframework.recipe.model import Recipe, Reference, Stage
+from srframework.recipe.model import Recipe, Stage
 from srframework.recipe.points import check_points
 from srframework.recipe.stage_lengths import Plan, plan
 from srframework.run.baselines import baselines
@@ -23,19 +23,18 @@ from srframework.run.crash import belongs_to
 from srframework.run.data_checks import cut_note, too_few_examples
 from srframework.run.directory import RunDirectory
 from srframework.run.identity import Components, uses
-from srframework.run.machine import MACHINE
 from srframework.run.model_checks import check_model
 from srframework.run.options import RunOptions
-from srframework.run.paths import CHOSEN, LOG, point_of
+from srframework.run.paths import CHOSEN, LOG
+from srframework.run.placing import place_stage
 from srframework.run.preflight import preflight
 from srframework.run.processes import Processes
 from srframework.run.reporter import Reporter, RunStart
 from srframework.run.resources import Materials
-from srframework.run.results import FIGURES, Measured, StageAndLevels, of_baseline
+from srframework.run.results import Measured, StageAndLevels, of_baseline
 from srframework.run.shared_materials import shared_materials
 from srframework.run.stage_results import StageResults
 from srframework.run.state import State
-from srframework.store.manifest import Entry
 from srframework.store.store import Store
 from srframework.training.chosen import Chosen
 from srframework.training.signals import shielded
@@ -271,7 +270,7 @@ class Pipeline:
         self._reporter.stage_finished(stage.name)
         mine = Measured.read(measured.files).only(self._results.points(stage, self._recipe.points_kept(stage.name)))
         if self._directory is not None:
-            self._place(stage, [*mine.points], trained, measured)
+            place_stage(self._directory, stage.name, [*mine.points], trained, measured, self._options.full_models)
             self._directory.write_figures(stage.name, mine)
         chosen = Chosen(**read_json(trained.files / CHOSEN))
         return mine.of_stage(stage.name, stage.op, self._materials.metric, chosen)
@@ -298,15 +297,6 @@ class Pipeline:
                 self._reporter.note(note)
         if self._directory is not None:
             self._directory.write_notes(self._notes)
-
-    def _place(self, stage: Stage, points: Sequence[str], trained: Entry, measured: Entry) -> None:
-        """Link the files of a stage into the run directory, with these points inside it."""
-        assert self._directory is not None, "asked for where there is one"
-        for files in (trained.files, measured.files):
-            for file in sorted(each for each in files.rglob("*") if each.is_file()):
-                inside = file.relative_to(files)
-                if point_of(inside) in (None, *points) and inside.name not in (FIGURES, MACHINE):
-                    self._directory.link(file, self._directory.at(Reference(stage.name)) / inside)
 
     @property
     def _model_owner(self) -> str:

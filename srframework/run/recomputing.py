@@ -20,6 +20,7 @@ import torch
 from accelerate import Accelerator
 
 from srframework.errors import SRFrameworkError, StoreError
+from srframework.hashing import sha256
 from srframework.recipe.check import load_recipe
 from srframework.recipe.dotted_keys import differences
 from srframework.recipe.model import Recipe
@@ -27,10 +28,13 @@ from srframework.registry.registry import Registry
 from srframework.run.api import quieten
 from srframework.run.machine import MACHINE, Machine, read, this_machine
 from srframework.run.options import RunOptions
-from srframework.run.paths import LOG, points_kept
+from srframework.run.origin import PRETRAINED_KIND
+from srframework.run.paths import LOG, PACKED, part_of, points_kept
 from srframework.run.pipeline import Pipeline
 from srframework.run.results import FIGURES
+from srframework.run.saved_model import SavedModel
 from srframework.run.shared_materials import clear_shared_materials
+from srframework.store.content import BASE
 from srframework.store.manifest import Entry
 from srframework.store.store import Store
 
@@ -81,7 +85,8 @@ def choose(entries: Iterable[Entry], count: int) -> list[Entry]:
         count: How many, at least 1.
     """
     groups: dict[bool, dict[str, dict[str, list[Entry]]]] = {True: {}, False: {}}
-    for entry in sorted(entries, key=lambda entry: (_kind(entry), entry.what, entry.key)):
+    computed = (entry for entry in entries if entry.kind != PRETRAINED_KIND)
+    for entry in sorted(computed, key=lambda entry: (_kind(entry), entry.what, entry.key)):
         kinds = groups[bool(entry.users())]
         kinds.setdefault(entry.kind, {}).setdefault(entry.what, []).append(entry)
     ordered = [
@@ -234,6 +239,8 @@ class _Beside(Store):
             entry, _ = super().get_or_compute(key, kind, what, identity, compute)
             raise _Done(entry)
         found = self._kept.get(key)
+        if found is None and kind == PRETRAINED_KIND:
+            return super().get_or_compute(key, kind, what, identity, compute)
         if found is None or not enough(found.files):
             raise _NotRecomputed(self._why_not(key, kind, what, identity))
         return found, True
@@ -257,25 +264,31 @@ class _Beside(Store):
 def _difference(stored: Path, new: Path) -> str:
     """A sentence about the first file that differs; empty if none differs."""
     there, here_ = _files(stored), _files(new)
-    for name in there:
+    for name, sha in there.items():
         if name not in here_:
             return f"{name} is in the store, but the recomputed result lacks it"
-        if not _is_same(stored / name, new / name):
+        if here_[name] != sha and not (name == FIGURES and _same_figures(stored / name, new / name)):
             return f"{name} differs"
     # An entry may lack a point inside its stage that was asked for later.
     extra = [name for name in here_ if name not in there and not name.startswith("points/")]
     return f"{extra[0]} is in the recomputed result, but not in the store" if extra else ""
 
 
-def _files(root: Path) -> list[str]:
-    found = (path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
-    return sorted(name for name in found if name not in _NOT_COMPARED and not name.rpartition("/")[2].startswith("."))
-
-
-def _is_same(stored: Path, new: Path) -> bool:
-    if stored.read_bytes() == new.read_bytes():
-        return True
-    return stored.name == FIGURES and _same_figures(stored, new)
+def _files(root: Path) -> dict[str, str]:
+    """SHA-256 of each file that is compared, by its path; packed models count as models in full."""
+    found: dict[str, str] = {}
+    for path in sorted(each for each in root.rglob("*") if each.is_file()):
+        name = path.relative_to(root)
+        if (
+            name.as_posix() not in _NOT_COMPARED
+            and not name.name.startswith(".")
+            and part_of(name) not in (PACKED, BASE)
+        ):
+            found[name.as_posix()] = sha256(path)
+    for packed in root.rglob(PACKED):
+        place = packed.parent.relative_to(root)
+        found |= {(place / name).as_posix(): sha for name, sha in SavedModel(packed.parent).sums().items()}
+    return dict(sorted(found.items()))
 
 
 def _same_figures(stored: Path, new: Path) -> bool:

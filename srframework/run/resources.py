@@ -27,8 +27,8 @@ from srframework.run.data_checks import check_task, count_cut, suspicious
 from srframework.run.evaluators import Evaluators
 from srframework.run.fingerprint import arrays_fingerprint, network_fingerprint, split_fingerprint
 from srframework.run.model_copies import copied, unmap
-from srframework.run.model_directory import ModelDirectory
 from srframework.run.prediction import predict, tokenize
+from srframework.run.saved_model import SavedModel
 
 
 def load_task(recipe: Recipe) -> TaskData:
@@ -106,12 +106,13 @@ class Materials:
         return again
 
     def load(self, saved: Path) -> Network:
-        """Load a saved model from disk, so that the evaluated model is the one that users will load.
+        """Load the saved model of a stage or a point from disk, so that the evaluated model is the one that users will
+        load.
 
         Raises:
             BackboneError: The model is damaged, or lacks a weight.
         """
-        like, weights = self.pretrained.model, ModelDirectory(saved).weights()
+        like, weights = self.pretrained.model, SavedModel(saved).weights()
         with calling_model("load of a saved model"):
             read: Any = type(like).from_pretrained(
                 None,  # a path would make it read further files

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,15 @@ from transformers import PreTrainedModel
 
 from srframework.component import COLUMN, NEEDS_BIAS, NEEDS_PREDICTIONS, references
 from srframework.contracts import Network, ReferencedStage, Split
-from srframework.faults import calling_model
 from srframework.files import json_text, read_bytes, remove
 from srframework.fixed_mask import FixedMask
 from srframework.masks import Mask
 from srframework.recipe.model import Stage, Use
 from srframework.run.machine import record
-from srframework.run.paths import CHOSEN, LOG, MASK, MODEL, point_in
+from srframework.run.paths import CHOSEN, LOG, point_in
 from srframework.run.reporter import Reporter
 from srframework.run.resources import Materials
+from srframework.run.saved_model import save
 from srframework.store.content import Sum
 from srframework.store.drafts import Sums
 from srframework.training.checkpoints import Checkpoints
@@ -54,6 +54,8 @@ class StageTraining:
         points_kept: Points to keep, besides the levels that the pruner keeps.
         accelerator: Device and processes.
         reporter: Receives the progress.
+        base: Returns files of the store with weights to which a saved model may refer; see
+            :func:`srframework.run.saved_model.save`.
     """
 
     stage: Stage
@@ -65,6 +67,7 @@ class StageTraining:
     points_kept: frozenset[str]
     accelerator: Accelerator
     reporter: Reporter
+    base: Callable[[KeptModel], Sequence[Path]] = lambda _: ()
 
     def into(self, directory: Path) -> Sums | None:
         """Train, or resume an earlier attempt in this directory. Each point is saved before the next one begins.
@@ -87,7 +90,7 @@ class StageTraining:
         training = self.training(checkpoints)
         for checkpoint in training.run(self._events(directory / LOG, checkpoints)):
             if sums is not None:
-                _save(checkpoint, self.materials.pretrained, point_in(directory, checkpoint.point), sums)
+                save(checkpoint, self.materials.pretrained, directory, sums, self.base(checkpoint))
             self.accelerator.wait_for_everyone()
         chosen = training.chosen
         for text in self._how_chosen(chosen):
@@ -218,16 +221,6 @@ class StageTraining:
             materials.metric.better or "higher",
             candidate,
         )
-
-
-def _save(checkpoint: KeptModel, network: Network, place: Path, sums: Sums) -> None:
-    """Write the model as a directory that plain transformers can load, and its mask beside it."""
-    with sums.directory(place / MODEL) as temporary, calling_model("save_pretrained()"):
-        network.model.save_pretrained(temporary, state_dict=checkpoint.weights)
-        network.tokenizer.save_pretrained(temporary)
-    if len(checkpoint.mask):
-        with sums.file(place / MASK) as file:
-            checkpoint.mask.save(file)
 
 
 def _write_log(log: Path, content: bytes) -> None:

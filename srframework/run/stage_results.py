@@ -23,7 +23,8 @@ from srframework.run import predictions_file, versions
 from srframework.run.directory import RunDirectory
 from srframework.run.evaluation import measure
 from srframework.run.identity import MEASURED, Components, stage_identity, with_bias
-from srframework.run.paths import MASK, MODEL, log_probs_file, point_in, points_kept
+from srframework.run.origin import Origin
+from srframework.run.paths import MASK, log_probs_file, point_in, points_kept
 from srframework.run.paths import predictions_file as path_of
 from srframework.run.processes import Processes
 from srframework.run.reporter import Reporter
@@ -142,6 +143,7 @@ class StageResults:
                 points_kept=kept,
                 accelerator=self.accelerator,
                 reporter=self.reporter,
+                base=self._origin(stage).files,
             )
             return training.into(draft)
 
@@ -261,10 +263,14 @@ class StageResults:
     def _at(self, reference: Reference) -> Path:
         return point_in(self._trained[reference.stage].files, reference.point)
 
+    def _origin(self, stage: Stage) -> Origin:
+        place = None if stage.weights.stage == PRETRAINED else self._at(stage.weights)
+        return Origin(place, self.store, self.materials, {"recipe": self.recipe.name, "stage": stage.name})
+
     def _start(self, weights: Reference) -> Network:
         if weights.stage == PRETRAINED:
             return self.materials.fresh()
-        return self.materials.load(self._at(weights) / MODEL)
+        return self.materials.load(self._at(weights))
 
     # -- the store -----------------------------------------------------------------------------
 

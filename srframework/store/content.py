@@ -18,6 +18,12 @@ FILES = "files"
 SCRATCH = "checkpoints"
 """Directory in ``files/`` that exists only while a stage runs. Names that begin with a dot are scratch too."""
 
+POINTS = "points"
+"""A directory in an entry or a draft. Damage to one of its subdirectories does not affect the others."""
+
+BASE = "base"
+"""A directory in an entry, or in one of its points: hard links to weights of another entry."""
+
 
 class Damaged(Exception):
     """An entry was changed after it was written. The message names the file, the expected and the actual content."""
@@ -98,6 +104,12 @@ def _raise(error: OSError) -> NoReturn:
 def is_scratch(path: Path, files: Path) -> bool:
     """Whether ``path``, below ``files``, is useless once the stage is complete."""
     return path.name.startswith(".") or path == files / SCRATCH
+
+
+def is_base(name: str) -> bool:
+    """Whether a file of an entry, by its path in ``files/``, is a link to weights of another entry."""
+    parts = name.split("/")
+    return (parts[2:] if parts[0] == POINTS else parts)[:1] == [BASE]
 
 
 def look(path: Path) -> Look:

@@ -29,8 +29,6 @@ from srframework.store.content import Damaged, Look, Sum
 
 NAME = "draft.json"
 SUMS = "sums.json"
-POINTS = "points"
-"""A directory in a draft. Damage to one of its subdirectories does not affect the others."""
 
 
 class Sums:
@@ -86,7 +84,7 @@ class Sums:
         """Replace a directory as :func:`srframework.files.atomic_directory` does, and record the checksums of its
         files."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        remove(path)
+        self.remove(path)
 
         def written(temporary: Path) -> None:
             every = [Path(folder, name) for folder, _, names in os.walk(temporary) for name in names]
@@ -98,6 +96,15 @@ class Sums:
         """Record the checksum of a file that was written in another way."""
         self._sums[self._name(path)] = content
         self._write()
+
+    def remove(self, path: Path) -> None:
+        """Remove a file or a directory, if it exists, and the checksums of its files."""
+        remove(path)
+        name = self._name(path)
+        left = {each: known for each, known in self._sums.items() if each != name and not each.startswith(f"{name}/")}
+        if left != self._sums:
+            self._sums = left
+            self._write()
 
     def _know(self, files: dict[Path, Path]) -> None:
         for path, temporary in files.items():
@@ -155,7 +162,7 @@ def emptied(files: Path) -> Sums:
 def _unit(name: str) -> tuple[str, ...]:
     """Return the path prefix of the files that are useless without this one: its point or the model."""
     parts = tuple(name.split("/"))
-    return parts[:2] if parts[0] == POINTS else parts[:1]
+    return parts[:2] if parts[0] == content.POINTS else parts[:1]
 
 
 _LAST = 253402300799.0

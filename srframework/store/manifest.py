@@ -30,6 +30,7 @@ from srframework.store.content import (
     Sum,
     compare,
     content,
+    is_base,
     is_damage,
     is_directory,
     is_file,
@@ -46,14 +47,16 @@ class Entry:
 
     Attributes:
         key: SHA-256 of ``identity``, in hexadecimal.
-        kind: trained, measured, taught.
+        kind: trained, measured, taught, pretrained.
         what: Name for messages.
         created: Time when it was completed.
         seconds: Seconds spent on computing it.
         identity: Everything that determines the result.
         path: The directory with the manifest.
-        bytes: Size of the content.
+        bytes: Size of the content, without the weights of other entries that it refers to.
         about: The recipe and stage for which it was first computed; for people, not part of the key.
+        own: SHA-256 of its files, without these weights.
+        base: SHA-256 -> size of the files with these weights. It has hard links to them.
     """
 
     key: str
@@ -65,6 +68,8 @@ class Entry:
     path: Path
     bytes: int
     about: Mapping[str, str] = field(default_factory=dict)
+    own: frozenset[str] = frozenset()
+    base: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def files(self) -> Path:
@@ -91,7 +96,7 @@ def write(
     Args:
         place: The entry's directory.
         key: See :class:`Entry`, as for the next four.
-        kind: trained, measured, taught.
+        kind: trained, measured, taught, pretrained.
         what: Name for messages.
         seconds: Seconds spent on computing it.
         identity: Everything that determines the result.
@@ -136,6 +141,8 @@ def read(place: Path) -> Entry | None:
     if manifest is None or is_foreign(manifest):
         return None
     try:
+        files = _sums(manifest)
+        own = {name: each for name, each in files.items() if not is_base(name)}
         return Entry(
             key=_text(manifest["key"]),
             kind=_text(manifest["kind"]),
@@ -144,8 +151,10 @@ def read(place: Path) -> Entry | None:
             seconds=_seconds(manifest["seconds"]),
             identity=dict(manifest["identity"].items()),
             path=place,
-            bytes=sum(each.bytes for each in _sums(manifest).values()),
+            bytes=sum(each.bytes for each in own.values()),
             about={name: _text(value) for name, value in manifest.get("about", {}).items()},
+            own=frozenset(each.sha256 for each in own.values()),
+            base={each.sha256: each.bytes for name, each in files.items() if name not in own},
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Damaged(f"{place / NAME}: expected an entry's manifest, got another JSON object") from error

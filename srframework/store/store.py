@@ -93,7 +93,7 @@ class Store(StorePaths):
 
         Args:
             key: SHA-256 of ``identity``, in hexadecimal.
-            kind: trained, measured, taught.
+            kind: trained, measured, taught, pretrained.
             what: Name for messages.
             identity: Everything that determines the result; JSON.
             compute: Writes the result into the given directory, which may contain files of a killed process.

@@ -81,6 +81,7 @@ def _done(job: Job, progress: Reporter, computed: dict[str, float]) -> JobResult
         stored_only=job.stored_only,
         keep=job.keep,
         users=[Path(user) for user in job.users],
+        full_models=False,  # a sweep may have hundreds of runs; `srframework export` writes the models
         shared=True,
     )
     ran = run_recipe(recipe, Path(job.store), options, progress, computed)

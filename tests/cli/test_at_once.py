@@ -14,7 +14,7 @@ from small_recipe import FULL, small_recipe
 
 from srframework.report.runs import state_of_unfinished
 from srframework.run import directory as runs
-from srframework.run import directory_lock
+from srframework.run import directory_lock, pipeline
 from srframework.run.pipeline import Pipeline
 from srframework.run.stage_results import StageResults
 
@@ -186,7 +186,7 @@ def test_results_name_a_run_that_was_killed(perform, home, hold):
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit(3), GeneratorExit, MemoryError, RuntimeError("x")])
 @pytest.mark.parametrize(
     ("owner", "where"),
-    [(Pipeline, "_fit_bias"), (StageResults, "train"), (StageResults, "measure"), (Pipeline, "_place")],
+    [(Pipeline, "_fit_bias"), (StageResults, "train"), (StageResults, "measure"), (pipeline, "place_stage")],
 )
 def test_however_a_run_ends_run_json_says_so(home, owner, where, error, monkeypatch, perform):
     def ends(*_):

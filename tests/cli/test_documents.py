@@ -115,6 +115,7 @@ def place(work, make_run) -> Path:
         for sparsity in (0.5, 0.7):
             make_run(f"runs/sweep/{sparsity}-{seed}", seed=seed, srnet__pruner__sparsity=sparsity)
     for stage in (work / "runs").glob("**/stages/*"):
+        (stage / "model").mkdir()
         (stage / "metrics.jsonl").write_text('{"step": 10, "loss": 0.5}\n{"step": 10, "accuracy": {"dev": 0.8}}\n')
     (work / "runs" / ".store").mkdir()
     return work

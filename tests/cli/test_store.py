@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from srframework.cli.store import size_text, time_text
+from srframework.cli.quantities import size_text, time_text
 from srframework.store.store import Store
 
 KEY, OTHER = "ab" * 32, "cd" * 32

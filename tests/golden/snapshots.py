@@ -106,6 +106,7 @@ def json_keys() -> dict[str, list[str]]:
         "paper --list": ["paper", "--list"],
         "paper table-5": ["paper", "table-5", "one"],
         "claims": ["claims", "--list"],
+        "export": ["export", "one"],
         "store list": ["store", "list"],
         "store verify": ["store", "verify"],
         "store gc": ["store", "gc", "--older-than", "0d", "--dry-run"],

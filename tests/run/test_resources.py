@@ -97,7 +97,7 @@ def test_what_becomes_of_the_files_of_a_model_changes_nothing(materials, place, 
 
 @pytest.mark.parametrize("change", [overwrite, truncate])
 def test_a_model_of_a_stage_is_in_memory_once_it_is_loaded(materials, place, change):
-    loaded = materials.load(place)
+    loaded = materials.load(place.parent)
     before = network_fingerprint(loaded)
     change(place)
     assert network_fingerprint(loaded) == before
@@ -106,7 +106,7 @@ def test_a_model_of_a_stage_is_in_memory_once_it_is_loaded(materials, place, cha
 def test_a_model_of_a_stage_computes_attention_as_the_pretrained_one(materials, place):
     materials.pretrained.model.set_attn_implementation("eager")
     assert materials.fresh().model.config._attn_implementation == "eager"
-    assert materials.load(place).model.config._attn_implementation == "eager"
+    assert materials.load(place.parent).model.config._attn_implementation == "eager"
 
 
 def hooked(network) -> None:
