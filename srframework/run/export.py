@@ -35,7 +35,7 @@ class Exported:
 
 
 def models(run: Path) -> list[str]:
-    """Return the stages and the points in them of which a run directory has a model: full, imp, imp@0.5."""
+    """Return the names of the stages and points with a model in a run directory: full, imp, imp@0.5."""
     found = []
     for stage in sorted((run / "stages").glob("*")):
         points = sorted((stage / POINTS).glob("*"), key=lambda point: (_number(point.name), point.name))

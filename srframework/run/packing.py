@@ -10,7 +10,7 @@
         changed.safetensors   the tensors that are not those of the base under the mask
         *                     every other file of the model: config, tokenizer
 
-A tensor is taken from ``changed.safetensors`` if it is there; if not, it is that of the base, with +0.0 where the mask
+A tensor comes from ``changed.safetensors`` if it is there; if not, it is that of the base, with +0.0 where the mask
 prunes. The comparison is of bits. The header of a file says where each tensor is in it, so that the rebuilt file has
 the same bytes as the saved one; its SHA-256 proves that.
 """
