@@ -44,7 +44,7 @@ RECIPE = small_recipe(
     pruned("magnitude", "full", 'use = "omp", sparsity = 0.5', UNTRAINED),
     pruned("random", "full", 'use = "random", sparsity = 0.5', UNTRAINED),
     pruned("trained", "full", 'use = "omp", sparsity = 0.5'),
-    pruned("imp", "full", 'use = "imp", sparsity = 0.5, step = 0.25'),
+    pruned("imp", "full", 'use = "imp", sparsity = 0.5, step = 0.25, levels = "all"'),
     training="max_steps = 4, eval_every = 2",
 )
 PACKED = {"srnet", "early", "on-pretrained", "deeper", "magnitude", "random", "srnet/points/1"}

@@ -59,7 +59,7 @@ def run(perform, tmp_path):
             measured=[*json.loads((place / "figures.json").read_text())["points"]],
             saved=sorted(each.name for each in (place / "points").glob("*")),
             predicted=sorted(each.parents[1].name for each in (place / "points").glob("*/predictions/dev.safetensors")),
-            evaluated=[each["step"] for each in log if "accuracy" in each],
+            evaluated=[each["step"] for each in log if "accuracy" in each and each["step"]],
             model=load_file(place / "model" / "model.safetensors"),
             reused="reused cached result" in done.err,
         )
