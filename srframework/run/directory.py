@@ -22,7 +22,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 import tomli
@@ -44,8 +44,10 @@ from srframework.run import versions
 from srframework.run.directory_lock import LOCK, locked, make_directory, sentences
 from srframework.run.paths import LOG, point_in
 from srframework.run.results import BASELINES, FIGURES, Figures, Measured
-from srframework.run.saved_model import SavedModel
 from srframework.run.state import State, check_format
+
+if TYPE_CHECKING:
+    from srframework.run.saved_model import SavedModel  # loads torch, and `results` reads run directories
 
 _Method = TypeVar("_Method", bound=Callable[..., None])
 

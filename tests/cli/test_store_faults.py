@@ -301,7 +301,7 @@ def test_of_two_runs_at_the_same_time_each_stage_is_computed_by_one(here, good):
     for out, (printed, _) in zip(("a", "b"), said, strict=True):
         assert json.loads(printed)["stages"] == good.stages
         assert content(here / out) == good.content
-    for stage in STAGES:  # one file at three places: nothing was computed into another
+    for stage in {*STAGES} - {"srnet"}:  # one file at three places; that of srnet, which is packed, may be two
         files = [here / out / "stages" / stage / "model" / "model.safetensors" for out in ("a", "b")]
         assert len({file.stat().st_ino for file in files}) == 1
     assert not list((here / "store" / "work").iterdir())
