@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, JsonValue
 
 from srframework.component import Options
 from srframework.recipe.model import PRETRAINED
@@ -34,7 +34,7 @@ class RecipeTable(Options):
     variants: dict[str, dict[str, Any]] = Field({}, description="Named tables of overrides.")
     sweep: dict[str, Any] = Field({}, description="Keys, each with an array of values; one run for each combination.")
     claim: dict[str, Any] | None = Field(None, description="A statement to confirm or refute, and its checks.")
-    figure: dict[str, Any] | None = Field(
+    figure: dict[str, JsonValue] | None = Field(
         None, description="Figures, each with its lines and the stages that they show."
     )
     stages: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = Field(
