@@ -134,7 +134,7 @@ class BrierIsNoFraction(SoundLoss):
 
 
 class LosesTheSure(Sound):
-    """Bins by confidence, of which the last does not contain 1."""
+    """Bins by confidence. The last one does not contain 1."""
 
     def figures(self):
         return [Figure("ece", "fraction", "lower", "Calibration error.", needs_logits=True)]

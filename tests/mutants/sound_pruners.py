@@ -34,7 +34,7 @@ class Choice(Sparsity):
 
 
 class Choosing(Sound):
-    """Prunes to three levels, of which the user chooses those that are kept."""
+    """Prunes to three levels. The user chooses which are kept."""
 
     options_class = Choice
 

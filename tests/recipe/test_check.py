@@ -22,6 +22,11 @@ CASES = {
         "r.toml:3: sed: unknown key; did you mean 'seed'? Choices: name, schema, seed, description, requires, "
         "backbone, dataset, evaluators, bias, training, variant, variants, sweep, claim, figure, stages",
     ),
+    "a date where a hash needs a text": (
+        "schema = 1",
+        'schema = 1\nfigure.plot.a = { stage = "full", where.seed = [01:02:00] }',
+        "r.toml:3: figure: expected no date and no time, got 01:02:00",
+    ),
     "unknown key of a component": (
         'use = "tiny"',
         'use = "tiny"\nlayer = 3',
