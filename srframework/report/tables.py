@@ -99,7 +99,7 @@ def _chosen(stages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """A line that tells among how many checkpoints each result is the best."""
     counts = [f"{stage['name']} {count}" for stage in stages if (count := stage.get("candidates"))]
     if counts:
-        yield f"number of checkpoints among which the result is the best by the ID metric: {', '.join(counts)}"
+        yield f"the result is the checkpoint with the best ID metric; number of checkpoints: {', '.join(counts)}"
 
 
 def _paragraphs(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int, unit: str) -> Iterator[RenderableType]:
