@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
@@ -14,13 +15,15 @@ DEFAULT_LOSS = "std"
 """The default loss of a stage."""
 
 
-def _without_dates(table: Any) -> Any:
-    """Check a table that is parsed later: it is part of a hash, which has no dates."""
+def _hashable(table: Any) -> Any:
+    """Check a table that is parsed later: it is part of a hash, which has no dates and no infinite numbers."""
     values = table.values() if isinstance(table, dict) else table if isinstance(table, list) else ()
     for value in values:
         if isinstance(value, datetime.date | datetime.time):
             raise ValueError(f"no date and no time, got {value}")
-        _without_dates(value)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"finite numbers, got {value}")
+        _hashable(value)
     return table
 
 
@@ -45,7 +48,7 @@ class RecipeTable(Options):
     variants: dict[str, dict[str, Any]] = Field({}, description="Named tables of overrides.")
     sweep: dict[str, Any] = Field({}, description="Keys, each with an array of values; one run for each combination.")
     claim: dict[str, Any] | None = Field(None, description="A statement to confirm or refute, and its checks.")
-    figure: Annotated[dict[str, Any], AfterValidator(_without_dates)] | None = Field(
+    figure: Annotated[dict[str, Any], AfterValidator(_hashable)] | None = Field(
         None, description="Figures, each with its lines and the stages that they show."
     )
     stages: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = Field(

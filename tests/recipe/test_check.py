@@ -27,6 +27,11 @@ CASES = {
         'schema = 1\nfigure.plot.a = { stage = "full", where.seed = [01:02:00] }',
         "r.toml:3: figure: expected no date and no time, got 01:02:00",
     ),
+    "a number that no hash has": (
+        "schema = 1",
+        'schema = 1\nfigure.plot.a = { stage = "full", where.seed = [nan] }',
+        "r.toml:3: figure: expected finite numbers, got nan",
+    ),
     "unknown key of a component": (
         'use = "tiny"',
         'use = "tiny"\nlayer = 3',
