@@ -30,7 +30,7 @@ def findings(files: Iterable[FileToCheck]) -> Iterator[Finding]:
 
 def _of_file(file: FileToCheck) -> Iterator[Finding]:
     def found(state: str, check: str, message: str) -> Finding:
-        return Finding(state, file.split, check, message, file.path)  # type: ignore[arg-type]
+        return Finding(state, file.split, check, message, file.path)  # type: ignore[arg-type]  # str for Literal
 
     if not os.path.lexists(file.path):
         yield found("problem", "file", not_found(file.path, file.known))

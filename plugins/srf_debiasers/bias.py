@@ -275,4 +275,5 @@ def _ids(split: Split) -> list[str] | None:
 
 def _log(probabilities: np.ndarray) -> np.ndarray:
     clipped = np.clip(probabilities, _SMALLEST, None)
-    return np.log(clipped / clipped.sum(axis=1, keepdims=True))  # type: ignore[no-any-return]
+    found: np.ndarray = np.log(clipped / clipped.sum(axis=1, keepdims=True))
+    return found

@@ -177,7 +177,8 @@ class _MaskedWeight(nn.Module):
         """``(d_out, d_in)`` -> ``(d_out, d_in)``."""
         pattern = self._pattern
         scores = self.scores if pattern is None or pattern.kept else in_entries(self.scores, pattern, self._columns)
-        return StraightThrough.apply(scores, weight, self.kept())  # type: ignore[no-any-return,no-untyped-call]
+        masked: Tensor = StraightThrough.apply(scores, weight, self.kept())  # type: ignore[no-untyped-call]  # torch's
+        return masked
 
     def kept(self) -> Tensor:
         """Give the mask of the forward pass, bool ``(d_out, d_in)``."""
