@@ -133,8 +133,8 @@ def _shares(counts: Mapping[str, int], known: Published | None) -> tuple[str, st
     got = {label: count / total for label, count in counts.items()}
     shown = ", ".join(f"{label} {100 * share:.1f} %" for label, share in got.items())
     if known is None or not known.shares:
-        what = "shares are" if known is not None else "size and no shares are"
-        return "unknown", "shares", f"{shown}; no {what} published for this file"
+        what = "published shares" if known is not None else "published figures"
+        return "unknown", "shares", f"{shown}; there are no {what} to compare with"
     wanted = [known.shares[label] for label in got]
     published = f"{' / '.join(f'{100 * share:.1f}' for share in wanted)} % ({known.shares_source})"
     within = known.shares_within

@@ -165,6 +165,10 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except click.NoSuchOption as error:
+            if any(error.option_name in each.opts for each in self.params):
+                place = f"`srframework {error.option_name} ... {ctx.invoked_subcommand}`"
+                message = f"'{error.option_name}' goes before the command: {place}."
+                raise click.UsageError(message, error.ctx) from error
             having = [
                 f"`srframework {name}`"
                 for name, command in sorted(self.commands.items())

@@ -67,9 +67,9 @@ def test_right_data_are_checked_with_exit_code_0(small, call):
     assert done.out.splitlines() == [
         "dataset pairs: 2 ok, 2 unknown",
         "  ok      train: rows: 8 examples",
-        "  unknown train: shares: no 50.0 %, yes 50.0 %; no size and no shares are published for this file",
+        "  unknown train: shares: no 50.0 %, yes 50.0 %; there are no published figures to compare with",
         "  ok      dev: rows: 8 examples",
-        "  unknown dev: shares: no 50.0 %, yes 50.0 %; no size and no shares are published for this file",
+        "  unknown dev: shares: no 50.0 %, yes 50.0 %; there are no published figures to compare with",
     ]
 
 

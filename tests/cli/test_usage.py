@@ -67,6 +67,9 @@ def test_without_a_command_the_help_is_shown_and_the_exit_code_is_2(start):
     [
         (["lst"], "No such command 'lst'"),
         (["list", "--jsn"], "No such option"),
+        (["list", "--plugin", "mine.py"], "'--plugin' goes before the command: `srframework --plugin ... list`"),
+        (["run", "quickstart", "--debug"], "'--debug' goes before the command: `srframework --debug ... run`"),
+        (["validate", "quickstart", "--jobs", "2"], "`srframework claims` and `srframework sweep` have it"),
         (["show"], "Missing argument 'NAME'"),
         (["run"], "Missing argument 'RECIPE'"),
         (["run", "quickstart", "--set"], "Option '--set' requires an argument"),
