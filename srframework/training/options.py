@@ -39,7 +39,9 @@ class TrainingOptions(Options):
     eval_every: int = Field(1000, ge=1, description="Optimizer steps between evaluations; at least 1.")
     eval_batch_size: int = Field(128, ge=1, description="Examples per batch of an evaluation; at least 1.")
     eval_ood: bool = Field(
-        True, description="Also evaluate the OOD splits during training; they never choose a checkpoint."
+        False,
+        description="Also evaluate the OOD splits during training, for curves; they never choose a checkpoint. "
+        "If false, they are evaluated only at the end of the stage and at the points that it keeps.",
     )
     keep: Literal["best", "last"] = Field(
         "best",
