@@ -201,9 +201,10 @@ class Materials:
 
     def logits(self, model: PreTrainedModel, split: Split, stage: Stage) -> np.ndarray:
         """Return the logits of every example of a split, ``(N, C)``, with the options of a stage."""
-        tokens = self.tokens(split, stage.training.max_length)
+        options, tokenizer = stage.training, self.pretrained.tokenizer
+        tokens, how = self.tokens(split, options.max_length), (options.eval_batch_size, options.eval_precision)
         with calling_model("forward pass"):
-            return predict(model, tokens, self.pretrained.tokenizer, self._accelerator, stage.training.eval_batch_size)
+            return predict(model, tokens, tokenizer, self._accelerator, *how)
 
     def predictions(self, model: PreTrainedModel, split: Split, stage: Stage) -> Predictions:
         """Return a model's predictions for a split, with everything that the evaluators ask for."""

@@ -248,6 +248,7 @@ class StageResults:
             "split": self.materials.fingerprint(split),
             "max_length": max_length,
             "eval_batch_size": stage.training.eval_batch_size,
+            **({"eval_precision": precision} if (precision := stage.training.eval_precision) != "fp32" else {}),
             "versions": versions.computing_versions(),
         }
 
