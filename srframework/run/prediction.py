@@ -9,6 +9,7 @@ import datasets
 import numpy as np
 import torch
 from accelerate import Accelerator
+from datasets.fingerprint import generate_random_fingerprint
 from torch.nn.utils import parametrize
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -29,7 +30,14 @@ def tokenize(split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int) 
         return encoded | {"length": [len(ids) for ids in encoded["input_ids"]], "labels": batch["label"]}
 
     examples = split.examples
-    return examples.map(encoded_rows, batched=True, remove_columns=examples.column_names, load_from_cache_file=False)
+    return examples.map(
+        encoded_rows,
+        batched=True,
+        remove_columns=examples.column_names,
+        keep_in_memory=True,
+        load_from_cache_file=False,
+        new_fingerprint=generate_random_fingerprint(),  # otherwise a pickle of the tokenizer is hashed
+    )
 
 
 def predict(
