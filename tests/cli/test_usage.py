@@ -287,7 +287,7 @@ def test_what_is_not_known_before_the_data_are_read_is_said_to_be_unknown(call, 
     setting = [word for each in [FROM_THE_HUB, *overrides] for word in ("--set", each)]
     lines = call("run", recipe, "--dry-run", *setting).out.splitlines()
     assert lines[1] == f"1. full: A_std(f(θ_pt)), {extent}"
-    assert lines[6] == f"Total: {'7 steps' if steps else 'an unknown number of steps'}."
+    assert lines[7] == f"Total: {'7 steps' if steps else 'an unknown number of steps'}."
     row = json.loads(call("run", recipe, "--dry-run", "--json", *setting).out)["plan"][0]
     assert row["steps"] == steps
 
