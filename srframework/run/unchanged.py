@@ -177,7 +177,7 @@ def _is_whole(
             return False
         if full and not all(_is_unpacked(point_in(trained.files, p), point_in(place, p)) for p in (None, *points)):
             return False
-    return json.loads(json.dumps(rows)) == report["stages"]
+    return bool(json.loads(json.dumps(rows)) == report["stages"])
 
 
 def _is_unpacked(stored: Path, place: Path) -> bool:
