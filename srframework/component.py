@@ -89,6 +89,14 @@ class Options(BaseModel):
         """
         return ()
 
+    def input_paths(self) -> Iterable[str] | None:
+        """Return the files and directories that a backbone or a data set reads, if it reads nothing else.
+
+        Its own package does not count. While they stay unchanged, a finished run is not loaded again to compare its
+        data. None: not known, as for a source on the hub; then data and model are always read.
+        """
+        return None
+
     def default_best_after(self, fine_tuned: bool) -> float:
         """Return the default of ``training.best_after`` for a stage that prunes with these options.
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib.util
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +33,11 @@ from srframework.training.loop import Training
 from srframework.training.options import TrainingOptions
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# The tests share the tokens that they cache, and leave none in the cache of the user.
+datasets.config.HF_DATASETS_CACHE = Path(tempfile.mkdtemp(prefix="srframework-tests-"))
+os.environ["HF_DATASETS_CACHE"] = str(datasets.config.HF_DATASETS_CACHE)  # for the processes that a test starts
+atexit.register(shutil.rmtree, datasets.config.HF_DATASETS_CACHE, ignore_errors=True)
 
 # Both limits are times, which a busy machine would miss.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Literal
 
@@ -18,6 +19,10 @@ class EncoderOptions(Options):
     dropout: float | None = Field(
         None, ge=0, lt=1, description="Dropout of hidden states and attention, in [0, 1); unset: the model's own."
     )
+
+    def input_paths(self) -> list[str] | None:
+        """Return the directory of a local model."""
+        return [self.path] if os.path.isdir(self.path) else None
 
     def check_files(self) -> Iterator[FileProblem]:
         """Report a local path that does not exist, before it is looked up on the hub."""
@@ -57,6 +62,10 @@ class TinyOptions(Options):
     intermediate: int = Field(128, ge=8, description="Width of the feed-forward layers; at least 8.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout of hidden states and attention, in [0, 1).")
     init_std: float = Field(0.02, gt=0, description="Standard deviation of the random weights; above 0.")
+
+    def input_paths(self) -> list[str]:
+        """Return nothing: the weights are in the package."""
+        return []
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> TinyOptions:

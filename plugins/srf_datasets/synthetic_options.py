@@ -68,6 +68,10 @@ class SyntheticOptions(Options):
             raise ValueError(f"in also, splits other than ood_cue ({self.ood_cue}), each once")
         return self
 
+    def input_paths(self) -> list[str]:
+        """Return nothing: the examples are generated."""
+        return []
+
     def provided(self) -> list[str]:
         """List the cue as a feature, and OOD training examples, if there are any."""
         return ["spurious-features", *(["ood-train"] if self.ood_train_size else [])]

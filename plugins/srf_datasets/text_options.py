@@ -47,6 +47,14 @@ class TextOptions(Options):
     )
     group_by: GroupBy = Field((), description=DESCRIPTION)
 
+    def input_paths(self) -> list[str] | None:
+        """Return the local directories and the word vectors, if no source is on the hub."""
+        sources = [getattr(self, option) for option in self.corpora]
+        named = [source for source in sources if source is not None]
+        if not named or not all(map(os.path.isdir, named)):
+            return None
+        return [*named, *filter(None, [self.vector_file()])]
+
     def check_files(self) -> Iterator[FileProblem]:
         """Check the header and the first rows of every local file."""
         yield from self.sources_not_here()

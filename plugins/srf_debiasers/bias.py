@@ -48,7 +48,7 @@ class LogisticBias(BiasModel):
             raise DataError("bias-logistic: expected a data set with spurious features, got one without")
         classes = self._classes(task)
         rows = _finite_rows(features, task.train)
-        labels = np.asarray(task.train.examples["label"], dtype=np.int64)
+        labels = np.asarray(task.train.examples["label"][:], dtype=np.int64)
         if missing := set(classes.tolist()) - set(classes[labels].tolist()):
             names = ", ".join(repr(task.labels[index]) for index, each in enumerate(classes) if each in missing)
             raise DataError(f"bias-logistic: expected training examples of every label, got none of {names}")
@@ -270,7 +270,7 @@ def _finite_rows(features: Callable[[Split], np.ndarray], split: Split, width: i
 
 
 def _ids(split: Split) -> list[str] | None:
-    return [str(each) for each in split.examples["id"]] if "id" in split.examples.column_names else None
+    return [str(each) for each in split.examples["id"][:]] if "id" in split.examples.column_names else None
 
 
 def _log(probabilities: np.ndarray) -> np.ndarray:

@@ -83,6 +83,7 @@ def _lines(
     if any(_features_of_backbone(cell.recipe) for cell in cells):
         yield f"Bias model: {P_B_OF_BACKBONE}."
     yield from _orders(cells)
+    yield from _precisions(cells)
     known = [row.steps for row, *_ in distinct if row.steps is not None]
     yield f"Total: {_steps(sum(known) if len(known) == len(distinct) else None)}."
     stored = sum(bool(cached) for _, cached, _ in distinct)
@@ -105,6 +106,17 @@ def _orders(cells: Sequence[Cell]) -> Iterator[str]:
         if names:
             which = f" of {', '.join(names)}" if grouped and random else ""
             yield f"Batches{which}: {texts[way]}."
+
+
+def _precisions(cells: Sequence[Cell]) -> Iterator[str]:
+    """The number formats of the forward passes."""
+    formats: dict[tuple[str, str], dict[str, None]] = {}
+    for stage in (stage for cell in cells for stage in cell.recipe.stages):
+        key = stage.training.precision, stage.training.eval_precision
+        formats.setdefault(key, {})[stage.name] = None
+    for (training, evaluation), names in formats.items():
+        which = f" of {', '.join(names)}" if len(formats) > 1 else ""
+        yield f"Precision{which}: {training} in training, {evaluation} in evaluations."
 
 
 def _features_of_backbone(recipe: Recipe) -> bool:

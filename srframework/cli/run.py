@@ -88,8 +88,8 @@ def run(
             raise UsageError("--log-with: expected a single run, got the combinations of a sweep")
         sweep_cells(app, cells, store, out, on, as_json=as_json)
         return
-    check_early(cell.recipe for cell in cells)
     if dry_run:
+        check_early(cell.recipe for cell in cells)
         print_plan(cells, store, out, full, as_json)
         return
     with on, resumable():

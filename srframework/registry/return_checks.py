@@ -123,7 +123,7 @@ def _check_split(where: str, split: Any, task: TaskData, must: Callable[[bool, s
     else:
         fits = len(split.collapse) == len(task.labels) and set(split.collapse) <= set(range(len(split.labels)))
         must(fits, f"a collapse of {where} with a label of the split for each label of the task", f"{split.collapse!r}")
-    labels = np.asarray(split.examples["label"])
+    labels = np.asarray(split.examples["label"][:])
     fits = labels.dtype.kind in "iu" and labels.min() >= 0 and labels.max() < len(split.labels)
     must(bool(fits), f"labels of {where} in 0..{len(split.labels) - 1}", "other values")
     for column in {"text_a", "text_b"} & set(columns):

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import datasets
-import huggingface_hub
-import transformers
-
 from srframework.errors import UsageError
 from srframework.recipe.model import Recipe
+from srframework.recipe.points import check_early
 from srframework.run.options import RunOptions
-from srframework.run.pipeline import Pipeline
 from srframework.run.reporter import Reporter
-from srframework.run.shared_materials import clear_shared_materials
+from srframework.run.unchanged import unchanged_run
 from srframework.store.store import Store
 
 
@@ -56,8 +54,17 @@ def run_recipe(
     Raises:
         SRFrameworkError: See :meth:`srframework.run.pipeline.Pipeline.run`.
     """
+    reporter, options = reporter or Reporter(), options or RunOptions()
+    if processes() == 1:
+        report = unchanged_run(recipe, Store(store, reporter.note), options, reporter)
+        if report is not None:
+            return RunResult(report, {}, True)
+    check_early([recipe])  # not before, because it builds the pruners, which takes torch
+    from srframework.run.pipeline import Pipeline  # loads torch and transformers, which an unchanged run does not need
+
+    if not gc.get_freeze_count():
+        gc.freeze()  # each gc.collect() of accelerate then skips the objects of the libraries
     quieten()
-    reporter = reporter or Reporter()
     pipeline = Pipeline(recipe, Store(store, reporter.note), options, reporter)
     if computed is not None:
         pipeline.computed = computed
@@ -67,6 +74,10 @@ def run_recipe(
 
 def quieten() -> None:
     """Stop the libraries from printing, which would disturb our progress display."""
+    import datasets
+    import huggingface_hub
+    import transformers
+
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     datasets.disable_progress_bars()
@@ -80,7 +91,8 @@ def kept_materials() -> Iterator[None]:
     try:
         yield
     finally:
-        clear_shared_materials()
+        if (loaded := sys.modules.get("srframework.run.shared_materials")) is not None:
+            loaded.clear_shared_materials()
 
 
 def processes() -> int:

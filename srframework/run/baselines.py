@@ -32,7 +32,7 @@ def baselines(materials: Materials) -> dict[str, Figures]:
         SRFrameworkError: An evaluator or the bias model fails.
     """
     task, bias = materials.task, materials.bias
-    counts = np.bincount(np.asarray(task.train.examples["label"]), minlength=len(task.labels))
+    counts = np.bincount(np.asarray(task.train.examples["label"][:]), minlength=len(task.labels))
     shares = np.log((counts + 1e-6) / counts.sum()).astype(np.float32)
     evaluations = {
         split.name: materials.evaluators.figures(

@@ -101,7 +101,7 @@ class FittedBias:
         if log_probs is None:
             return None
         probabilities = _of_labels(log_probs, split)
-        gold = np.asarray(split.examples["label"])
+        gold = np.asarray(split.examples["label"][:])
         if split.collapse is not None:
             return _figures(probabilities, gold)
         figures: dict[str, Any] = {**_figures(probabilities, gold)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import numpy as np
 from accelerate import Accelerator
 
 from srframework import masks
@@ -20,6 +21,8 @@ from srframework.run.results import FIGURES, Figures, Measured
 from srframework.run.results import MODEL as OF_MODEL
 from srframework.store.drafts import Sums, emptied
 
+NOTHING: Mapping[str | None, Mapping[str, np.ndarray]] = {}
+
 
 def measure(
     stage: Stage,
@@ -29,17 +32,20 @@ def measure(
     accelerator: Accelerator,
     into: Path,
     stages: Mapping[str, ReferencedStage],
+    logits: Mapping[str | None, Mapping[str, np.ndarray]] = NOTHING,
 ) -> Sums | None:
     """Measure a trained stage and these points inside it; return the checksums, or None if not the first process.
 
     ``stages``: the stages that options of evaluators refer to, by the text of the option.
+    ``logits``: Those that are already known, of the stage's end (None) and of points, by split.
     """
     sums = emptied(into) if accelerator.is_main_process else None
     if sums is not None:
         record(into, sums, str(accelerator.device))
 
     def measured(point: str | None) -> Figures:
-        found, predictions = _measured(stage, point_in(trained, point), materials, accelerator, stages)
+        known = logits.get(point, {})
+        found, predictions = _measured(stage, point_in(trained, point), materials, accelerator, stages, known)
         if sums is not None:
             for each in predictions:
                 with sums.file(predictions_file(point_in(into, point), each.split)) as file:
@@ -60,11 +66,17 @@ def _measured(
     materials: Materials,
     accelerator: Accelerator,
     stages: Mapping[str, ReferencedStage],
+    logits: Mapping[str, np.ndarray],
 ) -> tuple[Figures, list[Predictions]]:
     task = materials.task
     network = materials.load(place)
     model = network.model.to(accelerator.device)
-    predictions = {split.name: materials.predictions(model, split, stage) for split in task.evaluated}
+    predictions = {
+        split.name: materials.predictions_of(split, logits[split.name])
+        if split.name in logits
+        else materials.predictions(model, split, stage)
+        for split in task.evaluated
+    }
     evaluations = {name: materials.evaluators.figures(each) for name, each in predictions.items()}
     mask = Mask.load(place / MASK) if (place / MASK).exists() else None
     if measured := materials.measures(network, mask, predictions, dict(evaluations), stages):

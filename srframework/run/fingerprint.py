@@ -85,10 +85,11 @@ def split_fingerprint(split: Split) -> str:
     return sha.hexdigest()
 
 
-def network_fingerprint(network: Network) -> str:
+def network_fingerprint(network: Network, of_tokenizer: str | None = None) -> str:
     """Hash a network: weights, structure, configuration, tokenizer, and prunable matrices.
 
     The truncation and padding state of the tokenizer does not count, and does not change.
+    ``of_tokenizer``: the hash of the tokenizer, if it is known.
     """
     model = network.model
     sha = hashlib.sha256()
@@ -99,7 +100,7 @@ def network_fingerprint(network: Network) -> str:
     parts = [
         _structure(model),
         _config(model.config),
-        tokenizer_fingerprint(network.tokenizer),
+        tokenizer_fingerprint(network.tokenizer) if of_tokenizer is None else of_tokenizer,
         [list(item) for item in network.prunable.items()],
     ]
     sha.update(digest(parts).encode())

@@ -125,6 +125,8 @@ def stage_identity(
         del training["epochs"]
     if stage.training.keep != "best":
         del training["best_after"]
+    if stage.training.eval_precision == "fp32":  # the default, which adds nothing to a key
+        del training["eval_precision"]
 
     def with_references(use: Use, kind: str) -> dict[str, Any]:
         """The component, with the hash of each stage that its options refer to in place of the stage's name."""

@@ -12,8 +12,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
-
 from srframework.files import json_text, read_json
 from srframework.store.drafts import Sums
 
@@ -37,6 +35,8 @@ class Machine:
 
 def this_machine(device: str) -> Machine:
     """Describe this machine and process. ``device``: a PyTorch device such as ``"cuda:0"``."""
+    import torch  # here, because a run that computes nothing needs none
+
     kind = torch.device(device).type
     capability = torch.cuda.get_device_name(device) if kind == "cuda" else torch.backends.cpu.get_cpu_capability()
     return Machine(kind, capability, (torch.get_num_threads(),))

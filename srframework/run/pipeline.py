@@ -35,6 +35,7 @@ from srframework.run.results import Measured, StageAndLevels, of_baseline
 from srframework.run.shared_materials import shared_materials
 from srframework.run.stage_results import StageResults
 from srframework.run.state import State
+from srframework.run.unchanged import inputs_digest
 from srframework.store.store import Store
 from srframework.training.chosen import Chosen
 from srframework.training.signals import shielded
@@ -125,6 +126,7 @@ class Pipeline:
     def _prepare(self) -> None:
         recipe = self._recipe
         # Before anything reads a file that an option names, so that the hash is of what was there then.
+        self._inputs = inputs_digest(recipe) if self._processes.count == 1 else None
         components = Components(uses(recipe))
         for stage in recipe.stages:  # an error here is reported before any stage, not after hours
             with at(stage=stage.name):
@@ -192,7 +194,14 @@ class Pipeline:
         declared = [asdict(each) for each in (self._materials.metric, *self._materials.evaluators.declared())]
         figures = {"figures": declared, "id_split": self._materials.reported.name}
         store = str(self._store.root.absolute())
-        return {"data": data, **figures, "notes": list(self._notes), "machine": machine, "store": store}
+        return {
+            "inputs": self._inputs,
+            "data": data,
+            **figures,
+            "notes": list(self._notes),
+            "machine": machine,
+            "store": store,
+        }
 
     def _planned(self) -> Plan:
         """The length of every stage, from its training examples, which are loaded now."""

@@ -9,6 +9,7 @@ import datasets
 import numpy as np
 import torch
 from accelerate import Accelerator
+from datasets.fingerprint import generate_random_fingerprint
 from torch.nn.utils import parametrize
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -29,7 +30,14 @@ def tokenize(split: Split, tokenizer: PreTrainedTokenizerBase, max_length: int) 
         return encoded | {"length": [len(ids) for ids in encoded["input_ids"]], "labels": batch["label"]}
 
     examples = split.examples
-    return examples.map(encoded_rows, batched=True, remove_columns=examples.column_names, load_from_cache_file=False)
+    return examples.map(
+        encoded_rows,
+        batched=True,
+        remove_columns=examples.column_names,
+        keep_in_memory=True,
+        load_from_cache_file=False,
+        new_fingerprint=generate_random_fingerprint(),  # otherwise a pickle of the tokenizer is hashed
+    )
 
 
 def predict(
@@ -38,11 +46,12 @@ def predict(
     tokenizer: PreTrainedTokenizerBase,
     accelerator: Accelerator,
     batch_size: int,
+    precision: str = "fp32",
 ) -> np.ndarray:
     """Return logits ``(N, C)``, float32, in the order of the examples.
 
     Batches have examples of similar length, longest first, to reduce padding. The mode of the model (training or
-    evaluation) does not change.
+    evaluation) does not change. ``precision``: number format of the forward pass, ``"fp32"`` or ``"bf16"``.
     """
     order = np.argsort(-np.asarray(tokenized["length"][:]), kind="stable")
     columns = [name for name in tokenized.column_names if name not in ("length", "labels")]
@@ -56,7 +65,8 @@ def predict(
     )
     was_training = model.training
     model.eval()
-    with torch.inference_mode(), parametrize.cached():
+    bf16 = torch.autocast(accelerator.device.type, torch.bfloat16, enabled=precision == "bf16")
+    with torch.inference_mode(), parametrize.cached(), bf16:
         logits = [accelerator.gather_for_metrics(model(**batch).logits.float()).cpu() for batch in loader]
     model.train(was_training)
     restored = np.empty((len(order), logits[0].shape[1]), dtype=np.float32)

@@ -145,4 +145,4 @@ def _logits(network: Network, split: Split, stage: Stage, accelerator: Accelerat
     with calling_model("tokenizer"):
         tokens = tokenize(few, network.tokenizer, stage.training.max_length)
     with calling_model("forward pass"):
-        return predict(network.model, tokens, network.tokenizer, accelerator, ROWS)
+        return predict(network.model, tokens, network.tokenizer, accelerator, ROWS, stage.training.eval_precision)

@@ -23,12 +23,18 @@ from srframework.masks import Mask
 from srframework.recipe.model import Recipe, Stage
 from srframework.run.bias import FittedBias
 from srframework.run.columns import column, weights
-from srframework.run.data_checks import check_task, count_cut, suspicious
+from srframework.run.data_checks import check_task, suspicious
 from srframework.run.evaluators import Evaluators
-from srframework.run.fingerprint import arrays_fingerprint, network_fingerprint, split_fingerprint
+from srframework.run.fingerprint import (
+    arrays_fingerprint,
+    network_fingerprint,
+    split_fingerprint,
+    tokenizer_fingerprint,
+)
 from srframework.run.model_copies import copied, unmap
-from srframework.run.prediction import predict, tokenize
+from srframework.run.prediction import predict
 from srframework.run.saved_model import SavedModel
+from srframework.run.tokens import Tokens, tokens_of
 
 
 def load_task(recipe: Recipe) -> TaskData:
@@ -59,8 +65,7 @@ class Materials:
         self.task = self._restricted(load_task(recipe))
         self.evaluators.check_columns(self.task.evaluated)
         self.metric = self.evaluators.task_metric(self.task.metric, recipe.dataset.registered.owner)
-        self._tokenized: dict[tuple[str, int], datasets.Dataset] = {}
-        self._cut: dict[tuple[str, int], int] = {}
+        self._tokenized: dict[tuple[str, int], Tokens] = {}
         self._fingerprints: dict[str, str] = {}
 
     def _restricted(self, task: TaskData) -> TaskData:
@@ -160,19 +165,24 @@ class Materials:
 
     def tokens(self, split: Split, max_length: int) -> datasets.Dataset:
         """Return a tokenized split; see :func:`srframework.run.prediction.tokenize`."""
-        key = split.name, max_length
-        if key not in self._tokenized:
-            with calling_model("tokenizer"):
-                self._tokenized[key] = tokenize(split, self.pretrained.tokenizer, max_length)
-        return self._tokenized[key]
+        return self._tokens(split, max_length).examples
 
     def cut(self, split: Split, max_length: int) -> int:
         """Count the examples of a split that are cut at ``max_length`` tokens."""
+        return self._tokens(split, max_length).cut
+
+    def _tokens(self, split: Split, max_length: int) -> Tokens:
         key = split.name, max_length
-        if key not in self._cut:
-            lengths = self.tokens(split, max_length)["length"][:]
-            self._cut[key] = count_cut(split, self.pretrained.tokenizer, lengths, max_length)
-        return self._cut[key]
+        if key not in self._tokenized:
+            with calling_model("tokenizer"):
+                self._tokenized[key] = tokens_of(
+                    split, self.fingerprint(split), self.pretrained.tokenizer, self._of_tokenizer, max_length
+                )
+        return self._tokenized[key]
+
+    @cached_property
+    def _of_tokenizer(self) -> str:
+        return tokenizer_fingerprint(self.pretrained.tokenizer)
 
     def bias_log_probs(self, stage: Stage) -> list[np.ndarray]:
         """Return log p_b of the training examples of a stage, ``(N, C)`` for each split."""
@@ -201,9 +211,10 @@ class Materials:
 
     def logits(self, model: PreTrainedModel, split: Split, stage: Stage) -> np.ndarray:
         """Return the logits of every example of a split, ``(N, C)``, with the options of a stage."""
-        tokens = self.tokens(split, stage.training.max_length)
+        options, tokenizer = stage.training, self.pretrained.tokenizer
+        tokens, how = self.tokens(split, options.max_length), (options.eval_batch_size, options.eval_precision)
         with calling_model("forward pass"):
-            return predict(model, tokens, self.pretrained.tokenizer, self._accelerator, stage.training.eval_batch_size)
+            return predict(model, tokens, tokenizer, self._accelerator, *how)
 
     def predictions(self, model: PreTrainedModel, split: Split, stage: Stage) -> Predictions:
         """Return a model's predictions for a split, with everything that the evaluators ask for."""
@@ -284,7 +295,7 @@ class Materials:
 
     @cached_property
     def _of_pretrained(self) -> str:
-        return network_fingerprint(self.pretrained)
+        return network_fingerprint(self.pretrained, self._of_tokenizer)
 
     def identity(self, stage: Stage) -> dict[str, Any]:
         """Return the identity of a stage's inputs: data, θ_pt and log p_b of the training examples."""

@@ -11,7 +11,7 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,8 @@ class StageTraining:
         reporter: Receives the progress.
         base: Returns files of the store with weights to which a saved model may refer; see
             :func:`srframework.run.saved_model.save`.
+        logits: Filled by the training: the logits of the result (None) and of points, by split, where the training has
+            evaluated the very model that is kept.
     """
 
     stage: Stage
@@ -68,6 +70,7 @@ class StageTraining:
     accelerator: Accelerator
     reporter: Reporter
     base: Callable[[KeptModel], Sequence[Path]] = lambda _: ()
+    logits: dict[str | None, Mapping[str, np.ndarray]] = field(default_factory=dict)
 
     def into(self, directory: Path) -> Sums | None:
         """Train, or resume an earlier attempt in this directory. Each point is saved before the next one begins.
@@ -89,6 +92,7 @@ class StageTraining:
         )
         training = self.training(checkpoints)
         for checkpoint in training.run(self._events(directory / LOG, checkpoints)):
+            self.logits[checkpoint.point] = checkpoint.logits
             if sums is not None:
                 save(checkpoint, self.materials.pretrained, directory, sums, self.base(checkpoint))
             self.accelerator.wait_for_everyone()
@@ -172,8 +176,11 @@ class StageTraining:
 
         latest: dict[str, dict[str, float]] = {}  # of the last evaluation: split -> figures of all evaluators
 
+        logits: dict[str, np.ndarray] = {}  # of the last evaluation, or of the last candidate
+
         def metric(model: PreTrainedModel, split: Split) -> float:
-            latest[split.name] = materials.evaluators.figures(materials.predictions(model, split, self.stage))
+            logits[split.name] = materials.logits(model, split, self.stage)
+            latest[split.name] = materials.evaluators.figures(materials.predictions_of(split, logits[split.name]))
             return materials.figure(latest[split.name])
 
         def evaluate(model: PreTrainedModel) -> tuple[float, dict[str, float]]:
@@ -181,6 +188,7 @@ class StageTraining:
             return metric(model, task.dev), {split.name: metric(model, split) for split in ood}
 
         def candidate(step: int, model: PreTrainedModel) -> float:
+            logits.clear()
             found = metric(model, task.dev)
             write({"step": step, "candidate": {task.metric: {task.dev.name: found}}})
             return found
@@ -220,6 +228,7 @@ class StageTraining:
             self.reporter.stopped,
             materials.metric.better or "higher",
             candidate,
+            lambda: dict(logits),
         )
 
 

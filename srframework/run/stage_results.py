@@ -75,6 +75,7 @@ class StageResults:
     on_training: Callable[[Stage, int, int, Path], None]
     _trained: dict[str, Entry] = field(default_factory=dict, init=False)
     _measured: dict[str, Entry] = field(default_factory=dict, init=False)
+    _logits: dict[str, dict[str | None, Mapping[str, np.ndarray]]] = field(default_factory=dict, init=False)
 
     @property
     def accelerator(self) -> Accelerator:
@@ -144,7 +145,9 @@ class StageResults:
                 accelerator=self.accelerator,
                 reporter=self.reporter,
                 base=self._origin(stage).files,
+                logits=self._logits.setdefault(stage.name, {}),
             )
+            training.logits.clear()  # of an attempt whose files were damaged
             return training.into(draft)
 
         referenced = self._referenced(stage)
@@ -177,7 +180,9 @@ class StageResults:
             there = self.processes.agree(points_kept(trained.files))  # the trained entry may have lost some
             every = self.points(stage, kept & there)
             known = {text: self._evaluated(text, reference) for text, reference in before.items()}
-            return measure(stage, trained.files, every, self.materials, self.accelerator, draft, known)
+            # The last evaluation of the training is not done twice.
+            logits = self._logits.pop(stage.name, {})
+            return measure(stage, trained.files, every, self.materials, self.accelerator, draft, known, logits)
 
         self._measured[stage.name], was_cached = self.get_or_compute(
             stage,
@@ -248,6 +253,7 @@ class StageResults:
             "split": self.materials.fingerprint(split),
             "max_length": max_length,
             "eval_batch_size": stage.training.eval_batch_size,
+            **({"eval_precision": precision} if (precision := stage.training.eval_precision) != "fp32" else {}),
             "versions": versions.computing_versions(),
         }
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -23,12 +24,14 @@ class KeptModel:
             None for the end of the stage.
         weights: The state dict; pruned entries are exactly 0.
         mask: The mask of the pruned entries.
+        logits: What the evaluation of this very model found, by split; empty if it was not evaluated.
     """
 
     step: int
     point: str | None
     weights: dict[str, Tensor]
     mask: Mask
+    logits: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Events:
         better: Whether the checkpoint with the highest or the lowest ID metric is the best.
         candidate: Called after an evaluation with (step, the model with its mask projected to the final sparsity), if
             that is another mask; returns the ID metric. None: ``evaluate`` is called.
+        logits: Called after ``evaluate`` or ``candidate``; returns the logits of its splits, ``(N, C)`` each, by split.
     """
 
     evaluate: Callable[[PreTrainedModel], tuple[float, dict[str, float]]]
@@ -54,6 +58,7 @@ class Events:
     on_stop: Callable[[int], None] = lambda _step: None
     better: Literal["higher", "lower"] = "higher"
     candidate: Callable[[int, PreTrainedModel], float] | None = None
+    logits: Callable[[], Mapping[str, np.ndarray]] = dict
 
     def evaluate_candidate(self, step: int, model: PreTrainedModel) -> float:
         """Return the ID metric of the model with its mask projected to the final sparsity."""

@@ -6,11 +6,12 @@ import contextlib
 import itertools
 import math
 import time
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import datasets
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast, set_seed
@@ -75,6 +76,7 @@ class Training:
     measure_start: bool = False
     chosen: Chosen = field(default=Chosen(), init=False)
     _scalars: Scalars = field(default_factory=Scalars, init=False)
+    _logits: Mapping[str, np.ndarray] = field(default_factory=dict, init=False)  # of the model as it is now, by split
 
     def run(self, events: Events) -> Generator[KeptModel]:
         """Train. Yield each point that is kept when it is reached, and finally the result.
@@ -87,6 +89,7 @@ class Training:
                 the step and the first cause.
         """
         options, pruner, accelerator = self.options, self.pruner, self.accelerator
+        self._events, self._logits = events, {}
         total = optimizer_steps(options, len(self.examples), accelerator.num_processes)
         model = self._attached(total)
         phases = pruner.phases(total)
@@ -107,6 +110,7 @@ class Training:
                 if snapshot is None:
                     pruner.begin(phase, at.step)
                     require_equal_masks(pruner, accelerator, at.step)
+                    self._logits = {}
                 if self.measure_start and not number and not at.step:
                     events.on_evaluation(0, *events.evaluate(self._plain))
                 at.phase = number
@@ -134,6 +138,7 @@ class Training:
                         signals.deliver()
                 if not phase.steps:
                     pruner.update_mask(at.step)  # with steps, the last one did this
+                    self._logits = {}
                 if phase.point is not None and self._keeps(phase):
                     yield self._checkpoint(at.step, phase.point)
                 accelerator.free_memory()  # otherwise it keeps all optimizers and models
@@ -188,6 +193,7 @@ class Training:
             at.loss_sum, at.losses = torch.zeros_like(at.loss_sum), 0
         if measured:
             id_metric, ood_metrics = events.evaluate(self._plain)
+            self._logits = events.logits()
             events.on_evaluation(step, id_metric, ood_metrics)
             if is_last and self._choice.counts(step):
                 self._consider(events, step, id_metric, sum(phase.steps for phase in phases))
@@ -208,11 +214,13 @@ class Training:
         if step == planned:  # the present mask is the final one
             self._choice.add(metric, checkpoint)
             return
-        before = self.pruner.masks()
+        before, found = self.pruner.masks(), self._logits
         with self._mask_after(planned):
             if self.pruner.masks() != before:
                 metric = events.evaluate_candidate(step, self._plain)
+                self._logits = events.logits()
             self._choice.add(metric, checkpoint)
+        self._logits = found
 
     def _signals(self) -> DeferredSignals:
         """Defer signals only in a single process: several processes get a signal after different steps."""
@@ -279,6 +287,7 @@ class Training:
         optimizer.zero_grad()
         at.step += 1
         self.pruner.after_step(at.step)
+        self._logits = {}
         if self.pruner.changes_mask(at.step):
             require_equal_masks(self.pruner, self.accelerator, at.step)
         return rate
@@ -298,12 +307,13 @@ class Training:
 
     def _checkpoint(self, step: int, point: str | None) -> KeptModel:
         """Return the current model. The mask must be up to date."""
-        return kept_model(self._plain, self._names, self.pruner, step, point, self._gradients.watch, self._zeros)
+        kept = kept_model(self._plain, self._names, self.pruner, step, point, self._gradients.watch, self._zeros)
+        return replace(kept, logits=self._logits)
 
     def _checkpoint_between(self, step: int) -> KeptModel:
         """Return the current model with an updated mask: a reference to a step must not change the stage."""
         with self._mask_after(step):
-            return self._checkpoint(step, str(step))
+            return replace(self._checkpoint(step, str(step)), logits={})
 
     @contextlib.contextmanager
     def _mask_after(self, step: int) -> Iterator[None]:

@@ -33,13 +33,20 @@ class TrainingOptions(Options):
     clip: Literal["global", "per-tensor"] = Field(
         "global", description="Clip the norm of all gradients together (global), or of each tensor (per-tensor)."
     )
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="Number format of the forward pass.")
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="Number format of the forward pass in training; weights and loss are fp32."
+    )
+    eval_precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="Number format of the forward pass in evaluations, and for the predictions of teachers."
+    )
     max_length: int = Field(128, ge=8, description="Maximum number of tokens of an example; at least 8.")
     group_by_length: bool = Field(True, description="Group examples of similar length, to reduce padding.")
     eval_every: int = Field(1000, ge=1, description="Optimizer steps between evaluations; at least 1.")
     eval_batch_size: int = Field(128, ge=1, description="Examples per batch of an evaluation; at least 1.")
     eval_ood: bool = Field(
-        True, description="Also evaluate the OOD splits during training; they never choose a checkpoint."
+        False,
+        description="Also evaluate the OOD splits during training, for curves; they never choose a checkpoint. "
+        "If false, they are evaluated only at the end of the stage and at the points that it keeps.",
     )
     keep: Literal["best", "last"] = Field(
         "best",

@@ -80,7 +80,7 @@ def test_what_differs_in_recipe_versions_and_data_is_said(pair, compared):
 
 def test_options_that_change_nothing_of_what_comes_out_are_no_difference(make_run, compared):
     make_run("A", training={"epochs": 3, "log_every": 10, "checkpoint_seconds": 300.0})
-    make_run("B", training={"epochs": 3, "log_every": 1, "checkpoint_steps": 5}, srnet__eval_ood=False)
+    make_run("B", training={"epochs": 3, "log_every": 1, "checkpoint_steps": 5}, srnet__eval_ood=True)
     assert compared("A", "B")[0]["recipe"] == []
 
 

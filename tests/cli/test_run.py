@@ -43,6 +43,7 @@ batch_size = 16
 learning_rate = 1e-3
 max_steps = 12
 eval_every = 4
+eval_ood = true
 log_every = 3
 
 [[stages]]

@@ -166,6 +166,7 @@ PLAN = [
     "3. ticket: A_std(f(M(srnet@0.5) ⊙ θ_pt)), 7 steps",
     "Examples: train 12,000, dev 1,000, random 1,000.",
     "Batches: examples of similar length together (group_by_length = true).",
+    "Precision: fp32 in training, fp32 in evaluations.",
     "Total: 21 steps.",
     "Cached stages: not known, because no run with these settings is in its directory (see --out).",
 ]
@@ -222,6 +223,15 @@ def test_a_dry_run_names_the_order_of_the_batches_of_each_stage(call, recipe):
     ]
 
 
+def test_a_dry_run_names_the_precision_of_each_stage(call, recipe):
+    overrides = ("--set", "training.eval_precision=bf16", "--set", "stages.srnet.precision=bf16")
+    out = call("run", recipe, "--dry-run", *overrides).out
+    assert [line for line in out.splitlines() if line.startswith("Precision")] == [
+        "Precision of full, ticket: fp32 in training, bf16 in evaluations.",
+        "Precision of srnet: bf16 in training, bf16 in evaluations.",
+    ]
+
+
 def test_a_dry_run_in_json_has_the_recipe_and_the_plan(call, recipe):
     shown = json.loads(call("run", recipe, "--dry-run", "--json").out)
     assert shown["recipe"]["name"] == "small"
@@ -243,13 +253,14 @@ def test_the_length_of_a_stage_without_max_steps_is_in_epochs(call, work):
 def test_a_dry_run_of_a_sweep_names_each_stage_that_is_computed_once_and_shows_the_first_recipe(call, recipe):
     sweep = "sweep={ seed = [4, 5], stages.srnet.max_steps = [7, 1400] }"
     out = call("run", recipe, "--dry-run", "--full", "--set", sweep).out
-    assert out.splitlines()[-8:] == [
+    assert out.splitlines()[-9:] == [
         "# 4 runs, 10 distinct stages instead of 12:",
         "# 1. full: A_std(f(θ_pt)), 7 steps, 2 times",
         "# 2. srnet: P_poe^imp(f(full)), 5 of 7 steps, 2 times",
         "# 3. ticket: A_std(f(M(srnet@0.5) ⊙ θ_pt)), 7 steps, 4 times",
         "# 4. srnet: P_poe^imp(f(full)), 700 of 1,400 steps, 2 times",
         "# Batches: examples of similar length together (group_by_length = true).",
+        "# Precision: fp32 in training, fp32 in evaluations.",
         "# Total: 1,452 steps.",
         "# Cached stages: not known, because no run with these settings is in its directory (see --out).",
     ]
@@ -279,7 +290,7 @@ def test_what_is_not_known_before_the_data_are_read_is_said_to_be_unknown(call, 
     setting = [word for each in [FROM_THE_HUB, *overrides] for word in ("--set", each)]
     lines = call("run", recipe, "--dry-run", *setting).out.splitlines()
     assert lines[1] == f"1. full: A_std(f(θ_pt)), {extent}"
-    assert lines[6] == f"Total: {'7 steps' if steps else 'an unknown number of steps'}."
+    assert lines[7] == f"Total: {'7 steps' if steps else 'an unknown number of steps'}."
     row = json.loads(call("run", recipe, "--dry-run", "--json", *setting).out)["plan"][0]
     assert row["steps"] == steps
 

@@ -60,7 +60,7 @@ def signatures(tmp_path, registry):
     [
         "name=Another",
         "description=Of something else",
-        *("training.log_every=1", "training.eval_ood=false"),
+        *("training.log_every=1", "training.eval_ood=true"),
         *("training.checkpoint_steps=1", "training.checkpoint_seconds=0"),
         "training.epochs=7",  # max_steps counts
     ],
