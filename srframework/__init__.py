@@ -63,10 +63,10 @@ if TYPE_CHECKING:
         in_units,
         keep_highest,
         keep_n_of_m,
-        mark_lowest,
         pruned_count,
         require_fit,
     )
+    from srframework.selection import border_of_lowest, mark_lowest, mark_lowest_of
     from srframework.sweeps.worker import run_job
 
 __version__ = "0.1.0"
@@ -119,6 +119,7 @@ __all__ = [
     "TrainingContext",
     "UsageError",
     "WorkerDied",
+    "border_of_lowest",
     "cubic_sparsity",
     "did_you_mean",
     "directory_problem",
@@ -130,6 +131,7 @@ __all__ = [
     "keeps_level",
     "listed",
     "mark_lowest",
+    "mark_lowest_of",
     "nearest",
     "open_input",
     "pruned_count",
@@ -144,9 +146,10 @@ _HEAVY = {
     "ModelDirectory": "srframework.run.model_directory",
     "ScoringPruner": "srframework.fixed_mask",
     **dict.fromkeys(
-        ("in_entries", "in_units", "keep_highest", "keep_n_of_m", "mark_lowest", "pruned_count", "require_fit"),
+        ("in_entries", "in_units", "keep_highest", "keep_n_of_m", "pruned_count", "require_fit"),
         "srframework.scores",
     ),
+    **dict.fromkeys(("border_of_lowest", "mark_lowest", "mark_lowest_of"), "srframework.selection"),
     "run_job": "srframework.sweeps.worker",
 }
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from srframework.errors import UsageError
 from srframework.pruning import Pattern, Scope
+from srframework.selection import mark_lowest_of
 
 _NEAR = 1e-9
 """Largest difference of two sparsities that are meant to be equal."""
@@ -29,36 +30,6 @@ def pruned_count(sparsity: float, entries: int) -> int:
     if not 0 <= sparsity < 1:
         raise ValueError(f"expected a sparsity in [0, 1), got {sparsity}")
     return round(sparsity * entries)
-
-
-def mark_lowest(values: Tensor, count: int, tie_break: Tensor | None = None) -> Tensor:
-    """Mark the ``count`` lowest entries.
-
-    Args:
-        values: Any shape. Read only.
-        count: In [0, entries].
-        tie_break: Of the same shape. Among equal values, the entries with the lower ``tie_break``
-            are marked; if these are equal too, those with the higher flat index.
-
-    Returns:
-        Bool tensor of the same shape and device; exactly ``count`` entries are ``True``.
-
-    >>> mark_lowest(torch.tensor([[2.0, 1.0], [1.0, 3.0]]), 1)
-    tensor([[False, False],
-            [ True, False]])
-    """
-    flat = values.reshape(-1)
-    marked = torch.zeros(flat.shape, dtype=torch.bool, device=values.device)
-    if count == 0:
-        return marked.reshape(values.shape)
-    threshold = torch.kthvalue(flat, count).values
-    marked = flat < threshold
-    ties = (flat == threshold).nonzero().squeeze(1)
-    wanted = count - int(marked.sum())
-    # kthvalue again: sorting the ties would be slow.
-    chosen = ties[-wanted:] if tie_break is None else ties[mark_lowest(tie_break.reshape(-1)[ties], wanted)]
-    marked[chosen] = True
-    return marked.reshape(values.shape)
 
 
 def keep_highest(
@@ -101,13 +72,12 @@ def keep_highest(
         return _keep_in_blocks(scores, sparsity, remaining, blocks)
     kept: dict[str, Tensor] = {}
     for names in [list(scores)] if scope == "global" and scores else [[name] for name in scores]:
-        flat = torch.cat([scores[name].detach().reshape(-1) for name in names])
-        if remaining is not None:
-            left = torch.cat([remaining[name].reshape(-1) for name in names])
-            flat = flat.masked_fill(~left, -torch.inf)
-        pruned = mark_lowest(flat, pruned_count(sparsity, flat.numel()))
-        parts = torch.split(~pruned, [scores[name].numel() for name in names])
-        kept |= {name: part.reshape(scores[name].shape) for name, part in zip(names, parts, strict=True)}
+        parts = [scores[name] for name in names]
+        left = None if remaining is None else [remaining[name] for name in names]
+        count = pruned_count(sparsity, sum(part.numel() for part in parts))
+        marked = mark_lowest_of(parts, count, tie_breaks=left, remaining=left)
+        for name, pruned in zip(names, marked, strict=True):
+            kept[name] = pruned.logical_not_()
     return kept
 
 

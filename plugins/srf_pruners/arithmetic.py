@@ -6,13 +6,13 @@ together have it, and their entries are ranked together, in the given order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from srframework import Pattern, Scope, keep_highest, mark_lowest, pruned_count
+from srframework import Pattern, Scope, border_of_lowest, keep_highest, mark_lowest_of, pruned_count
 
 Blocks = Mapping[str, Sequence[int]]
 """Name of a fused matrix -> the rows of its blocks; with ``"local"``, each block has the sparsity."""
@@ -74,18 +74,8 @@ def threshold_to(scores: Tensor, weight: Tensor, sparsity: float) -> tuple[Tenso
     Source: Appendix A.1.2, which does not specify φ between the two scores; with α = 2 the initial φ is the
     midpoint too. A plain k-th value would keep all equal scores, or none.
     """
-    pruned = mark_lowest(scores, pruned_count(sparsity, scores.numel()), tie_break=weight.detach().abs())
-    if pruned.all():
-        highest = scores.max()
-        return torch.nextafter(highest, torch.full_like(highest, torch.inf)), scores
-    lowest_kept = scores.masked_fill(pruned, torch.inf).min()
-    highest_pruned = scores.masked_fill(~pruned, -torch.inf).max()
-    if not highest_pruned < lowest_kept or torch.isinf(highest_pruned):
-        below = torch.nextafter(lowest_kept, torch.full_like(lowest_kept, -torch.inf))
-        return lowest_kept, torch.where(pruned & (scores >= lowest_kept), below, scores)
-    # Rounding may move the middle of two adjacent floats to the lower one, which is pruned.
-    middle = highest_pruned / 2 + lowest_kept / 2
-    return torch.where(middle > highest_pruned, middle, lowest_kept), scores
+    phi, (exact,) = _thresholds([([scores], [weight])], sparsity)[0]
+    return phi, exact
 
 
 def thresholds_to(
@@ -108,16 +98,53 @@ def thresholds_to(
         Matrix name -> φ and the scores, in the order of ``scores``. φ of a matrix of several blocks is ``(d_out, 1)``.
     """
     if scope == "global" and scores:
-        threshold, exact = threshold_to(_joined(scores.values()), _joined(weights[name] for name in scores), sparsity)
-        return {name: (threshold, part) for name, part in _parted(exact, scores).items()}
-    found: dict[str, tuple[Tensor, Tensor]] = {}
-    for name, matrix in scores.items():
-        pairs = zip(_in_blocks(name, matrix, blocks), _in_blocks(name, weights[name], blocks), strict=True)
-        parts = [threshold_to(block, weight, sparsity) for block, weight in pairs]
-        found[name] = parts[0]
-        if len(parts) > 1:
-            found[name] = torch.cat([phi.expand(len(part), 1) for phi, part in parts]), torch.cat([p for _, p in parts])
+        phi, exact = _thresholds([(list(scores.values()), [weights[name] for name in scores])], sparsity)[0]
+        return {name: (phi, matrix) for name, matrix in zip(scores, exact, strict=True)}
+    parts = {name: _in_blocks(name, matrix, blocks) for name, matrix in scores.items()}
+    pairs = [pair for name in parts for pair in zip(parts[name], _in_blocks(name, weights[name], blocks), strict=True)]
+    found = iter(_thresholds([([block], [weight]) for block, weight in pairs], sparsity))
+    return {name: _rejoined(scores[name], parts[name], [next(found) for _ in parts[name]]) for name in parts}
+
+
+def _thresholds(
+    groups: Sequence[tuple[Sequence[Tensor], Sequence[Tensor]]], sparsity: float
+) -> list[tuple[Tensor, Sequence[Tensor]]]:
+    """Find φ and the scores, as in :func:`threshold_to`, for each group: scores with one φ, and their weights."""
+    sizes = [sum(matrix.numel() for matrix in scores) for scores, _ in groups]
+    counts = [pruned_count(sparsity, size) for size in sizes]
+    borders = [border_of_lowest(scores, count) for (scores, _), count in zip(groups, counts, strict=True)]
+    # One transfer from the device for all groups.
+    tied = torch.stack([pruned >= kept for pruned, kept in borders]).tolist() if borders else []
+    found = []
+    for (scores, weights), size, count, (pruned, kept), tie in zip(groups, sizes, counts, borders, tied, strict=True):
+        phi = _middle(pruned, kept) if count < size else torch.nextafter(pruned, kept)
+        found.append((phi, _lowered(scores, weights, count, phi) if tie else scores))
     return found
+
+
+def _middle(pruned: Tensor, kept: Tensor) -> Tensor:
+    """Find φ between the highest pruned and the lowest kept score."""
+    # Rounding may move the middle of two adjacent floats to the lower one, which is pruned.
+    middle = pruned / 2 + kept / 2
+    return torch.where((pruned < middle) & (pruned < kept), middle, kept)
+
+
+def _lowered(scores: Sequence[Tensor], weights: Sequence[Tensor], count: int, phi: Tensor) -> list[Tensor]:
+    """Give the scores; those that equal φ and are pruned are lowered to the next number."""
+    marked = mark_lowest_of(scores, count, (weight.detach().abs() for weight in weights))
+    below = torch.nextafter(phi, torch.full_like(phi, -torch.inf))
+    return [torch.where(low & (each >= phi), below, each) for low, each in zip(marked, scores, strict=True)]
+
+
+def _rejoined(
+    matrix: Tensor, blocks: Sequence[Tensor], found: Sequence[tuple[Tensor, Sequence[Tensor]]]
+) -> tuple[Tensor, Tensor]:
+    """Join φ and the scores of the blocks of a matrix; it is not copied if no score was lowered."""
+    same = all(exact is block for block, (_, (exact,)) in zip(blocks, found, strict=True))
+    scores = matrix if same else torch.cat([exact for _, (exact,) in found])
+    if len(found) == 1:
+        return found[0][0], scores
+    return torch.cat([phi.expand(len(block), 1) for block, (phi, _) in zip(blocks, found, strict=True)]), scores
 
 
 class StraightThrough(torch.autograd.Function):
@@ -145,17 +172,6 @@ def _in_blocks(name: str, matrix: Tensor, blocks: Blocks | None) -> Sequence[Ten
     """Split a matrix into its row blocks."""
     rows = (blocks or {}).get(name)
     return [matrix] if rows is None else torch.split(matrix, list(rows))
-
-
-def _joined(matrices: Iterable[Tensor]) -> Tensor:
-    """Flatten and concatenate all matrices."""
-    return torch.cat([matrix.detach().reshape(-1) for matrix in matrices])
-
-
-def _parted(flat: Tensor, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Reverse :func:`_joined`."""
-    parts = torch.split(flat, [matrix.numel() for matrix in like.values()])
-    return {name: part.reshape(like[name].shape) for name, part in zip(like, parts, strict=True)}
 
 
 def control_weights(weight: Tensor, control: str, generator: torch.Generator) -> Tensor:

@@ -126,8 +126,8 @@ class MaskTraining(Pruner):
             self._set_thresholds(step)
         if step == self._step:  # not for a mask of a later step, which is undone
             pairs = [(masked.kept(), self._before[name]) for name, masked in self._masked.items()]
-            changed = sum(int(now.ne(before).sum()) for now, before in pairs)
-            self._log("mask_changed", changed / max(sum(now.numel() for now, _ in pairs), 1))
+            changed = sum(now.ne(before).sum() for now, before in pairs)
+            self._log("mask_changed", int(changed) / max(sum(now.numel() for now, _ in pairs), 1))
 
     def _set_thresholds(self, step: int) -> None:
         options = self.options
@@ -135,7 +135,8 @@ class MaskTraining(Pruner):
         sparsity = options.sparsity_at(step, self._total_steps)
         found = thresholds_to(scores, self._weights, sparsity, options.scope, self._blocks)
         for name, (threshold, exact) in found.items():
-            self._masked[name].scores.data.copy_(exact)
+            if exact is not scores[name]:
+                self._masked[name].scores.data.copy_(exact)
             self._masked[name].threshold.copy_(threshold)
 
     @property

@@ -13,7 +13,8 @@ from srf_pruners.arithmetic import (
     hard_scores,
     soft_scores,
 )
-from srframework.scores import keep_highest, mark_lowest, pruned_count
+from srframework.scores import keep_highest, pruned_count
+from srframework.selection import mark_lowest
 
 
 def magnitude_masks(weights, sparsity, scope, remaining=None) -> dict[str, Tensor]:
