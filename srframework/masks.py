@@ -125,7 +125,9 @@ class Mask(Mapping[str, Tensor]):
                     got = ", ".join(sorted(metadata)) or "no metadata"
                     raise DataError(f"{path}: expected a mask ({_FORMAT} in its metadata), got {got}")
                 shapes = json.loads(metadata[_FORMAT])
-                return cls({name: _unpack(file.get_tensor(name), shape) for name, shape in shapes.items()})
+                mask = cls({})  # which copies nothing: no one else has these tensors
+                mask._matrices = {name: _unpack(file.get_tensor(name), shapes[name]) for name in sorted(shapes)}
+                return mask
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: expected a mask, which cannot be read: {error}") from error
         except Exception as error:  # safetensors' own class derives from Exception
@@ -170,4 +172,4 @@ def _unpack(bits: Tensor, shape: list[int]) -> Tensor:
     count = int(np.prod(shape))
     if bits.numel() != -(-count // 8):
         raise ValueError(f"expected {count} bits for shape {tuple(shape)}, got {bits.numel()} bytes")
-    return torch.from_numpy(np.unpackbits(bits.numpy(), count=count).astype(bool)).reshape(shape)
+    return torch.from_numpy(np.unpackbits(bits.numpy(), count=count).view(bool)).reshape(shape)

@@ -1,9 +1,9 @@
 """The lowest entries of tensors, exactly, without sorting all of them.
 
-The tensors of one call, its *parts*, are ranked as one, in their order; they have any shapes, and one device. On a CPU a
-sample gives two numbers that probably enclose the rank that is asked for. One pass counts the entries below them and
-collects the few between them; if the rank is not there, the numbers are set farther apart. On other devices the parts
-are sorted, so that the program never waits for the device. NaN ranks highest.
+The tensors of one call, its *parts*, are ranked as one, in their order; they have any shapes, and one device. On a CPU
+a sample gives two numbers that probably enclose the required rank. One pass counts the entries up to the lower number
+and collects the few between the two; if the rank is not there, the numbers are set farther apart. On other devices the
+parts are sorted, so the program does not wait for the device. NaN ranks highest.
 
 Source: R. W. Floyd and R. L. Rivest, Expected time bounds for selection, 1975; here with one sample, and equal numbers.
 """
@@ -31,7 +31,7 @@ _COUNTED = 251
 """Neighbours, of four times as many, that refine the estimate: all rows and columns of a matrix are in the count."""
 
 
-def border_of_lowest(parts: Sequence[Tensor], count: int) -> tuple[Tensor, Tensor]:
+def border_of_lowest(parts: Sequence[Tensor], count: int) -> Tensor:
     """Return the highest of the ``count`` lowest entries, and the lowest of the other entries.
 
     Args:
@@ -39,19 +39,18 @@ def border_of_lowest(parts: Sequence[Tensor], count: int) -> tuple[Tensor, Tenso
         count: In [0, entries of all].
 
     Returns:
-        Scalars of the device of the parts; −∞ and ∞ if there is no such entry.
+        Both, as one tensor of the type and device of the parts; −∞ or ∞ if there is no such entry. A zero is 0.0, never
+        -0.0.
 
     >>> border_of_lowest([torch.tensor([4.0, 1.0]), torch.tensor([3.0])], 2)
-    (tensor(3.), tensor(4.))
+    tensor([3., 4.])
     """
     first = parts[0]
     if first.device.type == "cpu":
-        values = [torch.tensor(float(value), dtype=first.dtype) for value in _ranked(_Arrays(parts), count - 1)]
-    else:
-        ordered = torch.cat([part.detach().reshape(-1) for part in parts]).sort().values
-        ends = [ordered.new_full((1,), end) for end in (-torch.inf, torch.inf)]
-        values = list(torch.cat([ends[0], ordered, ends[1]])[count : count + 2])
-    return values[0] + 0, values[1] + 0  # -0.0 and 0.0 are equal, and give one result: 0.0
+        return torch.tensor([float(value) + 0.0 for value in _ranked(_Arrays(parts), count - 1)], dtype=first.dtype)
+    ordered = torch.cat([part.detach().reshape(-1) for part in parts]).sort().values
+    ends = [ordered.new_full((1,), end) for end in (-torch.inf, torch.inf)]
+    return torch.cat([ends[0], ordered, ends[1]])[count : count + 2] + 0
 
 
 def mark_lowest(values: Tensor, count: int, tie_break: Tensor | None = None) -> Tensor:
@@ -113,7 +112,7 @@ def _unmark(marked: list[Any], ties: Iterator[Any], excess: int, tie_breaks: Ite
     places = list(ties)
     keys = [_flat(each)[tied] for each, tied in zip(tie_breaks, places, strict=True)]
     joined = torch.from_numpy(np.concatenate(keys))
-    stay = mark_lowest(joined, len(joined) - excess).split([len(each) for each in keys])
+    stay = torch.split(mark_lowest(joined, len(joined) - excess), [len(each) for each in keys])
     for part, tied, each in zip(marked, places, stay, strict=True):
         part[tied] = each.numpy()
 
@@ -126,7 +125,7 @@ def _marked_by_sorting(parts: Sequence[Tensor], count: int, tie_breaks: Iterable
             joined = torch.cat([each.detach().reshape(-1) for each in key]) + 0  # no -0.0: some sorts tell it from 0.0
             order = order[torch.sort(joined[order], stable=True).indices]
     marked = torch.zeros(len(order), dtype=torch.bool, device=order.device).index_fill_(0, order[:count], True)
-    return [each.reshape(part.shape) for each, part in zip(marked.split(sizes), parts, strict=True)]
+    return [each.reshape(part.shape) for each, part in zip(torch.split(marked, sizes), parts, strict=True)]
 
 
 class _Arrays:

@@ -114,19 +114,22 @@ def _thresholds(
     counts = [pruned_count(sparsity, size) for size in sizes]
     borders = [border_of_lowest(scores, count) for (scores, _), count in zip(groups, counts, strict=True)]
     # One transfer from the device for all groups.
-    tied = torch.stack([pruned >= kept for pruned, kept in borders]).tolist() if borders else []
+    pruned, kept = torch.stack(borders, dim=1) if borders else torch.empty(2, 0)
     found = []
-    for (scores, weights), size, count, (pruned, kept), tie in zip(groups, sizes, counts, borders, tied, strict=True):
-        phi = _middle(pruned, kept) if count < size else torch.nextafter(pruned, kept)
+    for (scores, weights), size, count, ends, tie in zip(
+        groups, sizes, counts, borders, (pruned >= kept).tolist(), strict=True
+    ):
+        phi = ends[1] if tie else _middle(ends) if count < size else torch.nextafter(*ends)
         found.append((phi, _lowered(scores, weights, count, phi) if tie else scores))
     return found
 
 
-def _middle(pruned: Tensor, kept: Tensor) -> Tensor:
+def _middle(ends: Tensor) -> Tensor:
     """Find φ between the highest pruned and the lowest kept score."""
+    pruned, kept = ends
     # Rounding may move the middle of two adjacent floats to the lower one, which is pruned.
-    middle = pruned / 2 + kept / 2
-    return torch.where((pruned < middle) & (pruned < kept), middle, kept)
+    middle = (ends / 2).sum()
+    return torch.where(middle > pruned, middle, kept)
 
 
 def _lowered(scores: Sequence[Tensor], weights: Sequence[Tensor], count: int, phi: Tensor) -> list[Tensor]:
