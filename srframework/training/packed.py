@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from transformers import BertForSequenceClassification, PreTrainedModel, RobertaForSequenceClassification
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
-from srframework.training.dropout import dropout, fast_dropout
+from srframework.training.dropout import fast_dropout
+from srframework.training.packed_attention import Groups, attention
 
 _INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
 
@@ -54,7 +55,7 @@ class Packed:
     """
 
     inputs: Mapping[str, Any]
-    groups: Sequence[tuple[int, int]]
+    groups: Groups
     firsts: Tensor
     places: Tensor
 
@@ -109,28 +110,28 @@ class Packed:
                 each example counts.
         """
         of = layer.attention.self
-        asks_once = asking is not hidden
-        query_sizes = [count if asks_once else count * length for count, length in self.groups]
-        sizes = [count * length for count, length in self.groups]
-        queries = of.query(asking)[0].split(query_sizes)
-        keys, values = of.key(hidden)[0].split(sizes), of.value(hidden)[0].split(sizes)
-        found = []
-        for (count, _), *each in zip(self.groups, queries, keys, values, strict=True):
-            query, key, value = (
-                t.view(count, -1, of.num_attention_heads, of.attention_head_size).transpose(1, 2) for t in each
-            )
-            context = attention(query, key, value, of.dropout.p if of.training else 0.0)
-            found.append(context.transpose(1, 2).reshape(-1, of.all_head_size))
-        attended = layer.attention.output(torch.cat(found).unsqueeze(0), asking)
-        return layer.feed_forward_chunk(attended)  # type: ignore[no-any-return]  # transformers'
+        query, key, value = of.query(asking)[0], of.key(hidden)[0], of.value(hidden)[0]
+        rate = of.dropout.p if of.training else 0.0
+        context = attention(query, key, value, self.groups, of.num_attention_heads, rate)
+        attended = layer.attention.output(context.unsqueeze(0), asking)
+        return _feed_forward(layer, attended)
 
 
-def attention(query: Tensor, key: Tensor, value: Tensor, rate: float) -> Tensor:
-    """Return softmax(Q·Kᵀ/√d)·V, with dropout of the probabilities; shapes ``(G, heads, T, d)``."""
-    if not rate:
-        return nn.functional.scaled_dot_product_attention(query, key, value)
-    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(2, 3)
-    return dropout(scores.softmax(-1), rate) @ value
+def _feed_forward(layer: Any, attended: Tensor) -> Tensor:
+    """Run the feed-forward half of a layer. The backward pass computes the activation function again: this saves a
+    quarter of the memory of the activations for 1 % of the time."""
+    activation = layer.intermediate.intermediate_act_fn
+    before = layer.intermediate.dense(attended)
+    after = activation(before)
+
+    def pack(saved: Tensor) -> Any:
+        return saved.shape if saved.data_ptr() == after.data_ptr() else saved
+
+    def unpack(packed: Any) -> Tensor:
+        return packed if isinstance(packed, Tensor) else activation(before).view(packed)  # type: ignore[no-any-return]
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+        return layer.output(after, attended)  # type: ignore[no-any-return]  # transformers'
 
 
 def _is_packable(model: PreTrainedModel) -> bool:

@@ -9,6 +9,7 @@ from transformers import BertConfig, BertForSequenceClassification, RobertaConfi
 
 from srframework.training.dropout import dropout, fast_dropout
 from srframework.training.packed import Packed, logits_of
+from srframework.training.packed_attention import attention
 
 LENGTHS = (3, 7, 1, 3, 6)
 
@@ -67,6 +68,46 @@ def test_token_types_and_evaluation_mode(family):
         batch["token_type_ids"] = (torch.arange(7) > 2).long().expand(5, 7) * batch["attention_mask"]
     with torch.inference_mode():
         torch.testing.assert_close(logits_of(model, model, batch), model(**batch).logits, rtol=0, atol=1e-6)
+
+
+def test_second_derivatives_are_those_of_the_padded_batch():
+    rates = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "attn_implementation": "eager"}
+    one, other = (model_of("bert", **rates) for _ in range(2))
+    for model, logits in ((one, logits_of(one, one, batch_of("bert"))), (other, other(**batch_of("bert")).logits)):
+        used = [model.bert.encoder.layer[0].attention.self.key.weight, model.bert.encoder.layer[0].output.dense.weight]
+        first = torch.autograd.grad(logits.exp().sum(), used, create_graph=True)
+        (first[0].square().sum() + first[1].square().sum()).backward()
+    for name, gradient in gradients(other).items():
+        expected = torch.zeros(()) if gradient is None else gradient
+        found = gradients(one)[name]
+        if found is not None or gradient is not None:
+            torch.testing.assert_close(found, expected.expand_as(found), rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_bf16_is_near():
+    model = model_of("bert").eval()
+    with torch.autocast("cpu", torch.bfloat16):
+        found, expected = logits_of(model, model, batch_of("bert")), model(**batch_of("bert")).logits
+        found.sum().backward()
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.02)
+
+
+def test_attention_by_hand():
+    query, key = torch.tensor([[0.0], [0.0], [0.0]]), torch.tensor([[1.0], [5.0], [2.0]])
+    value = torch.tensor([[1.0], [3.0], [7.0]])
+    assert attention(query, key, value, [(1, 2), (1, 1)], 1, 0.0).tolist() == [[2.0], [2.0], [7.0]]
+    assert attention(query[:2], key, value, [(1, 2), (1, 1)], 1, 0.0).tolist() == [[2.0], [7.0]]
+
+
+def test_attention_drops_probabilities_in_both_passes():
+    torch.manual_seed(2)
+    query = torch.zeros(400, 1)
+    key, value = torch.zeros(400, 1), torch.ones(400, 1, requires_grad=True)
+    found = attention(query, key, value, [(200, 2)], 1, 0.5)
+    assert set(found.flatten().tolist()) == {0.0, 1.0, 2.0}  # 2, 1 or none of two probabilities of 1/2 are kept
+    found.sum().backward()
+    assert set(value.grad.flatten().tolist()) == {0.0, 1.0, 2.0}
+    assert value.grad.sum() == found.sum()
 
 
 def test_the_tokens_of_the_examples_follow_each_other_longest_first():
