@@ -13,8 +13,6 @@ The command first checks that both compute the same scores, and refuses to repor
 from __future__ import annotations
 
 import argparse
-import csv
-import dataclasses
 import itertools
 import resource
 import statistics
@@ -33,27 +31,22 @@ from accelerate import Accelerator
 from plain_reference import evaluated, masked, trained
 from rich.console import Console
 from rich.table import Table
-from transformers import BertConfig, BertForSequenceClassification
+from step_workloads import LONGEST, Workloads, bert_base, padded
 
-from srf_backbones.encoder import HuggingFaceEncoder
-from srf_backbones.options import EncoderOptions
-from srf_backbones.structure import find_structure
 from srf_debiasers.losses import Standard
 from srf_debiasers.options import NoOptions
 from srf_pruners.mask import MaskTraining
 from srf_pruners.mask_options import MaskOptions
-from srframework.contracts import Network, Pruner, Split
+from srframework.contracts import Network, Pruner
 from srframework.fixed_mask import FixedMask
-from srframework.run.prediction import predict, tokenize
+from srframework.run.prediction import predict
 from srframework.training.batches import Batches
 from srframework.training.events import Events
 from srframework.training.loop import Training
 from srframework.training.options import TrainingOptions
 
-_LABELS = ("CONTRADICTION", "NEUTRAL", "ENTAILMENT")
-_SPARSITY, _PHI, _RATE, _LONGEST = 0.7, 0.01, 5e-4, 128
+_SPARSITY, _PHI, _RATE = 0.7, 0.01, 5e-4
 _CHECKED_STEPS, _TOLERANCE, _WARMUP = 5, 0.02, 2
-_PAIRS = 4096
 _MOST_OF_OTHERS = 0.1
 """CPU time of other processes, as a fraction of the time of the measurement, above which it means nothing."""
 
@@ -101,44 +94,22 @@ class Bench:
     def __init__(self, arguments: argparse.Namespace) -> None:
         self._arguments = arguments
         self._now = time.process_time if arguments.threads == 1 else time.perf_counter
-        rows = _rows(arguments.sick / "SICK.txt")[:_PAIRS]
-        self._pairs = [(row["sentence_A"], row["sentence_B"], _LABELS.index(row["entailment_label"])) for row in rows]
+        self._data = Workloads(arguments.encoder, arguments.sick, arguments.hans)
 
     def tables(self) -> Mapping[str, Callable[[], None]]:
         """Return the tables by their word."""
         return {
             "check": self._check,
-            "minilm": lambda: self._steps("MiniLM, SICK", self._encoder, self._short()),
+            "minilm": lambda: self._steps("MiniLM, SICK", self._data.encoder, self._data.short()),
             "bert": lambda: self._steps(
-                "BERT-base shapes, 4 layers, SICK", lambda: _bert_base(self._encoder(), 4), self._short()
+                "BERT-base shapes, 4 layers, SICK", lambda: bert_base(self._data.encoder(), 4), self._data.short()
             ),
-            "long": lambda: self._steps("MiniLM, 100 to 128 tokens", self._encoder, self._long(), padded=False),
+            "long": lambda: self._steps(
+                "MiniLM, 100 to 128 tokens", self._data.encoder, self._data.long(), is_short=False
+            ),
             "evaluation": self._evaluation,
             "memory": self._memory,
         }
-
-    # -- data and models -----------------------------------------------------------------------
-
-    def _encoder(self, dropout: float | None = None) -> Network:
-        options = EncoderOptions(path=self._arguments.encoder, dropout=dropout)
-        return HuggingFaceEncoder(options).load(_LABELS, 1)
-
-    def _tokenized(self, pairs: Sequence[tuple[str, str, int]]) -> datasets.Dataset:
-        first, second, labels = map(list, zip(*pairs, strict=True))
-        columns = datasets.Dataset.from_dict({"text_a": first, "text_b": second, "label": labels})
-        return tokenize(Split("train", columns, _LABELS), self._encoder().tokenizer, _LONGEST)
-
-    def _short(self) -> datasets.Dataset:
-        return self._tokenized(self._pairs)
-
-    def _long(self, fewest: int = 100) -> datasets.Dataset:
-        """Texts of several sentences of SICK each."""
-        texts = [
-            (" ".join(a for a, _, _ in self._pairs[i : i + 10 + i % 3]), b, label)
-            for i, (_, b, label) in enumerate(self._pairs)
-        ]
-        found = self._tokenized(texts)
-        return found.select([i for i, length in enumerate(found["length"][:]) if fewest <= length <= _LONGEST])
 
     # -- contestants ---------------------------------------------------------------------------
 
@@ -174,20 +145,20 @@ class Bench:
     ) -> list[dict[str, torch.Tensor]]:
         """Return the first batches of the training, padded to the longest example of each, or to ``longest`` tokens."""
         batches = iter(Batches(examples, network.tokenizer, self._options(steps), 1, Accelerator()))
-        return [_padded(dict(next(batches)), longest) for _ in range(steps)]
+        return [padded(dict(next(batches)), longest) for _ in range(steps)]
 
     # -- tables --------------------------------------------------------------------------------
 
     def _check(self) -> None:
         """Compare the scores after a few steps without dropout."""
-        examples, found = self._short(), {}
+        examples, found = self._data.short(), {}
         pruner = _mask()
         options = self._options(_CHECKED_STEPS)
-        network, other = self._encoder(0.0), self._encoder(0.0)
+        network, other = self._data.encoder(0.0), self._data.encoder(0.0)
         training = Training(network, examples, Standard(NoOptions()), pruner, options, 1, Accelerator())
         events = Events(lambda _: (0.0, {}), lambda *_: None, lambda *_: None)
         scores = masked(other.model, list(other.counted()), _SPARSITY, _PHI)
-        trained(other.model, list(scores.values()), self._batches(other, examples, _CHECKED_STEPS, _LONGEST), _RATE)
+        trained(other.model, list(scores.values()), self._batches(other, examples, _CHECKED_STEPS, LONGEST), _RATE)
         for _ in training.run(events):
             found = {
                 name.removesuffix(".scores"): each for name, each in pruner.state().items() if name.endswith(".scores")
@@ -204,29 +175,26 @@ class Bench:
             sys.exit(f"expected the scores of the plain code; {text}")
         print(f"{text} (at most 0.1 % may: those whose gradient is rounding)")
 
-    def _steps(self, title: str, load: Callable[[], Network], examples: datasets.Dataset, padded: bool = True) -> None:
+    def _steps(self, title: str, load: Callable[[], Network], examples: datasets.Dataset, is_short: bool = True) -> None:
         rows = {
             "mask training": self._ours(load, examples, _mask),
             "mask training, grouped by length": self._ours(load, examples, _mask, group_by_length=True),
             "fine-tuning, all weights": self._ours(load, examples, FixedMask),
             "plain mask training, dynamic padding": self._plain(load, examples, None),
         }
-        if padded:
-            rows["plain mask training, padded to 128"] = self._plain(load, examples, _LONGEST)
+        if is_short:
+            rows["plain mask training, padded to 128"] = self._plain(load, examples, LONGEST)
         mean = statistics.mean(examples["length"][:])
         self._measure(f"{title}, {mean:.0f} tokens: ms per step", rows)
 
     def _evaluation(self) -> None:
-        rows = _rows(self._arguments.hans / "heuristics_evaluation_set.txt")
-        step = max(1, len(rows) // self._arguments.pairs)
-        chosen = [(row["sentence1"], row["sentence2"], 0) for row in rows[::step]][: self._arguments.pairs]
-        examples, network = self._tokenized(chosen), self._encoder()
+        examples, network = self._data.hans(self._arguments.pairs), self._data.encoder()
         plain = examples.remove_columns(["length", "labels"])
         collate, size = transformers.DataCollatorWithPadding(network.tokenizer), 128
         dynamic = [
             dict(collate([plain[i] for i in range(s, min(s + size, len(plain)))])) for s in range(0, len(plain), size)
         ]
-        fixed = [_padded(batch, _LONGEST) for batch in dynamic]
+        fixed = [padded(batch, LONGEST) for batch in dynamic]
         logits: dict[str, torch.Tensor] = {}
 
         def ours() -> list[float]:
@@ -247,7 +215,7 @@ class Bench:
             "plain evaluation, dynamic padding": reference(dynamic),
             "plain evaluation, padded to 128": reference(fixed),
         }
-        self._measure(f"MiniLM, {len(chosen)} pairs of HANS: ms per evaluation", rows_of_table, warmup=0)
+        self._measure(f"MiniLM, {len(examples)} pairs of HANS: ms per evaluation", rows_of_table, warmup=0)
         print(f"the logits differ by at most {(logits['ours'] - logits['plain']).abs().max():.1e}")
 
     def _measure(self, title: str, rows: Mapping[str, Contestant], warmup: int = _WARMUP) -> None:
@@ -285,37 +253,17 @@ class Bench:
 
     def peak(self, model: str, kind: str) -> None:
         """Train a few steps, and print the largest resident memory of this process in KiB."""
-        self._arguments.steps = 3
-        load, examples = self._encoder, self._short()
+        self._arguments.steps = 2
+        load, examples = self._data.encoder, self._data.short()
         if model == "bert":
-            load, examples = lambda: _bert_base(self._encoder(), 12), self._long(fewest=_LONGEST)
-        run = self._ours(load, examples, _mask) if kind == "ours" else self._plain(load, examples, _LONGEST)
+            load, examples = lambda: bert_base(self._data.encoder(), 12), self._data.long(fewest=LONGEST)
+        run = self._ours(load, examples, _mask) if kind == "ours" else self._plain(load, examples, LONGEST)
         run()
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 def _mask() -> MaskTraining:
     return MaskTraining(MaskOptions(sparsity=_SPARSITY, phi=_PHI))
-
-
-def _bert_base(small: Network, layers: int) -> Network:
-    """Return a BERT of the base size with new weights, and the tokenizer of ``small``."""
-    torch.manual_seed(1)
-    config = BertConfig(vocab_size=small.model.config.vocab_size, num_hidden_layers=layers, num_labels=len(_LABELS))
-    model = BertForSequenceClassification(config)
-    return dataclasses.replace(small, model=model, prunable=find_structure(model).prunable)
-
-
-def _padded(batch: dict[str, torch.Tensor], longest: int | None) -> dict[str, torch.Tensor]:
-    """Pad the model's inputs further, with 0, which is the padding token of BERT."""
-    width = batch["input_ids"].shape[1]
-    more = (longest or width) - width
-    return {name: torch.nn.functional.pad(each, (0, more)) if each.dim() == 2 else each for name, each in batch.items()}
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
 def _others() -> float:
