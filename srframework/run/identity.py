@@ -19,13 +19,13 @@ from srframework.registry.registry import Registered
 from srframework.run.options_in_key import options_in_key
 from srframework.training.options import PROGRESS
 
-FORMAT = 3
+FORMAT = 4
 """Increase this when a change of the core changes a result or its files.
 
 The code of the core does not count, so that most changes of it keep the results. The code of plugins, including the
 built-in ones, does count: see :mod:`srframework.registry.plugin_code`."""
 
-MEASURED = 2
+MEASURED = 3
 """Increase this when a change of the core changes what is measured of a trained stage, or its files."""
 
 _LOCATED = ("backbone", "dataset")

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from srframework.contracts import Split
+from srframework.training.packed import logits_of
 from srframework.training.tokenization import encode, padding
 
 
@@ -67,7 +68,7 @@ def predict(
     model.eval()
     bf16 = torch.autocast(accelerator.device.type, torch.bfloat16, enabled=precision == "bf16")
     with torch.inference_mode(), parametrize.cached(), bf16:
-        logits = [accelerator.gather_for_metrics(model(**batch).logits.float()).cpu() for batch in loader]
+        logits = [accelerator.gather_for_metrics(logits_of(model, model, batch).float()).cpu() for batch in loader]
     model.train(was_training)
     restored = np.empty((len(order), logits[0].shape[1]), dtype=np.float32)
     restored[order] = torch.cat(logits).numpy()

@@ -16,6 +16,7 @@ from srframework.faults import calling, calling_model, owner_of
 from srframework.training.divergence import LossWatch
 from srframework.training.optimization import own_parameters
 from srframework.training.options import TrainingOptions
+from srframework.training.packed import logits_of
 
 
 class Gradients:
@@ -76,7 +77,7 @@ class Gradients:
             syncing = contextlib.nullcontext() if micro == count - 1 else self._accelerator.no_sync(model)
             with syncing:
                 with calling_model("forward pass"), precision:
-                    logits = model(**batch).logits
+                    logits = logits_of(model, self._model, batch)
                 hidden = None if self._hidden is None else one_per_example(self._model, self._hidden.float(), batch)
                 inputs = LossInputs(
                     logits.float(), labels, index, **known, hidden=hidden, progress=progress, batch=batch
