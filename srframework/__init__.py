@@ -67,6 +67,8 @@ if TYPE_CHECKING:
         pruned_count,
         require_fit,
     )
+    from srframework.subnetwork.artifact import Subnetwork, load_subnetwork
+    from srframework.subnetwork.lock import lock, unlock
     from srframework.sweeps.worker import run_job
 
 __version__ = "0.1.0"
@@ -115,6 +117,7 @@ __all__ = [
     "ScoringPruner",
     "Split",
     "StageReference",
+    "Subnetwork",
     "TaskData",
     "TrainingContext",
     "UsageError",
@@ -129,6 +132,8 @@ __all__ = [
     "keep_n_of_m",
     "keeps_level",
     "listed",
+    "load_subnetwork",
+    "lock",
     "mark_lowest",
     "nearest",
     "open_input",
@@ -136,6 +141,7 @@ __all__ = [
     "require_fit",
     "require_reached",
     "run_job",
+    "unlock",
 ]
 
 _HEAVY = {
@@ -147,6 +153,8 @@ _HEAVY = {
         ("in_entries", "in_units", "keep_highest", "keep_n_of_m", "mark_lowest", "pruned_count", "require_fit"),
         "srframework.scores",
     ),
+    **dict.fromkeys(("Subnetwork", "load_subnetwork"), "srframework.subnetwork.artifact"),
+    **dict.fromkeys(("lock", "unlock"), "srframework.subnetwork.lock"),
     "run_job": "srframework.sweeps.worker",
 }
 
