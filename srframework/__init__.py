@@ -55,6 +55,8 @@ from srframework.text import did_you_mean, listed, nearest
 from srframework.text_file import Encoding, open_input
 
 if TYPE_CHECKING:
+    from srframework.deployment.from_python import run
+    from srframework.deployment.loaded_run import LoadedRun, LoadedStage, load_run
     from srframework.fixed_mask import FixedMask, ScoringPruner
     from srframework.masks import Mask
     from srframework.run.model_directory import ModelDirectory
@@ -96,6 +98,8 @@ __all__ = [
     "KeptLevels",
     "LaterFile",
     "Launcher",
+    "LoadedRun",
+    "LoadedStage",
     "Location",
     "LossInputs",
     "Mask",
@@ -132,6 +136,7 @@ __all__ = [
     "keep_n_of_m",
     "keeps_level",
     "listed",
+    "load_run",
     "load_subnetwork",
     "lock",
     "mark_lowest",
@@ -140,12 +145,14 @@ __all__ = [
     "pruned_count",
     "require_fit",
     "require_reached",
+    "run",
     "run_job",
     "unlock",
 ]
 
 _HEAVY = {
     "FixedMask": "srframework.fixed_mask",
+    **dict.fromkeys(("LoadedRun", "LoadedStage", "load_run"), "srframework.deployment.loaded_run"),
     "Mask": "srframework.masks",
     "ModelDirectory": "srframework.run.model_directory",
     "ScoringPruner": "srframework.fixed_mask",
@@ -160,6 +167,8 @@ _HEAVY = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "run":  # the package itself can be called
+        return importlib.import_module("srframework.run")
     if name in _HEAVY:
         return getattr(importlib.import_module(_HEAVY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
