@@ -17,8 +17,9 @@ from srframework.masks import Mask
 from srframework.report.result_rows import Row
 from srframework.run.directory_lock import sentences
 from srframework.run.paths import MODEL
-from srframework.subnetwork.artifact import TENSORS, Content, write_artifact
+from srframework.subnetwork.artifact import TENSORS
 from srframework.subnetwork.manifest import NAME as MANIFEST
+from srframework.subnetwork.writing import Content, write_artifact
 
 Form = Literal["hf", "artifact", "onnx", "semi-structured"]
 FORMS: tuple[Form, ...] = get_args(Form)

@@ -27,8 +27,8 @@ from srframework.run.model_directory import ModelDirectory
 from srframework.run.paths import MASK, MODEL, PACKED
 from srframework.run.saved_model import SavedModel
 from srframework.store.content import POINTS
-from srframework.subnetwork.artifact import tokenizer_files
 from srframework.subnetwork.base import BaseModel, build_model, configuration
+from srframework.subnetwork.writing import tokenizer_files
 from srframework.text import choices_text, nearest, shorten
 
 

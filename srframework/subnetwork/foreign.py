@@ -19,9 +19,9 @@ from srframework.errors import BackboneError, DataError
 from srframework.files import open_file
 from srframework.masks import Mask
 from srframework.run.model_directory import ModelDirectory
-from srframework.subnetwork.artifact import Content, write_artifact
 from srframework.subnetwork.base import BaseModel
 from srframework.subnetwork.manifest import Manifest
+from srframework.subnetwork.writing import Content, write_artifact
 from srframework.text import choices_text, listed, nearest, shorten
 
 _MASK, _ORIGINAL, _WEIGHT = ".weight_mask", ".weight_orig", ".weight"

@@ -26,8 +26,8 @@ from transformers import AutoModelForSequenceClassification
 import srframework
 from srframework.component import KINDS
 from srframework.masks import Mask
-from srframework.subnetwork.artifact import Content, write_artifact
 from srframework.subnetwork.base import BaseModel
+from srframework.subnetwork.writing import Content, write_artifact
 
 ROOT = Path(__file__).resolve().parents[2]
 TOP = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]

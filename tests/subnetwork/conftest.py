@@ -11,8 +11,8 @@ from small_subnetwork import random_mask, weights_of
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel
 
 from srframework.masks import Mask
-from srframework.subnetwork.artifact import Content, write_artifact
 from srframework.subnetwork.base import BaseModel
+from srframework.subnetwork.writing import Content, write_artifact
 
 
 @pytest.fixture

@@ -17,9 +17,10 @@ import srframework
 from srframework.errors import BackboneError, DataError, UsageError
 from srframework.hashing import digest
 from srframework.masks import Mask
-from srframework.subnetwork.artifact import Content, Subnetwork, write_artifact
+from srframework.subnetwork.artifact import Subnetwork
 from srframework.subnetwork.base import BaseModel
 from srframework.subnetwork.lock import locked_mask
+from srframework.subnetwork.writing import Content, write_artifact
 
 IDS = torch.arange(24).reshape(3, 8)
 

@@ -11,9 +11,10 @@ from small_subnetwork import random_mask, weights_of
 from transformers import AutoModelForSequenceClassification, BertConfig, BertForSequenceClassification
 
 import srframework
-from srframework.subnetwork.artifact import Content, Subnetwork, write_artifact
+from srframework.subnetwork.artifact import Subnetwork
 from srframework.subnetwork.base import BaseModel
 from srframework.subnetwork.coding import bound
+from srframework.subnetwork.writing import Content, write_artifact
 
 pytestmark = pytest.mark.slow
 
