@@ -55,6 +55,8 @@ from srframework.text import did_you_mean, listed, nearest
 from srframework.text_file import Encoding, open_input
 
 if TYPE_CHECKING:
+    from srframework.deployment.from_python import run
+    from srframework.deployment.loaded_run import LoadedRun, LoadedStage, load_run
     from srframework.fixed_mask import FixedMask, ScoringPruner
     from srframework.masks import Mask
     from srframework.run.model_directory import ModelDirectory
@@ -67,6 +69,8 @@ if TYPE_CHECKING:
         require_fit,
     )
     from srframework.selection import border_of_lowest, mark_lowest, mark_lowest_of
+    from srframework.subnetwork.artifact import Subnetwork, load_subnetwork
+    from srframework.subnetwork.lock import lock, unlock
     from srframework.sweeps.worker import run_job
 
 __version__ = "0.1.0"
@@ -94,6 +98,8 @@ __all__ = [
     "KeptLevels",
     "LaterFile",
     "Launcher",
+    "LoadedRun",
+    "LoadedStage",
     "Location",
     "LossInputs",
     "Mask",
@@ -115,6 +121,7 @@ __all__ = [
     "ScoringPruner",
     "Split",
     "StageReference",
+    "Subnetwork",
     "TaskData",
     "TrainingContext",
     "UsageError",
@@ -130,6 +137,9 @@ __all__ = [
     "keep_n_of_m",
     "keeps_level",
     "listed",
+    "load_run",
+    "load_subnetwork",
+    "lock",
     "mark_lowest",
     "mark_lowest_of",
     "nearest",
@@ -137,11 +147,14 @@ __all__ = [
     "pruned_count",
     "require_fit",
     "require_reached",
+    "run",
     "run_job",
+    "unlock",
 ]
 
 _HEAVY = {
     "FixedMask": "srframework.fixed_mask",
+    **dict.fromkeys(("LoadedRun", "LoadedStage", "load_run"), "srframework.deployment.loaded_run"),
     "Mask": "srframework.masks",
     "ModelDirectory": "srframework.run.model_directory",
     "ScoringPruner": "srframework.fixed_mask",
@@ -150,11 +163,15 @@ _HEAVY = {
         "srframework.scores",
     ),
     **dict.fromkeys(("border_of_lowest", "mark_lowest", "mark_lowest_of"), "srframework.selection"),
+    **dict.fromkeys(("Subnetwork", "load_subnetwork"), "srframework.subnetwork.artifact"),
+    **dict.fromkeys(("lock", "unlock"), "srframework.subnetwork.lock"),
     "run_job": "srframework.sweeps.worker",
 }
 
 
 def __getattr__(name: str) -> Any:
+    if name == "run":  # the package itself can be called
+        return importlib.import_module("srframework.run")
     if name in _HEAVY:
         return getattr(importlib.import_module(_HEAVY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -82,6 +82,44 @@ class Mask(Mapping[str, Tensor]):
         either = sum(int((self[name] | other[name]).sum()) for name in self)
         return both / either if either else 1.0
 
+    def __or__(self, other: Mask) -> Mask:
+        """The entries that either mask keeps.
+
+        Raises:
+            ValueError: The masks have different matrices; names the first that differs. All operations raise this.
+        """
+        _require_same_matrices(self, other)
+        return Mask({name: self[name] | other[name] for name in self})
+
+    def __and__(self, other: Mask) -> Mask:
+        """The entries that both masks keep."""
+        _require_same_matrices(self, other)
+        return Mask({name: self[name] & other[name] for name in self})
+
+    def __sub__(self, other: Mask) -> Mask:
+        """The entries that this mask keeps and the other prunes."""
+        _require_same_matrices(self, other)
+        return Mask({name: self[name] & ~other[name] for name in self})
+
+    def overlap(self, other: Mask) -> float:
+        """Return the share of this mask's kept entries that the other keeps too, in [0, 1]; 1 if it keeps none.
+
+        >>> a, b = (Mask({"m": torch.tensor([each])}) for each in ([True, True, False], [True, False, False]))
+        >>> a.overlap(b), b.overlap(a), a.agreement(b)
+        (0.5, 1.0, 0.5)
+        """
+        both, kept = (self & other), self.entries - self.pruned
+        return (both.entries - both.pruned) / kept if kept else 1.0
+
+    def by_matrix(self) -> dict[str, Mask]:
+        """Return a mask of each matrix alone, to count or compare them one by one.
+
+        >>> both = Mask({"a": torch.tensor([[True, False]]), "b": torch.tensor([[True, True]])})
+        >>> {name: each.sparsity for name, each in both.by_matrix().items()}
+        {'a': 0.5, 'b': 0.0}
+        """
+        return {name: Mask({name: matrix}) for name, matrix in self.items()}
+
     def apply_(self, model: nn.Module) -> None:
         """Set the pruned weights of ``model`` to exactly 0, in place.
 

@@ -15,6 +15,7 @@ from srframework.cli.compare import compare
 from srframework.cli.context import Commands
 from srframework.cli.data import data_group
 from srframework.cli.export import export
+from srframework.cli.import_mask import import_command
 from srframework.cli.init import init
 from srframework.cli.listing import list_components, list_plugins, list_recipes
 from srframework.cli.new import new
@@ -99,6 +100,7 @@ for command in (
     results,
     compare,
     export,
+    import_command,
     plot,
     paper,
     claims,

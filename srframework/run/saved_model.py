@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from srframework.contracts import Network
 from srframework.errors import BackboneError
 from srframework.faults import calling_model
-from srframework.files import atomic_file, link_file, link_only, remove
+from srframework.files import atomic_directory, atomic_file, link_file, link_only, remove
 from srframework.hashing import sha256
 from srframework.run.model_directory import ModelDirectory
 from srframework.run.packing import CHANGED, FACTS, Packed, pack
@@ -94,6 +95,24 @@ class SavedModel:
                 continue
             with atomic_file(path) as temporary:
                 self._packed.write(file, temporary)
+
+    def copy(self, target: Path) -> None:
+        """Write the model in full into a new directory, atomically; no file is a link to one of the run.
+
+        Raises:
+            BackboneError: A file is missing or damaged.
+        """
+        if not self.is_packed and not (self._place / MODEL).is_dir():
+            raise BackboneError(f"{self._place}: expected a model, got none")
+        with atomic_directory(target) as temporary:
+            folder = self._place / (PACKED if self.is_packed else MODEL)
+            files = self.other_files() if self.is_packed else [each for each in folder.rglob("*") if each.is_file()]
+            for path in files:
+                place = temporary / path.relative_to(folder)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, place)
+            for file in self._packed.files() if self.is_packed else ():
+                self._packed.write(file, temporary / file)
 
 
 def save(checkpoint: KeptModel, network: Network, draft: Path, sums: Sums, base: Sequence[Path]) -> None:

