@@ -14,6 +14,7 @@ from srframework.cli.claims import claims
 from srframework.cli.compare import compare
 from srframework.cli.context import Commands
 from srframework.cli.data import data_group
+from srframework.cli.evaluate import evaluate
 from srframework.cli.export import export
 from srframework.cli.init import init
 from srframework.cli.listing import list_components, list_plugins, list_recipes
@@ -98,6 +99,7 @@ for command in (
     sweep,
     results,
     compare,
+    evaluate,
     export,
     plot,
     paper,
