@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from srframework.cli import completion, shells, streams
+from srframework.cli.audit import audit
 from srframework.cli.check import check
 from srframework.cli.claims import claims
 from srframework.cli.compare import compare
@@ -100,6 +101,7 @@ for command in (
     results,
     compare,
     evaluate,
+    audit,
     export,
     plot,
     paper,

@@ -1,4 +1,4 @@
-"""Bootstrap intervals of a figure, and paired ones of a difference B − A, 95 % (Efron & Tibshirani 1993, §13.3: percentiles).
+"""Bootstrap intervals of a figure, and paired ones of B − A (Efron & Tibshirani 1993, §13.3: percentiles), 95 %.
 
 N examples, R resamples. Examples with the same label and columns, and the same predictions and p_b in every run, are of
 one *sort*, unless the figure needs the logits. Drawing N examples with replacement means drawing a count for each of

@@ -53,10 +53,11 @@ NOT_RUN = {
     'eval "$(_SRFRAMEWORK_COMPLETE=bash_source srframework)"': "tests/cli/test_completion.py runs the script in bash",
     "srframework run sick-hans": "takes 15 minutes, and needs SICK and HANS",
     "srframework evaluate": "needs a trained model; tests/cli/test_evaluate.py runs it",
+    "srframework audit": "needs a trained model; tests/cli/test_audit.py runs it",
 }
 """Command, or how one begins -> why no test runs it."""
 
-NEEDS_MORE = ("srframework run sick-hans ", "srframework evaluate ")
+NEEDS_MORE = ("srframework run sick-hans ", "srframework evaluate ", "srframework audit ")
 """The beginnings among them."""
 
 STEPS = ["--set", "training.max_steps=4"]
