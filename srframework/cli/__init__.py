@@ -22,6 +22,7 @@ from srframework.cli.listing import list_components, list_plugins, list_recipes
 from srframework.cli.new import new
 from srframework.cli.paper import paper
 from srframework.cli.plot import plot
+from srframework.cli.probe import probe
 from srframework.cli.results import results
 from srframework.cli.run import run
 from srframework.cli.schema import schema
@@ -102,6 +103,7 @@ for command in (
     compare,
     evaluate,
     audit,
+    probe,
     export,
     plot,
     paper,

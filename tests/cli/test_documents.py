@@ -54,10 +54,11 @@ NOT_RUN = {
     "srframework run sick-hans": "takes 15 minutes, and needs SICK and HANS",
     "srframework evaluate": "needs a trained model; tests/cli/test_evaluate.py runs it",
     "srframework audit": "needs a trained model; tests/cli/test_audit.py runs it",
+    "srframework probe": "needs a trained model; tests/cli/test_probe.py runs it",
 }
 """Command, or how one begins -> why no test runs it."""
 
-NEEDS_MORE = ("srframework run sick-hans ", "srframework evaluate ", "srframework audit ")
+NEEDS_MORE = ("srframework run sick-hans ", "srframework evaluate ", "srframework audit ", "srframework probe ")
 """The beginnings among them."""
 
 STEPS = ["--set", "training.max_steps=4"]
