@@ -9,11 +9,13 @@ from typing import Any
 import click
 
 from srframework.cli import completion, shells, streams
+from srframework.cli.audit import audit
 from srframework.cli.check import check
 from srframework.cli.claims import claims
 from srframework.cli.compare import compare
 from srframework.cli.context import Commands
 from srframework.cli.data import data_group
+from srframework.cli.evaluate import evaluate
 from srframework.cli.export import export
 from srframework.cli.import_mask import import_command
 from srframework.cli.init import init
@@ -21,6 +23,7 @@ from srframework.cli.listing import list_components, list_plugins, list_recipes
 from srframework.cli.new import new
 from srframework.cli.paper import paper
 from srframework.cli.plot import plot
+from srframework.cli.probe import probe
 from srframework.cli.results import results
 from srframework.cli.run import run
 from srframework.cli.schema import schema
@@ -99,6 +102,9 @@ for command in (
     sweep,
     results,
     compare,
+    evaluate,
+    audit,
+    probe,
     export,
     import_command,
     plot,

@@ -1,4 +1,4 @@
-"""Paired bootstrap intervals of a difference B − A (Efron & Tibshirani 1993, §13.3: percentiles), 95 %.
+"""Bootstrap intervals of a figure, and paired ones of B − A (Efron & Tibshirani 1993, §13.3: percentiles), 95 %.
 
 N examples, R resamples. Examples with the same label and columns, and the same predictions and p_b in every run, are of
 one *sort*, unless the figure needs the logits. Drawing N examples with replacement means drawing a count for each of
@@ -64,6 +64,26 @@ def over_examples(metric: Metric, samples: Sequence[Sample], resamples: int) -> 
     return _percentiles(total)
 
 
+def of_one(metric: Metric, predictions: Predictions, resamples: int) -> tuple[float, float]:
+    """The interval of a figure itself, when examples are resampled.
+
+    Args:
+        metric: Computed from the predictions.
+        predictions: N examples.
+        resamples: R.
+
+    Raises:
+        DataError: As :func:`over_examples`.
+    """
+    first, numbers = _sorts([predictions], metric.needs_logits)
+    chosen, rows = subset(predictions, first), max(1, MOST_NUMBERS // len(numbers))
+    generator = np.random.default_rng(SEED)
+    found = np.concatenate([metric(chosen, counts) for counts in _counts(numbers, resamples, rows, generator)])
+    if np.isnan(found).all():
+        raise DataError(f"{metric.name} is not defined for resampled examples")
+    return _percentiles(found)
+
+
 def over_seeds(differences: Sequence[float], resamples: int) -> tuple[float, float]:
     """The interval of the mean difference (one per seed), when seeds are resampled."""
     count = len(differences)
@@ -78,8 +98,8 @@ def point_estimate(metric: Metric, predictions: Predictions) -> float:
 
 def _differences(metric: Metric, sample: Sample, resamples: int, generator: np.random.Generator) -> Floats:
     """``(R,)``."""
-    first, numbers = _sorts(sample, metric.needs_logits)
-    a, b = ([_only(each, first) for each in side] for side in (sample.a, sample.b))
+    first, numbers = _sorts([*sample.a, *sample.b], metric.needs_logits)
+    a, b = ([subset(each, first) for each in side] for side in (sample.a, sample.b))
     rows = max(1, MOST_NUMBERS // len(numbers))
     parts: list[Floats] = []
     for counts in _counts(numbers, resamples, rows, generator):
@@ -88,20 +108,20 @@ def _differences(metric: Metric, sample: Sample, resamples: int, generator: np.r
     return np.concatenate(parts)
 
 
-def _sorts(sample: Sample, needs_logits: bool) -> tuple[Ints, Ints]:
+def _sorts(runs: Sequence[Predictions], needs_logits: bool) -> tuple[Ints, Ints]:
     """Index of the first example of each sort, and the number of its examples, ``(K,)`` each."""
     if needs_logits:
-        return np.arange(sample.size), np.ones(sample.size, dtype=np.int64)
-    columns = [np.unique(each, return_inverse=True)[1] for each in sample.a[0].columns.values()]
-    runs = [each.predicted for each in (*sample.a, *sample.b)]
-    biases = [each.bias_probs for each in (*sample.a, *sample.b) if each.bias_probs is not None]
+        count = len(runs[0].gold)
+        return np.arange(count), np.ones(count, dtype=np.int64)
+    columns = [np.unique(each, return_inverse=True)[1] for each in runs[0].columns.values()]
+    biases = [each.bias_probs for each in runs if each.bias_probs is not None]
     columns += [np.unique(each, axis=0, return_inverse=True)[1].reshape(-1) for each in biases]
-    codes = np.vstack([sample.a[0].gold, *runs, *columns])
+    codes = np.vstack([runs[0].gold, *(each.predicted for each in runs), *columns])
     _, first, numbers = np.unique(codes, axis=1, return_index=True, return_counts=True)
     return first, numbers
 
 
-def _only(predictions: Predictions, chosen: Ints) -> Predictions:
+def subset(predictions: Predictions, chosen: Ints) -> Predictions:
     """The predictions of these examples."""
     arrays = {name: getattr(predictions, name)[chosen] for name in ("logits", "predicted", "gold")}
     columns = {name: each[chosen] for name, each in predictions.columns.items()}

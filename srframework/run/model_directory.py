@@ -28,7 +28,8 @@ WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 _MOST_JSON = 256 * 2**20
 """Bytes. The largest published tokenizer.json has a tenth of this."""
 
-_FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
+_FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+"""Type of a weight -> its bytes."""
 
 _NO_WEIGHTS = ("position_ids", "token_type_ids", "num_batches_tracked")
 """Integer tensors of old checkpoints, which a model computes itself."""
@@ -100,6 +101,22 @@ class ModelDirectory:
             BackboneError: See :meth:`weights`.
         """
         return {name: tuple(tensors.get_slice(name).get_shape()) for name, tensors in self._weights()}
+
+    def weight_bytes(self) -> dict[str, int]:
+        """Return the bytes of an entry of every weight by name, from the headers of the files.
+
+        Raises:
+            BackboneError: See :meth:`weights`.
+        """
+        return {name: _FLOATS[tensors.get_slice(name).get_dtype()] for name, tensors in self._weights()}
+
+    def files(self) -> list[Path]:
+        """Return the files with the weights.
+
+        Raises:
+            BackboneError: No such file exists.
+        """
+        return self._weight_files()
 
     def weights(self) -> dict[str, Tensor]:
         """Read the weights into memory, by name, in float32; later changes of the files have no effect.

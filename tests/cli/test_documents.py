@@ -69,8 +69,14 @@ NOT_RUN = {
     ),
     'eval "$(_SRFRAMEWORK_COMPLETE=bash_source srframework)"': "tests/cli/test_completion.py runs the script in bash",
     "srframework run sick-hans": "takes 15 minutes, and needs SICK and HANS",
+    "srframework evaluate": "needs a trained model; tests/cli/test_evaluate.py runs it",
+    "srframework audit": "needs a trained model; tests/cli/test_audit.py runs it",
+    "srframework probe": "needs a trained model; tests/cli/test_probe.py runs it",
 }
 """Command, or how one begins -> why no test runs it."""
+
+NEEDS_MORE = ("srframework run sick-hans ", "srframework evaluate ", "srframework audit ", "srframework probe ")
+"""The beginnings among them."""
 
 STEPS = ["--set", "training.max_steps=4"]
 SMALL = [*STEPS, *("--set", "dataset.train_size=300", "--set", "dataset.dev_size=60", "--set", "dataset.ood_size=60")]
@@ -116,7 +122,7 @@ def commands(document: Path) -> list[str]:
 def is_run(command: str) -> bool:
     if re.search(rf"\bmy-({'|'.join(KINDS)})\b", command):
         return False  # tests/cli/test_new.py makes a distribution of each kind, installs, checks and runs it
-    return command not in NOT_RUN and not command.startswith("srframework run sick-hans ")
+    return command not in NOT_RUN and not command.startswith(NEEDS_MORE)
 
 
 COMMANDS = sorted({command for document in DOCUMENTS for command in commands(document)})
