@@ -22,11 +22,12 @@ from srframework.errors import UsageError
 )
 @json_option
 def export(directories: tuple[str, ...], stages: tuple[str, ...], as_json: bool) -> None:
-    """Write the models of runs in full, for plain transformers.
+    """Write the complete models of a sweep, for use without srframework.
 
-    For the runs under each DIR. The run directories of a sweep have a mask in place of a model that is another model
-    under this mask. This command writes `model` beside it. It prints the directory of each model; models that are
-    there already stay as they are.
+    A run of a sweep does not save a model that is another model with some weights set to zero: it saves the mask, and
+    links to the other model. For the runs under each DIR, this command writes each such model into a directory
+    `model`, in the format of transformers. It prints the directories of all models; models that are already there
+    stay as they are.
     """
     from srframework.report.runs import find_runs
     from srframework.run.export import export_models

@@ -167,7 +167,7 @@ PLAN = [
     "Examples: train 12,000, dev 1,000, random 1,000.",
     "Batches: examples of similar length together (group_by_length = true).",
     "Total: 21 steps.",
-    "Cached stages: not known, because no run with these settings is in its directory (see --out).",
+    "Cached stages: not known, because there is no run directory with these settings yet (see --out).",
 ]
 SET = ("--set", "stages.srnet.pruner.sparsity=0.7", "--set", "seed=9")
 
@@ -251,7 +251,7 @@ def test_a_dry_run_of_a_sweep_names_each_stage_that_is_computed_once_and_shows_t
         "# 4. srnet: P_poe^imp(f(full)), 700 of 1,400 steps, 2 times",
         "# Batches: examples of similar length together (group_by_length = true).",
         "# Total: 1,452 steps.",
-        "# Cached stages: not known, because no run with these settings is in its directory (see --out).",
+        "# Cached stages: not known, because there is no run directory with these settings yet (see --out).",
     ]
     assert tomli.loads(out)["seed"] == 4
 
