@@ -54,7 +54,7 @@ class TinyOptions(Options):
     weights: Literal["random", "pretrained"] = Field(
         "random",
         description="Weights of embeddings and layers: random, or pre-trained by masked language modelling on texts of "
-        "the world of the data set synthetic (pretrained).",
+        "the kind that the data set synthetic generates (pretrained).",
     )
     layers: int = Field(3, ge=1, description="Transformer layers; at least 1.")
     width: int = Field(64, ge=8, description="Width of the hidden states; at least 8 and a multiple of heads.")

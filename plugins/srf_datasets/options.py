@@ -35,7 +35,9 @@ class SourceOptions(Options):
     path: str | None = Field(
         None, description="A .tsv or .txt (tab-separated, no quotes), .csv or .jsonl file, relative to root."
     )
-    format: Literal["tsv", "csv", "jsonl"] | None = Field(None, description="Unset: by the extension of path.")
+    format: Literal["tsv", "csv", "jsonl"] | None = Field(
+        None, description="Format of the file; unset: by the extension of path."
+    )
     encoding: Encoding | None = Field(None, description="Encoding of the file; unset: as in the data set.")
     hub: str | None = Field(None, description="A data set on the Hugging Face hub, or a local copy, instead of path.")
     config: str | None = Field(None, description="Configuration of the hub data set.")

@@ -50,7 +50,7 @@ def srframework_evaluators() -> list[Component]:
             name="worst-group",
             options=WorstGroupOptions,
             factory="srf_evaluators.worst_group:WorstGroup",
-            summary="Accuracy of each group of examples with the same label and group; the lowest of these accuracies.",
+            summary="Accuracy of each group of examples, and the lowest of these accuracies.",
             source="Sagawa et al. 2020, section 2",
         ),
     ]

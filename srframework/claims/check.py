@@ -16,7 +16,7 @@ from srframework.recipe.option_errors import explain
 from srframework.recipe.points import check_kept
 from srframework.recipe.stage_lengths import Plan
 from srframework.report import figure_table
-from srframework.text import listed, nearest, shorten
+from srframework.text import choices_text, nearest, shorten
 
 
 def check_table(data: Mapping[str, Any], add: Add) -> None:
@@ -54,8 +54,8 @@ def _check_stages(claim: Claim, tables: Any, add: Add) -> None:
         for name in sorted({figure.stage for figure in check.figures} - stages):
             unknown += 1
             near = nearest(name, stages) if unknown <= SHOWN else None
-            expected = f"expected figures of: {listed(sorted(stages))}; got {shorten(name)}"
-            add(("claim", *key), expected, near)
+            offer = choices_text(near, sorted(stages))
+            add(("claim", *key), f"no stage is named {shorten(name)}{offer}")
 
 
 def check_levels(claim: Claim, recipe: Recipe, plan: Plan) -> None:

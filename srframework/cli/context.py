@@ -223,13 +223,13 @@ def output() -> Console:
     return console
 
 
-PAPER = "the paper, arXiv 2210.05211"
+PAPER = "the paper (arXiv 2210.05211)"
 """The paper that sections without a name are of."""
 
 
 def cited(source: str) -> str:
     """The source of a component; one that begins with a section names the paper."""
-    return f"{source} ({PAPER})" if source.startswith(("§", "App.")) else source
+    return f"{PAPER}, {source}" if source.startswith(("§", "App.")) else source
 
 
 def print_table(table: Table | Text) -> None:

@@ -31,9 +31,10 @@ def data_group() -> None:
 def check(context: click.Context, recipe: str, overrides: tuple[str, ...], strict: bool, as_json: bool) -> None:
     """Check all rows of the data of a recipe.
 
-    RECIPE is a path, or the name of a shipped recipe; the default names every data set of the paper. Data sets of all
-    variants and sweeps are checked: are the files there, is every row valid, do the numbers of rows and the shares of
-    the labels agree with the published ones, are labels exchanged. Exit code 1: there is a problem.
+    RECIPE is a path, or the name of a shipped recipe. Default: paper/full-models, which has all data sets of the
+    paper. The command checks the data sets of all variants and sweeps: are the files there, is every row valid, do the
+    numbers of rows and the shares of the labels agree with the published ones, are labels swapped. Exit code 1: there
+    is a problem.
     """
     app: App = context.obj
     checked = check_data(recipe, app.registry, overrides)
@@ -49,10 +50,14 @@ def check(context: click.Context, recipe: str, overrides: tuple[str, ...], stric
 
 def _print(checked: CheckedData) -> None:
     counts = {state: checked.count(state) for state in _MARKS if checked.count(state)}
-    click.echo(f"{checked.name}: {', '.join(f'{count} {state}' for state, count in counts.items())}")
+    click.echo(f"{checked.name}: {', '.join(_counted(count, state) for state, count in counts.items())}")
     for each in checked.findings:
         where = f"{each.split}: " if each.split else ""
         click.echo(f"  {_MARKS[each.state]}{where}{each.check}: {one_line(each.message)}")
+
+
+def _counted(count: int, state: str) -> str:
+    return f"{count} {state}{'s' if count > 1 and state in ('problem', 'warning') else ''}"
 
 
 @data_group.command("convert-bias")

@@ -35,14 +35,15 @@ FORMS = ("hf", "artifact", "onnx", "semi-structured")
 @click.option("--levels", is_flag=True, help="Write the masks of all kept levels of a stage into its artifact.")
 @json_option
 def export(targets: tuple[str, ...], form: Any, out: Path | None, half: bool, levels: bool, as_json: bool) -> None:
-    """Write models of runs in other forms.
+    """Write models of runs in other forms, for use without srframework.
 
     Of each run under DIR, all models are exported, or that of STAGE: a stage, or a point inside it such as imp@0.5. The
     command prints the directory of each.
 
-    The run directories of a sweep have a mask in place of a model that is another model under this mask. By default,
-    this command writes `model` beside it, and a model card, README.md. The card has mean and standard deviation over
-    the seeds of all runs under the DIRs that differ only in the seed. Models that are there already stay as they are.
+    A run of a sweep does not save a model that is another model with some weights set to zero: it saves the mask, and
+    links to the other model. By default, this command writes the complete model into a directory `model`, in the format
+    of transformers, and a model card, README.md. The card has mean and standard deviation over the seeds of all runs
+    under the DIRs that differ only in the seed. Models that are there already stay as they are.
     """
     from srframework.deployment.export import ExportOptions
     from srframework.deployment.export import export as export_models

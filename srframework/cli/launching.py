@@ -30,7 +30,7 @@ _OPTIONS = (
         "--launcher",
         metavar="NAME",
         shell_complete=completion.launchers,
-        help="Where jobs run (see `srframework list launchers`). Default: serial; local with --jobs 2 or more.",
+        help="Where jobs run (see `srframework list launcher`). Default: serial; local with --jobs 2 or more.",
     ),
     click.option(
         "--launcher-option",

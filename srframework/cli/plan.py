@@ -91,7 +91,7 @@ def _lines(
         again = "; they are reused unless data, code or library versions have changed" if stored else ""
         yield f"Cached stages, as of the last run: {stored} of {len(distinct)}{again}."
     else:
-        yield "Cached stages: not known, because no run with these settings is in its directory (see --out)."
+        yield "Cached stages: not known, because there is no run directory with these settings yet (see --out)."
     checks = FileChecks()
     yield from dict.fromkeys(line for cell in cells for line in _missing(cell.recipe, checks))
 

@@ -25,7 +25,7 @@ width_option = click.option(
     default=5.5,
     show_default=True,
     metavar="INCHES",
-    help="Width of the figure: 5.5 is the text of a NeurIPS paper, 3.25 a column of a paper with two.",
+    help="Width of the figure: 5.5 is the text width of a NeurIPS paper, 3.25 a column of a paper with two.",
 )
 
 where_option = click.option(
@@ -71,7 +71,11 @@ where_option = click.option(
     help="A line of the figure; LABEL=STAGE,STAGE joins stages of several sparsities. Repeatable. Default: the "
     "table [figure.plot] of the recipes; if there is none, every stage is a line.",
 )
-@click.option("--metric", metavar="NAME", help="Draw this figure of the evaluators instead of the task's metric.")
+@click.option(
+    "--metric",
+    metavar="NAME",
+    help="Draw this number of an evaluator, such as worst-group, instead of the task's metric.",
+)
 @where_option
 @json_option
 def plot(
@@ -90,7 +94,7 @@ def plot(
 
     Default DIR: runs. The figure has one panel for each ID and OOD set, and one line for each stage and combination of
     settings: the mean over the seeds, with the standard deviation shaded. Full models (trained and not sparse) are
-    dashed horizontals. A line or panel without results is marked "not run".
+    dashed horizontal lines. A line or panel without results is marked "not run".
 
     Drawing needs matplotlib: pip install 'srframework[plot]'. --json prints the numbers instead, without drawing. The
     same runs give the same file.

@@ -15,7 +15,9 @@ _MOST_UNFINISHED = 3
 
 @click.command()
 @click.argument("directories", metavar="[DIR]...", nargs=-1, shell_complete=completion.paths)
-@click.option("--levels", is_flag=True, help="Also print a row for each sparsity level of a stage: imp@0.3.")
+@click.option(
+    "--levels", is_flag=True, help="Also print a row for each sparsity level that a stage keeps, such as imp@0.3."
+)
 @click.option(
     "--where",
     multiple=True,
@@ -24,7 +26,9 @@ _MOST_UNFINISHED = 3
     "KEY!=A: all others. KEY may be a heading of the table; training.KEY means every stage. Repeatable.",
 )
 @click.option(
-    "--metric", metavar="NAME", help="Show this figure of the evaluators instead of the task's metric: worst-group."
+    "--metric",
+    metavar="NAME",
+    help="Show this figure of an evaluator, such as worst-group, instead of the task's metric.",
 )
 @click.option("--sort", metavar="COLUMN", help="Sort by a column, such as ID or OOD; -COLUMN: highest first.")
 @click.option("--settings", "all_settings", is_flag=True, help="Show all settings that differ between the runs.")

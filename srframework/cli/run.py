@@ -74,7 +74,7 @@ def run(
     `accelerate launch -m srframework run …` several processes share the work.
 
     With --until or --stages the run has only these stages, and a directory of its own; a later run of the complete
-    recipe takes them from the store.
+    recipe reuses their results.
 
     A recipe with a [sweep] runs once for each combination of its values, each in its own directory, as with
     `srframework sweep`. To fix a swept key, set it with --set; to ignore the sweep, use --set 'sweep={}'.

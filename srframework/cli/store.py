@@ -198,9 +198,9 @@ def _again_line(again: Sequence[Recomputed]) -> str:
 def collect(store: Path, older_than: str | None, max_size: str | None, dry_run: bool, as_json: bool) -> None:
     """Remove old results (garbage collection).
 
-    Removes the entries that --older-than or --max-size selects, also unfinished results, and damaged entries that
-    `store verify` has moved aside. Entries that an existing run uses, or that are being computed, stay; so do entries
-    to whose weights other entries refer. Run directories keep their own files.
+    Removes what --older-than or --max-size selects: entries, unfinished results, damaged entries that `store verify`
+    has moved aside, and entries of other versions of srframework. Entries that an existing run uses, or that are being
+    computed, stay; so do entries to whose weights other entries refer. Run directories keep their own files.
     """
     from srframework.store.gc import collect_garbage
 

@@ -66,7 +66,12 @@ def _checked(use: Use, files: FileChecks) -> CheckedData:
         found = [Finding("problem", ".".join(map(str, each.key)), "file", each.message) for each in problems]
         if kind == "dataset" and not found:
             found.append(
-                Finding("unknown", "", "file", "this data set has no complete check, and no file of it is wrong")
+                Finding(
+                    "unknown",
+                    "",
+                    "file",
+                    "this data set offers no complete check; a quick look at its files found no problem",
+                )
             )
     else:
         found = _findings(use)

@@ -322,5 +322,5 @@ def read_plain(content: bytes, path: str) -> Any:
         raise DataError(f"{path}: byte {at}: {refused}; nothing in the file was executed") from refused
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, struct.error) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(f"{path}: expected a pickle, which cannot be read at byte {at}: {reason}") from error
+        raise DataError(f"{path}: expected a readable pickle (byte {at}: {reason})") from error
     return value

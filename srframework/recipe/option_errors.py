@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from srframework.component import Options
 from srframework.errors import SHOWN
+from srframework.recipe.schema import STAGE_NAME
 from srframework.text import choices_text, nearest, one_line, shorten
 
 
@@ -62,6 +63,9 @@ _MUST_BE = {
     "string_pattern_mismatch": "a string that matches {pattern}",
 }
 """The required value by pydantic's type of error."""
+
+_PATTERNS = {STAGE_NAME: "a letter or digit, and then letters, digits, '_', '.' and '-'"}
+"""The required value by regular expression, for those that are easier to read as words."""
 
 
 def explain(
@@ -141,7 +145,7 @@ def _explain(
         context = {key: f"{each:g}" if isinstance(each, float) else each for key, each in detail.get("ctx", {}).items()}
         if context.get("min_length") == 1:
             return Explanation(loc, f"must not be empty (got {shorten(got)})")
-        required = _MUST_BE[detail["type"]].format(**context)
+        required = _PATTERNS.get(context.get("pattern", "")) or _MUST_BE[detail["type"]].format(**context)
         near = nearest(got, _literals(detail)) if isinstance(got, str) and suggest else None
         return Explanation(loc, f"must be {required} (got {shorten(got)})", near if near != got else None)
     expected = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")

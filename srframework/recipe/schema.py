@@ -14,6 +14,9 @@ from srframework.recipe.model import PRETRAINED
 DEFAULT_LOSS = "std"
 """The default loss of a stage."""
 
+STAGE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+"""The names that a stage may have, as a regular expression."""
+
 
 def _hashable(table: Any) -> Any:
     """Check a table that is parsed later: it is part of a hash, which has no dates and no infinite numbers."""
@@ -78,7 +81,7 @@ class StageTable(Options):
     """A ``[[stages]]`` table, without its training options."""
 
     name: Annotated[str, AfterValidator(_as_directory)] = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Name of the stage: letters, digits, '_', '.' and '-'."
+        pattern=STAGE_NAME, description="Name of the stage: letters, digits, '_', '.' and '-'."
     )
     op: Literal["train", "prune"] = Field(description="'train' or 'prune'.")
     weights: str = Field(PRETRAINED, description="Initial weights.")

@@ -170,8 +170,8 @@ def _check_lines(
         for stage in source.stages if stages else ():
             if stage not in stages:
                 near = nearest(stage, stages) if number < SHOWN else None
-                message = f"expected stages among: {', '.join(sorted(stages))}; got {shorten(stage)}"
-                add(("figure", figure, label), message, near)
+                offer = choices_text(near, sorted(stages))
+                add(("figure", figure, label), f"no stage is named {shorten(stage)}{offer}")
 
 
 def _is(value: Any, wanted: Any) -> bool:

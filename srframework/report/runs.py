@@ -138,8 +138,8 @@ def _roots(directories: Sequence[str | os.PathLike[str]]) -> list[str]:
     roots: dict[Path, str] = {}
     for directory in [os.fspath(each) for each in directories]:
         if not os.path.isdir(directory):
-            what = "a file" if os.path.exists(directory) else "no such directory"
-            raise UsageError(f"{directory}: expected a directory with runs, got {what}")
+            what = "got a file" if os.path.exists(directory) else "there is no such directory"
+            raise UsageError(f"{directory}: expected a directory with runs; {what}")
         roots.setdefault(Path(directory).resolve(), directory)
     return [name for path, name in roots.items() if not any(parent in roots for parent in path.parents)]
 

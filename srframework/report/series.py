@@ -140,7 +140,9 @@ def _of_stage(stage: str, rows: Sequence[Row], x_of: XOf) -> list[Series]:
             differ = [key for key in keys if key not in along and _differs(key, of_kind)]
             settings = {key: values[key] for key in differ if key in values}
             points = sorted(_without_repeats(group), key=lambda pair: pair[0])
-            changing = [key for key in along if _differs(key, points) and not _is_sparsity(key, points)]
+            changing = [
+                key for key in along if _differs(key, points) and not (_is_x(key, points) or _is_sparsity(key, points))
+            ]
             found.append(Series(stage, settings, changing, kind, points))
     return found
 
@@ -157,6 +159,11 @@ def _depends(key: str, placed: Sequence[tuple[float, Row]]) -> bool:
     if not key.endswith(".sparsity") and not any(len(each) > 1 for each in of_recipe.values()):
         return False
     return len(values) > 1 and all(len(each) == 1 for each in values.values())
+
+
+def _is_x(key: str, placed: Sequence[tuple[float, Row]]) -> bool:
+    """Whether the setting is x itself, as ``stages.mask.epochs`` is for ``--x epochs``."""
+    return all(row.values.get(key) == x for x, row in placed)
 
 
 def _is_sparsity(key: str, placed: Sequence[tuple[float, Row]]) -> bool:

@@ -96,8 +96,8 @@ def test_every_check_that_is_none_is_a_problem_and_nothing_else(read):
         (CLAIM.replace("ood(full) <", "ood(full) ="), f"r.toml:10: claim.checks[1]: expected {FORM}, got "
          "'ood(full) == 0.5'"),
         (CLAIM.replace('"id(full) >= 0.5"', "3"), "r.toml:10: claim.checks[0]: must be a string (got 3)"),
-        (CLAIM.replace("ood(full)", "ood(fulll) - id(fulll)"), "r.toml:10: claim.checks[1]: expected figures of: full; "
-         "got 'fulll'; did you mean 'full'?"),
+        (CLAIM.replace("ood(full)", "ood(fulll) - id(fulll)"), "r.toml:10: claim.checks[1]: no stage is named 'fulll'; "
+         "did you mean 'full'? Choices: full"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_claim_is_said_once_with_line_and_key(read, claim, problem):

@@ -247,7 +247,7 @@ def test_a_metric_that_an_evaluator_computes_of_resamples_has_an_interval(make_r
 @pytest.mark.parametrize(
     ("args", "code", "said"),
     [
-        (["A", "nowhere"], 2, "nowhere: expected a directory with runs, got no such directory"),
+        (["A", "nowhere"], 2, "nowhere: expected a directory with runs; there is no such directory"),
         (
             ["A", "stopped"],
             2,

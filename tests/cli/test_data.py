@@ -223,7 +223,7 @@ def test_a_hostile_pickle_is_a_sentence(small, call):
     ("args", "code", "expected"),
     [
         (["bias.pkl", "out.txt"], 2, "expected a name that ends in .json, got out.txt"),
-        (["train.jsonl", "r.json"], 1, "expected a pickle, which cannot be read at byte 0"),
+        (["train.jsonl", "r.json"], 1, "expected a readable pickle (byte 0"),
         (["none.pkl", "out.json"], 1, "none.pkl: cannot be read: No such file or directory"),
         ([".", "out.json"], 1, "cannot be read: Is a directory"),
         (["bias.pkl"], 2, "Missing argument 'OUT.json'"),

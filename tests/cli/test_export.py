@@ -163,7 +163,7 @@ def test_export_of_a_single_run_prints_its_models(masked, perform):
         (["swept@srnt"], "it has no model of 'srnt'; did you mean 'srnet'? Choices: "),
         (["swept@srnet@7"], "it has no model of 'srnet@7'"),
         (["a"], "no run under a"),
-        (["missing"], "missing: expected a directory with runs, got no such directory"),
+        (["missing"], "missing: expected a directory with runs; there is no such directory"),
         ([], "Missing argument"),
     ],
 )

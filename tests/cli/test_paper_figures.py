@@ -150,7 +150,7 @@ def test_the_list_names_every_figure_and_its_recipes(call):
         (["fig-1"], "the paper has no figure or table 'fig-1'; did you mean 'fig-"),
         (["table-5", "--out", "a.png"], "--out a.png: table-5 is a table; only figures are drawn"),
         (["fig-2", "--out", "a.txt"], "--out a.txt: the extension must be one of .png, .svg, .pdf (got '.txt')"),
-        (["fig-2", "nowhere"], "nowhere: expected a directory with runs, got no such directory"),
+        (["fig-2", "nowhere"], "nowhere: expected a directory with runs; there is no such directory"),
     ],
 )
 def test_an_impossible_request_is_refused_with_a_sentence(paper, args, message):

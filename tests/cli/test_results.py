@@ -141,8 +141,8 @@ def test_latex_is_escaped(make_run, call):
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["nowhere"], "nowhere: expected a directory with runs, got no such directory"),
-        (["file"], "file: expected a directory with runs, got a file"),
+        (["nowhere"], "nowhere: expected a directory with runs; there is no such directory"),
+        (["file"], "file: expected a directory with runs; got a file"),
         (["empty"], "no finished run under empty"),
         (["--where", "sparsty=0.5"], "got 'sparsty'; did you mean 'sparsity'?"),
         (["--where", "epochs=3"], "'epochs' is ambiguous; write one of: stages.full.epochs, stages.srnet.epochs"),

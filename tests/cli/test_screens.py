@@ -50,7 +50,7 @@ def test_what_show_prints_for_a_recipe_fits_too():
 
 def test_the_options_of_training_have_a_heading_and_bounds_are_as_people_write_them(call):
     assert call("show", "training").out.splitlines()[1:3] == [
-        "source: App. B.3 (the paper, arXiv 2210.05211)",
+        "source: the paper (arXiv 2210.05211), App. B.3",
         "",
     ]
     assert "phi  number in [1e-6, 1e6]  default: 0.01" in call("show", "mask").out

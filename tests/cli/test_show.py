@@ -21,7 +21,7 @@ def test_show_prints_where_a_component_comes_from_and_its_options(call):
     assert (done.code, done.err) == (0, "")
     head, source, origin, _, *cards = done.out.splitlines()
     assert head == "pruner/mask: Mask training: the weights are frozen; a score for each weight is trained."
-    assert source == "source: §3.2.2, App. A.1.2; schedule: §5.2 (the paper, arXiv 2210.05211)"
+    assert source == "source: the paper (arXiv 2210.05211), §3.2.2, App. A.1.2; schedule: §5.2"
     assert origin.startswith("from: srframework ")
     assert origin.endswith(" (srf_pruners)")
     place = cards.index("sparsity  number in [0, 1)  default: 0.7")

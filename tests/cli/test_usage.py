@@ -168,7 +168,7 @@ PLAN = [
     "Batches: examples of similar length together (group_by_length = true).",
     "Precision: fp32 in training, fp32 in evaluations.",
     "Total: 21 steps.",
-    "Cached stages: not known, because no run with these settings is in its directory (see --out).",
+    "Cached stages: not known, because there is no run directory with these settings yet (see --out).",
 ]
 SET = ("--set", "stages.srnet.pruner.sparsity=0.7", "--set", "seed=9")
 
@@ -262,7 +262,7 @@ def test_a_dry_run_of_a_sweep_names_each_stage_that_is_computed_once_and_shows_t
         "# Batches: examples of similar length together (group_by_length = true).",
         "# Precision: fp32 in training, fp32 in evaluations.",
         "# Total: 1,452 steps.",
-        "# Cached stages: not known, because no run with these settings is in its directory (see --out).",
+        "# Cached stages: not known, because there is no run directory with these settings yet (see --out).",
     ]
     assert tomli.loads(out)["seed"] == 4
 

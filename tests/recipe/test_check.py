@@ -222,7 +222,8 @@ CASES = {
     "name that is a path": (
         'name = "srnet"',
         'name = "../x"',
-        "r.toml:16: stages.../x.name: must be a string that matches ^[A-Za-z0-9][A-Za-z0-9_.-]*$ (got '../x')",
+        "r.toml:16: stages.../x.name: must be a letter or digit, and then letters, digits, '_', '.' and '-' "
+        "(got '../x')",
     ),
     "bias model for a loss": (
         'loss.use = "std"',

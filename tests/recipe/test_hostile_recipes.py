@@ -138,7 +138,7 @@ def test_an_odd_override_is_refused_in_one_short_line(problems, override, proble
             "got 'FULL', which differs from 'full' only in case; some file systems ignore case",
         ),
         (["Pretrained"], "got 'Pretrained', which differs from 'pretrained' only in case"),
-        (["a\\n"], 'must be a string that matches ^[A-Za-z0-9][A-Za-z0-9_.-]*$ (got "a\\n")'),
+        (["a\\n"], "must be a letter or digit, and then letters, digits, '_', '.' and '-' (got \"a\\n\")"),
     ],
 )
 def test_a_stage_has_a_name_that_a_directory_can_have(problems, names, problem):
