@@ -15,6 +15,7 @@ from srframework.cli.compare import compare
 from srframework.cli.context import Commands
 from srframework.cli.data import data_group
 from srframework.cli.export import export
+from srframework.cli.gate import gate
 from srframework.cli.init import init
 from srframework.cli.listing import list_components, list_plugins, list_recipes
 from srframework.cli.new import new
@@ -98,6 +99,7 @@ for command in (
     sweep,
     results,
     compare,
+    gate,
     export,
     plot,
     paper,

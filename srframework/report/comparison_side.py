@@ -38,11 +38,13 @@ class Side:
     warnings: Sequence[str] = ()
 
     @classmethod
-    def read(cls, path: str, where: Sequence[str] = (), option: str = "--a", metric: str | None = None) -> Side:
-        """Read the directory of a run, or of several runs that differ only in their seed.
+    def read(
+        cls, paths: Sequence[str], where: Sequence[str] = (), option: str = "--a", metric: str | None = None
+    ) -> Side:
+        """Read directories of a run, or of several runs that differ only in their seed.
 
         Args:
-            path: The directory.
+            paths: The directories, at least one.
             where: Conditions that choose runs; see :func:`~srframework.report.selection.conditions`.
             option: The option with which the user writes the conditions.
             metric: A figure in place of the task's metric.
@@ -51,7 +53,8 @@ class Side:
             UsageError: There is no finished run, no run meets the conditions, or there is more than one experiment.
             DataError: The only run's summary.json is damaged.
         """
-        found = find_runs([path], levels=True)
+        path = ", ".join(paths)
+        found = find_runs(paths, levels=True)
         if not found.runs:
             if found.damaged:
                 raise DataError(found.damaged[0])
