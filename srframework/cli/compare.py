@@ -69,6 +69,7 @@ def compare(
     over the common seeds; if there is no common seed, over all seeds.
     """  # noqa: D301 -- click reads \b
     from srframework.report import comparison
+    from srframework.report.chosen_on import chosen_note
     from srframework.report.comparison_side import Side
 
     left, right = Side.read([a], of_a, "--a", metric), Side.read([b], of_b, "--b", metric)
@@ -83,9 +84,11 @@ def compare(
     }
     common = [seed for seed in left.runs if seed in right.runs]
     if as_json:
-        sides = {name: [run.record() for run in side.runs.values()] for name, side in (("a", left), ("b", right))}
+        both = (("a", left), ("b", right))
+        sides = {name: [run.record() for run in side.runs.values()] for name, side in both}
         head: dict[str, Any] = {"runs": sides, "common_seeds": common, "resamples": resamples}
         head |= {name: [asdict(each) for each in found] for name, found in differences.items()}
+        head["chosen_on"] = {name: {each: split or None for each, split in side.chosen()} for name, side in both}
         figures = {"figures": rows, "baselines": baselines}
         print_json(head | {name: [row.to_json() for row in each] for name, each in figures.items()})
         return
@@ -99,6 +102,9 @@ def compare(
     for name, found in differences.items():
         _print_differences(name, found)
     _print_figures(rows, baselines)
+    notes = dict.fromkeys(chosen_note(side.chosen()) for side in (left, right))
+    for name, note in zip("AB", notes, strict=False):
+        print_text(output(), note if len(notes) == 1 else f"{name}: {note}")
 
 
 def _print_differences(name: str, found: Sequence[Difference]) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
@@ -11,6 +10,7 @@ from rich.table import Table
 from srframework.cli import completion
 from srframework.cli.compare import metric_option, resamples_option, shown_interval
 from srframework.cli.context import App, json_option, output, print_json, print_table, print_text
+from srframework.cli.points import Points
 from srframework.cli.streams import echo_error
 from srframework.units import heading, number
 
@@ -18,27 +18,11 @@ if TYPE_CHECKING:
     from srframework.report.gate import Gate, GateCheck
 
 
-class _Points(click.FloatRange):
-    """A number of percentage points."""
-
-    name = "points"
-
-    def __init__(self) -> None:
-        super().__init__(-100, 100)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number; NaN is bad usage."""
-        number = super().convert(value, param, ctx)
-        if math.isnan(number):
-            self.fail(f"expected a number of percentage points, got {value}", param, ctx)
-        return number
-
-
 @click.command()
 @click.argument("directories", metavar="[DIR]...", nargs=-1, shell_complete=completion.paths)
 @click.option(
     "--id-drop",
-    type=_Points(),
+    type=Points(-100, 100),
     default=1.0,
     show_default=True,
     metavar="POINTS",
@@ -46,7 +30,7 @@ class _Points(click.FloatRange):
 )
 @click.option(
     "--ood-gain",
-    type=_Points(),
+    type=Points(-100, 100),
     default=3.0,
     show_default=True,
     metavar="POINTS",
@@ -107,6 +91,8 @@ def gate(
 
 
 def _print(gate: Gate, place: str, recipe: str) -> None:
+    from srframework.report.chosen_on import chosen_note
+
     seeds = f"seed{'s' if len(gate.seeds) > 1 else ''} {', '.join(map(str, gate.seeds))}"
     click.echo(f"{gate.stage} against {gate.baseline}: {place} ({recipe}; {seeds})")
     first = gate.checks[0]
@@ -121,6 +107,7 @@ def _print(gate: Gate, place: str, recipe: str) -> None:
     console = output()
     over = f"Student's t over {len(gate.seeds)} seeds; " if len(gate.seeds) > 1 else ""
     print_text(console, f"95 %: interval of the change; {over}paired bootstrap over examples.")
+    print_text(console, chosen_note(gate.chosen))
     for check in gate.checks:
         for reason in check.reasons:
             print_text(console, f"{_name(check)}: {reason}.", hanging=4)

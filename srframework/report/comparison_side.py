@@ -104,6 +104,11 @@ class Side:
                 found.setdefault(each.name, (metric, {}))[1][seed] = each
         return {name: each for name, each in found.items() if len(each[1]) == len(self.runs)}
 
+    def chosen(self) -> list[tuple[str, str]]:
+        """The stages, each with the split that chose its checkpoint; empty for the last step."""
+        first = self.first
+        return [(stage.name, first.dev_split if stage.candidates else "") for stage in first.stages]
+
     def facts(self, name: str) -> dict[int, Mapping[str, Any]]:
         """A table of each run.json, by seed; empty if it cannot be read."""
         return {seed: _table(run.fact(name), of_tables=name == "data") for seed, run in self.runs.items()}

@@ -73,12 +73,14 @@ class Gate:
     """The checks of a stage against a baseline; both are named as in ``results``: ``imp@0.5``.
 
     Attributes:
+        chosen: Both names, each with the split that chose its checkpoint; empty for the last step.
         verdict: Fail if a check fails, pass if all pass, else not decided.
     """
 
     baseline: str
     stage: str
     seeds: Sequence[int]
+    chosen: Sequence[tuple[str, str]]
     checks: Sequence[GateCheck]
 
     @property
@@ -88,7 +90,13 @@ class Gate:
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``gate --json`` prints; figures in their unit."""
-        head = {"verdict": self.verdict, "baseline": self.baseline, "stage": self.stage, "seeds": list(self.seeds)}
+        head: dict[str, Any] = {
+            "verdict": self.verdict,
+            "baseline": self.baseline,
+            "stage": self.stage,
+            "seeds": list(self.seeds),
+        }
+        head["chosen_on"] = {name: split or None for name, split in self.chosen}
         return head | {"checks": [asdict(check) for check in self.checks]}
 
 
@@ -133,7 +141,8 @@ def judge_gate(
     found = [row for row in compared if row.kind == "id" or (row.kind == "ood" and row.split in splits)]
     if not any(row.kind == "id" for row in found):
         raise UsageError(f"{stage.metric.name}: a gate needs a figure on the ID set; choose one with --metric")
-    return Gate(baseline.name, stage.name, stage.seeds, [_check(row, bars, baseline, stage) for row in found])
+    chosen = [(row.name, ", ".join(row.chosen_on)) for row in (baseline, stage)]
+    return Gate(baseline.name, stage.name, stage.seeds, chosen, [_check(row, bars, baseline, stage) for row in found])
 
 
 def _stages(side: Side, baseline: str | None, stage: str | None) -> tuple[Row, Row]:
