@@ -21,6 +21,7 @@ from srframework.cli.listing import list_components, list_plugins, list_recipes
 from srframework.cli.new import new
 from srframework.cli.paper import paper
 from srframework.cli.plot import plot
+from srframework.cli.report import report
 from srframework.cli.results import results
 from srframework.cli.run import run
 from srframework.cli.schema import schema
@@ -103,6 +104,7 @@ for command in (
     export,
     plot,
     paper,
+    report,
     claims,
     store_group,
 ):

@@ -122,7 +122,7 @@ def judge_gate(
         side: The runs, one per seed.
         bars: The bars.
         names: The baseline and the stage; None for the only full model, and for the only sparse stage.
-        ood: The OOD sets, each of which must reach the bar; empty for the only one.
+        ood: The OOD sets, all of them must reach the bar; empty for the only one.
         resamples: Number of bootstrap resamples.
         registry: The components; the evaluators compute the metric of resampled examples.
 
