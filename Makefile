@@ -16,7 +16,7 @@ quickstart: .venv/.installed  ## Set up, run the quickstart recipe, print its ta
 	$(BIN)/srframework run quickstart
 
 test: .venv/.test  ## Set up with the test extras, run the tests that are quick: some minutes.
-	$(PYTEST) -m 'not slow and not long'
+	$(PYTEST) -m 'not slow and not long and not browser'
 
 test-slow: .venv/.test  ## Run the tests that take minutes, and they alone.
 	$(BIN)/python -m pytest -m slow

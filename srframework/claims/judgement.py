@@ -8,7 +8,7 @@ from typing import Any
 
 from srframework.claims.claim import Check, Claim
 from srframework.claims.collapse import collapse_reason
-from srframework.claims.significance import (
+from srframework.report.significance import (
     FAILS,
     HOLDS,
     UNDECIDED,

@@ -16,13 +16,12 @@ from srframework.faults import at
 from srframework.files import write_json
 from srframework.hashing import digest
 from srframework.registry.registry import Registry
+from srframework.report.claim_files import NAME as ROWS
 from srframework.run.api import one_process_only
 from srframework.run.directory_lock import make_directory, sentences
 from srframework.run.resources import load_task
 from srframework.sweeps.directory import SweepDirectory
 from srframework.sweeps.run import SweepEvents, SweepResult, Workers, run_sweep
-
-ROWS = "claims.json"
 
 
 class ClaimEvents(SweepEvents):

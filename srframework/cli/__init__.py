@@ -18,12 +18,14 @@ from srframework.cli.data import data_group
 from srframework.cli.evaluate import evaluate
 from srframework.cli.export import export
 from srframework.cli.import_mask import import_command
+from srframework.cli.gate import gate
 from srframework.cli.init import init
 from srframework.cli.listing import list_components, list_plugins, list_recipes
 from srframework.cli.new import new
 from srframework.cli.paper import paper
 from srframework.cli.plot import plot
 from srframework.cli.probe import probe
+from srframework.cli.report import report
 from srframework.cli.results import results
 from srframework.cli.run import run
 from srframework.cli.schema import schema
@@ -105,10 +107,12 @@ for command in (
     evaluate,
     audit,
     probe,
+    gate,
     export,
     import_command,
     plot,
     paper,
+    report,
     claims,
     store_group,
 ):

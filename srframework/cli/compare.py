@@ -19,13 +19,7 @@ from srframework.units import number
 if TYPE_CHECKING:
     from srframework.report.comparison import Compared, Difference
 
-_WHERE = "Use only the runs of {} with this setting, recipe or seed; see `results --where`. Repeatable."
-
-
-@click.command()
-@click.argument("a", shell_complete=completion.paths)
-@click.argument("b", shell_complete=completion.paths)
-@click.option(
+resamples_option = click.option(
     "--resamples",
     type=click.IntRange(min=100),
     metavar="N",
@@ -33,9 +27,19 @@ _WHERE = "Use only the runs of {} with this setting, recipe or seed; see `result
     show_default=True,
     help="Resamples of the bootstrap.",
 )
-@click.option(
+
+metric_option = click.option(
     "--metric", metavar="NAME", help="Compare this figure instead of the task's metric; see `results --metric`."
 )
+
+_WHERE = "Use only the runs of {} with this setting, recipe or seed; see `results --where`. Repeatable."
+
+
+@click.command()
+@click.argument("a", shell_complete=completion.paths)
+@click.argument("b", shell_complete=completion.paths)
+@resamples_option
+@metric_option
 @click.option("--a", "of_a", multiple=True, metavar="KEY=VALUE", help=_WHERE.format("A"))
 @click.option("--b", "of_b", multiple=True, metavar="KEY=VALUE", help=_WHERE.format("B"))
 @json_option
@@ -65,9 +69,10 @@ def compare(
     over the common seeds; if there is no common seed, over all seeds.
     """  # noqa: D301 -- click reads \b
     from srframework.report import comparison
+    from srframework.report.chosen_on import chosen_note
     from srframework.report.comparison_side import Side
 
-    left, right = Side.read(a, of_a, "--a", metric), Side.read(b, of_b, "--b", metric)
+    left, right = Side.read([a], of_a, "--a", metric), Side.read([b], of_b, "--b", metric)
     for sentence in (*left.warnings, *right.warnings):
         echo_error(f"warning: {sentence}")
     rows = comparison.compare_sides(left, right, resamples, app.registry)
@@ -79,9 +84,11 @@ def compare(
     }
     common = [seed for seed in left.runs if seed in right.runs]
     if as_json:
-        sides = {name: [run.record() for run in side.runs.values()] for name, side in (("a", left), ("b", right))}
+        both = (("a", left), ("b", right))
+        sides = {name: [run.record() for run in side.runs.values()] for name, side in both}
         head: dict[str, Any] = {"runs": sides, "common_seeds": common, "resamples": resamples}
         head |= {name: [asdict(each) for each in found] for name, found in differences.items()}
+        head["chosen_on"] = {name: {each: split or None for each, split in side.chosen()} for name, side in both}
         figures = {"figures": rows, "baselines": baselines}
         print_json(head | {name: [row.to_json() for row in each] for name, each in figures.items()})
         return
@@ -95,6 +102,9 @@ def compare(
     for name, found in differences.items():
         _print_differences(name, found)
     _print_figures(rows, baselines)
+    notes = dict.fromkeys(chosen_note(side.chosen()) for side in (left, right))
+    for name, note in zip("AB", notes, strict=False):
+        print_text(output(), note if len(notes) == 1 else f"{name}: {note}")
 
 
 def _print_differences(name: str, found: Sequence[Difference]) -> None:
@@ -157,9 +167,9 @@ def _print_table(rows: Sequence[Compared]) -> None:
         marks = [COLLAPSED_MARK if side in row.collapsed else "" for side in "ab"]
         cells = [f"{number(each, row.unit, 2)}{mark}" for each, mark in zip((row.a, row.b), marks, strict=True)]
         cells.append(number(row.difference, row.unit, 2, sign=True))
-        cells.append(_interval(row.interval, row.unit) if row.note is None else f"({notes.index(row.note) + 1})")
+        cells.append(shown_interval(row.interval, row.unit) if row.note is None else f"({notes.index(row.note) + 1})")
         figure = f"{kind}{row.split}{f' {with_unit(*_metric(row))}' if len(metrics) > 1 else ''}"
-        table.add_row(name, figure, *cells, *([_interval(row.seeds_interval, row.unit)] * over_seeds))
+        table.add_row(name, figure, *cells, *([shown_interval(row.seeds_interval, row.unit)] * over_seeds))
     print_table(table)
     over = "examples, and over seeds" if over_seeds else "examples"
     console = output()
@@ -174,7 +184,8 @@ def _metric(row: Compared) -> tuple[str, str, str | None]:
     return row.metric, row.unit, row.better
 
 
-def _interval(interval: tuple[float, float] | None, unit: str) -> str:
+def shown_interval(interval: tuple[float, float] | None, unit: str) -> str:
+    """``[-1.20, +0.40]``; empty for None."""
     return "" if interval is None else f"[{', '.join(number(each, unit, 2, sign=True) for each in interval)}]"
 
 

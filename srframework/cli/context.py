@@ -275,7 +275,8 @@ def print_report(report: Mapping[str, Any], as_json: bool) -> None:
     console = output()
     if "bias" in report:
         console.print(bias_table(report["bias"]))
-    console.print(results_table(report["stages"], console.width, report["baselines"], report["id_split"]))
+    splits = (report["id_split"], report["dev_split"])
+    console.print(results_table(report["stages"], console.width, report["baselines"], *splits))
     click.echo(f"run directory: {report['run']}")
 
 

@@ -26,6 +26,7 @@ from srframework.run.results import (
     of_baseline,
 )
 from srframework.text import choices_text, nearest, shorten
+from srframework.training.chosen import Chosen
 
 
 def with_metric(runs: Sequence[Run], metric: str) -> list[Run]:
@@ -102,7 +103,8 @@ def _has_figure(figures: Figures) -> bool:
 
 def _stage(run: Run, stage: StageFigures, found: Measured, figure: Figure) -> StageAndLevels:
     points = {point: _chosen(run, each, figure) for point, each in found.points.items()}
-    return Measured(_chosen(run, found.final, figure), points).of_stage(stage.name, stage.op, figure)
+    chosen = Chosen(step=stage.step, steps=stage.steps, candidates=stage.candidates)
+    return Measured(_chosen(run, found.final, figure), points).of_stage(stage.name, stage.op, figure, chosen)
 
 
 def _chosen(run: Run, figures: Figures, figure: Figure) -> Figures:

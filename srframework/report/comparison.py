@@ -123,7 +123,7 @@ def compare_sides(a: Side, b: Side, resamples: int, registry: Registry) -> list[
     for place in (place for place in of_a if place in of_b):
         figure, other = of_a[place][0], of_b[place][0]
         if figure == other:
-            rows += _compare(a, b, place, figure, of_a[place][1], of_b[place][1], resamples, registry)
+            rows += _compare((a, b), (place, place), figure, (of_a[place][1], of_b[place][1]), resamples, registry)
     if not rows:
         names = [
             ", ".join(f"{s} ({f.name})" for (s, level), (f, _) in each.items() if level is None)
@@ -131,6 +131,20 @@ def compare_sides(a: Side, b: Side, resamples: int, registry: Registry) -> list[
         ]
         raise UsageError(f"no stage and metric in common: {a.path} has {names[0]}; {b.path} has {names[1]}")
     return rows
+
+
+def compare_places(side: Side, a: Place, b: Place, resamples: int, registry: Registry) -> list[Compared]:
+    """Compare every figure of two stages or levels of the same runs, seed by seed.
+
+    Args:
+        side: The runs.
+        a: The place to compare with; both are among the places of ``side.stages()`` and have the same metric.
+        b: The place whose difference to ``a`` is wanted; the rows have its name.
+        resamples: Number of bootstrap resamples.
+        registry: As for :func:`compare_sides`.
+    """
+    stages = side.stages()
+    return _compare((side, side), (a, b), stages[b][0], (stages[a][1], stages[b][1]), resamples, registry)
 
 
 def compare_baselines(a: Side, b: Side) -> list[Compared]:
@@ -162,24 +176,24 @@ def _splits(a: Figures, b: Figures) -> list[tuple[str, str]]:
 
 
 def _compare(
-    a: Side,
-    b: Side,
-    place: Place,
+    sides: tuple[Side, Side],
+    places: tuple[Place, Place],
     figure: Figure,
-    of_a: Mapping[int, Figures],
-    of_b: Mapping[int, Figures],
+    of: tuple[Mapping[int, Figures], Mapping[int, Figures]],
     resamples: int,
     registry: Registry,
 ) -> list[Compared]:
+    a, b = sides
+    of_a, of_b = of
     seeds = _seeds(a, b)
     common = set(a.runs) & set(b.runs)
     rows: list[Compared] = []
     for kind, split in _splits(of_a[seeds[0][0]], of_b[seeds[1][0]]):
         values = [
             {seed: _value(figures[seed], kind, split) for seed in chosen}
-            for figures, chosen in zip((of_a, of_b), seeds, strict=True)
+            for figures, chosen in zip(of, seeds, strict=True)
         ]
-        names = [split or side.id_split for side in (a, b)]
+        names = [split or side.id_split for side in sides]
         interval, examples, note = None, None, None
         try:
             if names[0] != names[1]:
@@ -187,7 +201,7 @@ def _compare(
             if names[0] == MODEL:
                 raise DataError(f"{figure.name} is a figure of the model, not of examples")
             metric = metric_of(a.first.settings.evaluators, figure.name, registry)
-            samples = _samples(a, b, place, names[0], metric, values)
+            samples = _samples(sides, places, names[0], metric, values)
             interval, examples = over_examples(metric, samples, resamples), sum(each.size for each in samples)
         except (DataError, PluginError) as error:
             note = str(error)
@@ -195,10 +209,10 @@ def _compare(
         if len(common) > 1:
             over = over_seeds([values[1][seed] - values[0][seed] for seed in seeds[0]], resamples)
         ends = (_mean(values[0]), _mean(values[1]))
-        row = (*place, kind, names[0], figure.name, figure.unit, figure.better, *ends, ends[1] - ends[0])
+        row = (*places[1], kind, names[0], figure.name, figure.unit, figure.better, *ends, ends[1] - ends[0])
         collapsed = [
             side
-            for side, figures, chosen, name in zip("ab", (of_a, of_b), seeds, names, strict=True)
+            for side, figures, chosen, name in zip("ab", of, seeds, names, strict=True)
             if any(name in figures[seed].collapsed for seed in chosen)
         ]
         rows.append(Compared(*row, interval, examples, over, note, collapsed))
@@ -206,19 +220,24 @@ def _compare(
 
 
 def _samples(
-    a: Side, b: Side, place: Place, split: str, metric: Metric, values: Sequence[Mapping[int, float]]
+    sides: tuple[Side, Side],
+    places: tuple[Place, Place],
+    split: str,
+    metric: Metric,
+    values: Sequence[Mapping[int, float]],
 ) -> list[Sample]:
     """The predictions, grouped by the set of examples.
 
     Raises:
         DataError: No interval can be computed; says why.
     """
-    data = [side.facts("data") for side in (a, b)]
+    a, b = sides
+    data = [side.facts("data") for side in sides]
     sets: dict[bytes, tuple[dict[int, Predictions], dict[int, Predictions]]] = {}
     for pair in paired_seeds(a, b):
         read = [
             _predictions(side.predictions_file(seed, place, split), split, metric, value[seed])
-            for side, seed, value in zip((a, b), pair, values, strict=True)
+            for side, place, seed, value in zip(sides, places, pair, values, strict=True)
         ]
         prints = [each[seed].get(split, {}).get("sha256") for each, seed in zip(data, pair, strict=True)]
         if not _have_same_examples(*read) or (None not in prints and prints[0] != prints[1]):

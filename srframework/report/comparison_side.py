@@ -38,11 +38,13 @@ class Side:
     warnings: Sequence[str] = ()
 
     @classmethod
-    def read(cls, path: str, where: Sequence[str] = (), option: str = "--a", metric: str | None = None) -> Side:
-        """Read the directory of a run, or of several runs that differ only in their seed.
+    def read(
+        cls, paths: Sequence[str], where: Sequence[str] = (), option: str = "--a", metric: str | None = None
+    ) -> Side:
+        """Read directories of a run, or of several runs that differ only in their seed.
 
         Args:
-            path: The directory.
+            paths: The directories, at least one.
             where: Conditions that choose runs; see :func:`~srframework.report.selection.conditions`.
             option: The option with which the user writes the conditions.
             metric: A figure in place of the task's metric.
@@ -51,7 +53,8 @@ class Side:
             UsageError: There is no finished run, no run meets the conditions, or there is more than one experiment.
             DataError: The only run's summary.json is damaged.
         """
-        found = find_runs([path], levels=True)
+        path = ", ".join(paths)
+        found = find_runs(paths, levels=True)
         if not found.runs:
             if found.damaged:
                 raise DataError(found.damaged[0])
@@ -100,6 +103,11 @@ class Side:
                 metric = Figure(each.metric, each.unit, each.better, "")
                 found.setdefault(each.name, (metric, {}))[1][seed] = each
         return {name: each for name, each in found.items() if len(each[1]) == len(self.runs)}
+
+    def chosen(self) -> list[tuple[str, str]]:
+        """The stages, each with the split that chose its checkpoint; empty for the last step."""
+        first = self.first
+        return [(stage.name, first.dev_split if stage.candidates else "") for stage in first.stages]
 
     def facts(self, name: str) -> dict[int, Mapping[str, Any]]:
         """A table of each run.json, by seed; empty if it cannot be read."""

@@ -15,9 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from srframework.contracts import SPARSITY
+from srframework.report.chosen_on import chosen_note
 from srframework.report.columns import NUMERIC, Column
 from srframework.report.result_rows import RECIPE, Row, Statistic
 from srframework.report.tables import COLLAPSED_MARK, COLLAPSED_NOTE, column_widths, filled
+from srframework.run.results import BASELINE
 
 _ESCAPED = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _ESCAPED |= {"↑": r"$\uparrow$", "↓": r"$\downarrow$", COLLAPSED_MARK: r"$\dagger$"}
@@ -31,6 +33,7 @@ def print_rows(
     wanted: Collection[str] | None = None,
     named: Collection[str] = (),
     runs: bool = False,
+    notes: Sequence[str] = (),
 ) -> None:
     """Print the rows on a terminal: as a table where that fits, else as paragraphs.
 
@@ -41,6 +44,7 @@ def print_rows(
         wanted: Keys of the settings to show, as far as they fit in a table; None for all, whether they fit or not.
         named: Keys of the settings to show in any case.
         runs: Whether to show the directories of the runs of each row.
+        notes: Sentences below the table.
     """
     shown = [each for each in columns if wanted is None or each.kind != "setting" or each.key in wanted]
     table = list(shown) if wanted is None else _narrowed(shown, rows, (*named, RECIPE), console.width, runs)
@@ -56,8 +60,9 @@ def print_rows(
     note = f"Mean ± standard deviation over n seeds; sparsity: {SPARSITY}.{more}"
     if any(COLLAPSED_MARK in column.text(row) for row in rows for column in shown):
         note += f" {COLLAPSED_MARK} collapsed in at least one seed: {COLLAPSED_NOTE}."
-    for line in Text(note).wrap(console, console.width):
-        console.print(line, soft_wrap=True)
+    for text in (note, *notes):
+        for line in Text(text).wrap(console, console.width):
+            console.print(line, soft_wrap=True)
 
 
 def _narrowed(
@@ -125,25 +130,32 @@ def _print_row(console: Console, row: Row, columns: Sequence[Column], runs: bool
         console.print(f"    {run.path}", soft_wrap=True)
 
 
+def choice(rows: Sequence[Row]) -> str:
+    """The sentence about the split that chose the checkpoints of the rows."""
+    stages = [(row.stage, row) for row in rows if row.level is None and row.op != BASELINE]
+    return chosen_note((name, split) for name, row in stages for split in row.chosen_on or [""])
+
+
 def as_json(row: Row) -> dict[str, Any]:
     """A row as JSON: figures in their unit, values in the order of ``seeds``, and the runs."""
     figures: dict[str, Any] = {kind: _statistic(row.statistic(kind)) for kind in ("sparsity", "id")}
     for kind in ("also", "ood"):
         figures[kind] = {split: _statistic(row.statistic(kind, split)) for split in row.splits(kind)}
-    head = {"settings": dict(row.values), "stage": row.stage, "level": row.level, "op": row.op}
+    head: dict[str, Any] = {"settings": dict(row.values), "stage": row.stage, "level": row.level, "op": row.op}
     head |= {"metric": row.metric.name, "unit": row.metric.unit, "better": row.metric.better}
+    head["chosen_on"] = ", ".join(row.chosen_on) or None
     figures["collapsed"] = row.collapsed()
     return head | {"n": len(row.seeds), "seeds": row.seeds, **figures, "runs": [run.record() for run in row.runs]}
 
 
 def as_csv(rows: Sequence[Row], columns: Sequence[Column]) -> str:
     """Keys in full; figures in their unit, each with a column for its standard deviation; last, the splits on which the
-    model has collapsed in at least one seed."""
+    model has collapsed in at least one seed, and the split that chose the checkpoint; empty for the last step."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     figures = ("id", "also", "ood")
     heads = [[column.key, f"{column.key} sd"] if column.kind in figures else [column.key] for column in columns]
-    writer.writerow([*itertools.chain(*heads), "collapsed"])
+    writer.writerow([*itertools.chain(*heads), "collapsed", "chosen_on"])
     for row in rows:
         cells: list[Any] = []
         for column in columns:
@@ -152,17 +164,18 @@ def as_csv(rows: Sequence[Row], columns: Sequence[Column]) -> str:
                 cells += [value.mean, value.sd] if isinstance(value, Statistic) else [None, None]
             else:
                 cells.append(value.mean if isinstance(value, Statistic) else value)
-        writer.writerow([*cells, " ".join(row.collapsed())])
+        writer.writerow([*cells, " ".join(row.collapsed()), " ".join(row.chosen_on)])
     return out.getvalue()
 
 
 def as_latex(rows: Sequence[Row], columns: Sequence[Column]) -> str:
-    """A tabular for the package booktabs."""
+    """A tabular for the package booktabs, and a comment about the split that chose the checkpoints."""
     align = "".join("r" if column.kind in NUMERIC else "l" for column in columns)
     lines = [f"\\begin{{tabular}}{{{align}}}", "\\toprule", _line(escape(column.head) for column in columns)]
     lines.append("\\midrule")
     lines += [_line(_latex(column, row) for column in columns) for row in rows]
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"]) + "\n"
+    comment = [f"% {each}" for each in [choice(rows)] if each]
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", *comment]) + "\n"
 
 
 def escape(text: str) -> str:

@@ -49,6 +49,8 @@ class Row:
         is_finished: Whether the runs are finished; a row has only such runs or only others.
         figures: The figures by seed; one observation per seed.
         runs: Every run that has the stage; there may be several per seed, since runs share stages.
+        chosen_on: The splits whose ID metric chose the checkpoint of the result; usually one. Empty if it is the model
+            after the last step, or at a level.
         conflicts: Pairs of runs with the same settings and seed but different figures.
     """
 
@@ -61,12 +63,15 @@ class Row:
     is_finished: bool = True
     figures: dict[int, Figures] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
+    chosen_on: dict[str, None] = field(default_factory=dict)
     conflicts: list[tuple[str, str]] = field(default_factory=list)
     _first: dict[int, str] = field(default_factory=dict)
 
     def add(self, run: Run, figures: Figures) -> None:
         """Add the figures of a run; a run with the same seed is the same observation."""
         self.runs.append(run)
+        if getattr(figures, "candidates", 0):
+            self.chosen_on[run.dev_split] = None
         before = self.figures.get(run.seed)
         if before is None:
             self.figures[run.seed] = figures

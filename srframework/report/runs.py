@@ -17,11 +17,13 @@ from srframework.contracts import Figure
 from srframework.errors import UsageError
 from srframework.files import read_json, read_text
 from srframework.report.run_settings import Settings
-from srframework.report.summary_files import read
+from srframework.report.summary_files import DEV, read
+from srframework.run.paths import CHOSEN
 from srframework.run.results import BASELINES, FIGURES, Figures, Measured, StageFigures, of_baseline
 from srframework.run.state import read as read_facts
 from srframework.run.state import read_state
 from srframework.text import shorten
+from srframework.training.chosen import Chosen
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +32,7 @@ class Run:
 
     Attributes:
         id_split: The split of the ID figures.
+        dev_split: The split whose ID metric chose the checkpoints.
         baselines: The majority class and the bias model, in the form of stages.
     """
 
@@ -40,6 +43,7 @@ class Run:
     stages: Sequence[StageFigures]
     is_finished: bool = True
     baselines: Sequence[StageFigures] = ()
+    dev_split: str = DEV
 
     def record(self) -> dict[str, Any]:
         """Its directory, resolved recipe and versions; reads run.json."""
@@ -90,7 +94,7 @@ def find_runs(directories: Sequence[str | os.PathLike[str]], levels: bool = Fals
                     found.damaged.append(f"{each.path}/summary.json: {settings}")
                 else:
                     of_run = (each.path, each.seed, settings, each.id_split, each.stages)
-                    found.runs.append(Run(*of_run, baselines=each.baselines))
+                    found.runs.append(Run(*of_run, baselines=each.baselines, dev_split=each.dev_split))
             found.unfinished += part.unfinished
             found.damaged += part.damaged
         found.runs.sort(key=lambda run: run.path)
@@ -129,8 +133,10 @@ def _unfinished(path: Path) -> Run | None:
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             if name in files:
                 content = msgspec.to_builtins(Measured.read(files[name]))
-                stages.append(msgspec.convert(content, Measured).of_stage(name, operation, metric))
-    return Run(str(path), seed, settings, split, stages, False, beside) if stages else None
+                chosen = msgspec.convert(read_json(files[name] / CHOSEN), Chosen)
+                stages.append(msgspec.convert(content, Measured).of_stage(name, operation, metric, chosen))
+    dev = str(facts.get("dev_split", DEV))
+    return Run(str(path), seed, settings, split, stages, False, beside, dev) if stages else None
 
 
 def _roots(directories: Sequence[str | os.PathLike[str]]) -> list[str]:

@@ -16,6 +16,9 @@ from srframework.run.results import StageAndLevels, StageFigures
 FORMAT = 1
 """Format number of summary.json; files of this format do not name it."""
 
+DEV = "dev"
+"""The split that chose the checkpoints of a run whose files do not name it."""
+
 RUNS_OF_ONE_PROCESS = 2000
 """Runs that one process reads before others help: starting those takes about as long."""
 
@@ -37,6 +40,7 @@ class _Results(msgspec.Struct, Generic[AnyStage]):
     settings: msgspec.Raw
     baselines: list[StageFigures] = []
     id_split: str = ""
+    dev_split: str = DEV
     format: int = FORMAT
 
 
@@ -47,6 +51,7 @@ class Read(msgspec.Struct, Generic[AnyStage], array_like=True, gc=False):
     seed: int
     text: int
     id_split: str
+    dev_split: str
     stages: list[AnyStage]
     baselines: list[StageFigures]
 
@@ -120,7 +125,8 @@ def _read(waiting: list[str], levels: bool, most: int | None = None) -> Part[Any
             continue
         text = _without_seed(bytes(results.settings), results.seed)
         place = places.setdefault(text, len(places))
-        part.runs.append(Read(path, results.seed, place, results.id_split, results.stages, results.baselines))
+        splits = (results.id_split, results.dev_split)
+        part.runs.append(Read(path, results.seed, place, *splits, results.stages, results.baselines))
         if len(part.runs) == most:
             break
     part.texts = list(places)

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from srframework.contracts import SPARSITY
+from srframework.report.summary_files import DEV
 from srframework.run.results import COLLAPSED
 from srframework.units import P_B_OF_BACKBONE, PER_CENT, heading, number, suffix
 
@@ -27,6 +28,7 @@ def results_table(
     width: int = 1000,
     baselines: Sequence[Mapping[str, Any]] = (),
     id_split: str = "",
+    dev_split: str = DEV,
 ) -> RenderableType:
     """The stages in the order in which they ran, each with the levels inside it; then the baselines.
 
@@ -38,6 +40,7 @@ def results_table(
         width: Columns of the terminal; if a table needs more, each stage is a paragraph, so that no name is broken.
         baselines: The majority class and the bias model, as ``run --json`` prints them.
         id_split: The split of the ID figures.
+        dev_split: The split that chooses checkpoints.
     """
     splits = {kind: list(dict.fromkeys(name for stage in stages for name in stage[kind])) for kind in ("also", "ood")}
     metric, unit, better = (stages[0][key] for key in ("metric", "unit", "better"))
@@ -63,7 +66,7 @@ def results_table(
     caption = f"sparsity: {SPARSITY}{against}"
     if any(COLLAPSED_MARK in cell for row, _ in rows for cell in row):
         caption += f"; {COLLAPSED_MARK} collapsed: {COLLAPSED_NOTE}"
-    caption = "\n".join([caption, *_chosen(stages)])
+    caption = "\n".join([caption, *_chosen(stages, dev_split)])
     widths = [max(cell_len(row[place]) for row, _ in rows) for place in range(len(heads))]
     needed = [max(each, *map(cell_len, head.split())) for each, head in zip(widths, heads, strict=True)]
     if sum(needed) + 3 * len(needed) + 1 > width:
@@ -95,11 +98,12 @@ def column_widths(heads: Sequence[str], needed: Sequence[int], width: int) -> li
     return widths
 
 
-def _chosen(stages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """A line that tells among how many checkpoints each result is the best."""
+def _chosen(stages: Sequence[Mapping[str, Any]], dev_split: str) -> Iterator[str]:
+    """A line that names the split that chose the results, and among how many checkpoints each result is the best."""
     counts = [f"{stage['name']} {count}" for stage in stages if (count := stage.get("candidates"))]
     if counts:
-        yield f"the result is the checkpoint with the best ID metric; number of checkpoints: {', '.join(counts)}"
+        best = f"the result is the checkpoint with the best ID metric on {dev_split}"
+        yield f"{best}; number of checkpoints: {', '.join(counts)}"
 
 
 def _paragraphs(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int, unit: str) -> Iterator[RenderableType]:

@@ -213,7 +213,7 @@ class RunDirectory:
     def finish(self, report: Mapping[str, Any]) -> None:
         """Write results.json and summary.json and mark the run finished."""
         write_json(self.path / "results.json", report)
-        head = {key: report[key] for key in ("run", "recipe", "seed", "id_split")}
+        head = {key: report[key] for key in ("run", "recipe", "seed", "id_split", "dev_split")}
         rows = {key: [_brief(each) for each in report[key]] for key in ("stages", "baselines")}
         write_json(self.path / "summary.json", {**head, **rows, "settings": self._recipe.table()})
         self.mark("finished")

@@ -100,7 +100,7 @@ class Pipeline:
             self._report_start(pending)
             results = [self._stage(stage, number) for number, stage in enumerate(recipe.stages, 1)]
             report = {"run": str(self._options.out), "recipe": recipe.name, "seed": recipe.seed}
-            report |= {"id_split": self._materials.reported.name}
+            report |= self._names()
             report |= {"stages": [result.to_json() for result in results], "baselines": beside}
             if self._bias_report is not None:
                 report["bias"] = self._bias_report
@@ -192,16 +192,13 @@ class Pipeline:
             "cpus": os.cpu_count(),
         }
         declared = [asdict(each) for each in (self._materials.metric, *self._materials.evaluators.declared())]
-        figures = {"figures": declared, "id_split": self._materials.reported.name}
         store = str(self._store.root.absolute())
-        return {
-            "inputs": self._inputs,
-            "data": data,
-            **figures,
-            "notes": list(self._notes),
-            "machine": machine,
-            "store": store,
-        }
+        facts = {"notes": list(self._notes), "machine": machine, "store": store}
+        return {"inputs": self._inputs, "data": data, "figures": declared, **self._names(), **facts}
+
+    def _names(self) -> dict[str, str]:
+        """The split of the ID figures, and the split that chooses checkpoints."""
+        return {"id_split": self._materials.reported.name, "dev_split": self._materials.task.dev.name}
 
     def _planned(self) -> Plan:
         """The length of every stage, from its training examples, which are loaded now."""

@@ -4,8 +4,8 @@
 
     figures.json    {"final": figures, "points": {point: figures}}; of a stage, in the store and in the run directory
     baselines.json  {name: figures} of the majority class and of the bias model
-    results.json    {"run", "recipe", "seed", "id_split", "stages": [stage and levels], "baselines": [stage], "bias"};
-                    what ``run --json`` prints
+    results.json    {"run", "recipe", "seed", "id_split", "dev_split", "stages": [stage and levels],
+                    "baselines": [stage], "bias"}; what ``run --json`` prints
     summary.json    the same without evaluations, plus the recipe's settings, for ``srframework results``
 """
 

@@ -10,7 +10,8 @@ from scipy import stats
 
 from srframework.claims.claim import Check, Figure
 from srframework.claims.judgement import Decision, judge_check
-from srframework.claims.significance import (
+from srframework.errors import UsageError
+from srframework.report.significance import (
     FAILS,
     HOLDS,
     UNDECIDED,
@@ -19,7 +20,6 @@ from srframework.claims.significance import (
     seeds_for_margin,
     seeds_for_spreads,
 )
-from srframework.errors import UsageError
 
 VALUES = {"id(full)": 0.9, "ood(full)": 0.5, "ood(srnet)": 0.7, "sparsity(imp@0.7)": 0.68, "ood.hans(a.b-c_d)": 0.25}
 

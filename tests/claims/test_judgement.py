@@ -6,7 +6,7 @@ import pytest
 
 from srframework.claims.claim import Claim
 from srframework.claims.judgement import Decision, judge
-from srframework.claims.significance import FAILS, HOLDS, UNDECIDED
+from srframework.report.significance import FAILS, HOLDS, UNDECIDED
 
 
 def report(**ids: float) -> list[dict[str, object]]:

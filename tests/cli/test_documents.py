@@ -58,6 +58,9 @@ NOT_RUN = {
     "srframework plot runs/claims-HASH/05-mask-beats-imp --split dev --split random --out sparsity.svg": (
         "needs the runs of a claim; other commands draw runs"
     ),
+    "srframework gate runs/many --baseline full --stage srnet --id-drop 1.0 --ood-gain 3.0": (
+        "its exit code is its verdict; tests/cli/test_gate.py runs it"
+    ),
     "srframework claims": "takes an hour; the dry run is run, and one claim",
     "srframework run paper/section-5.2-table-5 --set variant=fact-verification --set seed=1": "needs FEVER and a GPU",
     "accelerate launch --multi_gpu --num_processes 4 -m srframework run my.toml": "needs four GPUs",
@@ -140,6 +143,8 @@ def place(work, make_run) -> Path:
     for seed in (1, 2):
         for sparsity in (0.5, 0.7):
             make_run(f"runs/sweep/{sparsity}-{seed}", seed=seed, srnet__pruner__sparsity=sparsity)
+    for seed in (1, 2, 3):
+        make_run(f"runs/many/{seed}", seed=seed)
     for stage in (work / "runs").glob("**/stages/*"):
         (stage / "model").mkdir()
         (stage / "metrics.jsonl").write_text('{"step": 10, "loss": 0.5}\n{"step": 10, "accuracy": {"dev": 0.8}}\n')

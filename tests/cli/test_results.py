@@ -135,6 +135,7 @@ def test_latex_is_escaped(make_run, call):
         r"plain & full & $0.00$ & $90.00$ & $50.00$ & 1 \\",
         r"\bottomrule",
         r"\end{tabular}",
+        "% Each model is that after the last step; OOD figures choose nothing.",
     ]
 
 
@@ -259,7 +260,7 @@ def stopped(make_run):
     (path / "summary.json").unlink()
     (path / "recipe.toml").write_text(tomli_w.dumps(settings))
     figure = {"name": "accuracy", "unit": "fraction", "better": "higher", "description": "x"}
-    facts = {"state": "interrupted", "figures": [figure], "id_split": "dev"}
+    facts = {"state": "interrupted", "figures": [figure], "id_split": "dev", "dev_split": "valid"}
     (path / "run.json").write_text(json.dumps(facts))
     end = {"sparsity": 0.0, "id": 0.846, "ood": {"hans": 0.188}, "also": {}}
     level = {"sparsity": 0.3, "id": 0.75, "ood": {"hans": 0.25}, "also": {}}
@@ -273,6 +274,7 @@ def stopped(make_run):
     ):
         (path / "stages" / name).mkdir(parents=True, exist_ok=True)
         (path / "stages" / name / "figures.json").write_text(json.dumps(content))
+        (path / "stages" / name / "chosen.json").write_text('{"step": 5, "steps": 5, "planned": 5, "candidates": 2}')
     return path
 
 
@@ -292,6 +294,7 @@ def test_the_finished_stages_of_an_unfinished_run_are_marked_rows(make_run, stop
     ]
     assert ["full@0.3", "unfinished", "30.00", "75.00", "25.00", "1"] in _rows(call("results", "--levels").out)
     assert len(_rows(call("results", "--where", "seed=2").out)) == 1
+    assert "Checkpoint chosen by the ID metric on valid: full; model after the last step: full, srnet." in done.out
     for form in ("--csv", "--latex", "--json"):
         assert "84.6" not in call("results", form).out
 
@@ -349,3 +352,67 @@ def test_the_real_command_reads_and_imports_nothing_heavy(make_run, start):
     watch += "finally: print([n for n in ('torch', 'transformers', 'datasets', 'numpy') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", watch, "results"], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.fixture
+def chosen(make_run):
+    """Runs whose stage ``full`` is the best of two checkpoints on the split ``valid``; ``srnet`` is the last one."""
+    for seed in (1, 2, 3):
+        path = make_run(f"runs/{seed}", seed, {"full": (0.9 + 0.01 * seed, 0.5), "srnet": (0.8, 0.6 + 0.02 * seed)})
+        for name in ("summary.json", "results.json"):
+            content = json.loads((path / name).read_text())
+            content["dev_split"] = "valid"
+            content["stages"][0]["candidates"] = 2
+            (path / name).write_text(json.dumps(content))
+
+
+def test_the_split_that_chose_the_checkpoint_stands_beside_the_ood_figures(chosen, call, rows):
+    expected = "Checkpoint chosen by the ID metric on valid: full; model after the last step: srnet. OOD figures choose"
+    for args in ([], ["--metric", "accuracy"], ["--latex"]):
+        assert expected in call("results", *args).out
+    assert [row["chosen_on"] for row in rows().values()] == ["valid", None]
+    full, srnet = csv.DictReader(io.StringIO(call("results", "--csv").out))
+    assert (full["chosen_on"], srnet["chosen_on"]) == ("valid", "")
+    assert expected in call("compare", "runs/1", "runs/2").out
+    sides = json.loads(call("compare", "runs/1", "runs/2", "--json").out)["chosen_on"]
+    assert sides == {side: {"full": "valid", "srnet": None} for side in "ab"}
+    assert expected in call("gate").out
+
+
+def test_the_spread_tells_how_many_seeds_a_difference_needs(chosen, call, rows):
+    """ID: sd 0.01 in full and 0 in srnet, so 0.01 / √2 pooled, and 0.01 of a difference. OOD: 0 and 0.02."""
+    needed = {key: row["seeds_needed"] for key, row in rows().items()}
+    of_id, of_ood = {"sd": pytest.approx(0.01 / 2**0.5), "seeds": 10}, {"sd": pytest.approx(0.02 / 2**0.5), "seeds": 34}
+    assert needed["full",] == {"difference": 0.01, "power": 0.8, "id": of_id, "ood": {"hans": of_ood}}
+    assert needed["srnet",] == needed["full",]
+    assert (
+        "With the spread seen here, a difference of 1 point between two rows needs these seeds to be found with a "
+        "probability of 80 %: ID dev: about 10 seeds (± 0.7 over 3 seeds); "
+        "OOD hans: about 34 seeds (± 1.4 over 3 seeds)."
+    ) in call("results").out
+    assert "a difference of 2 points between" in call("results", "--difference", "2").out
+    assert rows("--difference", "2")["full",]["seeds_needed"]["id"]["seeds"] < 10
+
+
+def test_where_the_spread_is_not_known_no_number_is_given(make_run, call, rows):
+    make_run("runs/a")
+    assert "One seed shows no spread; run at least 3 seeds" in call("results").out
+    assert rows()["full",]["seeds_needed"] == {"difference": 0.01, "power": 0.8, "id": None, "ood": {}}
+    assert "spread" not in call("results", "--metric", "nll").out
+    done = call("results", "--difference", "nan")
+    assert (done.code, done.out) == (2, "")
+    assert call("results", "--difference", "0").code == 2
+
+
+def test_a_collapsed_model_and_a_tiny_difference_do_not_count(make_run, work, call):
+    for seed in (1, 2, 3):
+        path = make_run(f"runs/{seed}", seed, {"full": (0.9, 0.1 * seed)}) / "summary.json"
+        summary = json.loads(path.read_text())
+        summary["stages"][0]["collapsed"] = ["hans"]
+        path.write_text(json.dumps(summary))
+    out = call("results").out
+    assert "ID dev: about 3 seeds (± 0.0 over 3 seeds)." in out
+    assert "OOD hans: about" not in out
+    for path in work.glob("runs/*/summary.json"):
+        path.write_text(path.read_text().replace('"collapsed": ["hans"]', '"collapsed": []'))
+    assert "OOD hans: more than 1000 seeds (± 10.0 over 3 seeds)." in call("results").out

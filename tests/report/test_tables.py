@@ -45,7 +45,9 @@ def test_the_caption_tells_among_how_many_checkpoints_a_result_is_the_best():
     imp = Measured(figures(0.7, 0.8)).of_stage("imp", "prune", ACCURACY, Chosen(10, 10, 10, 0))
     srnet = Measured(figures(0.7, 0.8)).of_stage("srnet", "prune", ACCURACY, Chosen(9, 10, 10, 3))
     _, *lines = results_table([each.to_json() for each in (full, imp, srnet)]).caption.splitlines()
-    assert lines == ["the result is the checkpoint with the best ID metric; number of checkpoints: full 5, srnet 3"]
+    assert lines == [
+        "the result is the checkpoint with the best ID metric on dev; number of checkpoints: full 5, srnet 3"
+    ]
     assert len(results_table([imp.to_json()]).caption.splitlines()) == 1
 
 

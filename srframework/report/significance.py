@@ -1,8 +1,8 @@
-"""Decide whether a check holds, by its values over seeds.
+"""Student's t and Fisher's F over seeds: intervals, numbers of seeds, and whether the check of a claim holds.
 
-Each check is tested at a level of 5 %, divided by the number of claims that are judged together (Bonferroni). A claim
-holds if all its checks hold, so its level is the same. A claim does not hold if *any* check does not hold; the level
-of that side is divided by the number of checks too.
+Each check of a claim is tested at a level of 5 %, divided by the number of claims that are judged together
+(Bonferroni). A claim holds if all its checks hold, so its level is the same. A claim does not hold if *any* check does
+not hold; the level of that side is divided by the number of checks too.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ from collections.abc import Callable, Sequence
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 
 LEVEL = 0.05
-"""Level of each side: Student's t for means, Fisher's F for standard deviations."""
+"""Level of each side of a check: Student's t for means, Fisher's F for standard deviations."""
+
+TAIL = 0.025
+"""Level of each side of a 95 % interval."""
 
 FEWEST = 3
-"""Fewest seeds that can decide a check."""
+"""Fewest seeds that can decide anything."""
 
 MOST = 1000
 """More seeds than these are not counted."""
@@ -83,7 +86,44 @@ def seeds_for_margin(margins: Sequence[float], checks: int = 1, claims: int = 1)
         return None
     mean, deviation = statistics.fmean(margins), statistics.stdev(margins)
     level = LEVEL / claims / (1 if mean > 0 else checks)
-    return _first(lambda seeds: abs(mean) - _error(deviation, seeds, level) > ROUNDING, len(margins))
+    return seeds_for_difference(mean, deviation, level, more_than=len(margins))
+
+
+def interval_over_seeds(values: Sequence[float]) -> tuple[float, float]:
+    """The 95 % interval of the mean of at least two values, one per seed: mean ± t · sd / √n.
+
+    >>> low, high = interval_over_seeds([1.0, 2.0, 3.0])
+    >>> round(low, 3), round(high, 3)
+    (-0.484, 4.484)
+    """
+    mean, half = statistics.fmean(values), _error(statistics.stdev(values), len(values), TAIL)
+    return mean - half, mean + half
+
+
+def seeds_for_difference(
+    difference: float, deviation: float, level: float = TAIL, power: float = 0.5, more_than: int = 0
+) -> int | None:
+    """Estimate the number of seeds whose interval of a mean difference leaves out 0.
+
+    Args:
+        difference: The difference between the means; only its size counts.
+        deviation: Standard deviation of the difference over seeds.
+        level: Level of one side of the interval, in (0, 0.5].
+        power: Probability, in [0.5, 1), with which a true difference of this size is found. 0.5: the difference that
+            was measured stays as it is.
+        more_than: Count from the next number.
+
+    Returns:
+        At least :data:`FEWEST`, at most :data:`MOST`; None if there is no such number.
+
+    >>> seeds_for_difference(1.0, 1.0), seeds_for_difference(1.0, 1.0, power=0.8), seeds_for_difference(0.0, 1.0)
+    (7, 10, None)
+    """
+
+    def decides(seeds: int) -> bool:
+        return abs(difference) - _error(deviation, seeds, level) - _error(deviation, seeds, 1 - power) > ROUNDING
+
+    return _first(decides, more_than)
 
 
 def seeds_for_spreads(
