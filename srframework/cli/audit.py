@@ -124,8 +124,8 @@ def _print_counts(found: Audit, matrices: bool) -> None:
                 f"{each.patterns[name].conforming:,}/{each.patterns[name].units:,}" if name in each.patterns else ""
                 for name in PATTERNS
             ]
-            share = number(each.zeros / each.entries, "fraction", 2)
-            table.add_row(each.name, "×".join(map(str, each.shape)), f"{each.zeros:,}", share, *shares)
+            percent = number(each.zeros / each.entries, "fraction", 2)
+            table.add_row(each.name, "×".join(map(str, each.shape)), f"{each.zeros:,}", percent, *shares)
         print_table(table)
     table = _table("size", "bytes")
     if found.bytes_against is not None:
@@ -167,7 +167,7 @@ def _print_seconds(found: Audit) -> None:
         table.add_row(f"batch {size}, {LENGTH} tokens", *cells)
     print_table(table)
     facts = found.machine
-    where = f"{facts['cpu']}, {facts['threads']} threads, PyTorch {facts['torch']}"
+    where = f"{facts['cpu']}, threads: {facts['threads']}, PyTorch {facts['torch']}"
     print_text(
         output(), f"Medians of {ROUNDS} turns on this machine: {where}. `srframework probe` tries other kernels."
     )

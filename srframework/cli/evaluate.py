@@ -117,8 +117,8 @@ def evaluate(
     one_process_only("srframework evaluate")
     quieten()
     kept = (*keep, *([split_by] if split_by is not None else []))
-    tables = [dict(each) for each in (label_names, collapse, where)]
-    file = DataFile(path, form, encoding, text_a, text_b, label, of_ids, *tables, keep=kept)
+    columns = (text_a, text_b, label, of_ids)
+    file = DataFile(path, form, encoding, *columns, dict(label_names), dict(collapse), dict(where), kept)
     found = evaluated(model, file, app.registry, split_by, out, max_length, batch_size)
     for note in found.notes:
         echo_error(note)

@@ -72,5 +72,5 @@ def _print(found: Probe) -> None:
     for sentence in found.sentences():
         print_text(console, sentence)
     facts = found.machine
-    where = f"{facts['cpu']}, {facts['threads']} threads, PyTorch {facts['torch']}"
+    where = f"{facts['cpu']}, threads: {facts['threads']}, PyTorch {facts['torch']}"
     print_text(console, f"Medians of {found.rounds} turns of {LENGTH} tokens on this machine: {where}.")

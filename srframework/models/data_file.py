@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from srframework.contracts import Split, TaskData
 from srframework.errors import UsageError
@@ -96,7 +97,7 @@ def read(file: DataFile, labels: Sequence[str], registry: Registry) -> Read:
     of_ids = file.id or next((name for name in ID if name in header), None)
     kept = tuple(name for name in dict.fromkeys([*file.keep, *([of_ids] if of_ids else [])]) if name != label)
     matched = match(file.path, _words(file, kind, label), labels, file.label_names, file.collapse)
-    source = {"path": file.path, "format": kind, "text_a": text_a, "text_b": text_b, "label": label}
+    source: dict[str, Any] = {"path": file.path, "format": kind, "text_a": text_a, "text_b": text_b, "label": label}
     source |= {"label_names": dict(matched.names), "where": dict(file.where), "keep": kept}
     source |= {"labels": matched.own, "collapse": dict(matched.collapse), "encoding": file.encoding}
     with tempfile.TemporaryDirectory(prefix="srframework-") as folder:

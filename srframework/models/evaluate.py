@@ -76,7 +76,7 @@ class Evaluation:
         """Return what ``evaluate --json`` prints."""
         columns = {"text_a": self.read.text_a, "text_b": self.read.text_b or None, "label": self.read.label}
         labels = {"model": self.labels, "data": self.read.labels.own, "collapse": dict(self.read.labels.collapse)}
-        found = {"model": self.model, "data": self.data, "columns": columns, "labels": labels}
+        found: dict[str, Any] = {"model": self.model, "data": self.data, "columns": columns, "labels": labels}
         found |= {"max_length": self.max_length, "notes": self.notes}
         return found | {"slices": [asdict(row) for row in self.rows]}
 

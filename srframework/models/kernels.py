@@ -123,7 +123,8 @@ def _int8(network: Network) -> Kernel:
         from torch.ao.quantization import quantize_dynamic
     except ImportError as error:
         raise Unavailable("this PyTorch has no torch.ao.quantization.quantize_dynamic") from error
-    model = quantize_dynamic(network.model.eval(), {nn.Linear}, dtype=torch.qint8)  # a copy
+    make: Callable[..., nn.Module] = quantize_dynamic
+    model = make(network.model.eval(), {nn.Linear}, dtype=torch.qint8)  # a copy
     linear = [module for module in network.model.modules() if isinstance(module, nn.Linear)]
     saved = sum(3 * module.weight.numel() for module in linear)  # a byte for four
     name = "dense int8 (dynamic)"
@@ -133,7 +134,7 @@ def _int8(network: Network) -> Kernel:
 def _bf16(network: Network) -> Kernel:
     if not _processor_flags() & {"avx512_bf16", "amx_bf16", "bf16"}:
         raise Unavailable("this processor has no instructions for bf16")
-    model = copy.deepcopy(network.model).to(torch.bfloat16).eval()
+    model = copy.deepcopy(network.model).bfloat16().eval()
     return Kernel("dense bf16", _forward(model), bytes_of(model), is_exact=False, uses_zeros=False)
 
 

@@ -48,7 +48,7 @@ class Predictor:
             BackboneError: The model or its tokenizer cannot process the examples.
         """
         network, tokenizer = self.network, self.network.tokenizer
-        check_examples(network, split, self.max_length, network.model.config.num_labels, self.name)
+        check_examples(network, split, self.max_length, int(network.model.config.num_labels or 0), self.name)
         with at(doing=f"predicting {split.name}", model=self.name):
             with calling_model("tokenizer"):
                 tokens = tokenize(split, tokenizer, self.max_length)
