@@ -96,7 +96,8 @@ class MaskTraining(Pruner):
         if reach < distance:
             return (
                 f"in {steps} step{'s' if steps > 1 else ''} the learning rate moves a score by at most about "
-                f"{reach:.2g}, less than its distance from φ ({distance:.2g}), so the mask will not change; raise learning_rate"
+                f"{reach:.2g}, less than its distance from φ ({distance:.2g}), so the mask will not change; "
+                "raise learning_rate"
             )
         crossing = distance * steps / (2 * reach)  # at the highest rate of a linear decay
         if crossing < _FEWEST_STEPS:

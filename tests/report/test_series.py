@@ -57,6 +57,14 @@ def test_a_setting_that_the_sparsity_determines_within_a_recipe_stays_on_the_lin
     assert len(found["srnet", False].rows) == 3
 
 
+def test_the_setting_that_is_x_is_not_named_as_another_one():
+    runs = [run(1, 0.5, epochs=3, batch_size=8), run(1, 0.5, epochs=5, batch_size=16)]
+    (found,) = (
+        each for each in all_series(runs, lambda row: row.values.get("stages.srnet.epochs")) if not each.is_full
+    )
+    assert found.along == ["stages.srnet.batch_size"]
+
+
 def test_stages_of_the_same_name_in_two_recipes_are_two_lines_if_their_settings_differ():
     found = series(run(1, 0.2, name="a", weights="full"), run(1, 0.7, name="b", weights="pretrained"))
     assert [label for label, full in found if not full] == ["srnet (weights=full)", "srnet (weights=pretrained)"]
