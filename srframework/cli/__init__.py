@@ -17,8 +17,8 @@ from srframework.cli.context import Commands
 from srframework.cli.data import data_group
 from srframework.cli.evaluate import evaluate
 from srframework.cli.export import export
-from srframework.cli.import_mask import import_command
 from srframework.cli.gate import gate
+from srframework.cli.import_mask import import_command
 from srframework.cli.init import init
 from srframework.cli.listing import list_components, list_plugins, list_recipes
 from srframework.cli.new import new

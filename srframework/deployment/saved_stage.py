@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,12 +23,12 @@ from srframework.registry.registry import Registry
 from srframework.report.runs import find_runs
 from srframework.run.directory import stage_place
 from srframework.run.model_directory import ModelDirectory
+from srframework.run.named_models import models, require_model, split
 from srframework.run.paths import MASK, MODEL, PACKED
 from srframework.run.saved_model import SavedModel
-from srframework.store.content import POINTS
 from srframework.subnetwork.base import BaseModel, build_model, configuration
 from srframework.subnetwork.writing import tokenizer_files
-from srframework.text import choices_text, nearest, shorten
+from srframework.text import shorten
 
 
 @dataclass(frozen=True)
@@ -147,33 +146,13 @@ class SavedStage:
         return self.place / (PACKED if self.saved.is_packed and not (self.place / MODEL).is_dir() else MODEL)
 
 
-def models(run: Path) -> list[str]:
-    """Return the names of the stages and points with a model in a run directory: full, imp, imp@0.5."""
-    found = []
-    for stage in sorted((run / "stages").glob("*")):
-        points = sorted((stage / POINTS).glob("*"), key=lambda point: (_number(point.name), point.name))
-        places = [(stage.name, stage), *((f"{stage.name}@{point.name}", point) for point in points)]
-        found += [name for name, place in places if (place / MODEL).is_dir() or (place / PACKED).is_dir()]
-    return found
-
-
-def _number(point: str) -> float:
-    try:
-        return float(point)
-    except ValueError:
-        return math.inf
-
-
 def saved_stage(run: Path, name: str) -> SavedStage:
     """Return the stage or point of a run with this name.
 
     Raises:
         UsageError: The run has no such model.
     """
-    known, wanted = models(run), str(Reference.parse(name))
-    if wanted not in known:
-        raise UsageError(f"{run}: it has no model of {shorten(wanted)}{choices_text(nearest(wanted, known), known)}")
-    return SavedStage(run, Reference.parse(wanted))
+    return SavedStage(run, require_model(run, name))
 
 
 def find_stages(arguments: Sequence[str]) -> list[SavedStage]:
@@ -184,7 +163,7 @@ def find_stages(arguments: Sequence[str]) -> list[SavedStage]:
     """
     found: dict[SavedStage, None] = {}
     for argument in arguments:
-        directory, name = _split(argument)
+        directory, name = split(argument)
         runs = find_runs([directory])
         paths = sorted([*(run.path for run in runs.runs), *runs.unfinished])
         if not paths:
@@ -193,18 +172,3 @@ def find_stages(arguments: Sequence[str]) -> list[SavedStage]:
             names: Iterable[str] = models(path) if name is None else [name]
             found |= dict.fromkeys(saved_stage(path, each) for each in names)
     return list(found)
-
-
-def _split(argument: str) -> tuple[str, str | None]:
-    """Split ``DIR@STAGE``; a directory may have an @ in its name."""
-    for directory, name in _splits(argument):
-        if os.path.isdir(directory):
-            return directory, name
-    return argument.partition("@")[0], None
-
-
-def _splits(argument: str) -> Iterator[tuple[str, str | None]]:
-    yield argument, None
-    for place in range(len(argument) - 1, 0, -1):
-        if argument[place] == "@":
-            yield argument[:place], argument[place + 1 :]

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from srframework.errors import UsageError
-from srframework.recipe.model import Reference
 from srframework.run.directory import stage_place
-from srframework.run.export import models
+from srframework.run.named_models import models, require_model, split
 from srframework.run.paths import MASK, MODEL, PACKED
 from srframework.run.saved_model import SavedModel
-from srframework.text import choices_text, did_you_mean, nearest, shorten
+from srframework.text import did_you_mean, nearest, shorten
 
 CONFIG = "config.json"
 
@@ -73,14 +72,10 @@ def _place(name: str) -> Path:
 
 
 def _in_run(name: str) -> Path:
-    """Return the place of ``RUN@STAGE``; the path of the run may have an ``@`` too."""
-    for at in [place for place, letter in enumerate(name) if letter == "@"]:
-        run, stage = Path(name[:at]), str(Reference.parse(name[at + 1 :]))
-        if (run / "stages").is_dir():
-            if stage not in (known := models(run)):
-                hint = choices_text(nearest(stage, known), known)
-                raise UsageError(f"{run}: it has no model of {shorten(stage)}{hint}")
-            return stage_place(run, Reference.parse(stage))
+    """Return the place of ``RUN@STAGE``."""
+    run, stage = split(name)
+    if stage is not None and (Path(run) / "stages").is_dir():
+        return stage_place(Path(run), require_model(Path(run), stage))
     path = Path(name)
     if path.exists():
         raise UsageError(f"{name}: expected {_FORMS}; got a file")
