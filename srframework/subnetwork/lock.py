@@ -44,10 +44,9 @@ def lock(model: ModelT, mask: Mask) -> ModelT:
     """
     mask.apply_(model)
     for name, kept in mask.items():
-        module = model.get_submodule(name)
+        module: Any = model.get_submodule(name)  # PyTorch does not type all of its hooks
         _release(module)
-        weight: Any = module.weight
-        module.register_buffer(_BUFFER, ~kept.to(weight.device), persistent=False)
+        module.register_buffer(_BUFFER, ~kept.to(module.weight.device), persistent=False)
         module.register_forward_pre_hook(_keep_zero)
         module.register_state_dict_pre_hook(_keep_zero)
         module.register_load_state_dict_post_hook(_keep_zero)
@@ -90,7 +89,7 @@ def _release(module: nn.Module) -> None:
         delattr(module, _BUFFER)  # without it, the hook on the gradient does nothing
 
 
-def _keep_zero(module: nn.Module, *_: Any) -> None:
+def _keep_zero(module: Any, *_: Any) -> None:
     weight, pruned = module.weight, getattr(module, _BUFFER)
     # .data: autograd must not count this as a change between a forward pass and its backward pass, which recomputes
     # the forward pass with gradient checkpointing.
