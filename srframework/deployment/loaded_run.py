@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from srframework.contracts import Predictions
 from srframework.deployment.card import model_card, rows_of
-from srframework.deployment.saved_stage import SavedStage, models, saved_stage
+from srframework.deployment.saved_stage import SavedStage, saved_stage
 from srframework.errors import RunDirectoryError, UsageError
 from srframework.files import read_json, read_text
 from srframework.masks import Mask
@@ -26,6 +26,7 @@ from srframework.subnetwork.lock import lock
 
 if TYPE_CHECKING:
     import pandas as pd
+from srframework.run.named_models import models
 
 
 def load_run(directory: str | os.PathLike[str]) -> LoadedRun:
