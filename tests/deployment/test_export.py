@@ -173,7 +173,7 @@ def test_without_the_extra_onnx_there_is_a_sentence(runs, home, tmp_path, monkey
         (["s1@srnet"], {"form": "artifact", "levels": True}, "expected a stage that keeps sparsity levels"),
         (["s1@imp@0.25"], {"form": "artifact", "levels": True}, "expected a stage, got the point imp@0.25"),
         (["s1@srnt"], {}, "s1: it has no model of 'srnt'; did you mean 'srnet'"),
-        (["s3"], {}, "s3: expected a directory with runs, got no such directory"),
+        (["s3"], {}, "s3: expected a directory with runs; there is no such directory"),
     ],
 )
 def test_what_cannot_be_exported_is_an_error(home, tmp_path, arguments, options, message):
