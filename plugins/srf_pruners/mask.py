@@ -61,16 +61,14 @@ class MaskTraining(Pruner):
         if options.control is not None:
             for matrix in matrices.values():
                 matrix.data.copy_(control_weights(matrix.data, options.control, context.generator))
-        self._weights = soft_scores(matrices)
-        if pattern is not None and pattern.kept is None:
-            self._weights = {name: in_units(each, pattern) for name, each in self._weights.items()}
+        self._matrices = matrices
         if options.init == "hard":
             begin = options.sparsity_at(0, context.steps)
             scores = hard_scores(
-                self._weights, begin, options.phi, options.alpha, options.scope, self._blocks, self._n_of_m
+                self._magnitudes(), begin, options.phi, options.alpha, options.scope, self._blocks, self._n_of_m
             )
         else:
-            scores = soft_scores(self._weights)
+            scores = self._magnitudes()
         self._masked: dict[str, _MaskedWeight] = {}
         for name, matrix in matrices.items():
             blocks = len(self._blocks.get(name, ())) if options.scope == "local" else 1
@@ -134,11 +132,18 @@ class MaskTraining(Pruner):
         options = self.options
         scores = {name: masked.scores.detach() for name, masked in self._masked.items()}
         sparsity = options.sparsity_at(step, self._total_steps)
-        found = thresholds_to(scores, self._weights, sparsity, options.scope, self._blocks)
+        found = thresholds_to(scores, self._magnitudes(), sparsity, options.scope, self._blocks)
         for name, (threshold, exact) in found.items():
             if exact is not scores[name]:
                 self._masked[name].scores.data.copy_(exact)
             self._masked[name].threshold.copy_(threshold)
+
+    def _magnitudes(self) -> dict[str, Tensor]:
+        """Give |W|, or its sum over each unit; a copy each time, because keeping one takes as much memory as W."""
+        found, pattern = soft_scores(self._matrices), self.options.parsed_pattern()
+        if pattern is None or pattern.kept is not None:
+            return found
+        return {name: in_units(each, pattern) for name, each in found.items()}
 
     @property
     def _n_of_m(self) -> Pattern | None:

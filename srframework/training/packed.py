@@ -123,9 +123,10 @@ def _feed_forward(layer: Any, attended: Tensor) -> Tensor:
     activation = layer.intermediate.intermediate_act_fn
     before = layer.intermediate.dense(attended)
     after = activation(before)
+    place = after.data_ptr()  # the graph keeps what pack() refers to
 
     def pack(saved: Tensor) -> Any:
-        return saved.shape if saved.data_ptr() == after.data_ptr() else saved
+        return saved.shape if saved.data_ptr() == place else saved
 
     def unpack(packed: Any) -> Tensor:
         return packed if isinstance(packed, Tensor) else activation(before).view(packed)  # type: ignore[no-any-return]

@@ -47,7 +47,7 @@ class _Attention(torch.autograd.Function):
             if rate:
                 kept.append(drawn(probabilities.shape, rate))
                 probabilities = probabilities * factors(kept[-1], rate, probabilities.dtype)
-            found.append(_rows(probabilities @ v))
+            found.append(_rows(probabilities.bmm(v), heads))
         ctx.save_for_backward(query, key, value, *kept)
         ctx.settings = groups, heads, rate
         return torch.cat(found)
@@ -59,30 +59,33 @@ class _Attention(torch.autograd.Function):
         found = []
         for index, (q, k, v, grad) in enumerate(_by_group((query, key, value, *grads), groups, heads)):
             probabilities = _softmax(q, k)
-            of_probabilities, dropped = grad @ v.transpose(2, 3), probabilities
+            of_probabilities, dropped = grad.bmm(v.mT), probabilities
             if rate:
                 scales = factors(kept[index], rate, probabilities.dtype)
                 of_probabilities, dropped = of_probabilities * scales, probabilities * scales
             mean = (of_probabilities * probabilities).sum(-1, keepdim=True)
             of_scores = probabilities * (of_probabilities - mean) * q.shape[-1] ** -0.5
-            parts = of_scores @ k, of_scores.transpose(2, 3) @ q, dropped.transpose(2, 3) @ grad
-            found.append([_rows(each) for each in parts])
+            parts = of_scores.bmm(k), of_scores.mT.bmm(q), dropped.mT.bmm(grad)
+            found.append([_rows(each, heads) for each in parts])
         return (*(torch.cat(each) for each in zip(*found, strict=True)), None, None, None)
 
 
 def _softmax(query: Tensor, key: Tensor) -> Tensor:
-    scores = (query @ key.transpose(2, 3)) * query.shape[-1] ** -0.5
+    scores = torch.baddbmm(query.new_empty(()), query, key.mT, beta=0, alpha=query.shape[-1] ** -0.5)
     return scores.softmax(-1, dtype=torch.float32).to(query.dtype)
 
 
 def _by_group(tensors: Sequence[Tensor], groups: Groups, heads: int) -> Iterator[list[Tensor]]:
-    """Yield the part of each tensor for each group, ``(examples, heads, tokens, H / heads)``."""
+    """Yield the part of each tensor for each group, contiguous, ``(examples · heads, tokens, H / heads)``."""
     tokens, examples = [count * length for count, length in groups], [count for count, _ in groups]
     parts = [each.split(tokens if len(each) == sum(tokens) else examples) for each in tensors]
     for (count, _), *each in zip(groups, *parts, strict=True):
-        yield [part.view(count, -1, heads, part.shape[1] // heads).transpose(1, 2) for part in each]
+        yield [
+            part.view(count, -1, heads, part.shape[1] // heads).transpose(1, 2).flatten(0, 1).contiguous()
+            for part in each
+        ]
 
 
-def _rows(tensor: Tensor) -> Tensor:
+def _rows(tensor: Tensor, heads: int) -> Tensor:
     """Invert :func:`_by_group` for one tensor."""
-    return tensor.transpose(1, 2).reshape(-1, tensor.shape[1] * tensor.shape[3])
+    return tensor.unflatten(0, (-1, heads)).transpose(1, 2).reshape(-1, heads * tensor.shape[2])
