@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -116,8 +116,7 @@ def configuration(table: Mapping[str, Any], where: str) -> PreTrainedConfig:
 
 def model_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
     """Return the class of the sequence classifier with this type of configuration."""
-    found: Any = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
-    return found  # type: ignore[no-any-return]  # transformers'
+    return cast("type[PreTrainedModel]", MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)])
 
 
 def build_model(config: PreTrainedConfig, weights: Mapping[str, Tensor], where: str) -> PreTrainedModel:
