@@ -90,11 +90,11 @@ def claim(row: ClaimRow) -> str:
     if row.checks or row.controls:
         decided = [("check", row.checks), ("control", row.controls)]
         cells = [
-            [Cell(text), Cell(kind), Cell(each.verdict), Cell(_more(each))]
+            [Cell(text), Cell(each.verdict), Cell(kind), Cell(_more(each))]
             for kind, of_kind in decided
             for text, each in of_kind.items()
         ]
-        heads = ["check", "kind", "verdict", "why, or what would decide"]
+        heads = ["check", "verdict", "kind", "why, or what would decide"]
         parts.append(table(f"Checks of {row.claim}", [(head, False) for head in heads], cells))
     if row.figures:
         cells = []

@@ -99,7 +99,7 @@ def matrices(model):
 
 def test_json_is_one_object_with_the_documented_keys(finished):
     report = finished.report
-    assert set(report) == {"run", "recipe", "seed", "id_split", "stages", "baselines", "bias"}
+    assert set(report) == {"run", "recipe", "seed", "id_split", "dev_split", "stages", "baselines", "bias"}
     assert (report["run"], report["recipe"], report["seed"]) == ("out", "Small but whole", 3)
     for stage in report["stages"]:
         assert set(stage) - {"levels"} == {

@@ -194,7 +194,7 @@ def test_without_a_loss_that_needs_it_no_bias_model_is_told_of(perform, taught):
         *("--set", 'stages=[{ name = "full", op = "train", loss = "std", max_steps = 1 }]'),
         cwd=taught.home,
     )
-    assert set(json.loads(done.out)) == {"run", "recipe", "seed", "id_split", "stages", "baselines"}
+    assert set(json.loads(done.out)) == {"run", "recipe", "seed", "id_split", "dev_split", "stages", "baselines"}
     assert not (taught.home / "plain" / "bias.json").exists()
 
 
