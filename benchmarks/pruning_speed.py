@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from measuring import interleaved, require_idle_machine
+from measuring import interleaved
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -46,17 +46,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    require_idle_machine(arguments.threads)
     torch.manual_seed(0)
     weights = {
         f"{i}.{j}": torch.randn(shape) * 0.04 for i in range(arguments.layers) for j, shape in enumerate(_SHAPES)
     }
     table = Table("case", "reference, ms", "srframework, ms", "ratio", "goal")
 
-    def row(
-        name: str, reference: Callable[[], object], ours: Callable[[], object], goal: int, disk: bool = False
-    ) -> None:
-        seconds = interleaved({"reference": reference, name: ours}, arguments.repeats, disk)
+    def row(name: str, reference: Callable[[], object], ours: Callable[[], object], goal: int) -> None:
+        seconds = interleaved({"reference": reference, name: ours}, arguments.repeats)
         ratio = seconds["reference"] / seconds[name]
         table.add_row(
             name, f"{1000 * seconds['reference']:.0f}", f"{1000 * seconds[name]:.0f}", f"{ratio:.1f}", f"{goal}"
@@ -83,7 +80,7 @@ def main() -> None:
         if any(not torch.equal(each, kept[name]) for saved in (ours(), reference()) for name, each in saved.items()):
             sys.exit("The mask that was loaded differs from the one that was saved.")
         sizes = [path.stat().st_size for path in paths]
-        row("mask, save and load", reference, ours, 4, disk=True)
+        row("mask, save and load", reference, ours, 4)
     console = Console()
     console.print(table)
     console.print(f"global prune: {memory / _GIB:.2f} GiB more at its peak, its masks included (goal: at most 0.4)")

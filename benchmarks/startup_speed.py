@@ -20,13 +20,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from measuring import alone
 from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).resolve().parent.parent
-
-_MOST_LOAD = 0.2
-"""Share of the processors that other processes may use."""
 
 _PAIRS, _SAMPLE = 30_000, 1_000
 
@@ -85,8 +83,7 @@ def main() -> None:
     parser.add_argument("--baseline", type=Path, help="another checkout to compare with")
     parser.add_argument("--repeats", type=int, default=5, help="measurements of each row; the median counts")
     arguments = parser.parse_args()
-    require_idle_machine()
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as place, alone("start-up"):
         rows = _rows(Path(place), arguments.baseline)
         times: dict[str, list[float]] = {name: [] for name in rows}
         for repeat in range(arguments.repeats + 1):  # the first warms up the caches
@@ -94,7 +91,6 @@ def main() -> None:
                 seconds = measure()
                 if repeat:
                     times[name].append(seconds)
-    require_idle_machine()
     found = {name: statistics.median(each) for name, each in times.items()}
     table = Table("what", "seconds", "ratio", "to")
     for name, seconds in found.items():
@@ -161,20 +157,6 @@ def _python(code: str, root: Path, cwd: str, cache: str, *args: str) -> str:
     if done.returncode:
         raise SystemExit(f"{' '.join(args)} ended with {done.returncode}:\n{done.stderr}")
     return done.stdout
-
-
-def require_idle_machine(seconds: float = 2.0) -> None:
-    """End the program if other processes use the processors: the times would mean nothing."""
-
-    def busy() -> tuple[int, int]:
-        each = [int(word) for word in Path("/proc/stat").read_text(encoding="utf-8").split("\n", 1)[0].split()[1:9]]
-        return sum(each) - each[3] - each[4], sum(each)
-
-    (before, start) = busy()
-    time.sleep(seconds)
-    (after, end) = busy()
-    if (share := (after - before) / max(end - start, 1)) > _MOST_LOAD:
-        raise SystemExit(f"other processes use {100 * share:.0f} % of the processors; the times would mean nothing")
 
 
 if __name__ == "__main__":

@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-import psutil
 import torch
 import transformers
 from accelerate import Accelerator
+from measuring import alone
 from plain_reference import evaluated, masked, trained
 from rich.console import Console
 from rich.table import Table
@@ -47,8 +47,6 @@ from srframework.training.options import TrainingOptions
 
 _SPARSITY, _PHI, _RATE = 0.7, 0.01, 5e-4
 _CHECKED_STEPS, _TOLERANCE, _WARMUP = 5, 0.02, 2
-_MOST_OF_OTHERS = 0.1
-"""CPU time of other processes, as a fraction of the time of the measurement, above which it means nothing."""
 
 Contestant = Callable[[], list[float]]
 
@@ -223,20 +221,16 @@ class Bench:
     def _measure(self, title: str, rows: Mapping[str, Contestant], warmup: int = _WARMUP) -> None:
         """Measure contestants in turn, and print a table with ratios to the first."""
         times: dict[str, list[float]] = {name: [] for name in rows}
-        begin, others = time.perf_counter(), _others()
-        for _ in range(self._arguments.repeats):
-            for name, run in rows.items():
-                moments = run()
-                times[name] += [after - before for before, after in itertools.pairwise(moments)][warmup:]
-        share = (_others() - others) / (time.perf_counter() - begin)
-        if share > _MOST_OF_OTHERS and not self._arguments.despite_load:
-            sys.exit(f"{title}: not reported, because other processes used {share:.0%} of a core; stop them and repeat")
+        with alone(title, self._arguments.despite_load):
+            for _ in range(self._arguments.repeats):
+                for name, run in rows.items():
+                    moments = run()
+                    times[name] += [after - before for before, after in itertools.pairwise(moments)][warmup:]
         medians = {name: statistics.median(each) for name, each in times.items()}
         table, first = Table("", "median", "ratio", title=title), next(iter(medians.values()))
         for name, median in medians.items():
             table.add_row(name, f"{1000 * median:.1f}", f"{median / first:.2f}")
         Console().print(table)
-        print(f"other processes: {share:.0%} of a core\n")
 
     # -- memory --------------------------------------------------------------------------------
 
@@ -266,12 +260,6 @@ class Bench:
 
 def _mask() -> MaskTraining:
     return MaskTraining(MaskOptions(sparsity=_SPARSITY, phi=_PHI))
-
-
-def _others() -> float:
-    """Return the CPU seconds of all other processes since the machine started."""
-    times = psutil.cpu_times()
-    return sum(times) - times.idle - times.iowait - getattr(times, "guest", 0.0) - time.process_time()
 
 
 if __name__ == "__main__":
