@@ -85,7 +85,7 @@ def main() -> None:
     console.print(table)
     console.print(f"global prune: {memory / _GIB:.2f} GiB more at its peak, its masks included (goal: at most 0.4)")
     console.print(
-        f"mask on the disk: {sizes[0]} bytes, {sizes[1] / sizes[0]:.2f} times less than bool tensors (goal: 8)"
+        f"mask on the disk: {sizes[0]} bytes, {sizes[1] / sizes[0]:.3f} times less than bool tensors (goal: 8)"
     )
 
 

@@ -3,8 +3,10 @@
 The tensors of one call, its *parts*, are ranked as one, in their order; they have any shapes, and one device. On a CPU
 a sample gives two numbers that probably enclose the required rank. One pass counts the entries up to the lower number
 and collects the few between the two; if the rank is not there, the numbers are set farther apart. On other devices the
-parts are sorted, so the program does not wait for the device. NaN ranks highest. For 590,000 random entries this takes
-a tenth of the CPU time of ``torch.kthvalue``, and a fifth of that of ``numpy.partition`` with two ranks.
+parts are sorted, so the program does not wait for the device. NaN ranks highest.
+
+In random matrices of 590,000 and 2,360,000 entries, finding the rank at 70 % took 1.3 ns of CPU time for each entry,
+and ``torch.kthvalue`` 13.7 ns, both on a busy machine.
 
 Source: R. W. Floyd and R. L. Rivest, Expected time bounds for selection, 1975; here with one sample, and equal numbers.
 """
