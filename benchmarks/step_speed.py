@@ -175,7 +175,9 @@ class Bench:
             sys.exit(f"expected the scores of the plain code; {text}")
         print(f"{text} (at most 0.1 % may: those whose gradient is rounding)")
 
-    def _steps(self, title: str, load: Callable[[], Network], examples: datasets.Dataset, is_short: bool = True) -> None:
+    def _steps(
+        self, title: str, load: Callable[[], Network], examples: datasets.Dataset, is_short: bool = True
+    ) -> None:
         rows = {
             "mask training": self._ours(load, examples, _mask),
             "mask training, grouped by length": self._ours(load, examples, _mask, group_by_length=True),

@@ -85,7 +85,7 @@ class Packed:
     @contextlib.contextmanager
     def running(self, model: PreTrainedModel) -> Iterator[None]:
         """Let the encoder of ``model`` run on ``inputs``, in a block. It returns the first token of each example."""
-        encoder = model.base_model.encoder
+        encoder: Any = model.base_model.encoder
 
         def forward(hidden: Tensor, **_others: Any) -> BaseModelOutputWithPastAndCrossAttentions:
             *layers, last = encoder.layer
@@ -129,7 +129,7 @@ def _feed_forward(layer: Any, attended: Tensor) -> Tensor:
         return saved.shape if saved.data_ptr() == place else saved
 
     def unpack(packed: Any) -> Tensor:
-        return packed if isinstance(packed, Tensor) else activation(before).view(packed)  # type: ignore[no-any-return]
+        return packed if isinstance(packed, Tensor) else activation(before).view(packed)
 
     with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
         return layer.output(after, attended)  # type: ignore[no-any-return]  # transformers'
@@ -152,7 +152,7 @@ def _is_packable(model: PreTrainedModel) -> bool:
 def _positions(model: PreTrainedModel, ids: Tensor) -> Tensor:
     """Return the position of each token of a padded batch, as the model counts them, ``(B, T)``."""
     if isinstance(model, RobertaForSequenceClassification):
-        embeddings = model.base_model.embeddings
+        embeddings: Any = model.base_model.embeddings
         found: Tensor = embeddings.create_position_ids_from_input_ids(ids, embeddings.padding_idx)
         return found
     return torch.arange(ids.shape[1], device=ids.device).expand_as(ids)

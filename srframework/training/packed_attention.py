@@ -78,7 +78,7 @@ def _softmax(query: Tensor, key: Tensor) -> Tensor:
 def _by_group(tensors: Sequence[Tensor], groups: Groups, heads: int) -> Iterator[list[Tensor]]:
     """Yield the part of each tensor for each group, contiguous, ``(examples · heads, tokens, H / heads)``."""
     tokens, examples = [count * length for count, length in groups], [count for count, _ in groups]
-    parts = [each.split(tokens if len(each) == sum(tokens) else examples) for each in tensors]
+    parts = [torch.split(each, tokens if len(each) == sum(tokens) else examples) for each in tensors]
     for (count, _), *each in zip(groups, *parts, strict=True):
         yield [
             part.view(count, -1, heads, part.shape[1] // heads).transpose(1, 2).flatten(0, 1).contiguous()
@@ -88,4 +88,5 @@ def _by_group(tensors: Sequence[Tensor], groups: Groups, heads: int) -> Iterator
 
 def _rows(tensor: Tensor, heads: int) -> Tensor:
     """Invert :func:`_by_group` for one tensor."""
-    return tensor.unflatten(0, (-1, heads)).transpose(1, 2).reshape(-1, heads * tensor.shape[2])
+    each = tensor.view(-1, heads, *tensor.shape[1:])
+    return each.transpose(1, 2).reshape(-1, heads * tensor.shape[2])
