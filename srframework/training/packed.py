@@ -118,8 +118,8 @@ class Packed:
 
 
 def _feed_forward(layer: Any, attended: Tensor) -> Tensor:
-    """Run the feed-forward half of a layer. The backward pass computes the activation function again: this saves a
-    quarter of the memory of the activations for 1 % of the time."""
+    """Run the feed-forward half of a layer. The backward pass computes the activation function again: for 32 · 128
+    tokens, this saves 48 MiB in each layer of BERT-base."""
     activation = layer.intermediate.intermediate_act_fn
     before = layer.intermediate.dense(attended)
     after = activation(before)
