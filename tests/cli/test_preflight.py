@@ -117,7 +117,7 @@ def test_a_component_that_fails_later_is_named_with_stage_and_step(zoo, kind, co
 
 
 def test_an_evaluator_that_fails_later_is_named_with_stage_and_step(zoo):
-    done = zoo("evaluator", body="calls = 0\n" + SECOND.format("evaluate", 9, "fail()") + "    return {'x': 0.5}")
+    done = zoo("evaluator", body="calls = 0\n" + SECOND.format("evaluate", 6, "fail()") + "    return {'x': 0.5}")
     blamed(done, "evaluator", True)
     assert "error: step 2 of stages.only: evaluator 'mine' of zoo 1.2: its evaluate() fails: ValueError" in done.err
 

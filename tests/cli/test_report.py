@@ -197,7 +197,7 @@ def test_without_matplotlib_a_warning_takes_the_place_of_the_figures(make_run, p
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["nowhere"], "nowhere: expected a directory with runs, got no such directory"),
+        (["nowhere"], "nowhere: expected a directory with runs; there is no such directory"),
         (["empty"], "no finished stage and no claim under empty"),
         (["--out", "empty"], "--out empty: it is a directory"),
         (["--out", "none/page.html"], "--out none/page.html: the directory none does not exist"),
