@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
-from rich.table import Table
 
 from srframework.cli import completion
 from srframework.cli.compare import metric_option, resamples_option, shown_interval
-from srframework.cli.context import App, json_option, output, print_json, print_table, print_text
+from srframework.cli.context import App, json_option, output, print_json, print_text
 from srframework.cli.points import Points
 from srframework.cli.streams import echo_error
 from srframework.units import heading, number
@@ -94,19 +93,15 @@ def _print(gate: Gate, place: str, recipe: str) -> None:
     from srframework.report.chosen_on import chosen_note
 
     seeds = f"seed{'s' if len(gate.seeds) > 1 else ''} {', '.join(map(str, gate.seeds))}"
-    click.echo(f"{gate.stage} against {gate.baseline}: {place} ({recipe}; {seeds})")
-    first = gate.checks[0]
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column(heading(first.metric, first.unit, first.better), overflow="fold")
-    for head in (gate.baseline, gate.stage, "change", "bar", "95 %, seeds", "95 %, examples"):
-        table.add_column(head, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
+    console, first = output(), gate.checks[0]
+    figure = heading(first.metric, first.unit, first.better)
+    print_text(console, f"{gate.stage} against {gate.baseline}, {figure}: {place} ({recipe}; {seeds})", hanging=4)
     for check in gate.checks:
-        table.add_row(*_cells(check))
-    print_table(table)
-    console = output()
+        print_text(console, _change(check, gate.baseline, gate.stage), hanging=4)
+        seen = [shown_interval(each, check.unit) for each in (check.seeds_interval, check.examples_interval)]
+        print_text(console, f"95 % intervals: {seen[0]} over seeds, {seen[1]} over examples", indent=4)
     over = f"Student's t over {len(gate.seeds)} seeds; " if len(gate.seeds) > 1 else ""
-    print_text(console, f"95 %: interval of the change; {over}paired bootstrap over examples.")
+    print_text(console, f"Intervals of the change: {over}paired bootstrap over examples.")
     print_text(console, chosen_note(gate.chosen))
     for check in gate.checks:
         for reason in check.reasons:
@@ -118,8 +113,9 @@ def _name(check: GateCheck) -> str:
     return f"ID {check.split}: drop" if check.kind == "id" else f"OOD {check.split}: gain"
 
 
-def _cells(check: GateCheck) -> list[str]:
-    figures = [number(each, check.unit, 2) for each in (check.baseline, check.stage)]
+def _change(check: GateCheck, baseline: str, stage: str) -> str:
+    """``ID dev: drop +1.27 (full 88.43, srnet 87.17), bar ≤ 1.00: not decided``."""
+    before, after = (number(each, check.unit, 2) for each in (check.baseline, check.stage))
     bar = f"{'≤' if check.kind == 'id' else '≥'} {number(check.bar, check.unit, 2)}"
-    intervals = [shown_interval(each, check.unit) for each in (check.seeds_interval, check.examples_interval)]
-    return [_name(check), *figures, number(check.change, check.unit, 2, sign=True), bar, *intervals, check.verdict]
+    change = number(check.change, check.unit, 2, sign=True)
+    return f"{_name(check)} {change} ({baseline} {before}, {stage} {after}), bar {bar}: {check.verdict}"

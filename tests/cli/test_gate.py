@@ -13,7 +13,7 @@ LABELS = np.arange(N) % 2
 
 
 def said(right: int) -> tuple[list[int], list[int]]:
-    """Labels, and predictions of which the first ``right`` are right."""
+    """Return labels and predictions. The first ``right`` predictions are correct, the others are wrong."""
     return LABELS.tolist(), np.where(np.arange(N) < right, LABELS, 1 - LABELS).tolist()
 
 
@@ -60,7 +60,7 @@ def test_a_stage_passes_if_every_interval_clears_its_bar(runs, judged, call):
     assert (gain["examples"], gain["seeds_needed"], gain["reasons"]) == (N, None, [])
     done = call("gate")
     assert (done.code, done.out.splitlines()[-1]) == (0, "Verdict: pass")
-    assert "95 %: interval of the change; Student's t over 4 seeds; paired bootstrap over examples." in done.out
+    assert "Intervals of the change: Student's t over 4 seeds; paired bootstrap over examples." in done.out
 
 
 def test_a_mean_that_clears_the_bar_is_not_enough(runs, judged, call):
